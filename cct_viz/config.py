@@ -1,0 +1,235 @@
+"""What a compact transformer is, as data.
+
+`CCTConfig` holds every choice on which the CCT, CVT and ViT-Lite codebases differ; `model.py` builds what it says and
+nothing else decides. All records are frozen and checked when made, so an impossible architecture never reaches Keras.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+FORMAT_VERSION = 1
+CIFAR10_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+Position = Literal["learnable", "sinusoidal", "none"]
+Block = Literal["pre_norm", "official"]
+Pool = Literal["seqpool", "mean", "max", "class_token"]
+
+
+class ConfigError(ValueError):
+    """A configuration that describes no model; the message says which value and what is allowed."""
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+def _require_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    _require(value in allowed, f"{name} is {value!r}; expected one of {', '.join(allowed)}")
+
+
+@dataclass(frozen=True)
+class ConvStage:
+    """One stage of the convolutional tokenizer: convolution, optional ReLU, optional zero padding and max pool.
+
+    `padding` are zeros round the input of the convolution, `pool_zero_padding` zeros round the input of the pool,
+    both in pixels of the stage; `pool_padding` is the pool's own rule ("same" pads at the end as TensorFlow does).
+    `pool_size` 0 means no pool.
+    """
+
+    channels: int
+    kernel_size: int = 3
+    stride: int = 1
+    padding: int = 0
+    use_bias: bool = False
+    relu: bool = True
+    pool_size: int = 3
+    pool_stride: int = 2
+    pool_zero_padding: int = 1
+    pool_padding: Literal["valid", "same"] = "valid"
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "kernel_size", "stride", "pool_stride"):
+            _require(getattr(self, name) >= 1, f"conv stage: {name} is {getattr(self, name)}; expected 1 or more")
+        for name in ("padding", "pool_size", "pool_zero_padding"):
+            _require(getattr(self, name) >= 0, f"conv stage: {name} is {getattr(self, name)}; expected 0 or more")
+        _require_choice("conv stage: pool_padding", self.pool_padding, ("valid", "same"))
+
+    def output_length(self, length: int) -> int:
+        """Cells along one axis that this stage makes of `length` cells."""
+        length = (length + 2 * self.padding - self.kernel_size) // self.stride + 1
+        if self.pool_size:
+            length += 2 * self.pool_zero_padding
+            if self.pool_padding == "same":
+                return math.ceil(length / self.pool_stride)
+            length = (length - self.pool_size) // self.pool_stride + 1
+        return length
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How pixels become what the checkpoint was trained on: centre crop, resize, then (x / 255 - mean) / std.
+
+    `crop` is the share of the shorter side that the centre crop keeps, 0 < crop <= 1.
+    """
+
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    interpolation: Literal["box", "bilinear", "bicubic", "lanczos"] = "bicubic"
+    crop: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require(len(self.mean) == 3 and all(map(math.isfinite, self.mean)), f"mean is {self.mean}; expected 3 numbers")
+        _require(
+            len(self.std) == 3 and all(math.isfinite(s) and s > 0 for s in self.std),
+            f"std is {self.std}; expected 3 positive numbers",
+        )
+        _require_choice("interpolation", self.interpolation, ("box", "bilinear", "bicubic", "lanczos"))
+        _require(0 < self.crop <= 1, f"crop is {self.crop}; expected more than 0 and at most 1")
+
+
+@dataclass(frozen=True)
+class CCTConfig:
+    """One compact transformer: its architecture, what its classes are called and how its images are prepared.
+
+    `block` "pre_norm" is the keras.io form x += attention(norm(x)); x += mlp(norm(x)). "official" is the paper's code:
+    x += attention(norm(x)); x = norm(x); x += mlp(x). `stochastic_depth` is the rate of the last layer; earlier layers
+    grow to it linearly from 0.
+    """
+
+    image_size: tuple[int, int]
+    tokenizer: tuple[ConvStage, ...]
+    num_layers: int
+    num_heads: int
+    key_dim: int
+    mlp_dim: int
+    labels: tuple[str, ...]
+    position: Position = "learnable"
+    block: Block = "pre_norm"
+    pool: Pool = "seqpool"
+    qkv_bias: bool = True
+    mlp_output_activation: bool = False
+    layer_norm_epsilon: float = 1e-5
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    stochastic_depth: float = 0.0
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+
+    def __post_init__(self) -> None:
+        _require(
+            len(self.image_size) == 2 and min(self.image_size) >= 1,
+            f"image_size is {self.image_size}; expected (height, width) in pixels",
+        )
+        _require(len(self.tokenizer) >= 1, "tokenizer is empty; expected one conv stage or more")
+        for name in ("num_layers", "num_heads", "key_dim", "mlp_dim"):
+            _require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; expected 1 or more")
+        _require(len(self.labels) >= 2, f"{len(self.labels)} labels; expected two classes or more")
+        _require(all(isinstance(label, str) and label for label in self.labels), "labels must be non-empty texts")
+        _require_choice("position", self.position, ("learnable", "sinusoidal", "none"))
+        _require_choice("block", self.block, ("pre_norm", "official"))
+        _require_choice("pool", self.pool, ("seqpool", "mean", "max", "class_token"))
+        for name in ("dropout", "attention_dropout", "stochastic_depth"):
+            _require(0 <= getattr(self, name) < 1, f"{name} is {getattr(self, name)}; expected 0 <= rate < 1")
+        _require(
+            0 < self.layer_norm_epsilon < 1, f"layer_norm_epsilon is {self.layer_norm_epsilon}; expected 0 < eps < 1"
+        )
+        _require(
+            min(min(shape) for shape in self.stage_shapes) >= 1,
+            f"images of {self.image_size[0]}x{self.image_size[1]} pixels leave no token after the conv stages",
+        )
+
+    @property
+    def embedding_dim(self) -> int:
+        return self.tokenizer[-1].channels
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.labels)
+
+    @property
+    def stage_shapes(self) -> tuple[tuple[int, int], ...]:
+        """(height, width) in cells of the feature map after each conv stage."""
+        shapes, (height, width) = [], self.image_size
+        for stage in self.tokenizer:
+            height, width = stage.output_length(height), stage.output_length(width)
+            shapes.append((height, width))
+        return tuple(shapes)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, columns) of the token grid: the last feature map's."""
+        return self.stage_shapes[-1]
+
+    @property
+    def num_tokens(self) -> int:
+        """Image tokens N, the class token not counted."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def sequence_length(self) -> int:
+        """Tokens M that the transformer sees: N, or N + 1 with a class token."""
+        return self.num_tokens + (self.pool == "class_token")
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict; `from_dict` reads it back to an equal config."""
+        return {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> CCTConfig:
+        """The config that `to_dict` wrote.
+
+        Raises:
+            ConfigError: an unknown, missing or impossible entry; all unknown and missing ones are listed at once.
+        """
+        data = dict(data)
+        version = data.pop("format_version", None)
+        _require(version == FORMAT_VERSION, f"format_version is {version!r}; this release reads {FORMAT_VERSION}")
+        try:
+            data["tokenizer"] = tuple(_record(ConvStage, stage) for stage in data.get("tokenizer", ()))
+            data["preprocessing"] = _record(Preprocessing, data.get("preprocessing", {}))
+            for name in ("image_size", "labels"):
+                data[name] = tuple(data.get(name, ()))
+            return _record(cls, data)
+        except TypeError as error:
+            raise ConfigError(f"the configuration has a value of the wrong type: {error}") from error
+
+
+def _record(kind: type, data: Mapping[str, Any]) -> Any:
+    """`kind` made of `data`, with lists as tuples; every unknown and missing entry named."""
+    _require(isinstance(data, Mapping), f"{kind.__name__} is {type(data).__name__}; expected an object")
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    unknown = sorted(set(data) - set(fields))
+    missing = sorted(
+        name
+        for name, f in fields.items()
+        if name not in data and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    )
+    problems = [f"unknown {', '.join(unknown)}"] * bool(unknown) + [f"missing {', '.join(missing)}"] * bool(missing)
+    _require(not problems, f"{kind.__name__}: {'; '.join(problems)}")
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
+
+
+def read_config(path: str | Path) -> CCTConfig:
+    """The config in a config.json.
+
+    Raises:
+        ConfigError: not JSON, or not a configuration of this project.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{Path(path).name} cannot be read as JSON: {error}") from error
+    _require(isinstance(data, dict), f"{Path(path).name} holds {type(data).__name__}; expected an object")
+    return CCTConfig.from_dict(data)
+
+
+def write_config(path: str | Path, config: CCTConfig) -> None:
+    """Write config.json so that `read_config` gives an equal config."""
+    Path(path).write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,307 @@
+"""The compact transformers, in the order of the paper: tokenizer, encoder, sequence pooling, classifier.
+
+One definition for every form; `CCTConfig` says which. Layers always report what they saw, as named tuples, and the
+whole model reports it through `CCT.intermediates`; `CCT.call` returns the logits alone.
+
+Axis letters: B images, H W pixels, h w c cells and channels of a conv stage, N image tokens, M tokens the encoder sees
+(N, or N + 1 with a class token first), D embedding width, A heads, E key width, L layers, K classes.
+
+Reference: Hassani et al. 2021, Escaping the Big Data Paradigm with Compact Transformers, https://arxiv.org/abs/2104.05704
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from .config import CCTConfig
+
+MASKED = -1e9  # added to a masked score: exp() of it is exactly 0 in float32 and bfloat16
+
+
+class TokenizerOutput(NamedTuple):
+    tokens: Any  # (B, N, D)
+    feature_maps: tuple[Any, ...]  # one (B, h, w, c) a stage, after its pool
+
+
+class AttentionOutput(NamedTuple):
+    output: Any  # (B, M, D)
+    attentions: Any  # (B, A, M, M): rows are queries and sum to 1
+
+
+class BlockOutput(NamedTuple):
+    stream: Any  # (B, M, D): the residual stream after the block
+    attention_output: Any  # (B, M, D): what attention added
+    mlp_output: Any  # (B, M, D): what the MLP added
+    attentions: Any  # (B, A, M, M)
+
+
+class PoolOutput(NamedTuple):
+    pooled: Any  # (B, D)
+    scores: Any  # (B, N) before the softmax, or None
+    weights: Any  # (B, N) summing to 1, or None
+
+
+def gelu(x):
+    """Exact GELU. Written with erf because the erfc that Keras emits has no ONNX operator."""
+    return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))
+
+
+def sinusoidal_position(length: int, dim: int) -> np.ndarray:
+    """(length, dim) float32 table: sin on even and cos on odd channels.
+
+    Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5
+    """
+    channel = np.arange(dim)
+    angle = np.arange(length)[:, None] / 10000.0 ** (2 * (channel // 2) / dim)
+    return np.where(channel % 2 == 0, np.sin(angle), np.cos(angle)).astype("float32")
+
+
+class ConvTokenizer(layers.Layer):
+    """Convolution, ReLU and max pool per stage, then the last feature map read row by row as tokens."""
+
+    def __init__(self, config: CCTConfig, **kwargs):
+        super().__init__(**kwargs)
+        self.stages = config.tokenizer
+        self.num_tokens, self.dim = config.num_tokens, config.embedding_dim
+        self.convs, self.pads, self.pools = [], [], []
+        for i, stage in enumerate(self.stages):
+            pad = (stage.padding, stage.pool_zero_padding if stage.pool_size else 0)
+            self.pads.append([layers.ZeroPadding2D(p, name=f"pad_{i}_{j}") if p else None for j, p in enumerate(pad)])
+            conv = layers.Conv2D(
+                stage.channels,
+                stage.kernel_size,
+                stage.stride,
+                use_bias=stage.use_bias,
+                kernel_initializer="he_normal",
+                name=f"conv_{i}",
+            )
+            self.convs.append(conv)
+            pool = layers.MaxPooling2D(stage.pool_size or 1, stage.pool_stride, stage.pool_padding, name=f"pool_{i}")
+            self.pools.append(pool if stage.pool_size else None)
+
+    def call(self, images):
+        x, feature_maps = images, []  # (B, H, W, 3)
+        for stage, conv, (pad, pool_pad), pool in zip(self.stages, self.convs, self.pads, self.pools, strict=True):
+            x = conv(pad(x) if pad else x)
+            x = ops.relu(x) if stage.relu else x
+            x = pool_pad(x) if pool_pad else x
+            x = pool(x) if pool else x  # (B, h, w, c)
+            feature_maps.append(x)
+        tokens = ops.reshape(x, (-1, self.num_tokens, self.dim))  # (B, N, D)
+        return TokenizerOutput(tokens, tuple(feature_maps))
+
+
+class TokenSequence(layers.Layer):
+    """Prepends the class token, if there is one, and adds the position to every token."""
+
+    def __init__(self, config: CCTConfig, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config
+
+    def build(self, _):
+        length, dim = self.config.sequence_length, self.config.embedding_dim
+        if self.config.pool == "class_token":
+            self.class_token = self.add_weight(shape=(1, dim), initializer="zeros", name="class_token")
+        if self.config.position == "learnable":
+            normal = keras.initializers.TruncatedNormal(stddev=0.2)
+            self.position = self.add_weight(shape=(length, dim), initializer=normal, name="position")
+        elif self.config.position == "sinusoidal":
+            # A weight, not a constant: exporters turn a constant made here into a hidden required input.
+            self.position = self.add_weight(
+                shape=(length, dim),
+                initializer=lambda shape, dtype=None: ops.cast(sinusoidal_position(*shape), dtype),
+                trainable=False,
+                name="position",
+            )
+
+    def call(self, tokens):
+        if self.config.pool == "class_token":
+            class_token = ops.zeros_like(tokens[:, :1]) + ops.cast(self.class_token, tokens.dtype)
+            tokens = ops.concatenate([class_token, tokens], axis=1)  # (B, M, D)
+        if self.config.position != "none":
+            tokens = tokens + ops.cast(self.position, tokens.dtype)
+        return tokens
+
+
+class SelfAttention(layers.Layer):
+    """Multi-head self-attention. Written out because the official form has a bias on the output projection only."""
+
+    def __init__(self, config: CCTConfig, **kwargs):
+        super().__init__(**kwargs)
+        self.heads, self.key_dim, self.length = config.num_heads, config.key_dim, config.sequence_length
+        inner = self.heads * self.key_dim
+        self.query = layers.Dense(inner, use_bias=config.qkv_bias, name="query")
+        self.key = layers.Dense(inner, use_bias=config.qkv_bias, name="key")
+        self.value = layers.Dense(inner, use_bias=config.qkv_bias, name="value")
+        self.projection = layers.Dense(config.embedding_dim, name="projection")
+        self.dropout = layers.Dropout(config.attention_dropout, name="dropout")
+
+    def split_heads(self, x):
+        x = ops.reshape(x, (-1, self.length, self.heads, self.key_dim))
+        return ops.transpose(x, (0, 2, 1, 3))  # (B, A, M, E)
+
+    def call(self, x, key_mask):
+        query = self.split_heads(self.query(x)) * (1.0 / math.sqrt(self.key_dim))
+        key, value = self.split_heads(self.key(x)), self.split_heads(self.value(x))
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, A, M, M)
+        scores = scores + (1.0 - key_mask[:, None, None, :]) * MASKED
+        attentions = ops.softmax(scores, axis=-1)
+        heads = ops.matmul(self.dropout(attentions), value)  # (B, A, M, E)
+        joined = ops.reshape(ops.transpose(heads, (0, 2, 1, 3)), (-1, self.length, self.heads * self.key_dim))
+        return AttentionOutput(self.projection(joined), attentions)
+
+
+class EncoderBlock(layers.Layer):
+    """Attention and MLP on the residual stream, in the keras.io or the official order of norms."""
+
+    def __init__(self, config: CCTConfig, drop_rate: float, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config
+        self.norm_1 = layers.LayerNormalization(epsilon=config.layer_norm_epsilon, name="norm_1")
+        self.attention = SelfAttention(config, name="attention")
+        self.norm_2 = layers.LayerNormalization(epsilon=config.layer_norm_epsilon, name="norm_2")
+        self.mlp_1 = layers.Dense(config.mlp_dim, name="mlp_1")
+        self.mlp_2 = layers.Dense(config.embedding_dim, name="mlp_2")
+        self.dropout_1 = layers.Dropout(config.dropout, name="dropout_1")
+        self.dropout_2 = layers.Dropout(config.dropout, name="dropout_2")
+        self.projection_dropout = layers.Dropout(config.dropout, name="projection_dropout")
+        # Stochastic depth (Huang et al. 2016) is dropout of the whole branch: one draw a sample, scaled by 1 / keep.
+        self.drop_attention = layers.Dropout(drop_rate, noise_shape=(None, 1, 1), name="drop_attention")
+        self.drop_mlp = layers.Dropout(drop_rate, noise_shape=(None, 1, 1), name="drop_mlp")
+
+    def mlp(self, x):
+        x = self.dropout_1(gelu(self.mlp_1(x)))
+        x = self.mlp_2(x)
+        return self.dropout_2(gelu(x) if self.config.mlp_output_activation else x)
+
+    def call(self, x, key_mask):
+        attended, attentions = self.attention(self.norm_1(x), key_mask)
+        attended = self.drop_attention(self.projection_dropout(attended))
+        x = x + attended
+        if self.config.block == "official":
+            x = self.norm_2(x)
+            added = self.drop_mlp(self.mlp(x))
+        else:
+            added = self.drop_mlp(self.mlp(self.norm_2(x)))
+        return BlockOutput(x + added, attended, added, attentions)
+
+
+class SequencePooling(layers.Layer):
+    """SeqPool: one score a token, softmax over the tokens, weighted mean of the tokens."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.score = layers.Dense(1, name="score")
+
+    def call(self, representation, token_mask):
+        scores = ops.squeeze(self.score(representation), axis=-1)  # (B, N)
+        weights = ops.softmax(scores + (1.0 - token_mask) * MASKED, axis=-1) * token_mask
+        pooled = ops.squeeze(ops.matmul(weights[:, None, :], representation), axis=1)  # (B, D)
+        return PoolOutput(pooled, scores, weights)
+
+
+class StaticPooling(layers.Layer):
+    """What SeqPool replaces: the mean, the maximum or the class token, for comparison."""
+
+    def __init__(self, pool: str, **kwargs):
+        super().__init__(**kwargs)
+        self.pool = pool
+
+    def call(self, representation, token_mask):
+        if self.pool == "class_token":
+            return PoolOutput(representation[:, 0], None, None)
+        count = ops.sum(token_mask, axis=-1, keepdims=True)
+        if self.pool == "mean":
+            weights = token_mask / ops.maximum(count, 1.0)
+            return PoolOutput(ops.squeeze(ops.matmul(weights[:, None, :], representation), axis=1), None, weights)
+        visible = representation + (1.0 - token_mask[:, :, None]) * MASKED
+        return PoolOutput(ops.where(count > 0, ops.max(visible, axis=1), 0.0), None, None)
+
+
+@keras.saving.register_keras_serializable(package="cct_viz")
+class CCT(keras.Model):
+    """A compact transformer: (B, H, W, 3) float images, normalised as the config says, to (B, K) logits.
+
+    `token_mask` (B, N), ones by default: a token masked by 0 is neither attended to nor pooled, as if it never was.
+    With every token masked the pooled vector is 0 and the logits are the head's bias.
+    """
+
+    def __init__(self, config: CCTConfig, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config
+        self.tokenizer = ConvTokenizer(config, name="tokenizer")
+        self.sequence = TokenSequence(config, name="sequence")
+        rates = np.linspace(0.0, config.stochastic_depth, config.num_layers).tolist()
+        self.blocks = [EncoderBlock(config, rate, name=f"block_{i}") for i, rate in enumerate(rates)]
+        self.norm = layers.LayerNormalization(epsilon=config.layer_norm_epsilon, name="norm")
+        seqpool = config.pool == "seqpool"
+        self.pooling = SequencePooling(name="pool") if seqpool else StaticPooling(config.pool, name="pool")
+        self.head = layers.Dense(config.num_classes, name="head")
+
+    def build(self, _=None):
+        """Create every weight, by one symbolic pass over an image of the config's size."""
+        if not self.built:
+            self.intermediates(keras.KerasTensor((1, *self.config.image_size, 3)))
+            self.built = True
+
+    def intermediates(self, images, token_mask=None, training=None) -> dict[str, Any]:
+        """Everything one pass reveals, named as in `Trace`, each with the batch axis first.
+
+        Returns:
+            feature_map_0.. (B, h, w, c), stream_0.. (B, M, D), attention_output_0.., mlp_output_0.. (B, M, D),
+            attentions_0.. (B, A, M, M), representation (B, M, D), logits (B, K), and where the pool has them
+            pool_scores (B, N) and pooling_weights (B, N). float32 unless a mixed dtype policy says otherwise.
+        """
+        if token_mask is None:
+            token_mask = ops.ones_like(ops.reshape(images[:, :1, :1, :1], (-1, 1))) * ops.ones((1, self.num_tokens))
+        token_mask = ops.cast(token_mask, self.compute_dtype)
+        key_mask = token_mask
+        if self.config.pool == "class_token":
+            key_mask = ops.concatenate([ops.ones_like(token_mask[:, :1]), token_mask], axis=1)  # (B, M)
+        tokens, feature_maps = self.tokenizer(images)
+        seen = {f"feature_map_{i}": feature_map for i, feature_map in enumerate(feature_maps)}
+        x = seen["stream_0"] = self.sequence(tokens)
+        for i, block in enumerate(self.blocks):
+            x, seen[f"attention_output_{i}"], seen[f"mlp_output_{i}"], seen[f"attentions_{i}"] = block(
+                x, key_mask, training=training
+            )
+            seen[f"stream_{i + 1}"] = x
+        seen["representation"] = self.norm(x)
+        pooled, scores, weights = self.pooling(seen["representation"], token_mask)
+        if scores is not None:
+            seen["pool_scores"] = scores
+        if weights is not None:
+            seen["pooling_weights"] = weights
+        seen["logits"] = ops.cast(self.head(pooled), "float32")
+        return seen
+
+    @property
+    def num_tokens(self) -> int:
+        return self.config.num_tokens
+
+    def call(self, images, token_mask=None, training=None):
+        return self.intermediates(images, token_mask, training)["logits"]
+
+    def get_config(self) -> dict[str, Any]:
+        return {"config": self.config.to_dict(), "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects=None) -> CCT:
+        return cls(CCTConfig.from_dict(config["config"]), name=config["name"])
+
+
+def build_model(config: CCTConfig) -> CCT:
+    """The untrained Keras model of `config`, with all its weights made."""
+    model = CCT(config, name="cct")
+    model.build()
+    return model
+
+
+def named_weights(model: CCT) -> dict[str, keras.Variable]:
+    """Canonical name -> variable, e.g. "block_0/attention/query/kernel", for every stored weight of the model."""
+    return {v.path.split("/", 1)[1]: v for v in model.weights if not v.path.endswith("seed_generator_state")}

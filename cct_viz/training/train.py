@@ -1,0 +1,142 @@
+"""`python -m cct_viz train`: from images to a checkpoint folder, resumable at any moment."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..config import CCTConfig, Preprocessing, write_config
+from ..model import CCT, build_model
+from .data import Images, augment
+
+STATE, HISTORY = "training_state.weights.h5", "history.json"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained. AdamW with linear warm-up and cosine decay to 0; weight decay acts on matrices only."""
+
+    epochs: int
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    warmup_epochs: float = 1.0
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.1
+    mixed_bfloat16: bool = False
+    seed: int = 0
+
+
+class Batches(keras.utils.PyDataset):
+    """Shuffled, augmented batches; epoch and index alone decide what is in one, so a resumed run sees the same."""
+
+    def __init__(self, images: Images, preprocessing: Preprocessing, recipe: Recipe, first_epoch: int, classes: int):
+        super().__init__()
+        self.images, self.preprocessing, self.recipe = images, preprocessing, recipe
+        self.classes, self.epoch = classes, first_epoch
+
+    def __len__(self) -> int:
+        return len(self.images.x) // self.recipe.batch_size
+
+    def on_epoch_begin(self) -> None:
+        self.order = np.random.default_rng((self.recipe.seed, self.epoch)).permutation(len(self.images.x))
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng((self.recipe.seed, self.epoch, index))
+        chosen = self.order[index * self.recipe.batch_size : (index + 1) * self.recipe.batch_size]
+        x = normalise(augment(self.images.x[chosen], rng), self.preprocessing)
+        return x, np.eye(self.classes, dtype=np.float32)[self.images.y[chosen]]
+
+
+def normalise(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """(pixels / 255 - mean) / std as float32."""
+    mean, std = np.float32(preprocessing.mean), np.float32(preprocessing.std)
+    return (pixels.astype(np.float32) / np.float32(255) - mean) / std
+
+
+class _SaveState(keras.callbacks.Callback):
+    """After each epoch, writes weights, optimizer, random state and history; each file whole or not at all."""
+
+    def __init__(self, out: Path, history: list[dict[str, Any]]):
+        super().__init__()
+        self.out, self.history = out, history
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.history.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
+        partial = self.out / ("partial_" + STATE)
+        self.model.save_weights(partial, overwrite=True)
+        os.replace(partial, self.out / STATE)
+        partial = self.out / ("partial_" + HISTORY)
+        partial.write_text(json.dumps(self.history, indent=1))
+        os.replace(partial, self.out / HISTORY)
+
+
+def compile_model(model: CCT, recipe: Recipe, steps_per_epoch: int) -> None:
+    """Attach optimizer, loss and metrics as the recipe says."""
+    total = recipe.epochs * steps_per_epoch
+    warmup = min(total - 1, round(recipe.warmup_epochs * steps_per_epoch))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, total - warmup, warmup_target=recipe.learning_rate, warmup_steps=warmup
+    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
+    optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if not v.path.endswith("kernel")])
+    model.compile(
+        optimizer,
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
+        metrics=[
+            keras.metrics.CategoricalAccuracy(name="accuracy"),
+            keras.metrics.TopKCategoricalAccuracy(5, name="top5"),
+        ],
+    )
+    optimizer.build(model.trainable_variables)
+
+
+def train(
+    config: CCTConfig,
+    training: Images,
+    validation: Images,
+    recipe: Recipe,
+    out: Path,
+    *,
+    on_epoch: Callable[[], None] | None = None,
+) -> CCT:
+    """Train `config` on `training`, or go on from the state in `out`, and return the trained model.
+
+    `out` receives config.json, history.json and, after each epoch, the training state. The validation figures of each
+    epoch go to the history; they choose nothing.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    write_config(out / "config.json", config)
+    (out / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
+    keras.utils.set_random_seed(recipe.seed)
+    keras.config.set_dtype_policy("mixed_bfloat16" if recipe.mixed_bfloat16 else "float32")
+    model = build_model(config)
+    compile_model(model, recipe, len(training.x) // recipe.batch_size)
+    history = json.loads((out / HISTORY).read_text()) if (out / STATE).exists() else []
+    if history:
+        model.load_weights(out / STATE)
+    batches = Batches(training, config.preprocessing, recipe, len(history), config.num_classes)
+    batches.on_epoch_begin()
+    x = normalise(validation.x, config.preprocessing)
+    y = np.eye(config.num_classes, dtype=np.float32)[validation.y]
+    model.fit(
+        batches,
+        epochs=recipe.epochs,
+        initial_epoch=len(history),
+        validation_data=(x, y),
+        validation_batch_size=500,
+        shuffle=False,
+        verbose=2 if not os.isatty(1) else 1,
+        callbacks=[_SaveState(out, history)],
+    )
+    return model
