@@ -42,8 +42,7 @@ class BlockOutput(NamedTuple):
 
 class PoolOutput(NamedTuple):
     pooled: Any  # (B, D)
-    scores: Any  # (B, N) before the softmax, or None
-    weights: Any  # (B, N) summing to 1, or None
+    seen: dict[str, Any]  # what the pool has of pool_scores (B, N) and pooling_weights (B, N), the latter summing to 1
 
 
 def gelu(x):
@@ -202,7 +201,7 @@ class SequencePooling(layers.Layer):
         scores = ops.squeeze(self.score(representation), axis=-1)  # (B, N)
         weights = ops.softmax(scores + (1.0 - token_mask) * MASKED, axis=-1) * token_mask
         pooled = ops.squeeze(ops.matmul(weights[:, None, :], representation), axis=1)  # (B, D)
-        return PoolOutput(pooled, scores, weights)
+        return PoolOutput(pooled, {"pool_scores": scores, "pooling_weights": weights})
 
 
 class StaticPooling(layers.Layer):
@@ -214,13 +213,14 @@ class StaticPooling(layers.Layer):
 
     def call(self, representation, token_mask):
         if self.pool == "class_token":
-            return PoolOutput(representation[:, 0], None, None)
+            return PoolOutput(representation[:, 0], {})
         count = ops.sum(token_mask, axis=-1, keepdims=True)
         if self.pool == "mean":
             weights = token_mask / ops.maximum(count, 1.0)
-            return PoolOutput(ops.squeeze(ops.matmul(weights[:, None, :], representation), axis=1), None, weights)
+            pooled = ops.squeeze(ops.matmul(weights[:, None, :], representation), axis=1)
+            return PoolOutput(pooled, {"pooling_weights": weights})
         visible = representation + (1.0 - token_mask[:, :, None]) * MASKED
-        return PoolOutput(ops.where(count > 0, ops.max(visible, axis=1), 0.0), None, None)
+        return PoolOutput(ops.where(count > 0, ops.max(visible, axis=1), 0.0), {})
 
 
 @keras.saving.register_keras_serializable(package="cct_viz")
@@ -272,11 +272,8 @@ class CCT(keras.Model):
             )
             seen[f"stream_{i + 1}"] = x
         seen["representation"] = self.norm(x)
-        pooled, scores, weights = self.pooling(seen["representation"], token_mask)
-        if scores is not None:
-            seen["pool_scores"] = scores
-        if weights is not None:
-            seen["pooling_weights"] = weights
+        pooled, pool_seen = self.pooling(seen["representation"], token_mask)
+        seen |= pool_seen
         seen["logits"] = ops.cast(self.head(pooled), "float32")
         return seen
 

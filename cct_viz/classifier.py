@@ -1,0 +1,240 @@
+"""load(source) -> Classifier; Classifier.trace(image) -> Trace. Serves through ONNX Runtime and loads no framework."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime
+
+from . import checkpoints, hub, prepare
+from .checkpoints import CheckpointError
+from .config import CCTConfig
+from .geometry import stage_geometry
+from .preprocessing import Prepared, decode, normalise
+from .preprocessing import prepare as prepare_image
+from .presets import PRESETS, Preset
+from .trace import ReadoutWeights, Trace
+
+if TYPE_CHECKING:
+    from .model import CCT
+
+THREADS = min(2, os.cpu_count() or 1)  # of one session; more gain nothing on images of 32 pixels
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a classifier's weights came from, for people to read and for manifests.
+
+    `kind` is "bundled", "folder" or "hub"; `revision` the Hub's 40-hex commit; `sha256` that of model.safetensors.
+    """
+
+    kind: str
+    name: str
+    sha256: str
+    revision: str | None = None
+
+
+class Classifier:
+    """A trained compact transformer, ready to classify and to show what it saw. Safe to call from several threads."""
+
+    def __init__(self, folder: Path, source: Source, checkpoint: checkpoints.Checkpoint):
+        """`folder` holds a model.onnx exported from `checkpoint`; `load` makes sure of that."""
+        self.config: CCTConfig = checkpoint.config
+        self.labels = self.config.labels
+        self.source = source
+        self._weights = checkpoint.weights
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = THREADS
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores alone
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime raises its own types, not derived from a public one
+            raise CheckpointError(f"{source.name}: model.onnx cannot be run: {error}") from error
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._stages = stage_geometry(self.config)
+        self._readout = _readout_weights(self.config, checkpoint.weights)
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(array.size for array in self._weights.values())
+
+    @cached_property
+    def model(self) -> CCT:
+        """The Keras model with these weights, built when first asked for (imports Keras and its backend)."""
+        from .model import build_model
+
+        model = build_model(self.config)
+        checkpoints.assign(model, self._weights)
+        return model
+
+    def forward(self, batch: np.ndarray, token_mask: np.ndarray | None = None) -> np.ndarray:
+        """(B, K) float32 logits of a (B, H, W, 3) float32 batch, already normalised.
+
+        `token_mask` (B, N) of 0 and 1: tokens at 0 are neither attended to nor pooled.
+
+        Raises:
+            ValueError: arrays of another shape.
+        """
+        return self._run(["logits"], batch, token_mask)[0]
+
+    def trace(self, image: Any) -> Trace:
+        """Everything one forward pass reveals of an image: a path, a PIL image or a uint8 array (H, W, 3).
+
+        Raises:
+            ImageError: not an image that can be read.
+        """
+        return next(self.traces([image]))
+
+    def traces(self, images: Iterable[Any], *, batch_size: int = 64) -> Iterator[Trace]:
+        """The traces of many images, in order, computed `batch_size` at a time.
+
+        Raises:
+            ImageError: at the first image that cannot be read.
+        """
+        for chunk in _batched(images, batch_size):
+            yield from self._trace_batch([self.prepare(image) for image in chunk])
+
+    def prepare(self, image: Any) -> Prepared:
+        """Decode an image and cut and scale it to what this model sees."""
+        return prepare_image(decode(image), self.config.image_size, self.config.preprocessing)
+
+    def _trace_batch(self, prepared: list[Prepared]) -> Iterator[Trace]:
+        batch = normalise(np.stack([p.pixels for p in prepared]), self.config.preprocessing)
+        seen = dict(zip(self._outputs, self._run(self._outputs, batch, None), strict=True))
+
+        def stack(name: str, count: int) -> np.ndarray:
+            return np.stack([seen[f"{name}_{i}"] for i in range(count)], axis=1)  # (B, layers, ...)
+
+        layers = self.config.num_layers
+        stream, attentions = stack("stream", layers + 1), stack("attentions", layers)
+        attention_outputs, mlp_outputs = stack("attention_output", layers), stack("mlp_output", layers)
+        for i, p in enumerate(prepared):
+            yield Trace(
+                image=p.image,
+                pixels=p.pixels,
+                geometry=p.geometry,
+                stages=self._stages,
+                feature_maps=tuple(seen[f"feature_map_{s}"][i] for s in range(len(self._stages))),
+                stream=stream[i],
+                attention_outputs=attention_outputs[i],
+                mlp_outputs=mlp_outputs[i],
+                attentions=attentions[i],
+                representation=seen["representation"][i],
+                pool_scores=seen["pool_scores"][i] if "pool_scores" in seen else None,
+                pooling_weights=seen["pooling_weights"][i] if "pooling_weights" in seen else None,
+                logits=seen["logits"][i],
+                readout_weights=self._readout,
+                labels=self.labels,
+                pool=self.config.pool,
+                block=self.config.block,
+            )
+
+    def _run(self, outputs: list[str], batch: np.ndarray, token_mask: np.ndarray | None) -> list[np.ndarray]:
+        expected = (*self.config.image_size, 3)
+        if batch.ndim != 4 or batch.shape[1:] != expected:
+            raise ValueError(f"the batch has shape {batch.shape}; expected (B, {', '.join(map(str, expected))})")
+        n = self.config.num_tokens
+        if token_mask is None:
+            token_mask = np.ones((len(batch), n), np.float32)
+        if token_mask.shape != (len(batch), n):
+            raise ValueError(f"the token mask has shape {token_mask.shape}; expected ({len(batch)}, {n})")
+        feeds = {
+            "images": batch.astype(np.float32, copy=False),
+            "token_mask": token_mask.astype(np.float32, copy=False),
+        }
+        return self._session.run(outputs, feeds)
+
+
+def load(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    offline: bool = False,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Classifier:
+    """The classifier of `source`: a preset's name, a local folder, or a Hub repo id "owner/name", tried in this order.
+
+    Args:
+        revision: a branch, tag or commit of a Hub repo.
+        offline: use only what is bundled, local or cached.
+        progress: called with bytes done, bytes in all and a text while a Hub repo is fetched.
+
+    Raises:
+        CheckpointError: no such source, an architecture without weights, or a damaged or foreign checkpoint.
+        HubError: the Hub did not give the repo; its `kind` and message say why and what to do.
+    """
+    name = str(source)
+    if name in PRESETS:
+        return _load_preset(name, PRESETS[name])
+    path = Path(source)
+    if path.exists():
+        return _load_folder(path, "folder", path.name)
+    if not hub.is_repo_id(name):
+        raise CheckpointError(
+            f"{name!r} is neither a preset ({', '.join(PRESETS)}), nor a folder that exists, nor a Hub repo owner/name"
+        )
+    snapshot = hub.fetch(name, revision=revision, offline=offline, progress=progress)
+    return _load_folder(snapshot.folder, "hub", name, snapshot.revision)
+
+
+def _load_preset(name: str, preset: Preset) -> Classifier:
+    if preset.folder is None:
+        raise CheckpointError(
+            f"{name} is an architecture without weights: train it with 'python -m cct_viz train --arch {name}', or "
+            "build it untrained with cct_viz.build"
+        )
+    for file, expected in preset.sha256.items():
+        if not (preset.folder / file).is_file():
+            raise CheckpointError(f"{name}: {file} is missing from the bundled weights; restore the weights folder")
+        if prepare.sha256(preset.folder / file) != expected:
+            raise CheckpointError(f"{name}: {file} is not the file this release came with; restore the weights folder")
+    return _open(preset.folder, "bundled", name)
+
+
+def _load_folder(folder: Path, kind: str, name: str, revision: str | None = None) -> Classifier:
+    trusted = any(_is_release_of(preset, folder) for preset in PRESETS.values())
+    return _open(folder if trusted else prepare.prepare(folder), kind, name, revision)
+
+
+def _is_release_of(preset: Preset, folder: Path) -> bool:
+    """Whether `folder` holds exactly the files of a bundled checkpoint, so that its model.onnx may be run."""
+    return bool(preset.sha256) and all(
+        (folder / file).is_file() and prepare.sha256(folder / file) == digest for file, digest in preset.sha256.items()
+    )
+
+
+def _open(folder: Path, kind: str, name: str, revision: str | None = None) -> Classifier:
+    checkpoint = checkpoints.read(folder)
+    return Classifier(folder, Source(kind, name, prepare.sha256(folder / "model.safetensors"), revision), checkpoint)
+
+
+def _readout_weights(config: CCTConfig, weights: dict[str, np.ndarray]) -> ReadoutWeights:
+    seqpool = config.pool == "seqpool"
+    return ReadoutWeights(
+        gamma=weights["norm/gamma"],
+        beta=weights["norm/beta"],
+        epsilon=config.layer_norm_epsilon,
+        head=weights["head/kernel"],
+        bias=weights["head/bias"],
+        pool_kernel=weights["pool/score/kernel"][:, 0] if seqpool else None,
+        pool_bias=float(weights["pool/score/bias"][0]) if seqpool else 0.0,
+        position=weights.get("sequence/position"),
+    )
+
+
+def _batched(items: Iterable[Any], size: int) -> Iterator[tuple[Any, ...]]:
+    """Chunks of `size` items (itertools.batched, which Python 3.11 has not)."""
+    iterator = iter(items)
+    while chunk := tuple(itertools.islice(iterator, size)):
+        yield chunk

@@ -1,0 +1,106 @@
+"""What sequence pooling does: weights, evidence and their product, which splits a class score exactly.
+
+The class scores are y_c = b_c + sum_t w_t (W_c . r_t), so each token's part in them can be read off, not estimated.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..trace import Heatmaps, NotApplicable, Trace
+
+
+def seqpool(trace: Trace) -> Heatmaps:
+    """Pooling weight: how much each token counts, the same for every class.
+
+    w_t = softmax_t(a . r_t + a0), (1, gh, gw) shares. Source: Hassani et al. 2021, https://arxiv.org/abs/2104.05704. It
+    cannot show what a token speaks for: a token with a large weight may argue against the class that won.
+
+    Raises:
+        NotApplicable: the model has no pooling weights.
+    """
+    weights = trace.pooling_weights
+    if weights is None:
+        what = "a class token" if trace.has_class_token else "max pooling"
+        raise NotApplicable(f"this model reads its answer with {what}, so there are no pooling weights to show")
+    return Heatmaps(
+        weights.reshape(1, *trace.grid),
+        ("pooling weight",),
+        signed=False,
+        method="seqpool",
+        checks={"weights sum to 1": abs(float(weights.sum(dtype=np.float64)) - 1)},
+    )
+
+
+def evidence(trace: Trace, *, target: int) -> Heatmaps:
+    """Evidence: what each token says about the class, before pooling weighs it.
+
+    e~_tc = (W_c - mean_k W_k) . r_t, (1, gh, gw) in logits against the mean class. It cannot show how much the model
+    listens: a loud token may have next to no weight.
+    """
+    centred = trace.evidence - trace.evidence.mean(axis=1, keepdims=True)
+    checks = {}
+    if trace.pooling_weights is not None:
+        gap = trace.pooling_weights @ centred[:, target] + _centred(trace.bias)[target] - _centred(trace.logits)[target]
+        checks["weighted mean gives the score"] = abs(float(gap))
+    return Heatmaps(
+        centred[:, target].reshape(1, *trace.grid),
+        (f"evidence for {trace.labels[target]}",),
+        signed=True,
+        method="evidence",
+        checks=checks,
+    )
+
+
+def contribution(trace: Trace, *, target: int) -> Heatmaps:
+    """Contribution: what each token adds to the class score, weight times evidence; the parts sum to the score.
+
+    C~_tc = w_t (W_c - mean_k W_k) . r_t, (1, gh, gw) in logits against the mean class, so that
+    sum_t C~_tc + b~_c = y_c - mean_k y_k. With max pooling a token contributes through the channels it wins. It cannot
+    show why a token's representation came out as it did: attention has mixed the tokens before.
+
+    Raises:
+        NotApplicable: the model has a class token.
+    """
+    parts = trace.contributions - trace.contributions.mean(axis=1, keepdims=True)
+    gap = parts[:, target].sum(dtype=np.float64) + _centred(trace.bias)[target] - _centred(trace.logits)[target]
+    return Heatmaps(
+        parts[:, target].reshape(1, *trace.grid),
+        (f"contribution to {trace.labels[target]}",),
+        signed=True,
+        method="contribution",
+        checks={"sums to the score": abs(float(gap))},
+    )
+
+
+def contrast(trace: Trace, *, target: int, against: int | str | None = None) -> Heatmaps:
+    """Contrast: what each token adds to one class over another.
+
+    D_t = C_tA - C_tB, (1, gh, gw) in logits; sum_t D_t = (y_A - y_B) - (b_A - b_B). `against` is by default the best
+    other class. No shift common to all classes changes it. It cannot show what both classes share.
+
+    Raises:
+        NotApplicable: the model has a class token.
+        ValueError: both classes are the same.
+    """
+    if against is None:
+        other = int(np.where(np.arange(len(trace.labels)) == target, -np.inf, trace.logits).argmax())
+    else:
+        other = trace.class_index(against)
+    if other == target:
+        raise ValueError(f"{trace.labels[target]} cannot be contrasted with itself; choose another class")
+    parts = trace.contributions[:, target] - trace.contributions[:, other]
+    margin = trace.logits - trace.bias
+    gap = parts.sum(dtype=np.float64) - (margin[target] - margin[other])
+    return Heatmaps(
+        parts.reshape(1, *trace.grid),
+        (f"{trace.labels[target]} over {trace.labels[other]}",),
+        signed=True,
+        method="contrast",
+        checks={"sums to the margin": abs(float(gap))},
+    )
+
+
+def _centred(scores: np.ndarray) -> np.ndarray:
+    """Class scores against their mean: the part that softmax sees."""
+    return scores - scores.mean()
