@@ -180,7 +180,7 @@ def load(
     path = Path(source)
     if path.exists():
         return _load_folder(path, "folder", path.name)
-    if not hub.is_repo_id(name):
+    if name.count("/") != 1:
         raise CheckpointError(
             f"{name!r} is neither a preset ({', '.join(PRESETS)}), nor a folder that exists, nor a Hub repo owner/name"
         )

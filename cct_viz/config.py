@@ -17,6 +17,12 @@ from typing import Any, Literal
 FORMAT_VERSION = 1
 CIFAR10_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
+
+def numbered_labels(count: int) -> tuple[str, ...]:
+    """Names for classes that nobody named: "class 0", "class 1", ..."""
+    return tuple(f"class {i}" for i in range(count))
+
+
 Position = Literal["learnable", "sinusoidal", "none"]
 Block = Literal["pre_norm", "official"]
 Pool = Literal["seqpool", "mean", "max", "class_token"]
@@ -63,9 +69,9 @@ class ConvStage:
         _require_choice("conv stage: pool_padding", self.pool_padding, ("valid", "same"))
 
     def output_length(self, length: int) -> int:
-        """Cells along one axis that this stage makes of `length` cells."""
+        """Cells along one axis that this stage makes of `length` cells; 0 or less where the kernel does not fit."""
         length = (length + 2 * self.padding - self.kernel_size) // self.stride + 1
-        if self.pool_size:
+        if self.pool_size and length >= 1:  # padding round nothing is no cell
             length += 2 * self.pool_zero_padding
             if self.pool_padding == "same":
                 return math.ceil(length / self.pool_stride)

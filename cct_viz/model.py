@@ -19,6 +19,7 @@ import numpy as np
 from keras import layers, ops
 
 from .config import CCTConfig
+from .presets import configure
 
 MASKED = -1e9  # added to a masked score: exp() of it is exactly 0 in float32 and bfloat16
 
@@ -297,6 +298,19 @@ def build_model(config: CCTConfig) -> CCT:
     model = CCT(config, name="cct")
     model.build()
     return model
+
+
+def build(name: str, *, num_classes: int | None = None, image_size: int | tuple[int, int] | None = None) -> CCT:
+    """The untrained Keras model of a preset, or of a config.json given by its path.
+
+    Args:
+        num_classes: classes of the head where they differ from the preset's; they are then called "class 0" and so on.
+        image_size: pixels of a side, or (height, width), where they differ from the preset's.
+
+    Raises:
+        ConfigError: no such preset or file, or a size that leaves no token.
+    """
+    return build_model(configure(name, num_classes=num_classes, image_size=image_size))
 
 
 def named_weights(model: CCT) -> dict[str, keras.Variable]:

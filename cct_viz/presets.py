@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .config import CIFAR10_LABELS, CCTConfig, ConvStage
+from .config import CIFAR10_LABELS, CCTConfig, ConfigError, ConvStage, numbered_labels, read_config
 
+DEFAULT = "keras_cct_cifar10"  # what the app and the command line show unless told otherwise
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 
 
@@ -41,3 +43,25 @@ def _keras_io(channels: tuple[int, ...] = (64, 128)) -> CCTConfig:
 PRESETS: dict[str, Preset] = {
     "keras_cct_cifar10": Preset("the keras.io example's architecture, trained here on CIFAR-10", _keras_io()),
 }
+
+
+def configure(
+    name: str, *, num_classes: int | None = None, image_size: int | tuple[int, int] | None = None
+) -> CCTConfig:
+    """The config of a preset's name or of a config.json, with another number of classes or image size if given.
+
+    Raises:
+        ConfigError: no such preset or file, or an impossible size.
+    """
+    if name in PRESETS:
+        config = PRESETS[name].config
+    elif Path(name).is_file():
+        config = read_config(name)
+    else:
+        raise ConfigError(f"{name!r} is neither a preset ({', '.join(PRESETS)}) nor a config.json that exists")
+    if num_classes is not None and num_classes != config.num_classes:
+        config = dataclasses.replace(config, labels=numbered_labels(num_classes))
+    if image_size is not None:
+        size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+        config = dataclasses.replace(config, image_size=size)
+    return config

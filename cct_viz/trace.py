@@ -171,7 +171,7 @@ class Trace:
             won = self.winners == np.arange(len(self.representation))[:, None]  # (N, D)
             return _read_only(np.where(won, self.representation, 0) @ self.readout_weights.head)
         raise NotApplicable(
-            "this model reads its answer from a class token: image tokens reach it through attention only, so its "
+            "this model reads its answer with a class token: image tokens reach it through attention only, so its "
             "scores do not split into token contributions"
         )
 

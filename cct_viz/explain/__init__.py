@@ -7,6 +7,8 @@ write the function and its line here; captions, the command line and the contrac
 from __future__ import annotations
 
 import inspect
+import sys
+import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -85,3 +87,13 @@ def explain(
             raise ValueError(f"{method} runs the model again: pass classifier=")
         options["classifier"] = classifier
     return METHODS[method](trace, **options)
+
+
+class _CallablePackage(types.ModuleType):
+    """`cct_viz.explain` names this package and, in the public API, the function: importing the package binds the name
+    in its parent, so the package itself has to answer the call."""
+
+    __call__ = staticmethod(explain)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-CIFAR10_VALIDATION = 5_000
 CROP_PADDING = 4  # pixels of reflection on each side before the random crop, as in He et al. 2016
 
 
@@ -58,9 +57,9 @@ def _read_npz(path: Path) -> Images:
     return Images(x, y.astype(np.int64))
 
 
-def split(images: Images, source: str) -> tuple[Images, Images]:
-    """(training, validation): the last tenth validates, of CIFAR-10's training set the last 5,000."""
-    count = CIFAR10_VALIDATION if source == "cifar10" else max(1, len(images.x) // 10)
+def split(images: Images) -> tuple[Images, Images]:
+    """(training, validation): the last tenth validates, so of CIFAR-10's 50,000 images the last 5,000."""
+    count = max(1, len(images.x) // 10)
     return Images(images.x[:-count], images.y[:-count]), Images(images.x[-count:], images.y[-count:])
 
 

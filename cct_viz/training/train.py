@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..config import CCTConfig, Preprocessing, write_config
+from ..config import CCTConfig, Preprocessing
 from ..model import CCT, build_model
-from .data import Images, augment
+from ..preprocessing import normalise
+from .data import DataError, Images, augment
 
-STATE, HISTORY = "training_state.weights.h5", "history.json"
+STATE, HISTORY, PLAN = "training_state.weights.h5", "history.json", "training_plan.json"
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,6 @@ class Batches(keras.utils.PyDataset):
         chosen = self.order[index * self.recipe.batch_size : (index + 1) * self.recipe.batch_size]
         x = normalise(augment(self.images.x[chosen], rng), self.preprocessing)
         return x, np.eye(self.classes, dtype=np.float32)[self.images.y[chosen]]
-
-
-def normalise(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    """(pixels / 255 - mean) / std as float32."""
-    mean, std = np.float32(preprocessing.mean), np.float32(preprocessing.std)
-    return (pixels.astype(np.float32) / np.float32(255) - mean) / std
 
 
 class _SaveState(keras.callbacks.Callback):
@@ -107,20 +101,30 @@ def train(
     validation: Images,
     recipe: Recipe,
     out: Path,
-    *,
-    on_epoch: Callable[[], None] | None = None,
 ) -> CCT:
     """Train `config` on `training`, or go on from the state in `out`, and return the trained model.
 
-    `out` receives config.json, history.json and, after each epoch, the training state. The validation figures of each
-    epoch go to the history; they choose nothing.
+    `out` receives the plan, the history and, after each epoch, the training state. The validation figures of each epoch
+    go to the history; they choose nothing.
+
+    Raises:
+        DataError: `out` holds an unfinished training of something else.
     """
     out.mkdir(parents=True, exist_ok=True)
-    write_config(out / "config.json", config)
-    (out / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=2) + "\n")
+    plan = json.dumps({"recipe": dataclasses.asdict(recipe), "config": config.to_dict()}, indent=1) + "\n"
+    if (out / STATE).exists() and (out / PLAN).read_text() != plan:
+        raise DataError(
+            f"{out} holds an unfinished training with another recipe or architecture ({PLAN} says which): repeat its "
+            "options to go on, or choose another folder"
+        )
+    (out / PLAN).write_text(plan)
     keras.utils.set_random_seed(recipe.seed)
+    policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.mixed_bfloat16 else "float32")
-    model = build_model(config)
+    try:
+        model = build_model(config)
+    finally:
+        keras.config.set_dtype_policy(policy)
     compile_model(model, recipe, len(training.x) // recipe.batch_size)
     history = json.loads((out / HISTORY).read_text()) if (out / STATE).exists() else []
     if history:

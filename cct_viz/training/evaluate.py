@@ -1,0 +1,88 @@
+"""How good a classifier is on labelled images: accuracy, top-5, loss, calibration error and the confusion matrix."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..preprocessing import normalise
+from .data import DataError, Images
+
+if TYPE_CHECKING:
+    from ..classifier import Classifier
+
+BINS = 15
+
+
+@dataclass(frozen=True, eq=False)
+class Metrics:
+    """Figures of one evaluation.
+
+    Attributes:
+        accuracy, top5: rates in 0..1.
+        loss: mean cross-entropy in nats, without label smoothing.
+        ece: expected calibration error in 0..1, 15 bins of equal width (Guo et al. 2017, arXiv 1706.04599).
+        images: how many.
+        confusion: (K, K) int, rows are the true classes.
+    """
+
+    accuracy: float
+    top5: float
+    loss: float
+    ece: float
+    images: int
+    confusion: np.ndarray
+
+    def summary(self) -> dict[str, float]:
+        """The figures without the matrix, ready for JSON."""
+        return {
+            "accuracy": self.accuracy,
+            "top5": self.top5,
+            "loss": self.loss,
+            "ece": self.ece,
+            "images": self.images,
+        }
+
+
+def evaluate(classifier: Classifier, images: Images, *, batch_size: int = 250) -> Metrics:
+    """Run `classifier` over labelled images.
+
+    Raises:
+        DataError: labels that the classifier does not have.
+    """
+    k = len(classifier.labels)
+    if images.y.min() < 0 or images.y.max() >= k:
+        raise DataError(f"labels go from {images.y.min()} to {images.y.max()}; this model has classes 0 to {k - 1}")
+    own_size = images.x.shape[1:3] == classifier.config.image_size and classifier.config.preprocessing.crop == 1
+    logits = []
+    for start in range(0, len(images.x), batch_size):
+        batch = images.x[start : start + batch_size]
+        pixels = batch if own_size else np.stack([classifier.prepare(image).pixels for image in batch])
+        logits.append(classifier.forward(normalise(pixels, classifier.config.preprocessing)))
+    return measure(np.concatenate(logits), images.y)
+
+
+def measure(logits: np.ndarray, y: np.ndarray) -> Metrics:
+    """The metrics of (n, K) logits against (n,) true classes."""
+    n, k = logits.shape
+    logits = logits.astype(np.float64)
+    log_probabilities = logits - logits.max(axis=1, keepdims=True)
+    log_probabilities -= np.log(np.exp(log_probabilities).sum(axis=1, keepdims=True))
+    order = np.argsort(-logits, axis=1, kind="stable")
+    correct = order[:, 0] == y
+    confidence = np.exp(log_probabilities.max(axis=1))
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(bins, weights=confidence - correct, minlength=BINS)
+    confusion = np.zeros((k, k), np.int64)
+    np.add.at(confusion, (y, order[:, 0]), 1)
+    return Metrics(
+        accuracy=float(correct.mean()),
+        top5=float((order[:, : min(5, k)] == y[:, None]).any(axis=1).mean()),
+        loss=float(-log_probabilities[np.arange(n), y].mean()),
+        ece=float(math.fsum(abs(gaps)) / n),
+        images=n,
+        confusion=confusion,
+    )

@@ -1,0 +1,97 @@
+"""Traces made by hand, consistent in everything from the representation to the logits, without any framework."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+
+from cct_viz.config import CCTConfig, ConvStage, numbered_labels
+from cct_viz.geometry import stage_geometry
+from cct_viz.preprocessing import centre_crop
+from cct_viz.trace import ReadoutWeights, Trace
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def tiny_config(**changes) -> CCTConfig:
+    """Two stages, two layers, a grid of 3 x 5 tokens: small, and not square."""
+    config = CCTConfig(
+        image_size=(12, 20),
+        tokenizer=(ConvStage(6, pool_padding="same"), ConvStage(8, pool_padding="same")),
+        num_layers=2,
+        num_heads=2,
+        key_dim=4,
+        mlp_dim=8,
+        labels=numbered_labels(3),
+        mlp_output_activation=True,
+    )
+    return dataclasses.replace(config, **changes)
+
+
+def make_trace(config: CCTConfig, seed: int = 0) -> Trace:
+    """A random Trace of `config`, float32, whose logits follow from its representation."""
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape).astype(np.float32)
+
+    m, n, dim, k, layers = (
+        config.sequence_length,
+        config.num_tokens,
+        config.embedding_dim,
+        config.num_classes,
+        config.num_layers,
+    )
+    representation = draw(m, dim)
+    weights = ReadoutWeights(
+        gamma=draw(dim), beta=draw(dim), epsilon=1e-5, head=draw(dim, k), bias=draw(k), pool_kernel=draw(dim)
+    )
+    scores = representation @ weights.pool_kernel if config.pool == "seqpool" else None
+    pooling = {"seqpool": scores, "mean": np.zeros(n, np.float32)}.get(config.pool)
+    pooling = None if pooling is None else softmax(pooling)
+    if pooling is not None:
+        pooled = pooling @ representation
+    else:
+        pooled = representation.max(axis=0) if config.pool == "max" else representation[0]
+    pixels = rng.integers(0, 256, (*config.image_size, 3), dtype=np.uint8)
+    return Trace(
+        image=pixels.copy(),
+        pixels=pixels,
+        geometry=centre_crop(config.image_size, config.image_size, 1.0),
+        stages=stage_geometry(config),
+        feature_maps=tuple(
+            np.abs(draw(*shape, stage.channels))
+            for shape, stage in zip(config.stage_shapes, config.tokenizer, strict=True)
+        ),
+        stream=draw(layers + 1, m, dim),
+        attention_outputs=draw(layers, m, dim),
+        mlp_outputs=draw(layers, m, dim),
+        attentions=softmax(2 * draw(layers, config.num_heads, m, m)),
+        representation=representation,
+        pool_scores=scores,
+        pooling_weights=pooling,
+        logits=pooled @ weights.head + weights.bias,
+        readout_weights=weights,
+        labels=config.labels,
+        pool=config.pool,
+        block=config.block,
+    )
+
+
+@pytest.fixture
+def trace() -> Trace:
+    return make_trace(tiny_config())
+
+
+@pytest.fixture
+def class_token_trace() -> Trace:
+    return make_trace(tiny_config(pool="class_token"))

@@ -1,0 +1,78 @@
+import dataclasses
+import json
+
+import pytest
+from conftest import tiny_config
+
+from cct_viz.config import CCTConfig, ConfigError, ConvStage, Preprocessing, read_config, write_config
+from cct_viz.presets import PRESETS, configure
+
+
+@pytest.mark.parametrize("config", [tiny_config(), *(preset.config for preset in PRESETS.values())])
+def test_config_survives_json(tmp_path, config):
+    write_config(tmp_path / "config.json", config)
+    assert read_config(tmp_path / "config.json") == config
+
+
+def test_from_dict_names_every_unknown_and_missing_entry():
+    data = tiny_config().to_dict()
+    del data["num_layers"], data["key_dim"]
+    data["depth"] = 3
+    with pytest.raises(ConfigError, match=r"unknown depth; missing key_dim, num_layers"):
+        CCTConfig.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_layers": 0}, "num_layers is 0"),
+        ({"pool": "sum"}, "pool is 'sum'; expected one of seqpool"),
+        ({"labels": ("only",)}, "1 labels"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"image_size": (1, 20)}, "leave no token"),
+        ({"tokenizer": ()}, "tokenizer is empty"),
+        ({"layer_norm_epsilon": 0.0}, "layer_norm_epsilon"),
+    ],
+)
+def test_impossible_configs_are_refused_with_the_value(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        tiny_config(**changes)
+
+
+@pytest.mark.parametrize("value", [{"format_version": 99}, {"num_layers": "two"}, {"tokenizer": [3]}, {"labels": None}])
+def test_odd_json_is_refused_as_config_error(value):
+    with pytest.raises(ConfigError):
+        CCTConfig.from_dict(tiny_config().to_dict() | value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"format_version": 1}'])
+def test_unreadable_config_files_are_refused(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ConfigError):
+        read_config(tmp_path / "config.json")
+
+
+def test_normalisation_must_be_possible():
+    with pytest.raises(ConfigError, match="std"):
+        Preprocessing(std=(1.0, 0.0, 1.0))
+
+
+def test_keras_io_tokenizer_gives_8_by_8_tokens():
+    assert PRESETS["keras_cct_cifar10"].config.stage_shapes == ((16, 16), (8, 8))
+
+
+def test_configure_changes_size_and_classes(tmp_path):
+    config = configure("keras_cct_cifar10", num_classes=4, image_size=(56, 80))
+    assert config.image_size == (56, 80)
+    assert config.grid == (14, 20)
+    assert config.labels == ("class 0", "class 1", "class 2", "class 3")
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
+    assert configure(str(tmp_path / "config.json")) == config
+    with pytest.raises(ConfigError, match="neither a preset"):
+        configure("cct_99")
+
+
+def test_configs_are_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        tiny_config().num_layers = 3
+    assert hash(ConvStage(3)) == hash(ConvStage(3))

@@ -1,0 +1,223 @@
+"""The contract of every method, and each formula against numbers worked out by hand."""
+
+import dataclasses
+import inspect
+
+import numpy as np
+import pytest
+from conftest import make_trace, tiny_config
+
+import cct_viz
+from cct_viz.explain import METHODS, NotApplicable, describe, explain, method_options, rank_channels
+from cct_viz.explain.attention import effective_tokens, mixing_matrices
+from cct_viz.trace import Heatmaps, trace_arrays
+
+EXACT = 1e-5  # float32 sums of 15 tokens and 8 channels of order 1
+NOT_APPLICABLE = {
+    ("seqpool", "max"),
+    ("seqpool", "class_token"),
+    ("contribution", "class_token"),
+    ("contrast", "class_token"),
+}
+POOLS = ["seqpool", "mean", "max", "class_token"]
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("method", METHODS)
+def test_contract(method, pool):
+    trace = make_trace(tiny_config(pool=pool))
+    before = {name: array.copy() for name, array in trace_arrays(trace).items()}
+    if (method, pool) in NOT_APPLICABLE:
+        with pytest.raises(NotApplicable, match="this model reads its answer"):
+            explain(trace, method, target=1)
+        return
+    heat = explain(trace, method, target=1)
+    assert isinstance(heat, Heatmaps)
+    assert heat.method == method
+    assert heat.maps.shape[1:] == trace.grid
+    assert heat.maps.dtype == np.float32
+    assert np.isfinite(heat.maps).all()
+    assert len(heat.names) == len(heat.maps)
+    if not heat.signed:
+        assert heat.maps.min() >= 0
+        np.testing.assert_allclose(heat.maps.sum(axis=(1, 2)) + heat.class_share, 1, atol=EXACT)
+    assert all(0 <= error < EXACT for error in heat.checks.values()), heat.checks
+    again = explain(trace, method, target=1)
+    np.testing.assert_array_equal(again.maps, heat.maps)
+    for name, array in trace_arrays(trace).items():
+        np.testing.assert_array_equal(array, before[name], name)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_documented(method):
+    doc = " ".join(inspect.getdoc(METHODS[method]).split())
+    assert describe(method).endswith(".")
+    assert "It cannot" in doc, "each method says what it cannot show"
+    assert all(f"{option}:" in doc for option in method_options(method)) or len(method_options(method)) <= 1
+
+
+def test_constant_image_is_no_special_case():
+    trace = make_trace(tiny_config())
+    flat = dataclasses.replace(
+        trace,
+        representation=np.ones_like(trace.representation),
+        pool_scores=np.zeros(15, np.float32),
+        pooling_weights=np.full(15, 1 / 15, np.float32),
+        attentions=np.full_like(trace.attentions, 1 / 15),
+        logits=trace.readout_weights.head.sum(axis=0) + trace.bias,
+    )
+    for method in METHODS:
+        heat = explain(flat, method)
+        assert np.isfinite(heat.maps).all()
+        assert np.ptp(heat.maps, axis=(1, 2)).max() < EXACT
+
+
+def test_unknown_methods_options_and_classes_are_refused(trace):
+    with pytest.raises(ValueError, match="no method is called 'jet'"):
+        explain(trace, "jet")
+    with pytest.raises(ValueError, match="rollout has no option fusion; it has head_fusion, alpha, discard"):
+        explain(trace, "rollout", fusion="mean")
+    with pytest.raises(ValueError, match="'cat' names 0"):
+        explain(trace, "contribution", target="cat")
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("rollout", {"alpha": 1.5}),
+        ("rollout", {"discard": 1.0}),
+        ("rollout", {"head_fusion": "median"}),
+        ("attention", {"layer": 2}),
+        ("attention", {"head": 5}),
+        ("attention", {"token": 15}),
+        ("contrast", {"against": 1}),
+    ],
+)
+def test_options_out_of_range_are_refused(trace, method, options):
+    with pytest.raises(ValueError, match=r"expected|does not exist|itself"):
+        explain(trace, method, target=1, **options)
+
+
+def test_the_package_name_is_the_public_function(trace):
+    assert cct_viz.explain(trace, "seqpool").method == "seqpool"
+
+
+# Section 1: the exact decomposition
+
+
+def test_contributions_are_gauge_free(trace):
+    shifted = dataclasses.replace(
+        trace,
+        readout_weights=dataclasses.replace(
+            trace.readout_weights,
+            head=trace.readout_weights.head + np.linspace(-2, 2, 8, dtype=np.float32)[:, None],
+        ),
+    )
+    shifted = dataclasses.replace(shifted, logits=shifted.contributions.sum(axis=0) + shifted.bias)
+    total = np.zeros(trace.grid)
+    for c in range(3):
+        np.testing.assert_allclose(
+            explain(shifted, "contribution", target=c).maps, explain(trace, "contribution", target=c).maps, atol=EXACT
+        )
+        total += explain(trace, "contribution", target=c).maps[0]
+    np.testing.assert_allclose(total, 0, atol=EXACT)
+
+
+def test_contribution_by_hand():
+    trace = make_trace(tiny_config())
+    w, r, head = trace.pooling_weights, trace.representation, trace.readout_weights.head
+    for t in (0, 7, 14):
+        expected = w[t] * sum(r[t, d] * (head[d, 2] - head[d].mean()) for d in range(8))
+        assert explain(trace, "contribution", target=2).maps.reshape(-1)[t] == pytest.approx(expected, abs=EXACT)
+
+
+def test_contrast_is_antisymmetric_and_lands_on_the_margin(trace):
+    forward = explain(trace, "contrast", target=0, against=2).maps
+    backward = explain(trace, "contrast", target=2, against="class 0").maps
+    np.testing.assert_array_equal(forward, -backward)
+    margin = (trace.logits - trace.bias)[0] - (trace.logits - trace.bias)[2]
+    assert forward.sum() == pytest.approx(margin, abs=EXACT)
+
+
+def test_adding_to_the_pool_bias_changes_nothing():
+    trace = make_trace(tiny_config())
+    moved = np.exp(trace.pool_scores + 5.0 - (trace.pool_scores + 5.0).max())
+    np.testing.assert_allclose(moved / moved.sum(), trace.pooling_weights, atol=1e-6)
+
+
+# Section 3: rollout, composed with the pool
+
+
+@pytest.mark.parametrize("fusion", ["mean", "max", "min"])
+@pytest.mark.parametrize("discard", [0.0, 0.5, 0.99])
+def test_rows_of_every_mixing_matrix_sum_to_one(trace, fusion, discard):
+    mixing = mixing_matrices(trace, head_fusion=fusion, alpha=0.7, discard=discard)
+    np.testing.assert_allclose(mixing.sum(axis=-1), 1, atol=1e-12)
+    heat = explain(trace, "rollout", head_fusion=fusion, discard=discard)
+    assert heat.maps.min() >= 0
+    np.testing.assert_allclose(heat.maps.sum(axis=(1, 2)), 1, atol=EXACT)
+
+
+def test_rollout_by_hand():
+    trace = make_trace(tiny_config())
+    first, second = (0.5 * np.eye(15) + 0.5 * trace.attentions[layer].mean(axis=0) for layer in (0, 1))
+    w = trace.pooling_weights
+    maps = explain(trace, "rollout").maps.reshape(3, 15)
+    np.testing.assert_allclose(maps[0], w, atol=1e-7)
+    np.testing.assert_allclose(maps[1], w @ second, atol=1e-6)
+    np.testing.assert_allclose(maps[2], w @ second @ first, atol=1e-6)
+
+
+def test_rollout_without_attention_is_the_readout(trace):
+    for step in explain(trace, "rollout", alpha=0.0).maps:
+        np.testing.assert_array_equal(step.reshape(-1), trace.pooling_weights)
+
+
+def test_uniform_attention_rolls_out_to_uniform(trace):
+    uniform = dataclasses.replace(trace, attentions=np.full_like(trace.attentions, 1 / 15))
+    np.testing.assert_allclose(explain(uniform, "rollout", alpha=1.0).maps[1:], 1 / 15, atol=1e-7)
+
+
+def test_discard_drops_the_smallest_of_each_row(trace):
+    mixing = mixing_matrices(trace, head_fusion="mean", alpha=1.0, discard=0.4)
+    assert ((mixing == 0).sum(axis=-1) == 6).all()
+    fused = trace.attentions.mean(axis=1)
+    kept = np.where(mixing > 0, fused, np.inf).min(axis=-1)
+    dropped = np.where(mixing > 0, -np.inf, fused).max(axis=-1)
+    assert (dropped <= kept).all()
+
+
+def test_class_token_rollout_reads_its_row(class_token_trace):
+    trace = class_token_trace
+    heat = explain(trace, "rollout")
+    first, second = (0.5 * np.eye(16) + 0.5 * trace.attentions[layer].mean(axis=0) for layer in (0, 1))
+    assert heat.names == ("through layer 2", "through layer 1")
+    np.testing.assert_allclose(heat.maps[1].reshape(-1), (second @ first)[0, 1:], atol=1e-6)
+    assert heat.class_share[1] == pytest.approx((second @ first)[0, 0], abs=1e-6)
+
+
+def test_attention_shows_rows_and_their_mean_under_the_pool(trace):
+    np.testing.assert_allclose(
+        explain(trace, "attention", layer=0, head=1, token=4).maps.reshape(-1), trace.attentions[0, 1, 4], atol=1e-7
+    )
+    assert explain(trace, "attention").names == ("layer 2, head 1", "layer 2, head 2")
+    np.testing.assert_allclose(
+        explain(trace, "attention", layer=-1).maps[0].reshape(-1),
+        trace.pooling_weights @ trace.attentions[1, 0],
+        atol=1e-6,
+    )
+
+
+def test_effective_tokens_counts_an_even_spread():
+    assert effective_tokens(np.full((3, 5), 1 / 15)) == pytest.approx(15)
+    assert effective_tokens(np.eye(1, 15)) == pytest.approx(1)
+
+
+def test_channels_come_strongest_first(trace):
+    ranking = rank_channels(trace, 0)
+    energy = np.sqrt((trace.feature_maps[0] ** 2).mean(axis=(0, 1)))
+    np.testing.assert_allclose(ranking.energy, np.sort(energy)[::-1], rtol=1e-6)
+    np.testing.assert_array_equal(ranking.maps[0], trace.feature_maps[0][..., energy.argmax()])
+    assert sorted(ranking.order) == list(range(6))
+    with pytest.raises(ValueError, match="stage 2 does not exist"):
+        rank_channels(trace, 2)
