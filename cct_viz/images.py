@@ -83,7 +83,9 @@ def decode(source: str | os.PathLike[str] | bytes | Image.Image | np.ndarray) ->
 def _printable(name: str) -> str:
     """`name` fit for a message: unprintable characters (halves of surrogate pairs break the terminal) as "?"."""
     name = "".join(c if c.isprintable() else "?" for c in name)
-    return name if 0 < len(name) <= 80 else f"{name[:40]}...{name[-37:]}" if name else "The path"
+    if len(name) > 80:
+        name = f"{name[:40]}...{name[-37:]}"
+    return name or "The path"
 
 
 def _read_file(path: str | os.PathLike[str]) -> bytes:
@@ -120,7 +122,9 @@ def _decode_file(data: bytes, name: str) -> np.ndarray:
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(f"{name} is a damaged or incomplete {image_format} image; whole {ACCEPTED}") from error
+        raise ImageError(
+            f"{name} is a {image_format} image that is damaged, incomplete or of a rare kind; other {ACCEPTED}"
+        ) from error
     return np.asarray(rgb)
 
 
