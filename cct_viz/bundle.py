@@ -11,7 +11,7 @@ import numpy as np
 
 from . import __version__
 from .classifier import Classifier
-from .explain import METHODS, NotApplicable, explain, rank_channels
+from .explain import METHODS, NotApplicable, describe, explain, rank_channels
 from .plots import contact_sheet, figure, png
 from .trace import Heatmaps, Trace, trace_arrays
 
@@ -61,7 +61,7 @@ def write_bundle(
             explanations[method] = {"method": method, "not_applicable": str(error)}
             continue
         explanations[method] = heatmaps_to_json(heatmaps)
-        figure(trace, heatmaps).savefig(out / f"{method}.png", dpi=150)
+        figure(trace, heatmaps, caption=describe(method)).savefig(out / f"{method}.png", dpi=150)
     for stage in range(len(trace.feature_maps)):
         maps = rank_channels(trace, stage).maps
         sheet = contact_sheet(maps, columns=16, tile=64, limit=float(np.abs(maps).max()))

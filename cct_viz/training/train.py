@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..config import CCTConfig, Preprocessing
+from ..config import CCTConfig
 from ..model import CCT, build_model
 from ..preprocessing import normalise
 from .data import DataError, Images, augment
@@ -35,27 +36,22 @@ class Recipe:
 
 
 class Batches(keras.utils.PyDataset):
-    """Shuffled, augmented batches; epoch and index alone decide what is in one, so a resumed run sees the same."""
+    """One epoch of shuffled, augmented batches. Seed, epoch and index alone decide what is in a batch, so a resumed run
+    sees the same ones, and fetching ahead changes nothing."""
 
-    def __init__(self, images: Images, preprocessing: Preprocessing, recipe: Recipe, first_epoch: int, classes: int):
+    def __init__(self, images: Images, config: CCTConfig, recipe: Recipe, epoch: int):
         super().__init__()
-        self.images, self.preprocessing, self.recipe = images, preprocessing, recipe
-        self.classes, self.epoch = classes, first_epoch
+        self.images, self.config, self.recipe, self.epoch = images, config, recipe, epoch
+        self.order = np.random.default_rng((recipe.seed, epoch)).permutation(len(images.x))
 
     def __len__(self) -> int:
         return len(self.images.x) // self.recipe.batch_size
 
-    def on_epoch_begin(self) -> None:
-        self.order = np.random.default_rng((self.recipe.seed, self.epoch)).permutation(len(self.images.x))
-
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
-
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng((self.recipe.seed, self.epoch, index))
         chosen = self.order[index * self.recipe.batch_size : (index + 1) * self.recipe.batch_size]
-        x = normalise(augment(self.images.x[chosen], rng), self.preprocessing)
-        return x, np.eye(self.classes, dtype=np.float32)[self.images.y[chosen]]
+        x = normalise(augment(self.images.x[chosen], rng), self.config.preprocessing)
+        return x, np.eye(self.config.num_classes, dtype=np.float32)[self.images.y[chosen]]
 
 
 class _SaveState(keras.callbacks.Callback):
@@ -95,6 +91,14 @@ def compile_model(model: CCT, recipe: Recipe, steps_per_epoch: int) -> None:
     optimizer.build(model.trainable_variables)
 
 
+def _seed_dropout(model: CCT, seed: int, epoch: int) -> None:
+    """Put every random state of the model where this epoch starts, whether or not the run was interrupted before it."""
+    states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
+    starts = np.random.default_rng((seed, epoch)).integers(2**31, size=len(states))
+    for state, start in zip(states, starts, strict=True):
+        state.assign([int(start), 0])
+
+
 def train(
     config: CCTConfig,
     training: Images,
@@ -129,18 +133,18 @@ def train(
     history = json.loads((out / HISTORY).read_text()) if (out / STATE).exists() else []
     if history:
         model.load_weights(out / STATE)
-    batches = Batches(training, config.preprocessing, recipe, len(history), config.num_classes)
-    batches.on_epoch_begin()
     x = normalise(validation.x, config.preprocessing)
     y = np.eye(config.num_classes, dtype=np.float32)[validation.y]
-    model.fit(
-        batches,
-        epochs=recipe.epochs,
-        initial_epoch=len(history),
-        validation_data=(x, y),
-        validation_batch_size=500,
-        shuffle=False,
-        verbose=2 if not os.isatty(1) else 1,
-        callbacks=[_SaveState(out, history)],
-    )
+    for epoch in range(len(history), recipe.epochs):
+        _seed_dropout(model, recipe.seed, epoch)
+        model.fit(
+            Batches(training, config, recipe, epoch),
+            epochs=epoch + 1,
+            initial_epoch=epoch,
+            validation_data=(x, y),
+            validation_batch_size=500,
+            shuffle=False,
+            verbose=1 if sys.stdout.isatty() else 2,
+            callbacks=[_SaveState(out, history)],
+        )
     return model
