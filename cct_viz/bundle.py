@@ -90,5 +90,5 @@ def write_bundle(
         "explanations": explanations,
     }
     (out / "explanation.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    np.savez_compressed(out / "trace.npz", **trace_arrays(trace))
+    np.savez_compressed(out / "trace.npz", **trace_arrays(trace))  # type: ignore[arg-type]  # the stub takes allow_pickle for one
     return record

@@ -178,7 +178,7 @@ def load(
     if name in PRESETS:
         return _load_preset(name, PRESETS[name])
     path = Path(source)
-    if path.exists():
+    if name and path.exists():
         return _load_folder(path, "folder", path.name)
     if name.count("/") != 1:
         raise CheckpointError(

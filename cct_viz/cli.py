@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 is success, 1 an error said on stderr, 2 wrong usage."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser().parse_args(arguments)
-    options.command_line = shlex.join(["python", "-m", "cct_viz", *arguments])
     try:
         return options.run(options)
     except (ValueError, CheckpointError, HubError, OSError) as error:
@@ -104,16 +103,9 @@ def train(options: argparse.Namespace) -> int:
     training, validation = split(load_images(options.data))
     classes = int(max(training.y.max(), validation.y.max())) + 1
     config = configure(options.arch, num_classes=classes, image_size=training.x.shape[1:3])
-    model = train(config, training, validation, recipe, options.out)
-    metrics = finish(
-        model,
-        recipe,
-        options.out,
-        training=training,
-        validation=validation,
-        data=options.data,
-        command=options.command_line,
-    )
+    with contextlib.redirect_stdout(sys.stderr):  # Keras prints its progress; stdout is for the answer
+        model = train(config, training, validation, recipe, options.out)
+        metrics = finish(model, recipe, options.out, arch=options.arch, training=training, validation=validation)
     _print_metrics(metrics.summary(), as_json=options.json)
     return 0
 

@@ -95,3 +95,35 @@ def trace() -> Trace:
 @pytest.fixture
 def class_token_trace() -> Trace:
     return make_trace(tiny_config(pool="class_token"))
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """A checkpoint folder of a tiny random model, as `train` leaves one."""
+    from cct_viz.checkpoints import safetensors_dir
+    from cct_viz.checkpoints.common import expected_shapes
+
+    config, rng = tiny_config(), np.random.default_rng(0)
+    folder = tmp_path_factory.mktemp("weights") / "tiny"
+    weights = {
+        name: rng.normal(0.0, 0.5, shape).astype(np.float32) + name.endswith("gamma")
+        for name, shape in expected_shapes(config).items()
+    }
+    safetensors_dir.write(folder, config, weights)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """A cache folder for prepared checkpoints that belongs to this test run."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("CCT_VIZ_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def tiny_classifier(tiny_folder, cache):
+    from cct_viz.classifier import load
+
+    return load(tiny_folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -71,9 +72,7 @@ trained from random weights on nothing but the data named below, by this project
 """
 
 
-def finish(
-    model: CCT, recipe: Recipe, out: Path, *, training: Images, validation: Images, data: str, command: str
-) -> Metrics:
+def finish(model: CCT, recipe: Recipe, out: Path, *, arch: str, training: Images, validation: Images) -> Metrics:
     """Write weights, graph, metrics and card of a trained model to `out`; return its validation figures."""
     weights = {name: keras.ops.convert_to_numpy(v).astype(np.float32) for name, v in named_weights(model).items()}
     safetensors_dir.write(out, model.config, weights)
@@ -89,8 +88,8 @@ def finish(
     card = _CARD.format(
         name=out.name,
         dataset="uoft-cs/cifar10" if is_cifar10 else "unknown",
-        dataset_name="CIFAR-10" if is_cifar10 else Path(data).name,
-        data="the 50,000 training images of CIFAR-10 (Krizhevsky 2009)" if is_cifar10 else f"`{Path(data).name}`",
+        dataset_name="CIFAR-10" if is_cifar10 else "not published",
+        data="the 50,000 training images of CIFAR-10 (Krizhevsky 2009)" if is_cifar10 else "not published",
         data_argument="cifar10" if is_cifar10 else "VALIDATION.npz",
         trained=len(training.x),
         parameters=sum(array.size for array in weights.values()),
@@ -110,12 +109,24 @@ def finish(
         precision="bfloat16 arithmetic on float32 weights" if recipe.mixed_bfloat16 else "float32 arithmetic",
         keras=keras.__version__,
         backend=keras.backend.backend(),
-        command=command,
+        command=_command(recipe, arch, out.name, "cifar10" if is_cifar10 else "DATA.npz"),
         files="\n".join(f"| {file} | `{sha256(out / file)}` |" for file in files),
         **metrics.summary(),
     )
     (out / "README.md").write_text(card)
     return metrics
+
+
+def _command(recipe: Recipe, arch: str, out: str, data: str) -> str:
+    """The command that makes this checkpoint again, on any machine."""
+    words = ["python -m cct_viz train", f"--arch {Path(arch).name}", f"--data {data}", f"--out {out}"]
+    for f in dataclasses.fields(recipe):
+        value, option = getattr(recipe, f.name), "--" + f.name.replace("_", "-")
+        if value is True:
+            words.append(option)
+        elif value is not False:
+            words.append(f"{option} {value}")
+    return " ".join(words)
 
 
 # SHA-256 over the ordered SHA-256 of CIFAR-10's 50,000 training images: their set, whatever file they came in.

@@ -1,0 +1,153 @@
+"""load and Classifier on a tiny random checkpoint: the same numbers by every way in."""
+
+import dataclasses
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cct_viz import presets
+from cct_viz.checkpoints import CheckpointError
+from cct_viz.classifier import load
+from cct_viz.prepare import prepare, sha256
+from cct_viz.preprocessing import normalise
+from cct_viz.trace import trace_arrays
+
+FLOAT32 = 1e-5  # of the largest value: rounding of a few hundred additions in float32
+
+
+def random_images(count, size=(12, 20), seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, *size, 3), dtype=np.uint8)
+
+
+def test_trace_agrees_with_keras(tiny_classifier):
+    (image,) = random_images(1)
+    trace = tiny_classifier.trace(image)
+    batch = normalise(image[None], tiny_classifier.config.preprocessing)
+    seen = {name: np.asarray(value)[0] for name, value in tiny_classifier.model.intermediates(batch).items()}
+    for i, feature_map in enumerate(trace.feature_maps):
+        np.testing.assert_allclose(feature_map, seen[f"feature_map_{i}"], atol=FLOAT32)
+    for i in range(2):
+        for name in ("attention_output", "mlp_output", "attentions"):
+            ours = getattr(trace, name if name == "attentions" else f"{name}s")[i]
+            theirs = seen[f"{name}_{i}"]
+            np.testing.assert_allclose(ours, theirs, atol=FLOAT32 * max(1, np.abs(theirs).max()), err_msg=name)
+    np.testing.assert_allclose(trace.logits, seen["logits"], atol=FLOAT32 * max(1, np.abs(seen["logits"]).max()))
+    np.testing.assert_array_equal(trace.pixels, image)
+
+
+def test_contributions_of_a_real_pass_sum_to_its_logits(tiny_classifier):
+    for trace in tiny_classifier.traces(random_images(20)):
+        error = np.abs(trace.contributions.sum(axis=0) + trace.bias - trace.logits).max()
+        assert error <= FLOAT32 * max(1, np.abs(trace.logits).max())
+
+
+def test_paths_pictures_and_arrays_give_the_same_trace(tiny_classifier, tmp_path):
+    (image,) = random_images(1, (40, 30))
+    Image.fromarray(image).save(tmp_path / "photo.png")
+    logits = [
+        tiny_classifier.trace(source).logits
+        for source in (image, Image.fromarray(image), tmp_path / "photo.png", str(tmp_path / "photo.png"))
+    ]
+    for other in logits[1:]:
+        np.testing.assert_array_equal(logits[0], other)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_batches_of_any_size_agree_with_single_images(tiny_classifier, batch_size):
+    images = random_images(7)
+    traces = list(tiny_classifier.traces(images, batch_size=batch_size))
+    assert len(traces) == 7
+    for image, trace in zip(images, traces, strict=True):
+        for name, array in trace_arrays(tiny_classifier.trace(image)).items():
+            other = trace_arrays(trace)[name]
+            np.testing.assert_allclose(array, other, atol=FLOAT32 * max(1, np.abs(array).max()), err_msg=name)
+
+
+def test_threads_share_one_classifier(tiny_classifier):
+    images = random_images(80)
+    serial = [tiny_classifier.trace(image).logits for image in images]
+    with ThreadPoolExecutor(8) as pool:
+        for one, other in zip(serial, pool.map(lambda image: tiny_classifier.trace(image).logits, images), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_forward_masks_tokens_and_refuses_misfits(tiny_classifier):
+    batch = normalise(random_images(2), tiny_classifier.config.preprocessing)
+    np.testing.assert_array_equal(
+        tiny_classifier.forward(batch), tiny_classifier.forward(batch, np.ones((2, 15), np.float32))
+    )
+    bias = tiny_classifier.trace(random_images(1)[0]).bias
+    np.testing.assert_allclose(tiny_classifier.forward(batch, np.zeros((2, 15)))[1], bias, atol=1e-6)
+    with pytest.raises(ValueError, match=r"\(2, 12, 21, 3\); expected \(B, 12, 20, 3\)"):
+        tiny_classifier.forward(np.zeros((2, 12, 21, 3), np.float32))
+    with pytest.raises(ValueError, match="token mask"):
+        tiny_classifier.forward(batch, np.ones((2, 14), np.float32))
+
+
+def test_source_and_size_are_told(tiny_classifier, tiny_folder):
+    assert tiny_classifier.source.kind == "folder"
+    assert tiny_classifier.source.sha256 == sha256(tiny_folder / "model.safetensors")
+    assert tiny_classifier.num_parameters == tiny_classifier.model.count_params()
+
+
+def test_preparing_happens_once(tiny_folder, tiny_classifier):
+    graph = prepare(tiny_folder) / "model.onnx"
+    before = graph.stat().st_mtime_ns
+    assert prepare(tiny_folder) / "model.onnx" == graph
+    assert graph.stat().st_mtime_ns == before
+
+
+def test_a_graph_from_elsewhere_is_never_run(tiny_folder, cache, tmp_path):
+    folder = tmp_path / "foreign"
+    shutil.copytree(tiny_folder, folder)
+    (folder / "model.onnx").write_bytes(b"not a graph, and not looked at")
+    assert load(folder).trace(random_images(1)[0]).logits.shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("no_such_model", "neither a preset"),
+        ("a/b/c", "neither a preset"),
+        ("", "neither a preset"),
+    ],
+)
+def test_unknown_sources_are_refused(source, message, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match=message):
+        load(source)
+
+
+def test_an_architecture_without_weights_is_never_random_numbers(monkeypatch):
+    bare = dataclasses.replace(presets.PRESETS[presets.DEFAULT], folder=None, sha256={})
+    monkeypatch.setitem(presets.PRESETS, "bare", bare)
+    with pytest.raises(CheckpointError, match="architecture without weights"):
+        load("bare")
+
+
+def test_changed_bundled_files_are_refused(monkeypatch, tiny_folder, tmp_path):
+    shutil.copytree(tiny_folder, tmp_path / "bundled")
+    digest = sha256(tmp_path / "bundled" / "model.safetensors")
+    preset = presets.Preset(
+        "", presets.PRESETS[presets.DEFAULT].config, tmp_path / "bundled", {"model.safetensors": digest}
+    )
+    monkeypatch.setitem(presets.PRESETS, "changed", preset)
+    weights = tmp_path / "bundled" / "model.safetensors"
+    damaged = bytearray(weights.read_bytes())
+    damaged[-1] ^= 1
+    weights.write_bytes(damaged)
+    with pytest.raises(CheckpointError, match="is not the file this release came with"):
+        load("changed")
+    weights.unlink()
+    with pytest.raises(CheckpointError, match="is missing"):
+        load("changed")
+
+
+def test_a_damaged_folder_gives_the_readers_sentence(tiny_folder, cache, tmp_path):
+    shutil.copytree(tiny_folder, tmp_path / "damaged")
+    (tmp_path / "damaged" / "model.safetensors").write_bytes(b"short")
+    with pytest.raises(CheckpointError, match="safetensors"):
+        load(tmp_path / "damaged")

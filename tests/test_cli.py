@@ -1,0 +1,146 @@
+"""The command line as a person types it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cct_viz.cli import main
+from cct_viz.explain import METHODS
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)).save(path)
+    return str(path)
+
+
+def test_classify(capsys, tiny_folder, tiny_classifier, photo):
+    assert main(["classify", photo, "--model", str(tiny_folder), "--json", "--top", "2"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    expected = tiny_classifier.trace(photo).top(2)
+    assert [(entry["label"], entry["probability"]) for entry in answer["top"]] == expected
+    assert main(["classify", photo, "--model", str(tiny_folder)]) == 0
+    assert expected[0][0] in capsys.readouterr().out
+
+
+def test_one_bad_image_does_not_cost_the_others_their_answer(capsys, tiny_folder, tiny_classifier, photo, tmp_path):
+    (tmp_path / "bad.png").write_text("no picture")
+    assert main(["classify", str(tmp_path / "bad.png"), photo, "--model", str(tiny_folder), "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert [Path(answer["image"]).name for answer in json.loads(out)] == ["photo.jpg"]
+    assert "bad.png" in err
+    assert "Traceback" not in err
+
+
+def test_explain_writes_pictures_numbers_and_the_trace(capsys, tiny_folder, tiny_classifier, photo, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["explain", photo, "--out", str(out), "--model", str(tiny_folder), "--target", "class 1", "--json"]
+    assert main(arguments) == 0
+    printed = json.loads(capsys.readouterr().out)
+    record = json.loads((out / "explanation.json").read_text())
+    assert printed == record
+    assert record["target"] == "class 1"
+    assert set(record["explanations"]) == set(METHODS)
+    for method in METHODS:
+        with Image.open(out / f"{method}.png") as picture:
+            assert picture.format == "PNG"
+            assert min(picture.size) > 100
+        assert all(error < 1e-4 for error in record["explanations"][method]["checks"].values())
+    with np.load(out / "trace.npz") as saved:
+        total = saved["contributions"].sum(axis=0) + saved["bias"]
+        np.testing.assert_allclose(total, record["logits"], atol=1e-4)  # of logits of order 10
+    assert {path.name for path in out.iterdir()} == {
+        "explanation.json",
+        "trace.npz",
+        "feature_maps_0.png",
+        "feature_maps_1.png",
+        *(f"{method}.png" for method in METHODS),
+    }
+
+
+def test_models(capsys):
+    assert main(["models", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["keras_cct_cifar10"]["parameters"] == 416_331
+    assert rows["keras_cct_cifar10"]["tokens"] == 64
+    assert main(["models"]) == 0
+    assert "416,331 parameters" in capsys.readouterr().out
+
+
+def test_evaluate(capsys, tiny_folder, tiny_classifier, tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (40, 12, 20, 3), dtype=np.uint8), rng.integers(0, 3, 40)
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    arguments = ["evaluate", "--model", str(tiny_folder), "--data", str(tmp_path / "data.npz"), "--json"]
+    assert main([*arguments, "--out", str(tmp_path / "metrics.json")]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert set(printed) == {"accuracy", "top5", "loss", "ece", "images"}
+    predicted = np.array([int(trace.logits.argmax()) for trace in tiny_classifier.traces(x)])
+    assert printed["accuracy"] == pytest.approx((predicted == y).mean())
+    assert np.sum(json.loads((tmp_path / "metrics.json").read_text())["confusion"]) == 40
+
+
+def test_train_makes_a_folder_that_loads(tmp_path, cache):
+    """In a process of its own: training changes Keras's global state, and --json must leave stdout to the answer."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 80)
+    x = rng.integers(0, 100, (80, 12, 20, 3))
+    x[np.arange(80), :, :, y] += 120
+    np.savez(tmp_path / "data.npz", x=x.astype(np.uint8), y=y)
+    from conftest import tiny_config
+
+    from cct_viz.config import write_config
+
+    write_config(tmp_path / "tiny.json", tiny_config())
+    arguments = ["--arch", tmp_path / "tiny.json", "--data", tmp_path / "data.npz", "--out", tmp_path / "out"]
+    options = ["--epochs", "2", "--batch-size", "8", "--json"]
+    command = [sys.executable, "-m", "cct_viz", "train", *map(str, arguments), *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert printed["images"] == 8
+    out = tmp_path / "out"
+    names = {"config.json", "model.safetensors", "model.onnx", "metrics.json", "history.json", "README.md"}
+    assert names <= {path.name for path in out.iterdir()}
+    assert "Epoch 2/2" in done.stderr
+    card = (out / "README.md").read_text()
+    assert f"{printed['accuracy']:.2%}" in card
+    assert "--epochs 2" in card
+    assert str(tmp_path) not in card
+
+    from cct_viz.classifier import load
+
+    assert len(load(out).trace(x[0].astype(np.uint8)).top(3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["classify", "x.png", "--model", "nothing"], "neither a preset"),
+        (["evaluate", "--data", "missing.npz"], "missing.npz"),
+        (["train", "--arch", "cct_99", "--data", "missing.npz", "--out", "o"], "missing.npz"),
+    ],
+)
+def test_errors_are_one_sentence_on_stderr(capsys, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["classify", "explain", "models", "train", "evaluate"])
+def test_every_command_has_help(capsys, command):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert "--json" in capsys.readouterr().out
