@@ -1,0 +1,84 @@
+"""What the README promises is run, word for word."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cct_viz import cli, presets
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FRONT_MATTER = README.split("---\n")[1]
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in ("photo.jpg", "a.png", "b.png"):
+        Image.fromarray(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)).save(name)
+
+
+def field(name: str) -> str:
+    found = re.search(rf"^{name}: *(.+)$", FRONT_MATTER, re.MULTILINE)
+    assert found, f"the Space card has no {name}"
+    return found[1].strip('"')
+
+
+def test_the_space_card_names_what_a_space_needs():
+    requirements = (ROOT / "requirements.txt").read_text()
+    assert field("sdk") == "gradio"
+    assert f"gradio=={field('sdk_version')}\n" in requirements
+    assert field("python_version") in ("3.11", "3.12", "3.13")
+    assert (ROOT / field("app_file")).is_file()
+    assert field("license") == "apache-2.0"
+    assert len(field("short_description")) <= 60  # the Hub refuses longer ones
+    colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+    assert {field("colorFrom"), field("colorTo")} <= colours
+
+
+def test_the_python_example_runs(pictures, capsys):
+    (example,) = re.findall(r"## In Python\n\n```python\n(.*?)```", README, re.DOTALL)
+    names: dict = {}
+    exec(example, names)
+    trace = names["trace"]
+    np.testing.assert_allclose(names["total"], trace.logits, atol=1e-5)  # logits of order 1 in float32
+    out = capsys.readouterr().out
+    for line in example.splitlines():  # what the comments say of shapes is what is printed
+        if promised := re.search(r"# (\(2, 2, 64, 64\) \(64,\))", line):
+            assert promised[1] in out
+
+
+def test_every_command_line_is_understood(pictures):
+    (block,) = re.findall(r"## On the command line\n\n```bash\n(.*?)```", README, re.DOTALL)
+    lines = [line for line in block.splitlines() if line]
+    assert lines
+    for line in lines:
+        words = shlex.split(line)
+        assert words[:3] == ["python", "-m", "cct_viz"]
+        cli._parser().parse_args(words[3:])
+
+
+def test_every_setting_in_the_table_is_read_somewhere():
+    code = "".join(path.read_text() for path in [*ROOT.glob("*.py"), *ROOT.glob("cct_viz/**/*.py")])
+    (table,) = re.findall(r"## Settings\n\n(.*?)\n\n", README, re.DOTALL)
+    for name in re.findall(r"`([A-Z_]+)`", table):
+        if not name.startswith(("HF_", "KERAS_")):  # those are read by the libraries themselves
+            assert name in code, name
+
+
+def test_the_table_of_weights_tells_what_the_folders_hold():
+    import json
+
+    (section,) = re.findall(r"## Weights\n\n(.*?)\n\n", README, re.DOTALL)
+    bundled = {preset.folder for preset in presets.PRESETS.values() if preset.folder}
+    assert bundled
+    for folder in bundled:
+        metrics = json.loads((folder / "metrics.json").read_text())
+        (row,) = [line for line in section.splitlines() if f"weights/{folder.name}`" in line]
+        assert f"{metrics['accuracy']:.2%}" in row
+        assert f"{metrics['top5']:.2%}" in row
