@@ -1,0 +1,44 @@
+"""The door: `python app.py` serves the explorer on the bundled weights at http://127.0.0.1:7860."""
+
+import os
+
+# Before the imports: the libraries read them once. More threads only make visitors wait for each other.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import argparse  # noqa: E402
+import sys  # noqa: E402
+
+from cct_viz.checkpoints import CheckpointError  # noqa: E402
+from cct_viz.serving import Models  # noqa: E402
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Serve the explorer for Compact Convolutional Transformers.")
+    parser.add_argument(
+        "--model", action="append", default=[], metavar="FOLDER_OR_REPO", help="also serve this; may be given again"
+    )
+    parser.add_argument("--host", help="address to listen on (GRADIO_SERVER_NAME, else 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (GRADIO_SERVER_PORT, else 7860 or the next free)")
+    parser.add_argument("--no-hub", action="store_true", help="never ask the Hugging Face Hub")
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    try:
+        models = Models(arguments.model, hub=not arguments.no_hub)
+    except CheckpointError as error:
+        print(error, file=sys.stderr)
+        return 2
+    from cct_viz.ui.launch import launch
+    from cct_viz.ui.page import build_page
+
+    launch(build_page(models), host=arguments.host, port=arguments.port)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

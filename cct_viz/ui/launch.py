@@ -1,0 +1,112 @@
+"""How the page is served: look, limits and locks, in one place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MAX_UPLOAD_MB = 20
+KEEP_SECONDS = 3600  # how long a visitor's files are kept
+
+FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
+
+
+def theme() -> gr.themes.Base:
+    """Quiet cards with hairlines and one accent; text passes AA contrast in light and dark. No fonts are fetched."""
+    made = gr.themes.Base(
+        primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", font=FONT, font_mono=MONO, radius_size="md"
+    )
+    return made.set(
+        body_background_fill="#fbfbfd",
+        body_background_fill_dark="#0f1320",
+        background_fill_primary="white",
+        background_fill_primary_dark="#171c2b",
+        background_fill_secondary="#f4f5f9",
+        background_fill_secondary_dark="#1d2334",
+        body_text_color="#1a1f2e",
+        body_text_color_dark="#e8eaf2",
+        body_text_color_subdued="#4f576b",
+        body_text_color_subdued_dark="#aab2c5",
+        block_background_fill="white",
+        block_background_fill_dark="#171c2b",
+        block_border_color="#e1e4ec",
+        block_border_color_dark="#2a3145",
+        block_border_width="1px",
+        block_shadow="none",
+        block_shadow_dark="none",
+        block_label_background_fill="white",
+        block_label_background_fill_dark="#171c2b",
+        block_label_text_color="#3c4357",
+        block_label_text_color_dark="#c6ccdb",
+        block_title_text_color="#3c4357",
+        block_title_text_color_dark="#c6ccdb",
+        block_info_text_color="#4f576b",
+        block_info_text_color_dark="#aab2c5",
+        input_background_fill="white",
+        input_background_fill_dark="#1d2334",
+        input_border_color="#c9cfdd",
+        input_border_color_dark="#3a435c",
+        input_placeholder_color="#5d667c",
+        input_placeholder_color_dark="#9aa3b8",
+        slider_color="#4338ca",
+        slider_color_dark="#8b85f5",
+        color_accent="#4338ca",
+        color_accent_soft="#eef0fe",
+        color_accent_soft_dark="#272c4d",
+        button_primary_background_fill="#4338ca",
+        button_primary_background_fill_dark="#4f46e5",
+        button_secondary_background_fill="#eef0f5",
+        button_secondary_background_fill_dark="#262d40",
+        button_secondary_text_color="#1a1f2e",
+        button_secondary_text_color_dark="#e8eaf2",
+        checkbox_label_background_fill="white",
+        checkbox_label_background_fill_dark="#1d2334",
+        checkbox_label_background_fill_selected="#eef0fe",
+        checkbox_label_background_fill_selected_dark="#272c4d",
+        checkbox_label_text_color_selected="#1a1f2e",
+        checkbox_label_text_color_selected_dark="#e8eaf2",
+        checkbox_background_color_selected="#4338ca",
+        checkbox_background_color_selected_dark="#8b85f5",
+        link_text_color="#4338ca",
+        link_text_color_dark="#a5b4fc",
+        error_text_color="#a11212",
+        error_text_color_dark="#ffb4ab",
+    )
+
+
+def launch(page: gr.Blocks, *, host: str | None = None, port: int | None = None, block: bool = True) -> Any:
+    """Serve `page`; GRADIO_SERVER_NAME and GRADIO_SERVER_PORT hold where `host` and `port` are None.
+
+    Nothing is asked of any other machine, no summary page is open, tracebacks stay here, and no file of the repository
+    can be fetched.
+
+    Returns:
+        The FastAPI app, its local address and its public one (always None), when not blocking.
+    """
+    page.queue(api_open=False, max_size=32)
+    return page.launch(
+        server_name=host,
+        server_port=port,
+        prevent_thread_lock=not block,
+        theme=theme(),
+        css_paths=Path(__file__).parent / "style.css",
+        max_threads=8,
+        max_file_size=f"{MAX_UPLOAD_MB}mb",
+        show_error=False,
+        enable_monitoring=False,
+        run_history=False,
+        ssr_mode=False,
+        strict_cors=True,
+        share=False,
+        inbrowser=False,
+        mcp_server=False,
+        pwa=False,
+        state_session_capacity=100,
+        allowed_paths=[],
+        blocked_paths=[str(REPOSITORY)],
+        footer_links=[],
+    )

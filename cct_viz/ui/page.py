@@ -1,0 +1,212 @@
+"""The page: what is always in view, the tabs, and the one event that runs the model."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ..checkpoints import CheckpointError
+from ..preprocessing import ImageError, decode
+from ..serving import Models
+from . import VIEWS
+from .api import add_endpoints
+from .launch import KEEP_SECONDS, MAX_UPLOAD_MB
+from .upload import upload_box
+from .view import DRAW, Shown, View, set_first_value
+from .words import EMPTY, chip, example_buttons, hub_text, notice, seen_figure
+
+EXAMPLES = sorted((Path(__file__).parent / "examples").glob("*.png"))
+FIRST = Path(__file__).parent / "examples" / "automobile.png"
+TOP = 5
+HIDE = {"__type__": "update", "visible": False}
+CHOOSE = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('button');
+  if (button) trigger('select', {index: Number(button.dataset.index)});
+});"""
+
+
+def build_page(models: Models) -> gr.Blocks:
+    """The whole app as Gradio blocks, not yet launched; its first paint shows an example, already explained."""
+    with gr.Blocks(title="CCT Explorer", analytics_enabled=False, delete_cache=(600, KEEP_SECONDS)) as page:
+        names = models.names()
+        first = _first_shown(models)
+        shown = gr.State(first, time_to_live=KEEP_SECONDS)
+        with gr.Row(elem_classes="top"):
+            with gr.Column(scale=5, min_width=260, elem_classes="name"):
+                gr.HTML('<h1>CCT Explorer</h1><p class="sub">What a Compact Convolutional Transformer sees</p>')
+                weights = gr.HTML(_chip(models, names[0] if names else None), js_on_load=None)
+            with gr.Column(scale=2, min_width=220):
+                picker = gr.Dropdown(names, value=names[0] if names else None, label="Model", elem_id="model")
+        with gr.Row(elem_classes="hub-row"):
+            hub = gr.HTML(hub_text(models.hub_line()), js_on_load=None, min_width=240)
+            retry = gr.Button("Retry", size="sm", visible=models.hub_line().can_retry, scale=0, min_width=80)
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=3, min_width=270, elem_classes="rail"):
+                image = upload_box(
+                    "Your picture",
+                    value=str(FIRST) if first else None,
+                    sources=["upload", "webcam", "clipboard"],
+                    height=260,
+                    elem_id="upload",
+                    buttons=[],
+                )
+                problem = gr.HTML(js_on_load=None, visible=False)
+                examples = gr.HTML(
+                    example_buttons([path.stem for path in EXAMPLES], [decode(path) for path in EXAMPLES]),
+                    js_on_load=CHOOSE,
+                    elem_id="examples",
+                )
+                label = gr.Label(_label(first), num_top_classes=TOP, label="Prediction", elem_id="prediction")
+                seen = gr.HTML(seen_figure(first.trace) if first else EMPTY, js_on_load=None)
+            with gr.Column(scale=10, min_width=300), gr.Tabs():
+                views = []
+                for title, build in VIEWS.items():
+                    with gr.Tab(title):
+                        views.append(build(shown))
+        gr.HTML(
+            f'<p class="caption">Pictures of up to {MAX_UPLOAD_MB} MB, as PNG, JPEG, WebP, GIF or BMP, stay in this app and '
+            f"are deleted after {KEEP_SECONDS // 60} minutes. The maps show what the model computed, not why.</p>"
+        )
+        for view in views:
+            view.listen(shown)
+            _paint(view, first)
+
+        controls = [control for view in views for control in view.controls]
+        outputs = [shown, image, problem, weights, label, seen]
+        outputs += [component for view in views for component in (*view.controls, *view.outputs)]
+
+        def show(path: str | None, model: str | None, before: Shown | None, *values: Any) -> Any:
+            return _show(models, views, len(outputs), path, model, before, values)
+
+        for trigger in (image.change, picker.input):
+            trigger(
+                show,
+                [image, picker, shown, *controls],
+                outputs,
+                concurrency_id="model",
+                concurrency_limit=2,
+                show_progress="minimal",
+                show_progress_on=[label],
+                trigger_mode="always_last",
+                api_visibility="private",
+            )
+        examples.select(_read_example, None, [image], **DRAW)
+        _watch_hub(page, models, hub, retry, picker, weights)
+        add_endpoints(models)
+    return page
+
+
+def _read_example(event: gr.EventData) -> Any:
+    index = event._data.get("index")
+    return decode(EXAMPLES[index]) if isinstance(index, int) and 0 <= index < len(EXAMPLES) else gr.skip()
+
+
+def _first_shown(models: Models) -> Shown | None:
+    names = models.names()
+    return Shown(str(FIRST), names[0], models.trace(names[0], FIRST)) if names else None
+
+
+def _paint(view: View, first: Shown | None) -> None:
+    """Give a tab's components their first values, so that the page never opens empty."""
+    if first is None:
+        return
+    fitted = view.fit(first.trace, *(control.value for control in view.controls))
+    for control, properties in zip(view.controls, fitted, strict=True):
+        set_first_value(control, properties)
+    drawn = view.draw(first.trace, *(properties["value"] for properties in fitted))
+    for output, value in zip(view.outputs, drawn, strict=True):
+        set_first_value(output, value)
+
+
+def _show(
+    models: Models,
+    views: list[View],
+    count: int,
+    path: str | None,
+    model: str | None,
+    before: Shown | None,
+    values: tuple[Any, ...],
+) -> list[Any]:
+    """One value for each output of the event: a new trace shown everywhere, or what was shown left as it was."""
+    unchanged: list[Any] = [gr.skip()] * count
+    if path is None:
+        return _clear(models, views, model, values)
+    if before is not None and (before.path, before.model) == (path, model):
+        return unchanged  # the picture was put back after a bad upload
+    try:
+        if model is None:
+            raise CheckpointError(models.problem or "Choose a model first.")
+        trace = models.trace(model, path)
+    except (ImageError, CheckpointError) as error:
+        gr.Warning(escape(str(error)), duration=8)
+        back = before.path if before is not None and Path(before.path).is_file() else None
+        put_back = gr.skip() if back == path else gr.update(value=back)
+        return [gr.skip(), put_back, gr.update(value=notice(str(error)), visible=True), *unchanged[3:]]
+    result: list[Any] = [
+        Shown(path, model, trace),
+        gr.skip(),
+        HIDE,
+        _chip(models, model),
+        dict(trace.top(TOP)),
+        seen_figure(trace),
+    ]
+    for view, own in _split(views, values):
+        fitted = view.fit(trace, *own)
+        result += [gr.update(**properties) for properties in fitted]
+        result += view.draw(trace, *(properties["value"] for properties in fitted))
+    return result
+
+
+def _clear(models: Models, views: list[View], model: str | None, values: tuple[Any, ...]) -> list[Any]:
+    """The page without a picture; controls stay where they are."""
+    result: list[Any] = [None, gr.skip(), HIDE, _chip(models, model), None, EMPTY]
+    for view, own in _split(views, values):
+        result += [gr.skip()] * len(own) + view.draw(None, *own)
+    return result
+
+
+def _split(views: list[View], values: tuple[Any, ...]) -> list[tuple[View, tuple[Any, ...]]]:
+    """Each view with the values of its own controls."""
+    parts, start = [], 0
+    for view in views:
+        parts.append((view, values[start : start + len(view.controls)]))
+        start += len(view.controls)
+    return parts
+
+
+def _chip(models: Models, name: str | None) -> str:
+    return chip(models.card(name)) if name in models.names() else chip(None, models.problem or "No model chosen.")
+
+
+def _label(first: Shown | None) -> dict[str, float] | None:
+    return dict(first.trace.top(TOP)) if first else None
+
+
+def _watch_hub(
+    page: gr.Blocks, models: Models, hub: gr.HTML, retry: gr.Button, picker: gr.Dropdown, weights: gr.HTML
+) -> None:
+    """Keep the line about the Hub and the picker up to date while a download runs."""
+    timer = gr.Timer(2, active=models.hub_line().busy)
+
+    def refresh(model: str | None) -> tuple[Any, ...]:
+        line, names = models.hub_line(), models.names()
+        model = model if model in names else (names[0] if names else None)
+        return (
+            hub_text(line),
+            gr.update(visible=line.can_retry),
+            gr.update(choices=names, value=model),
+            _chip(models, model),
+            gr.update(active=line.busy),
+        )
+
+    def again(model: str | None) -> tuple[Any, ...]:
+        models.retry()
+        return refresh(model)
+
+    outputs = [hub, retry, picker, weights, timer]
+    page.load(refresh, [picker], outputs, **DRAW)
+    timer.tick(refresh, [picker], outputs, **DRAW)
+    retry.click(again, [picker], outputs, **DRAW)
