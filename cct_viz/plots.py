@@ -126,7 +126,7 @@ def overlay(
     colours = colourise(field, signed=signed, limit=limit, over_photo=True)
     cover = np.full(field.shape, opacity)
     if signed:
-        cover *= np.sqrt(np.minimum(np.abs(field) / (limit or 1.0), 1.0))
+        cover *= np.minimum(np.abs(field) / (limit or 1.0), 1.0)
     picture = (photo + cover[..., None] * (colours - photo)).round().astype(np.uint8)
     if window is not None:
         _draw_window(picture, np.array(window).reshape(2, 2) / trace.pixels.shape[:2])
@@ -261,7 +261,7 @@ def figure(trace: Trace, heatmaps: Heatmaps, *, caption: str = "", opacity: floa
         )
     columns = min(len(panels), 4)
     rows = math.ceil(len(panels) / columns)
-    made = Figure(figsize=(2.6 * columns + 1.0, 2.9 * rows + 0.9), dpi=150, layout="constrained")
+    made = Figure(figsize=(2.6 * columns + 1.0, 2.75 * rows + 0.7), dpi=150, layout="constrained")
     axes = made.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()

@@ -1,0 +1,165 @@
+"""Maps lie where their cells look, scales are explicit, and no map breaks a picture."""
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import make_trace, tiny_config
+
+from cct_viz import plots
+from cct_viz.config import ConvStage
+from cct_viz.explain import METHODS, describe, explain
+from cct_viz.trace import Heatmaps
+
+OFFICIAL = tiny_config(
+    tokenizer=(
+        ConvStage(4, padding=1, pool_padding="valid", pool_zero_padding=1),
+        ConvStage(8, padding=1, pool_padding="valid", pool_zero_padding=1),
+    )
+)
+
+
+@pytest.mark.parametrize("config", [tiny_config(), OFFICIAL], ids=["keras_io", "official"])
+@pytest.mark.parametrize("stage", [0, 1])
+def test_a_cell_keeps_its_value_at_its_receptive_field_centre(config, stage):
+    trace = make_trace(config)
+    centres = trace.stages[stage].centres
+    values = np.random.default_rng(1).normal(size=centres.shape[:2])
+    # At eight pixels a model pixel a centre at a multiple of 1/2 lies between two pixels, 1/16 away from both.
+    height, width = config.image_size
+    field = plots.project(trace, values, (8 * height, 8 * width), stage=stage)
+    for (y, x), value in zip(centres.reshape(-1, 2), values.ravel(), strict=True):
+        if 0.5 < y < height - 0.5 and 0.5 < x < width - 0.5:
+            near = field[int(8 * y) - 1 : int(8 * y) + 1, int(8 * x) - 1 : int(8 * x) + 1]
+            assert near.mean() == pytest.approx(value, abs=0.1 * np.ptp(values))
+
+
+def test_projection_is_exact_between_centres(trace):
+    """A map that is linear in the pixels is given back exactly inside the outermost centres, and constant beyond."""
+    centres = trace.stages[-1].centres
+    values = 2.0 * centres[..., 0] - 3.0 * centres[..., 1]
+    height, width = trace.pixels.shape[:2]
+    field = plots.project(trace, values, (height, width))
+    y, x = np.mgrid[0:height, 0:width] + 0.5
+    y, x = (np.clip(p, centres[..., i].min(), centres[..., i].max()) for i, p in enumerate((y, x)))
+    np.testing.assert_allclose(field, 2 * y - 3 * x, atol=1e-9)
+
+
+def test_projection_refuses_a_map_of_another_grid(trace):
+    with pytest.raises(ValueError, match=r"\(5, 3\).*\(3, 5\)"):
+        plots.project(trace, np.zeros((5, 3)), (12, 20))
+
+
+@pytest.mark.parametrize("shape", [(12, 20), (300, 500), (750, 1250)])
+def test_the_same_map_lies_at_the_same_place_whatever_the_size_of_the_photo(trace, shape):
+    trace = dataclasses.replace(trace, image=np.zeros((*shape, 3), np.uint8))
+    values = np.zeros(trace.grid)
+    values[1, 3] = 1.0
+    picture = plots.overlay(trace, values, signed=False, limit=1.0, opacity=1.0, side=400)
+    assert picture.shape == (240, 400, 3)
+    y, x = np.unravel_index(picture.sum(axis=-1, dtype=int).argmax(), picture.shape[:2])
+    expected = trace.stages[-1].centres[1, 3] * 20  # 400 pixels for 20 of the model
+    np.testing.assert_allclose((y + 0.5, x + 0.5), expected, atol=10)  # the peak's colour is flat for half a pixel
+
+
+def test_opacity_0_and_a_signed_map_of_0_leave_the_photo_as_it_is(trace):
+    photo = plots.enlarge(trace.image, 100)
+    values = np.random.default_rng(0).random(trace.grid)
+    assert (plots.overlay(trace, values, signed=False, limit=1.0, opacity=0.0, side=100) == photo).all()
+    assert (plots.overlay(trace, 0 * values, signed=True, limit=1.0, opacity=1.0, side=100) == photo).all()
+    assert (plots.overlay(trace, values, signed=False, limit=1.0, opacity=1.0, side=100) != photo).any()
+
+
+def test_a_window_is_drawn_where_the_token_looks(trace):
+    values, token = np.zeros(trace.grid), 7
+    y0, x0, y1, x1 = trace.receptive_field[token]
+    plain, drawn = (
+        plots.overlay(trace, values, signed=True, limit=1.0, side=400, window=window)
+        for window in (None, (y0, x0, y1, x1))
+    )
+    changed = np.argwhere((plain != drawn).any(axis=-1))
+    np.testing.assert_allclose(changed.min(axis=0), (20 * y0, 20 * x0), atol=2)
+    np.testing.assert_allclose(changed.max(axis=0), (min(20 * y1, 240), min(20 * x1, 400)), atol=2)
+
+
+def test_colours_have_white_at_0_and_grow_lighter_with_the_share():
+    signed = plots.colourise(np.array([-2.0, 0.0, 2.0]), signed=True, limit=1.0).astype(int)
+    assert signed[1].min() > 240
+    assert signed[0, 2] > signed[0, 0] + 100  # blue below 0
+    assert signed[2, 0] > signed[2, 2] + 100  # orange above
+    for over_photo in (False, True):
+        shares = plots.colourise(np.linspace(0, 1, 9), signed=False, limit=1.0, over_photo=over_photo)
+        luminance = shares @ np.array([0.299, 0.587, 0.114])
+        assert (np.diff(luminance) > 0).all()
+
+
+@pytest.mark.parametrize("limit", [-1.0, np.nan, np.inf])
+def test_a_scale_without_an_end_is_refused(limit):
+    with pytest.raises(ValueError, match="limit"):
+        plots.colourise(np.zeros(3), signed=True, limit=limit)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.0, "0 everywhere"), (0.25, "constant"), (-0.5, "constant")], ids=["zero", "equal", "below"]
+)
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_map_without_ups_and_downs_is_drawn_and_named(trace, value, words, signed):
+    values = np.full(trace.grid, value)
+    assert words in plots.describe_flat(values)
+    maps = Heatmaps(values[None].astype(np.float32), ("flat",), signed=signed, method="seqpool")
+    picture = plots.overlay(trace, values, signed=signed, limit=plots.scale_limit(maps))
+    assert picture.dtype == np.uint8
+    assert picture.std() > 1  # the photo is still there
+    plots.figure(trace, maps).savefig("/dev/null", format="png")
+
+
+def test_an_all_negative_map_is_named():
+    assert "negative" in plots.describe_flat(np.array([[-1.0, -2.0]]))
+    assert plots.describe_flat(np.array([[-1.0, 2.0]])) == ""
+
+
+@pytest.mark.parametrize(("count", "columns", "shape"), [(64, 8, (16, 16)), (5, 8, (3, 5)), (128, 16, (14, 20))])
+def test_tiles_are_found_where_they_were_laid(count, columns, shape):
+    maps = np.zeros((count, *shape), np.float32)
+    for i in (0, count // 2, count - 1):
+        lit = maps.copy()
+        lit[i] = 1.0
+        sheet = plots.contact_sheet(lit, columns=columns, tile=40, limit=1.0)
+        bright = np.argwhere((sheet == plots.colourise(np.ones(()), signed=False, limit=1.0)).all(axis=-1))
+        (y, x), (y1, x1) = bright.min(axis=0), bright.max(axis=0)
+        for place in ((x, y), (x1, y1), ((x + x1) / 2, (y + y1) / 2)):
+            assert plots.find_tile(*place, maps, columns=columns, tile=40) == i
+    assert plots.find_tile(sheet.shape[1] + 50, 5, maps, columns=columns, tile=40) is None
+    assert plots.find_tile(5, sheet.shape[0] + 500, maps, columns=columns, tile=40) is None
+
+
+def test_legend_says_the_raw_scale():
+    text = plots.legend_html(0.053, signed=False, unit="share", uniform=1 / 64)
+    assert "5.3 %" in text
+    assert "3.4 \N{MULTIPLICATION SIGN} uniform" in text
+    text = plots.legend_html(0.25, signed=True, unit="logits")
+    assert "\N{MINUS SIGN}0.25" in text
+    assert "+0.25 logits" in text
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_every_method_makes_a_figure_with_its_caption_and_checks(trace, method, kind, tmp_path):
+    trace = dataclasses.replace(trace, labels=("a $x$ b", "$", "<b>{y}</b>"))  # names that a text engine could choke on
+    heatmaps = explain(trace, method, target=0)
+    made = plots.figure(trace, heatmaps, caption=describe(method))
+    made.savefig(tmp_path / f"map.{kind}")
+    assert (tmp_path / f"map.{kind}").stat().st_size > 5000
+    said = made.get_supxlabel()
+    assert describe(method) in said
+    assert all(check in said for check in heatmaps.checks)
+    titles = [ax.get_title() for ax in made.axes]
+    assert titles[0] == "photo"
+    assert [title.split("\n")[0] for title in titles[1 : len(heatmaps.names) + 1]] == list(heatmaps.names)
+
+
+def test_plots_need_no_pyplot():
+    code = "import cct_viz.plots, sys; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
