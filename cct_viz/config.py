@@ -41,13 +41,26 @@ def _require_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
     _require(value in allowed, f"{name} is {value!r}; expected one of {', '.join(allowed)}")
 
 
+def slide(length: int, size: int, stride: int, padding: int, rule: str) -> tuple[int, int]:
+    """How a window slides along `length` cells with `padding` zeros at both ends and those that `rule` adds.
+
+    Returns:
+        The number of places it takes, and the zeros before the first cell.
+    """
+    padded = length + 2 * padding
+    if rule == "same":
+        places = math.ceil(padded / stride)
+        return places, padding + max(0, (places - 1) * stride + size - padded) // 2
+    return (padded - size) // stride + 1, padding
+
+
 @dataclass(frozen=True)
 class ConvStage:
     """One stage of the convolutional tokenizer: convolution, optional ReLU, optional zero padding and max pool.
 
     `padding` are zeros round the input of the convolution, `pool_zero_padding` zeros round the input of the pool,
-    both in pixels of the stage; `pool_padding` is the pool's own rule ("same" pads at the end as TensorFlow does).
-    `pool_size` 0 means no pool.
+    both in pixels of the stage; `pool_padding` and `conv_padding` are the rules that pool and convolution add to them
+    ("same" pads as TensorFlow does, an odd number with one more at the end). `pool_size` 0 means no pool.
     """
 
     channels: int
@@ -60,22 +73,25 @@ class ConvStage:
     pool_stride: int = 2
     pool_zero_padding: int = 1
     pool_padding: Literal["valid", "same"] = "valid"
+    conv_padding: Literal["valid", "same"] = "valid"
 
     def __post_init__(self) -> None:
         for name in ("channels", "kernel_size", "stride", "pool_stride"):
             _require(getattr(self, name) >= 1, f"conv stage: {name} is {getattr(self, name)}; expected 1 or more")
         for name in ("padding", "pool_size", "pool_zero_padding"):
             _require(getattr(self, name) >= 0, f"conv stage: {name} is {getattr(self, name)}; expected 0 or more")
-        _require_choice("conv stage: pool_padding", self.pool_padding, ("valid", "same"))
+        for name in ("pool_padding", "conv_padding"):
+            _require_choice(f"conv stage: {name}", getattr(self, name), ("valid", "same"))
+
+    def convolved_length(self, length: int) -> int:
+        """Cells along one axis that the convolution makes of `length` cells, before the pool."""
+        return slide(length, self.kernel_size, self.stride, self.padding, self.conv_padding)[0]
 
     def output_length(self, length: int) -> int:
         """Cells along one axis that this stage makes of `length` cells; 0 or less where the kernel does not fit."""
-        length = (length + 2 * self.padding - self.kernel_size) // self.stride + 1
+        length = self.convolved_length(length)
         if self.pool_size and length >= 1:  # padding round nothing is no cell
-            length += 2 * self.pool_zero_padding
-            if self.pool_padding == "same":
-                return math.ceil(length / self.pool_stride)
-            length = (length - self.pool_size) // self.pool_stride + 1
+            length, _ = slide(length, self.pool_size, self.pool_stride, self.pool_zero_padding, self.pool_padding)
         return length
 
 

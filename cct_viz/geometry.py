@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .config import CCTConfig, ConvStage
+from .config import CCTConfig, ConvStage, slide
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,23 +61,20 @@ def _axis(stages: tuple[ConvStage, ...], length: int, cells: int) -> tuple[np.nd
     start, stop = np.arange(cells), np.arange(cells) + 1  # clipped windows [start, stop)
     first, stride, size = 0, 1, 1  # the unclipped window of cell i is [first + i * stride, ... + size)
     for stage, before in zip(reversed(stages), reversed(lengths[:-1]), strict=True):
-        convolved = (before + 2 * stage.padding - stage.kernel_size) // stage.stride + 1
+        convolved, conv_zeros = slide(before, stage.kernel_size, stage.stride, stage.padding, stage.conv_padding)
         if stage.pool_size:
-            # "same" pads at both ends, one less at the start where the number is odd
-            padding = stage.pool_zero_padding
-            if stage.pool_padding == "same":
-                padded = convolved + 2 * padding
-                out = stage.output_length(before)
-                padding += max(0, (out - 1) * stage.pool_stride + stage.pool_size - padded) // 2
+            _, padding = slide(
+                convolved, stage.pool_size, stage.pool_stride, stage.pool_zero_padding, stage.pool_padding
+            )
             start, stop = _through(start, stop, stage.pool_size, stage.pool_stride, padding, convolved)
             first, stride, size = (
                 first * stage.pool_stride - padding,
                 stride * stage.pool_stride,
                 (size - 1) * stage.pool_stride + stage.pool_size,
             )
-        start, stop = _through(start, stop, stage.kernel_size, stage.stride, stage.padding, before)
+        start, stop = _through(start, stop, stage.kernel_size, stage.stride, conv_zeros, before)
         first, stride, size = (
-            first * stage.stride - stage.padding,
+            first * stage.stride - conv_zeros,
             stride * stage.stride,
             (size - 1) * stage.stride + stage.kernel_size,
         )

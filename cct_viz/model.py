@@ -76,6 +76,7 @@ class ConvTokenizer(layers.Layer):
                 stage.channels,
                 stage.kernel_size,
                 stage.stride,
+                stage.conv_padding,
                 use_bias=stage.use_bias,
                 kernel_initializer="he_normal",
                 name=f"conv_{i}",

@@ -19,6 +19,13 @@ TOKENIZERS = {
     "official 7x2 with stride": tiny_config(
         image_size=(61, 48), tokenizer=(ConvStage(4, 7, 2, 3), ConvStage(8, 7, 2, 3))
     ),
+    "same convolutions with stride": tiny_config(
+        image_size=(61, 48),
+        tokenizer=(
+            ConvStage(4, 7, 2, conv_padding="same", pool_zero_padding=0, pool_padding="same"),
+            ConvStage(8, 4, 2, conv_padding="same", pool_zero_padding=0, pool_padding="same"),
+        ),
+    ),
     "patches": tiny_config(
         image_size=(16, 24), tokenizer=(ConvStage(8, 4, 4, use_bias=True, relu=False, pool_size=0),)
     ),
@@ -36,17 +43,21 @@ def reach(config, stage_count: int, y: int, x: int) -> np.ndarray:
     marked = np.zeros(config.image_size, bool)
     marked[y, x] = True
     for stage in config.tokenizer[:stage_count]:
-        marked = sliding(np.pad(marked, stage.padding), stage.kernel_size, stage.stride).any(axis=(-1, -2))
+        marked = padded(np.pad(marked, stage.padding), stage.conv_padding, stage.kernel_size, stage.stride)
+        marked = sliding(marked, stage.kernel_size, stage.stride).any(axis=(-1, -2))
         if stage.pool_size:
             marked = np.pad(marked, stage.pool_zero_padding)
-            if stage.pool_padding == "same":
-                need = [
-                    max(0, (-(-n // stage.pool_stride) - 1) * stage.pool_stride + stage.pool_size - n)
-                    for n in marked.shape
-                ]
-                marked = np.pad(marked, [(n // 2, n - n // 2) for n in need])
+            marked = padded(marked, stage.pool_padding, stage.pool_size, stage.pool_stride)
             marked = sliding(marked, stage.pool_size, stage.pool_stride).any(axis=(-1, -2))
     return marked
+
+
+def padded(x: np.ndarray, rule: str, size: int, stride: int) -> np.ndarray:
+    """`x` with the zeros that TensorFlow's rule adds."""
+    if rule == "valid":
+        return x
+    need = [max(0, (-(-n // stride) - 1) * stride + size - n) for n in x.shape]
+    return np.pad(x, [(n // 2, n - n // 2) for n in need])
 
 
 @pytest.mark.parametrize("config", TOKENIZERS.values(), ids=TOKENIZERS)
