@@ -19,7 +19,7 @@ from .config import CCTConfig
 from .geometry import stage_geometry
 from .preprocessing import Prepared, decode, normalise
 from .preprocessing import prepare as prepare_image
-from .presets import PRESETS, Preset
+from .presets import PRESETS, Preset, suggest, where_to_get
 from .trace import ReadoutWeights, Trace
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def load(
         return _load_folder(path, "folder", path.name)
     if name.count("/") != 1:
         raise CheckpointError(
-            f"{name!r} is neither a preset ({', '.join(PRESETS)}), nor a folder that exists, nor a Hub repo owner/name"
+            f"{name!r} is neither a preset ({suggest(name)}), nor a folder that exists, nor a Hub repo owner/name"
         )
     snapshot = hub.fetch(name, revision=revision, offline=offline, progress=progress)
     return _load_folder(snapshot.folder, "hub", name, snapshot.revision)
@@ -190,10 +190,7 @@ def load(
 
 def _load_preset(name: str, preset: Preset) -> Classifier:
     if preset.folder is None:
-        raise CheckpointError(
-            f"{name} is an architecture without weights: train it with 'python -m cct_viz train --arch {name}', or "
-            "build it untrained with cct_viz.build"
-        )
+        raise CheckpointError(f"{name} is an architecture without weights: {where_to_get(name)}")
     for file, expected in preset.sha256.items():
         if not (preset.folder / file).is_file():
             raise CheckpointError(f"{name}: {file} is missing from the bundled weights; restore the weights folder")

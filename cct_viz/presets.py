@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .config import CIFAR10_LABELS, CCTConfig, ConfigError, ConvStage, numbered_labels, read_config
+from .config import (
+    CIFAR10_LABELS,
+    CCTConfig,
+    ConfigError,
+    ConvStage,
+    Position,
+    Preprocessing,
+    numbered_labels,
+    read_config,
+)
 
 DEFAULT = "keras_cct_cifar10"  # what the app and the command line show unless told otherwise
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+AUTHORS = "https://github.com/SHI-Labs/Compact-Transformers"  # where the paper's authors link their files
 
 
 @dataclass(frozen=True)
@@ -18,12 +30,127 @@ class Preset:
     """An architecture by name and, where this repository carries trained weights for it, their folder.
 
     `sha256` maps the folder's files to what they must hash to; a model.onnx that is not listed is never run.
+    `published` is the name of the file in which the paper's authors publish weights of this architecture, if they do.
     """
 
     description: str
     config: CCTConfig
     folder: Path | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
+    published: str | None = None
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What belongs to a checkpoint because of the data it was trained on."""
+
+    title: str
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+
+
+_LABELS = {
+    name: tuple(labels) for name, labels in json.loads(Path(__file__).with_name("labels.json").read_text()).items()
+}
+
+# mean, std, interpolation and crop are those of configs/datasets and configs/pretrained in the authors' repository.
+DATA_SETS = {
+    "cifar10": DataSet(
+        "CIFAR-10",
+        CIFAR10_LABELS,
+        Preprocessing((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    ),
+    "cifar100": DataSet(
+        "CIFAR-100",
+        _LABELS["cifar100"],
+        Preprocessing((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+    ),
+    "flowers102": DataSet(
+        "Flowers-102",
+        _LABELS["flowers102"],
+        Preprocessing((0.4353, 0.3773, 0.2872), (0.2966, 0.2455, 0.2698)),
+    ),
+    "imagenet1k": DataSet(
+        "ImageNet-1k",
+        _LABELS["imagenet1k"],
+        Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), crop=0.9),
+    ),
+}
+
+# The paper's models: layers -> (heads, mlp ratio, width)
+_SIZES = {2: (2, 1, 128), 4: (2, 1, 128), 6: (4, 2, 256), 7: (4, 2, 256), 14: (6, 3, 384)}
+# name: (layers, kernel or patch, convs or 0 for patches, pool, pixels, data set); {} is where "_sine" may go
+_PAPER = {
+    "cct_2_3x2_32{}": (2, 3, 2, "seqpool", 32, "cifar10"),
+    "cct_4_3x2_32{}": (4, 3, 2, "seqpool", 32, "cifar10"),
+    "cct_6_3x1_32{}": (6, 3, 1, "seqpool", 32, "cifar10"),
+    "cct_6_3x2_32{}": (6, 3, 2, "seqpool", 32, "cifar10"),
+    "cct_7_3x1_32{}": (7, 3, 1, "seqpool", 32, "cifar10"),
+    "cct_7_3x1_32{}_c100": (7, 3, 1, "seqpool", 32, "cifar100"),
+    "cct_7_3x2_32{}": (7, 3, 2, "seqpool", 32, "cifar10"),
+    "cct_7_7x2_224{}": (7, 7, 2, "seqpool", 224, "flowers102"),
+    "cct_14_7x2_224": (14, 7, 2, "seqpool", 224, "imagenet1k"),
+    "cct_14_7x2_384": (14, 7, 2, "seqpool", 384, "imagenet1k"),
+    "cct_14_7x2_384_fl": (14, 7, 2, "seqpool", 384, "flowers102"),
+    "cvt_2_4_32{}": (2, 4, 0, "seqpool", 32, "cifar10"),
+    "cvt_4_4_32{}": (4, 4, 0, "seqpool", 32, "cifar10"),
+    "cvt_6_4_32{}": (6, 4, 0, "seqpool", 32, "cifar10"),
+    "cvt_7_4_32{}": (7, 4, 0, "seqpool", 32, "cifar10"),
+    "vit_2_4_32{}": (2, 4, 0, "class_token", 32, "cifar10"),
+    "vit_4_4_32{}": (4, 4, 0, "class_token", 32, "cifar10"),
+    "vit_6_4_32{}": (6, 4, 0, "class_token", 32, "cifar10"),
+    "vit_7_4_32{}": (7, 4, 0, "class_token", 32, "cifar10"),
+}
+# The files the authors publish -> the preset each is of
+PUBLISHED = {
+    "cct_7_3x1_32_cifar10_300epochs.pth": "cct_7_3x1_32",
+    "cct_7_3x1_32_sine_cifar10_5000epochs.pth": "cct_7_3x1_32_sine",
+    "cct_7_3x1_32_cifar100_300epochs.pth": "cct_7_3x1_32_c100",
+    "cct_7_3x1_32_sine_cifar100_5000epochs.pth": "cct_7_3x1_32_sine_c100",
+    "cct_7_7x2_224_flowers102.pth": "cct_7_7x2_224_sine",
+    "cct_14_7x2_224_imagenet.pth": "cct_14_7x2_224",
+    "cct_14_7x2_384_imagenet.pth": "cct_14_7x2_384",
+    "cct_14_7x2_384_flowers102.pth": "cct_14_7x2_384_fl",
+}
+
+
+def _patches(size: int, width: int) -> tuple[ConvStage, ...]:
+    """Patches are a convolution whose stride is its kernel."""
+    return (ConvStage(width, size, size, use_bias=True, relu=False, pool_size=0),)
+
+
+def _paper_presets() -> dict[str, Preset]:
+    published = {arch: file for file, arch in PUBLISHED.items()}
+    presets = {}
+    for template, (layers, kernel, convs, pool, pixels, data) in _PAPER.items():
+        heads, mlp_ratio, width = _SIZES[layers]
+        stride, padding = max(1, kernel // 2 - 1), max(1, kernel // 2)
+        stages = tuple(ConvStage(c, kernel, stride, padding) for c in [64] * (convs - 1) + [width])
+        data_set = DATA_SETS[data]
+        positions: dict[str, Position] = {"": "learnable"} | ({"_sine": "sinusoidal"} if "{}" in template else {})
+        for suffix, position in positions.items():
+            name = template.format(suffix)
+            config = CCTConfig(
+                image_size=(pixels, pixels),
+                tokenizer=stages if convs else _patches(kernel, width),
+                num_layers=layers,
+                num_heads=heads,
+                key_dim=width // heads,
+                mlp_dim=mlp_ratio * width,
+                labels=data_set.labels,
+                position=position,
+                block="official",
+                pool=pool,
+                qkv_bias=False,
+                attention_dropout=0.1,
+                stochastic_depth=0.1,
+                preprocessing=data_set.preprocessing,
+            )
+            family = "ViT-Lite" if pool == "class_token" else "CCT" if convs else "CVT"
+            convolutions = f"x{convs}" if convs else ""
+            description = f"the paper's {family}-{layers}/{kernel}{convolutions} for {data_set.title}"
+            presets[name] = Preset(description, config, published=published.get(name))
+    return presets
 
 
 def _keras_io(channels: tuple[int, ...] = (64, 128)) -> CCTConfig:
@@ -40,8 +167,54 @@ def _keras_io(channels: tuple[int, ...] = (64, 128)) -> CCTConfig:
     )
 
 
+def _cct_keras() -> CCTConfig:
+    """CCT-keras' default: "same" convolutions of stride 2 whose width doubles, biases on q, k and v, GELU twice."""
+    return CCTConfig(
+        image_size=(224, 224),
+        tokenizer=tuple(
+            ConvStage(c, 7, 2, conv_padding="same", pool_zero_padding=0, pool_padding="same") for c in (192, 384)
+        ),
+        num_layers=14,
+        num_heads=6,
+        key_dim=64,
+        mlp_dim=3 * 384,
+        labels=DATA_SETS["imagenet1k"].labels,
+        mlp_output_activation=True,
+        layer_norm_epsilon=1e-6,
+        dropout=0.1,
+        attention_dropout=0.1,
+        stochastic_depth=0.1,
+        preprocessing=DATA_SETS["imagenet1k"].preprocessing,
+    )
+
+
+def _compact_transformers() -> CCTConfig:
+    """CompactTransformers' CVT: 5x5 patches of 6 pixels, which leave the last two rows and columns unseen."""
+    return CCTConfig(
+        image_size=(32, 32),
+        tokenizer=_patches(6, 64),
+        num_layers=8,
+        num_heads=4,
+        key_dim=64,
+        mlp_dim=128,
+        labels=CIFAR10_LABELS,
+        mlp_output_activation=True,
+        layer_norm_epsilon=1e-6,
+        dropout=0.1,
+        attention_dropout=0.1,
+    )
+
+
 PRESETS: dict[str, Preset] = {
     "keras_cct_cifar10": Preset("the keras.io example's architecture, trained here on CIFAR-10", _keras_io()),
+    **_paper_presets(),
+    "cct_keras_14_7x2_224": Preset("CCT-keras' default, a CCT-14/7x2 with biases on q, k and v", _cct_keras()),
+    "compact_cvt_8_6_32": Preset("CompactTransformers' CVT-8/6", _compact_transformers()),
+    # The notebook flattens the tokens into a dense head; the paper's ViT-Lite, built here, reads a class token.
+    "compact_vit_8_6_32": Preset(
+        "CompactTransformers' ViT-Lite-8/6, read by a class token",
+        dataclasses.replace(_compact_transformers(), pool="class_token"),
+    ),
 }
 
 
@@ -58,10 +231,27 @@ def configure(
     elif Path(name).is_file():
         config = read_config(name)
     else:
-        raise ConfigError(f"{name!r} is neither a preset ({', '.join(PRESETS)}) nor a config.json that exists")
+        raise ConfigError(f"{name!r} is neither a preset ({suggest(name)}) nor a config.json that exists")
     if num_classes is not None and num_classes != config.num_classes:
         config = dataclasses.replace(config, labels=numbered_labels(num_classes))
     if image_size is not None:
         size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
         config = dataclasses.replace(config, image_size=size)
     return config
+
+
+def suggest(name: str) -> str:
+    """What to say in brackets after a name that is no preset's."""
+    close = difflib.get_close_matches(name, PRESETS, n=3)
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    return f"'python -m cct_viz models' lists them{hint}"
+
+
+def where_to_get(name: str) -> str:
+    """How to come by weights of an architecture that this repository carries none of: one sentence, no full stop."""
+    if file := PRESETS[name].published:
+        return (
+            f"the paper's authors publish {file} (linked in the README of {AUTHORS}); download it and run "
+            f"'python -m cct_viz convert {file} --arch {name} --out DIR', then load DIR"
+        )
+    return f"train it with 'python -m cct_viz train --arch {name}', or build it untrained with cct_viz.build"
