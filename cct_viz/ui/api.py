@@ -16,13 +16,13 @@ from ..plots import figure
 from ..preprocessing import ImageError
 from ..serving import Models
 from ..trace import Trace
-from .upload import upload_box
+from .upload import Upload
 
 
 def add_endpoints(models: Models) -> None:
     """Add both endpoints to the page that is being built, with components that nobody sees."""
     with gr.Row(visible=False):
-        image = upload_box("image")
+        image = Upload(label="image")
         method = gr.Textbox("rollout", label="method", max_length=100)
         target = gr.Textbox("", label="target", max_length=200)
         classes = gr.Label(label="classes")

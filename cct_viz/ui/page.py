@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from html import escape
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..serving import Models
 from . import VIEWS
 from .api import add_endpoints
 from .launch import KEEP_SECONDS, MAX_UPLOAD_MB
-from .upload import upload_box
+from .upload import Upload
 from .view import DRAW, Shown, View, set_first_value
 from .words import EMPTY, chip, example_buttons, hub_text, notice, seen_figure
 
@@ -33,7 +33,6 @@ def build_page(models: Models) -> gr.Blocks:
     with gr.Blocks(title="CCT Explorer", analytics_enabled=False, delete_cache=(600, KEEP_SECONDS)) as page:
         names = models.names()
         first = _first_shown(models)
-        shown = gr.State(first, time_to_live=KEEP_SECONDS)
         with gr.Row(elem_classes="top"):
             with gr.Column(scale=5, min_width=260, elem_classes="name"):
                 gr.HTML('<h1>CCT Explorer</h1><p class="sub">What a Compact Convolutional Transformer sees</p>')
@@ -45,14 +44,18 @@ def build_page(models: Models) -> gr.Blocks:
             retry = gr.Button("Retry", size="sm", visible=models.hub_line().can_retry, scale=0, min_width=80)
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=270, elem_classes="rail"):
-                image = upload_box(
-                    "Your picture",
+                image = Upload(
+                    label="Your picture",
+                    format="png",
                     value=str(FIRST) if first else None,
                     sources=["upload", "webcam", "clipboard"],
                     height=260,
                     elem_id="upload",
                     buttons=[],
                 )
+                if first is not None:  # the copy that visitors may fetch
+                    first = replace(first, path=image.value["path"])
+                shown = gr.State(first, time_to_live=KEEP_SECONDS)
                 problem = gr.HTML(js_on_load=None, visible=False)
                 examples = gr.HTML(
                     example_buttons([path.stem for path in EXAMPLES], [decode(path) for path in EXAMPLES]),
@@ -67,8 +70,8 @@ def build_page(models: Models) -> gr.Blocks:
                     with gr.Tab(title):
                         views.append(build(shown))
         gr.HTML(
-            f'<p class="caption">Pictures of up to {MAX_UPLOAD_MB} MB, as PNG, JPEG, WebP, GIF or BMP, stay in this app and '
-            f"are deleted after {KEEP_SECONDS // 60} minutes. The maps show what the model computed, not why.</p>"
+            f'<p class="caption">Pictures of up to {MAX_UPLOAD_MB} MB, PNG, JPEG, WebP, GIF or BMP, stay in this app '
+            f"and are deleted after {KEEP_SECONDS // 60} minutes. The maps show what the model computed, not why.</p>"
         )
         for view in views:
             view.listen(shown)
@@ -141,7 +144,6 @@ def _show(
             raise CheckpointError(models.problem or "Choose a model first.")
         trace = models.trace(model, path)
     except (ImageError, CheckpointError) as error:
-        gr.Warning(escape(str(error)), duration=8)
         back = before.path if before is not None and Path(before.path).is_file() else None
         put_back = gr.skip() if back == path else gr.update(value=back)
         return [gr.skip(), put_back, gr.update(value=notice(str(error)), visible=True), *unchanged[3:]]

@@ -71,6 +71,7 @@ def set_first_value(component: gr.components.Component, value: Any) -> None:
         for name, entry in value.items():
             if name != "value":
                 setattr(component, name, entry)
+                component.constructor_args[name] = entry  # from which Gradio makes it anew at every update
         value = value["value"]
     ready = component.postprocess(value)
     if isinstance(ready, BaseModel):

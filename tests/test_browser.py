@@ -1,0 +1,309 @@
+"""The app as a visitor meets it, in a real headless Chromium: started by `python app.py` with no Hub in reach."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cct_viz.presets import PRESETS
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "cct_viz" / "ui" / "examples"
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+TABS = ("Tokenizer", "Attention", "SeqPool")
+DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 360, "height": 780}
+PROMPT = "Upload a picture or choose an example"
+
+# The text of every visible element whose contrast with what lies behind it is below AA, with the two colours.
+FIND_FAINT = """() => {
+  const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const luminance = (rgb) => {
+    const [r, g, b] = rgb.map((v) => { v /= 255; return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = parse(getComputedStyle(e).backgroundColor);
+      if (colour.length === 3 || colour[3] > 0.99) return colour.slice(0, 3);
+    }
+    return [255, 255, 255];
+  };
+  const faint = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement, text = walker.currentNode.textContent.trim();
+    if (!text || !element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
+    if (element.closest('style, script, [disabled], .hide') || !element.getClientRects().length) continue;
+    const style = getComputedStyle(element), back = behind(element), front = parse(style.color).slice(0, 3);
+    const [a, b] = [luminance(front), luminance(back)].sort((x, y) => y - x);
+    const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.6 && style.fontWeight >= 700);
+    if ((a + 0.05) / (b + 0.05) < (large ? 3 : 4.5)) faint.push(`${text.slice(0, 40)}: ${front} on ${back}`);
+  }
+  return faint;
+}"""
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if not CHROMIUM.exists():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{CHROMIUM} is missing; install the system's chromium package")
+        pytest.skip("no /usr/bin/chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(request, chromium, tmp_path_factory):
+    """Where `python app.py` serves. It shows the bundled weights; in a copy without weights a tiny random model."""
+    bundled = any(preset.folder for preset in PRESETS.values())
+    model = [] if bundled else ["--model", str(request.getfixturevalue("tiny_folder"))]
+    if not bundled:
+        request.getfixturevalue("tiny_classifier")  # exported before the clock of the start runs
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("app")
+    environment = os.environ | {
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_TEMP_DIR": str(folder / "gradio"),
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "HF_HOME": str(folder / "hub"),
+    }
+    with (folder / "log").open("w") as log:
+        app = subprocess.Popen([sys.executable, "app.py", *model], cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            url, deadline = f"http://127.0.0.1:{port}/", time.monotonic() + 60
+            while True:
+                try:
+                    urllib.request.urlopen(url, timeout=5).close()
+                    break
+                except (urllib.error.URLError, OSError):
+                    assert app.poll() is None, (folder / "log").read_text()
+                    assert time.monotonic() < deadline, (folder / "log").read_text()
+                    time.sleep(0.2)
+            yield url
+            assert "Traceback" not in (folder / "log").read_text()
+        finally:
+            app.terminate()
+            app.wait(10)
+
+
+class Visitor:
+    """A browser page that notes every console error and every request."""
+
+    def __init__(self, browser, url, *, viewport=DESKTOP, dark=False):
+        self.context = browser.new_context(viewport=viewport, color_scheme="dark" if dark else "light")
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(15000)
+        self.errors, self.requests = [], []
+        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(url + ("?__theme=dark" if dark else ""))
+        self.page.wait_for_selector("#prediction h2")
+
+    @property
+    def prediction(self):
+        return self.page.inner_text("#prediction h2").strip()
+
+    def state(self):
+        """Everything that tells one result from another: class, the first picture of the page and its numbers."""
+        return (
+            self.prediction,
+            self.page.inner_text("#prediction .container"),
+            self.page.get_attribute(".seen img", "src"),
+        )
+
+    def wait_for_another(self, state):
+        deadline = time.monotonic() + 15
+        while self.state() == state:
+            assert time.monotonic() < deadline, "the page still shows the picture from before"
+            self.page.wait_for_timeout(50)
+        return self.state()
+
+    def upload(self, path):
+        if self.page.locator("#upload button[aria-label='Remove Image']").count():
+            self.page.click("#upload button[aria-label='Remove Image']")
+            self.page.wait_for_selector(f".empty:has-text('{PROMPT}') >> visible=true")
+        self.page.set_input_files("#upload input[type=file]", str(path))
+
+    def open_tab(self, name):
+        self.page.get_by_role("tab", name=name).click()
+        self.page.wait_for_selector(".photo:visible img")
+
+    def overflow(self):
+        return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+    def check_quiet(self):
+        """No console error, and nothing was asked of another machine."""
+        assert self.errors == []
+        hosts = {url.split("/")[2].split(":")[0] for url in self.requests if url.startswith(("http", "ws"))}
+        assert hosts == {"127.0.0.1"}
+
+
+@pytest.fixture
+def visit(chromium, address):
+    made = []
+
+    def open_page(**options):
+        made.append(Visitor(chromium, address, **options))
+        return made[-1]
+
+    yield open_page
+    for visitor in made:
+        visitor.context.close()
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    """A photo of its own size and shape: the ship, enlarged in the middle of a wide frame."""
+    path = tmp_path_factory.mktemp("photos") / "holiday.jpg"
+    frame = Image.new("RGB", (640, 400), "white")
+    with Image.open(EXAMPLES / "ship.png") as ship:
+        frame.paste(ship.resize((400, 400), Image.Resampling.BICUBIC), (120, 0))
+    frame.save(path, quality=95)
+    return path
+
+
+def test_first_paint_is_a_whole_result(visit):
+    visitor = visit()
+    assert visitor.prediction
+    assert "parameters" in visitor.page.inner_text(".chip")
+    for tab in TABS:
+        visitor.open_tab(tab)
+        width = visitor.page.locator(".photo:visible img").evaluate("img => img.decode().then(() => img.naturalWidth)")
+        assert width > 200
+        assert visitor.page.locator(".legend:visible").count() >= 1
+    visitor.page.wait_for_selector(".hub:has-text('keras-io/cct is away')")
+    assert visitor.page.get_by_role("button", name="Retry").is_visible()
+    visitor.check_quiet()
+
+
+def test_an_upload_gives_class_and_three_tabs_without_a_second_click(visit, photo):
+    visitor = visit()
+    before = visitor.state()
+    visitor.upload(photo)
+    visitor.page.wait_for_selector(".seen:has-text('of 640')")
+    after = visitor.state()
+    assert after != before
+    seen = {}
+    for tab in TABS:
+        visitor.open_tab(tab)
+        seen[tab] = visitor.page.get_attribute(".photo:visible img", "src")
+    assert len(set(seen.values())) == 3
+    assert visitor.page.locator(".badge:visible").first.is_visible()
+    visitor.check_quiet()
+
+
+def test_an_example_is_one_click(visit):
+    visitor = visit()
+    before = visitor.state()
+    visitor.page.get_by_role("button", name="Example: ship").click()
+    after = visitor.wait_for_another(before)
+    visitor.page.get_by_role("button", name="Example: frog").click()
+    visitor.wait_for_another(after)
+    visitor.check_quiet()
+
+
+def test_a_bad_file_costs_a_sentence_and_nothing_that_was_shown(visit, tmp_path, photo):
+    visitor = visit()
+    visitor.open_tab("SeqPool")
+    before, panel = visitor.state(), visitor.page.inner_text(".lead")
+    bad = tmp_path / "broken.png"
+    bad.write_bytes((EXAMPLES / "cat.png").read_bytes()[:300])
+    # Dropped on a box that already holds a picture, as a file chosen anew.
+    visitor.page.set_input_files("#upload input[type=file]", str(bad))
+    visitor.page.wait_for_selector(".notice:has-text('broken.png')")
+    assert visitor.state() == before
+    assert visitor.page.inner_text(".lead") == panel
+    visitor.page.wait_for_function(
+        "() => { const i = document.querySelector('#upload img'); return i && i.naturalWidth > 0 }"
+    )
+    visitor.page.set_input_files("#upload input[type=file]", str(photo))
+    visitor.wait_for_another(before)
+    visitor.page.wait_for_selector(".notice", state="detached")
+    assert [error for error in visitor.errors if "400" not in error] == []
+
+
+def test_clearing_asks_for_a_picture(visit):
+    visitor = visit()
+    visitor.page.click("#upload button[aria-label='Remove Image']")
+    visitor.page.wait_for_selector(f".empty:has-text('{PROMPT}') >> visible=true")
+    visitor.page.get_by_role("button", name="Example: ship").click()
+    visitor.page.wait_for_selector("#prediction h2")
+    visitor.page.wait_for_selector(".photo:visible img")
+    visitor.check_quiet()
+
+
+def test_controls_redraw_the_maps(visit):
+    visitor = visit()
+    picture = ".photo:visible img"
+
+    def changed_by(action):
+        before = visitor.page.get_attribute(picture, "src")
+        action()
+        visitor.page.wait_for_function(
+            "([s, before]) => [...document.querySelectorAll('.photo img')].some("
+            "i => i.offsetParent && i.getAttribute('src') !== before)",
+            arg=[picture, before],
+        )
+
+    changed_by(lambda: visitor.page.get_by_label("Stage 2").check())
+    changed_by(lambda: visitor.page.locator(".sheet:visible img").click(position={"x": 100, "y": 12}))
+    assert visitor.page.locator("input[aria-label='number input for Feature map']").input_value() != "1"
+    visitor.open_tab("Attention")
+    changed_by(lambda: visitor.page.get_by_label("max", exact=True).check())
+    changed_by(lambda: visitor.page.get_by_label("One head").check())
+    visitor.page.wait_for_selector("text=Layer >> visible=true")
+    visitor.open_tab("SeqPool")
+    changed_by(lambda: visitor.page.get_by_label("Weight", exact=True).check())
+    changed_by(lambda: visitor.page.locator(picture).click(position={"x": 150, "y": 150}))
+    visitor.page.wait_for_selector("text=/Token \\d+ \\(row/ >> visible=true")
+    visitor.check_quiet()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_every_tab_fits_and_can_be_read(visit, viewport, dark):
+    visitor = visit(viewport=viewport, dark=dark)
+    background = visitor.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    red = int("".join(c if c.isdigit() else " " for c in background).split()[0])
+    assert (red < 60) == dark
+    for tab in TABS:
+        visitor.open_tab(tab)
+        visitor.page.wait_for_timeout(200)
+        assert visitor.overflow() <= 0
+        assert visitor.page.evaluate(FIND_FAINT) == []
+    visitor.check_quiet()
+
+
+def test_many_pictures_keep_their_order(visit, tmp_path):
+    """Whatever is uploaded last is what stands there at the end."""
+    visitor = visit()
+    for i in range(4):
+        pixels = np.full((40, 40 + i, 3), 60 * i, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"grey{i}.png")
+        visitor.page.set_input_files("#upload input[type=file]", str(tmp_path / f"grey{i}.png"))
+    visitor.page.wait_for_selector(".seen:has-text('of 43')")
+    visitor.check_quiet()
