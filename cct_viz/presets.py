@@ -206,7 +206,16 @@ def _compact_transformers() -> CCTConfig:
 
 
 PRESETS: dict[str, Preset] = {
-    "keras_cct_cifar10": Preset("the keras.io example's architecture, trained here on CIFAR-10", _keras_io()),
+    "keras_cct_cifar10": Preset(
+        "the keras.io example's architecture, trained here on CIFAR-10",
+        _keras_io(),
+        WEIGHTS / "keras_cct_cifar10",
+        {
+            "config.json": "1d5266ddc87b65c4a340a1eb64e2a6a032228a1a98eb6e8ca18c21bf9aa118d0",
+            "model.safetensors": "34de8ee9bf19423e33c3d936b7a601a04c431cd1280b55f2127269372f78bd8b",
+            "model.onnx": "89fc9dc2d53e47a70b6da9a504db31f51da2050b417434de1cff6fa156b6d6e7",
+        },
+    ),
     **_paper_presets(),
     "cct_keras_14_7x2_224": Preset("CCT-keras' default, a CCT-14/7x2 with biases on q, k and v", _cct_keras()),
     "compact_cvt_8_6_32": Preset("CompactTransformers' CVT-8/6", _compact_transformers()),
