@@ -19,6 +19,7 @@ import numpy as np
 from keras import layers, ops
 
 from .config import CCTConfig
+from .position import sinusoidal_position
 from .presets import configure
 
 MASKED = -1e9  # added to a masked score: exp() of it is exactly 0 in float32 and bfloat16
@@ -49,16 +50,6 @@ class PoolOutput(NamedTuple):
 def gelu(x):
     """Exact GELU. Written with erf because the erfc that Keras emits has no ONNX operator."""
     return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))
-
-
-def sinusoidal_position(length: int, dim: int) -> np.ndarray:
-    """(length, dim) float32 table: sin on even and cos on odd channels.
-
-    Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5
-    """
-    channel = np.arange(dim)
-    angle = np.arange(length)[:, None] / 10000.0 ** (2 * (channel // 2) / dim)
-    return np.where(channel % 2 == 0, np.sin(angle), np.cos(angle)).astype("float32")
 
 
 class ConvTokenizer(layers.Layer):

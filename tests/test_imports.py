@@ -16,6 +16,7 @@ FLOORS = {
     "preprocessing": 1,
     "trace": 1,
     "plots": 1,
+    "position": 1,
     "explain": 2,
     "presets": 2,
     "checkpoints": 2,
