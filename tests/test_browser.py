@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cct_viz.presets import PRESETS
-
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "cct_viz" / "ui" / "examples"
 CHROMIUM = Path("/usr/bin/chromium")
@@ -74,12 +72,8 @@ def chromium():
 
 
 @pytest.fixture(scope="module")
-def address(request, chromium, tmp_path_factory):
-    """Where `python app.py` serves. It shows the bundled weights; in a copy without weights a tiny random model."""
-    bundled = any(preset.folder for preset in PRESETS.values())
-    model = [] if bundled else ["--model", str(request.getfixturevalue("tiny_folder"))]
-    if not bundled:
-        request.getfixturevalue("tiny_classifier")  # exported before the clock of the start runs
+def address(chromium, tmp_path_factory):
+    """Where `python app.py` serves the bundled weights."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -91,7 +85,7 @@ def address(request, chromium, tmp_path_factory):
         "HF_HOME": str(folder / "hub"),
     }
     with (folder / "log").open("w") as log:
-        app = subprocess.Popen([sys.executable, "app.py", *model], cwd=ROOT, env=environment, stdout=log, stderr=log)
+        app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:
             url, deadline = f"http://127.0.0.1:{port}/", time.monotonic() + 60
             while True:
@@ -115,7 +109,7 @@ class Visitor:
     def __init__(self, browser, url, *, viewport=DESKTOP, dark=False):
         self.context = browser.new_context(viewport=viewport, color_scheme="dark" if dark else "light")
         self.page = self.context.new_page()
-        self.page.set_default_timeout(15000)
+        self.page.set_default_timeout(30000)
         self.errors, self.requests = [], []
         self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -136,7 +130,7 @@ class Visitor:
         )
 
     def wait_for_another(self, state):
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 30
         while self.state() == state:
             assert time.monotonic() < deadline, "the page still shows the picture from before"
             self.page.wait_for_timeout(50)
@@ -188,8 +182,11 @@ def photo(tmp_path_factory):
 
 def test_first_paint_is_a_whole_result(visit):
     visitor = visit()
-    assert visitor.prediction
-    assert "parameters" in visitor.page.inner_text(".chip")
+    assert visitor.prediction == "deer"
+    chip = visitor.page.inner_text(".chip")
+    assert "keras_cct_cifar10" in chip
+    assert "parameters" in chip
+    assert "% validation accuracy" in chip
     for tab in TABS:
         visitor.open_tab(tab)
         width = visitor.page.locator(".photo:visible img").evaluate("img => img.decode().then(() => img.naturalWidth)")

@@ -19,7 +19,7 @@ from conftest import make_trace, tiny_config
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from cct_viz.explain import METHODS, describe, explain
+from cct_viz.explain import METHODS, describe, explain, takes
 from cct_viz.images import decode
 from cct_viz.serving import Card, HubLine
 from cct_viz.ui import VIEWS, page, upload, view, words
@@ -215,6 +215,13 @@ def test_the_picture_put_back_does_not_run_the_model_again(views):
     assert models.calls == 0
 
 
+def test_another_model_looks_at_the_same_picture(views):
+    models, before = FakeModels(), Shown(str(EXAMPLES[0]), "other", make_trace(tiny_config()))
+    result = run_show(models, list(views.values()), str(EXAMPLES[0]), before)
+    assert result[0].model == "tiny"
+    assert models.calls == 1
+
+
 def test_an_empty_box_empties_the_page_politely(views):
     result = run_show(FakeModels(), list(views.values()), None, Shown("a.png", "tiny", make_trace(tiny_config())))
     assert result[0] is None
@@ -275,7 +282,7 @@ def test_classify_takes_one_image_and_gives_the_label(client):
     assert given == pytest.approx(dict(expected.top(3)))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [method for method in METHODS if not takes(method, "classifier")])
 def test_explain_gives_a_picture_and_every_number(client, method):
     picture, numbers = client.predict(handle_file(EXAMPLES[3]), method, "1", api_name="/explain")
     with Image.open(picture) as opened:
@@ -293,6 +300,12 @@ def test_explain_gives_a_picture_and_every_number(client, method):
 def test_explain_refuses_in_words(client, arguments, words_said):
     with pytest.raises(Exception, match=words_said):
         client.predict(handle_file(EXAMPLES[3]), *arguments, api_name="/explain")
+
+
+def test_explain_runs_no_model_again(client, monkeypatch):
+    monkeypatch.setitem(METHODS, "again", lambda trace, *, classifier: None)
+    with pytest.raises(Exception, match="again runs the model again"):
+        client.predict(handle_file(EXAMPLES[3]), "again", "", api_name="/explain")
 
 
 def test_a_bad_upload_is_refused_in_words_without_paths(client, tmp_path):

@@ -11,7 +11,7 @@ from gradio.processing_utils import save_bytes_to_cache
 
 from ..bundle import heatmaps_to_json
 from ..checkpoints import CheckpointError
-from ..explain import describe, explain
+from ..explain import METHODS, describe, explain, takes
 from ..plots import figure
 from ..preprocessing import ImageError
 from ..serving import Models
@@ -39,12 +39,15 @@ def add_endpoints(models: Models) -> None:
 
         `method` is one of METHODS; `target` a class by name or number, empty for the one that the model chose.
         """
+        method = method.strip()
+        if method in METHODS and takes(method, "classifier"):
+            raise _refuse(f"{method} runs the model again, which is offered in Python and on the command line only.")
         trace = _trace(models, image)
         chosen: int | str | None = target.strip() or None
         if isinstance(chosen, str) and chosen not in trace.labels and chosen.isdecimal():
             chosen = int(chosen)
         try:
-            heatmaps = explain(trace, method.strip(), target=chosen)
+            heatmaps = explain(trace, method, target=chosen)
             index = trace.class_index(chosen)
         except ValueError as error:
             raise _refuse(error) from error

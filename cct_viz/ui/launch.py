@@ -11,6 +11,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 MAX_UPLOAD_MB = 20
 KEEP_SECONDS = 3600  # how long a visitor's files are kept
 
+# Gradio confines css to the inside of the box whose wide margins a phone has no room for.
+NARROW = "<style>@media (max-width: 640px) { .gradio-container > .main { padding: .75rem .6rem !important; } }</style>"
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
 
@@ -93,6 +95,7 @@ def launch(page: gr.Blocks, *, host: str | None = None, port: int | None = None,
         server_port=port,
         prevent_thread_lock=not block,
         theme=theme(),
+        head=NARROW,
         css_paths=Path(__file__).parent / "style.css",
         max_threads=8,
         max_file_size=f"{MAX_UPLOAD_MB}mb",

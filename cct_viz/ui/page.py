@@ -19,7 +19,7 @@ from .view import DRAW, Shown, View, set_first_value
 from .words import EMPTY, chip, example_buttons, hub_text, notice, seen_figure
 
 EXAMPLES = sorted((Path(__file__).parent / "examples").glob("*.png"))
-FIRST = Path(__file__).parent / "examples" / "automobile.png"
+FIRST = Path(__file__).parent / "examples" / "deer.png"
 TOP = 5
 HIDE = {"__type__": "update", "visible": False}
 CHOOSE = """element.addEventListener('click', (event) => {
@@ -71,7 +71,9 @@ def build_page(models: Models) -> gr.Blocks:
                         views.append(build(shown))
         gr.HTML(
             f'<p class="caption">Pictures of up to {MAX_UPLOAD_MB} MB, PNG, JPEG, WebP, GIF or BMP, stay in this app '
-            f"and are deleted after {KEEP_SECONDS // 60} minutes. The maps show what the model computed, not why.</p>"
+            f"and are deleted after {KEEP_SECONDS // 60} minutes. The maps show what the model computed, not why.</p>",
+            js_on_load=None,
+            elem_classes="foot",
         )
         for view in views:
             view.listen(shown)

@@ -15,7 +15,7 @@ from ..serving import Card, HubLine
 from ..trace import Trace
 
 EMPTY = '<p class="empty">Upload a picture or choose an example, and this page shows what the model made of it.</p>'
-SOURCES = {"bundled": "bundled with this app", "folder": "from a folder", "hub": "from the Hub"}
+SOURCES = {"bundled": "bundled", "folder": "from a folder", "hub": "from the Hub"}
 POOLS = {
     "seqpool": "sequence pooling (SeqPool): weights that it makes for each image",
     "mean": "the mean of all tokens",
@@ -35,7 +35,7 @@ def chip(card: Card | None, problem: str = "") -> str:
         return f'<div class="chip chip-empty">{escape(problem)}</div>'
     parts = [f"<b>{escape(card.name)}</b>", f"{describe_number(card.parameters)} parameters"]
     if card.accuracy is not None:
-        parts.append(f"{100 * card.accuracy:.1f} % right on validation images")
+        parts.append(f"{100 * card.accuracy:.1f} % validation accuracy")
     parts.append(f"{SOURCES[card.source]}, revision {escape(card.revision)}")
     return '<div class="chip">' + '<span class="dot">·</span>'.join(f"<span>{part}</span>" for part in parts) + "</div>"
 
@@ -47,7 +47,7 @@ def hub_text(line: HubLine) -> str:
 
 def notice(text: str) -> str:
     """A sentence on what went wrong, read out by screen readers."""
-    return f'<p class="notice" role="alert">{escape(text)}</p>' if text else ""
+    return f'<p class="notice" role="alert">{escape(text.rstrip("."))}.</p>' if text else ""
 
 
 def example_buttons(names: Sequence[str], pictures: Sequence[np.ndarray]) -> str:
