@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -69,15 +70,23 @@ def test_a_damaged_bundle_costs_a_sentence_and_not_the_start(monkeypatch, tmp_pa
     assert "model.safetensors" in models.problem
 
 
-def test_a_folder_is_served_first_with_its_card(tiny_classifier, tiny_folder, monkeypatch):
-    (tiny_folder / "metrics.json").write_text(json.dumps({"accuracy": 0.815}))
+def test_a_folder_is_served_with_its_card(tiny_classifier, tiny_folder):
     models = Models([str(tiny_folder)], hub=False)
     assert models.names() == ["tiny"]
     assert models.problem == ""
     card = models.card("tiny")
-    assert (card.source, card.accuracy, card.parameters) == ("folder", 0.815, tiny_classifier.num_parameters)
+    assert (card.source, card.accuracy, card.parameters) == ("folder", None, tiny_classifier.num_parameters)
     assert tiny_classifier.source.sha256.startswith(card.revision)
     np.testing.assert_array_equal(models.trace("tiny", PIXELS).logits, tiny_classifier.trace(PIXELS).logits)
+
+
+def test_a_folder_comes_before_the_bundle_and_says_its_accuracy(tmp_path, monkeypatch):
+    monkeypatch.setattr(serving, "PRESETS", {"bundled": SimpleNamespace(folder=tmp_path)})
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "metrics.json").write_text(json.dumps({"accuracy": 0.815}))
+    models = Models([str(tmp_path / "net")], hub=False, load=lambda source: Net(Path(source).name, "folder"))
+    assert models.names() == ["net", "bundled"]
+    assert models.card("net").accuracy == 0.815
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"accuracy": "high"}', '{"accuracy": 81.5}', "{}"])
