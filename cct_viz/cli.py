@@ -7,12 +7,17 @@ import contextlib
 import dataclasses
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .checkpoints import CheckpointError, expected_shapes
+from .checkpoints import CheckpointError
+from .checkpoints.pth_file import CheckpointWarning
+from .cost import count_macs, count_parameters
+from .geometry import stage_geometry
 from .hub import HubError, print_progress
+from .hub import push as hub_push
 from .presets import DEFAULT, PRESETS, configure
 
 
@@ -68,15 +73,19 @@ def explain(options: argparse.Namespace) -> int:
 def models(options: argparse.Namespace) -> int:
     rows = []
     for name, preset in PRESETS.items():
-        config = preset.config
+        config, tokens = preset.config, stage_geometry(preset.config)[-1]
         rows.append(
             {
                 "name": name,
-                "parameters": _count_parameters(config),
+                "parameters": count_parameters(config),
+                "macs": count_macs(config),
                 "image_size": list(config.image_size),
                 "tokens": config.num_tokens,
+                "receptive_field": {"size": tokens.window_size[0], "stride": tokens.stride[0]},
+                "position": config.position,
                 "classes": config.num_classes,
                 "bundled": preset.folder is not None,
+                "published": preset.published,
                 "description": preset.description,
             }
         )
@@ -85,12 +94,50 @@ def models(options: argparse.Namespace) -> int:
         return 0
     width = max(len(row["name"]) for row in rows)
     for row in rows:
-        size = "x".join(map(str, row["image_size"]))
-        weights = "weights bundled" if row["bundled"] else "architecture"
+        size, sees = "x".join(map(str, row["image_size"])), row["receptive_field"]
+        weights = ", weights bundled" if row["bundled"] else ", weights published" if row["published"] else ""
         print(
-            f"{row['name']:{width}}  {row['parameters']:>12,} parameters  {size:>7} pixels  {row['tokens']:>4} tokens  "
-            f"{row['classes']:>5} classes  {weights:15}  {row['description']}"
+            f"{row['name']:{width}}  {row['parameters']:>10,} parameters  {row['macs'] / 1e6:>8,.1f} M MACs  "
+            f"{size:>7} pixels  {row['tokens']:>3} tokens  "
+            f"receptive field {sees['size']:>2} stride {sees['stride']:>2}  "
+            f"{row['position']:10}  {row['classes']:>4} classes  {row['description']}{weights}"
         )
+    return 0
+
+
+def convert(options: argparse.Namespace) -> int:
+    from .convert import convert
+
+    size = tuple(options.image_size or ())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CheckpointWarning)
+        checkpoint = convert(
+            options.source,
+            options.out,
+            arch=options.arch,
+            new_head=options.new_head,
+            image_size=size[0] if len(size) == 1 else size or None,
+        )
+    notes = [str(warning.message) for warning in caught if issubclass(warning.category, CheckpointWarning)]
+    for note in notes:
+        print(f"cct_viz: note: {note}", file=sys.stderr)
+    parameters = count_parameters(checkpoint.config)
+    if options.json:
+        answer = {"out": str(options.out), "format": checkpoint.format, "parameters": parameters, "notes": notes}
+        print(json.dumps(answer))
+    else:
+        print(f"{options.out}: {parameters:,} parameters, {checkpoint.config.num_classes} classes")
+    return 0
+
+
+def push(options: argparse.Namespace) -> int:
+    sent = hub_push(options.folder, options.repo_id, yes=options.yes, private=options.private)
+    if options.json:
+        print(json.dumps({"repo_id": sent.repo_id, "files": dict(sent.files), "url": sent.url}))
+        return 0
+    for name, size in sent.files.items():
+        print(f"{size:>12,} bytes  {name}")
+    print(sent.url or f"Nothing was sent: this is what --yes would publish as {sent.repo_id}.")
     return 0
 
 
@@ -145,16 +192,6 @@ def _load(options: argparse.Namespace) -> Any:
     return load(options.model, revision=options.revision, offline=options.offline, progress=print_progress)
 
 
-def _count_parameters(config: Any) -> int:
-    total = 0
-    for shape in expected_shapes(config).values():
-        size = 1
-        for length in shape:
-            size *= length
-        total += size
-    return total
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m cct_viz", description="See how a compact transformer sees.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -181,7 +218,37 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--method", action="append", help="a method's name; may be repeated (all)")
     sub.add_argument("--target", help="class to explain, by name or index (the model's choice)")
 
-    command(models, "List the models known by name.")
+    command(models, "List the models known by name, with what they cost and what their tokens see.")
+
+    sub = command(
+        convert, "Turn a .pth of the paper's code, or a folder in another format, into a folder of this project."
+    )
+    sub.add_argument("source", type=Path, metavar="SOURCE", help="a .pth file, or a folder in any known format")
+    sub.add_argument("--out", type=Path, required=True, metavar="OUT", help="a new folder, or a file ending in .keras")
+    sub.add_argument("--arch", metavar="NAME", help="of a .pth: a preset's name or a config.json")
+    sub.add_argument(
+        "--new-head",
+        nargs="?",
+        const=True,
+        type=int,
+        metavar="N",
+        help="of a .pth: an untrained head of N classes instead of its own",
+    )
+    sub.add_argument(
+        "--image-size",
+        type=int,
+        nargs="+",
+        metavar="PIXELS",
+        help="of a .pth: a side, or height and width, to resize the position to",
+    )
+
+    sub = command(
+        push, "Publish a folder of this project on the Hugging Face Hub. Says what it would send, unless --yes."
+    )
+    sub.add_argument("folder", type=Path, metavar="DIR")
+    sub.add_argument("repo_id", metavar="OWNER/NAME")
+    sub.add_argument("--yes", action="store_true", help="really send it, with your own login (hf auth login)")
+    sub.add_argument("--private", action="store_true", help="make a new repository private")
 
     sub = command(train, "Train a model, or go on where an interrupted training stopped.")
     sub.add_argument("--arch", required=True, metavar="NAME", help="a preset's name or a config.json")

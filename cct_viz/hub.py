@@ -1,6 +1,6 @@
-"""The only file that talks to the Hugging Face Hub: a repository's model files, from the cache or from the network.
+"""The only file that talks to the Hugging Face Hub: fetches a repository's model files, and pushes a folder to one.
 
-The network part runs in a child process, `python -m cct_viz.hub JOB`. A thread will not do: the client waits without
+Fetching runs in a child process, `python -m cct_viz.hub JOB`. A thread will not do: the client waits without
 limit in several places, a thread that hangs there cannot be ended, and it keeps the file lock under which it downloads,
 so that the next try waits for ever behind it. Ending a process ends the request and frees its locks at once.
 """
@@ -39,6 +39,19 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 REPO_ID = re.compile(r"(?=.{3,96}$)[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*(?<![.-])", re.ASCII)
 REVISION = re.compile(r"[\w][\w./+-]*", re.ASCII)
 SHARD = re.compile(r"variables/variables\.data-\d{5}-of-(\d{5})")
+
+
+# What of a folder is published: a model of this project, its card and its figures, and nothing that lies beside them.
+PUSHED = ("README.md", "config.json", "model.safetensors", "model.onnx", "metrics.json", "history.json")
+
+
+@dataclass(frozen=True)
+class Push:
+    """What a push sends, or has sent: `files` is name -> bytes, `url` that of the commit, None after a dry run."""
+
+    repo_id: str
+    files: Mapping[str, int]
+    url: str | None
 
 
 @dataclass(frozen=True)
@@ -101,6 +114,49 @@ def fetch(
                 (snapshot.folder / name).unlink()
     what = f"{', '.join(damaged)} of {repo_id} arrived damaged (size or checksum is not the one listed)"
     raise HubError("damaged", f"{what}, also when downloaded afresh: try again later, or {PASS_A_FOLDER}.")
+
+
+def push(folder: str | Path, repo_id: str, *, yes: bool = False, private: bool = False) -> Push:
+    """Publish a folder of this project as the model repository `owner/name`, in one commit; a dry run unless `yes`.
+
+    The folder is read and checked first, as `load` would. Only here is a login used: the user's own.
+
+    Args:
+        yes: really send it. The repository is made if it is not there.
+        private: make a new repository private; one that is there stays as it is.
+
+    Raises:
+        CheckpointError: the folder is no whole, undamaged model of this project.
+        HubError: no login, or the Hub does not take it.
+    """
+    from .checkpoints import safetensors_dir
+
+    folder = Path(folder)
+    _check_names(repo_id, None)
+    safetensors_dir.read(folder)
+    files = {name: (folder / name).stat().st_size for name in PUSHED if (folder / name).is_file()}
+    if not yes:
+        return Push(repo_id, files, None)
+    from huggingface_hub import CommitOperationAdd, HfApi, get_token
+
+    login = "log in with 'hf auth login' and a token that may write"
+    if get_token() is None:
+        raise HubError("forbidden", f"Nobody is logged in to the Hub: {login}, then push again.")
+    try:
+        api = HfApi()
+        api.create_repo(repo_id, private=private or None, exist_ok=True)
+        operations = [CommitOperationAdd(name, folder / name) for name in files]
+        commit = api.create_commit(repo_id, operations, commit_message="Add a compact transformer")
+    except Exception as error:
+        kind = explain(error, repo_id, None).kind
+        refused = f"The Hub does not let you write to {repo_id}: {login}, and check that the owner is you."
+        text = {
+            "offline": "The Hub cannot be reached: check the connection, HF_ENDPOINT and HF_HUB_OFFLINE.",
+            "busy": "The Hub is busy, down or stopped answering: push again in a few minutes.",
+            "damaged": f"The Hub's answer could not be understood ({type(error).__name__}): push again later.",
+        }.get(kind, refused)
+        raise HubError(kind, text) from error
+    return Push(repo_id, files, commit.commit_url)
 
 
 def print_progress(done: int, total: int, text: str) -> None:

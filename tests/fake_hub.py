@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
 import re
+import shutil
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -24,6 +28,12 @@ ROUTES = {
     "info": re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/revision/(?P<revision>[^/]+)"),
     "tree": re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)"),
     "file": re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)"),
+    "create": re.compile(r"/api/repos/create"),
+    "card": re.compile(r"/api/validate-yaml"),
+    "preupload": re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/preupload/(?P<revision>[^/]+)"),
+    "batch": re.compile(r"/(?P<repo>[^/]+/[^/]+)\.git/info/lfs/objects/batch"),
+    "upload": re.compile(r"/upload/(?P<oid>[0-9a-f]{64})"),
+    "commit": re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/commit/(?P<revision>[^/]+)"),
     "store": re.compile(r"/store/(?P<repo>[^/]+/[^/]+)/(?P<revision>[^/]+)/(?P<path>.+)"),
 }
 
@@ -45,6 +55,9 @@ class FakeHub:
         self.requests: list[Request] = []
         self.hung_up = threading.Event()  # a client whom a fault kept waiting has gone
         self.folders: dict[str, Path] = {}
+        self.may_be_told_who = False  # reads must send no login; set where a push is expected
+        self.root = Path(tempfile.mkdtemp())  # where pushed repositories lie
+        self.uploads: dict[str, bytes] = {}  # large files by their SHA-256, not yet committed
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.hub = self  # type: ignore[attr-defined]
         self.port = self.server.server_address[1]
@@ -74,6 +87,7 @@ class FakeHub:
     def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
+        shutil.rmtree(self.root, ignore_errors=True)  # some tests close it themselves
 
 
 class Server(ThreadingHTTPServer):
@@ -90,18 +104,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.hub: FakeHub = self.server.hub  # type: ignore[attr-defined]
-        path = unquote(urlsplit(self.path).path)
-        route, match = "other", None
-        for name, pattern in ROUTES.items():
-            if match := pattern.fullmatch(path):
-                route = name
-                break
-        self.hub.requests.append(Request(self.command, route, path, self.headers.get("Authorization")))
-        name = self.hub.faults.get(match["repo"], self.hub.fault) if match else self.hub.fault
-        at, fault = FAULTS[name] if name else ("", None)
-        self.body_filter: Callable[[Handler, bytes], None] = Handler.send_body
-        self.alter: Callable[[bytes], bytes] = bytes
-        if fault and (route in at.split() or f"{self.command} {route}" in at.split(",")) and fault(self):
+        route, match = self.find_route()
+        if self.strike(route, match):
             return
         if match is None or match["repo"] not in self.hub.folders:
             return self.refuse(404, "RepoNotFound")
@@ -118,6 +122,70 @@ class Handler(BaseHTTPRequestHandler):
         self.send_file(route, match, commit, files[match["path"]])
 
     do_HEAD = do_GET
+
+    def find_route(self) -> tuple[str, re.Match[str] | None]:
+        path = unquote(urlsplit(self.path).path)
+        route, match = "other", None
+        for name, pattern in ROUTES.items():
+            if match := pattern.fullmatch(path):
+                route = name
+                break
+        self.hub.requests.append(Request(self.command, route, path, self.headers.get("Authorization")))
+        return route, match
+
+    def strike(self, route: str, match: re.Match[str] | None) -> bool:
+        """Let the fault that was ordered happen; True if it has answered."""
+        repo = match.groupdict().get("repo") if match else None
+        name = self.hub.faults.get(repo or "", self.hub.fault)
+        at, fault = (FAULTS | PUSH_FAULTS)[name] if name else ("", None)
+        self.body_filter: Callable[[Handler, bytes], None] = Handler.send_body
+        self.alter: Callable[[bytes], bytes] = bytes
+        return bool(fault and (route in at.split() or f"{self.command} {route}" in at.split(",")) and fault(self))
+
+    def do_POST(self) -> None:
+        """What a push asks for: a repository, a place for large files, and one commit of them all."""
+        self.hub = self.server.hub  # type: ignore[attr-defined]
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        route, match = self.find_route()
+        if self.strike(route, match):
+            return
+        if match is None:
+            return self.refuse(404, "RepoNotFound")
+        if route != "upload" and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return self.refuse(401)
+        if route == "upload":
+            assert hashlib.sha256(body).hexdigest() == match["oid"]
+            self.hub.uploads[match["oid"]] = body
+            return self.answer(200, b"", {})
+        if route == "commit":
+            return self.take_commit(match["repo"], [json.loads(line) for line in body.splitlines()])
+        asked = json.loads(body)
+        if route == "create":
+            repo = f"{asked['organization']}/{asked['name']}"
+            (self.hub.root / repo).mkdir(parents=True, exist_ok=True)
+            self.hub.serve(self.hub.root / repo, repo)
+            return self.send_json({"url": f"{self.hub.url}/{repo}"})
+        if route == "card":
+            return self.send_json({"errors": [], "warnings": []})
+        if route == "preupload":
+            modes = {f["path"]: "lfs" if is_large(f["path"]) else "regular" for f in asked["files"]}
+            files = [{"path": p, "uploadMode": mode, "shouldIgnore": False} for p, mode in modes.items()]
+            return self.send_json({"files": files})
+        for item in asked["objects"]:  # a batch
+            item["actions"] = {"upload": {"href": f"{self.hub.url}/upload/{item['oid']}"}}
+        self.send_json({"transfer": "basic", "objects": asked["objects"]})
+
+    do_PUT = do_POST
+
+    def take_commit(self, repo: str, lines: list[dict[str, Any]]) -> None:
+        for line in lines:
+            value, folder = line["value"], self.hub.folders[repo]
+            if line["key"] == "file":
+                (folder / value["path"]).write_bytes(base64.b64decode(value["content"]))
+            elif line["key"] == "lfsFile":
+                (folder / value["path"]).write_bytes(self.hub.uploads[value["oid"]])
+        oid = self.hub.commit(repo)
+        self.send_json({"commitUrl": f"{self.hub.url}/{repo}/commit/{oid}", "commitOid": oid})
 
     def send_file(self, route: str, match: re.Match[str], commit: str, content: bytes) -> None:
         headers = {"X-Repo-Commit": commit, "ETag": f'"{etag(match["path"], content)}"'}
@@ -304,6 +372,13 @@ FAULTS: dict[str, tuple[str, Callable[[Handler], bool]]] = {
     "no model": ("tree", with_listing(README)),
     "too large": ("tree", with_listing(HUGE, SMALL)),
 }
+PUSH_FAULTS: dict[str, tuple[str, Callable[[Handler], bool]]] = {
+    "no right to write": ("create", refusing(403)),
+    "login not known": ("create", refusing(401)),
+    "busy at pushes": ("create", refusing(503)),
+    "closes at pushes": ("create", Handler.drop),
+    "no JSON at pushes": ("create", answering(200, b"<html>please log in</html>")),
+}
 
 
 @pytest.fixture
@@ -328,4 +403,4 @@ def fake_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHu
     yield hub
     hub.fault = None
     hub.close()
-    assert [request for request in hub.requests if request.authorization] == []
+    assert hub.may_be_told_who or not [request for request in hub.requests if request.authorization]
