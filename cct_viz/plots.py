@@ -28,6 +28,7 @@ DIVERGING = LinearSegmentedColormap.from_list(
     "blue_white_orange", ["#08519c", "#2b7bba", "#92c5de", "#f7f7f7", "#fdb863", "#d9730d", "#9a3d00"]
 )
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+_LUMINANCE = np.array([[0.299], [0.587], [0.114]])  # of red, green and blue (ITU-R BT.601)
 _PIXEL_ART = 64  # photos up to this many pixels a side are enlarged in steps of whole pixels where nothing is blended
 
 
@@ -108,8 +109,8 @@ def overlay(
 ) -> np.ndarray:
     """The photo with a map over it, (h, w, 3) uint8, the longer side `side` pixels.
 
-    Shares cover the photo evenly with `opacity`; a signed map covers it the more the larger its absolute value, so that
-    where it says nothing the photo stays as it is.
+    Shares cover the photo evenly with `opacity`. A signed map covers it the more the larger its absolute value, and lies
+    over a grey photo: an orange cat must not look like evidence.
 
     Args:
         trace: the photo and where the cells lie in it.
@@ -126,6 +127,7 @@ def overlay(
     colours = colourise(field, signed=signed, limit=limit, over_photo=True)
     cover = np.full(field.shape, opacity)
     if signed:
+        photo = np.repeat(photo @ _LUMINANCE, 3, axis=-1)
         cover *= np.minimum(np.abs(field) / (limit or 1.0), 1.0)
     picture = (photo + cover[..., None] * (colours - photo)).round().astype(np.uint8)
     if window is not None:
