@@ -84,9 +84,8 @@ def _fingerprint(folder: Path) -> str:
     digest = hashlib.sha256(VERSION.encode())
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder).as_posix()
-        if path.is_file() and (
-            relative.endswith((".json", ".safetensors", ".pb")) or relative.startswith("variables/")
-        ):
+        of_ours = relative in ("config.json", "model.safetensors")
+        if path.is_file() and (of_ours or relative.endswith(".pb") or relative.startswith("variables/")):
             digest.update(f"\n{relative} {sha256(path)}".encode())
     return digest.hexdigest()
 
