@@ -71,8 +71,16 @@ def test_models(capsys):
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["keras_cct_cifar10"]["parameters"] == 416_331
     assert rows["keras_cct_cifar10"]["tokens"] == 64
+    row = rows["cct_7_3x1_32_sine_c100"]
+    assert (row["parameters"], row["classes"], row["position"]) == (3_783_269, 100, "sinusoidal")
+    assert row["receptive_field"] == {"size": 5, "stride": 2}
+    assert row["macs"] == 1024 * 27 * 256 + 7 * 10 * 256**3 + 2 * 256 * 256 + 256 * 100
+    assert row["published"] == "cct_7_3x1_32_sine_cifar100_5000epochs.pth"
     assert main(["models"]) == 0
-    assert "416,331 parameters" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert "416,331 parameters" in lines[0]
+    assert len(lines) == len(rows)
+    assert max(map(len, lines)) < 230
 
 
 def test_evaluate(capsys, tiny_folder, tiny_classifier, tmp_path):
@@ -138,7 +146,7 @@ def test_errors_are_one_sentence_on_stderr(capsys, arguments, message, tmp_path,
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["classify", "explain", "models", "train", "evaluate"])
+@pytest.mark.parametrize("command", ["classify", "explain", "models", "convert", "push", "train", "evaluate"])
 def test_every_command_has_help(capsys, command):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
