@@ -109,8 +109,8 @@ def overlay(
 ) -> np.ndarray:
     """The photo with a map over it, (h, w, 3) uint8, the longer side `side` pixels.
 
-    Shares cover the photo evenly with `opacity`. A signed map covers it the more the larger its absolute value, and lies
-    over a grey photo: an orange cat must not look like evidence.
+    Shares cover the photo evenly with `opacity`. A signed map covers it the more the larger its absolute value, and
+    lies over a grey photo: an orange cat must not look like evidence.
 
     Args:
         trace: the photo and where the cells lie in it.

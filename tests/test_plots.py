@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
 from conftest import make_trace, tiny_config
+from PIL import Image
 
 from cct_viz import plots
 from cct_viz.config import ConvStage
