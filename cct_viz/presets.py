@@ -14,6 +14,7 @@ from .config import (
     CCTConfig,
     ConfigError,
     ConvStage,
+    Pool,
     Position,
     Preprocessing,
     numbered_labels,
@@ -80,7 +81,7 @@ DATA_SETS = {
 # The paper's models: layers -> (heads, mlp ratio, width)
 _SIZES = {2: (2, 1, 128), 4: (2, 1, 128), 6: (4, 2, 256), 7: (4, 2, 256), 14: (6, 3, 384)}
 # name: (layers, kernel or patch, convs or 0 for patches, pool, pixels, data set); {} is where "_sine" may go
-_PAPER = {
+_PAPER: dict[str, tuple[int, int, int, Pool, int, str]] = {
     "cct_2_3x2_32{}": (2, 3, 2, "seqpool", 32, "cifar10"),
     "cct_4_3x2_32{}": (4, 3, 2, "seqpool", 32, "cifar10"),
     "cct_6_3x1_32{}": (6, 3, 1, "seqpool", 32, "cifar10"),
@@ -127,8 +128,8 @@ def _paper_presets() -> dict[str, Preset]:
         stride, padding = max(1, kernel // 2 - 1), max(1, kernel // 2)
         stages = tuple(ConvStage(c, kernel, stride, padding) for c in [64] * (convs - 1) + [width])
         data_set = DATA_SETS[data]
-        positions: dict[str, Position] = {"": "learnable"} | ({"_sine": "sinusoidal"} if "{}" in template else {})
-        for suffix, position in positions.items():
+        positions: list[tuple[str, Position]] = [("", "learnable"), ("_sine", "sinusoidal")]
+        for suffix, position in positions if "{}" in template else positions[:1]:
             name = template.format(suffix)
             config = CCTConfig(
                 image_size=(pixels, pixels),
@@ -245,7 +246,7 @@ def configure(
         config = dataclasses.replace(config, labels=numbered_labels(num_classes))
     if image_size is not None:
         size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-        config = dataclasses.replace(config, image_size=size)
+        config = dataclasses.replace(config, image_size=size)  # type: ignore[arg-type]  # other lengths it refuses
     return config
 
 

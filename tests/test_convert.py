@@ -12,7 +12,6 @@ from official import load_reference
 from test_model import random_model
 from test_shi_labs import assert_agrees, read_state, write_pth
 
-import cct_viz
 from cct_viz import checkpoints
 from cct_viz.checkpoints import CheckpointError, safetensors_dir
 from cct_viz.classifier import Classifier, Source, load
@@ -23,7 +22,7 @@ from cct_viz.explain import NotApplicable, explain
 from cct_viz.hub import HubError, push
 from cct_viz.prepare import sha256
 from cct_viz.preprocessing import normalise
-from cct_viz.presets import PUBLISHED
+from cct_viz.presets import PUBLISHED, configure
 
 pytest_plugins = ["fake_hub"]
 
@@ -192,7 +191,7 @@ def test_published_files_are_known_by_name(tmp_path):
     """An untrained model saved as its authors' code would name the arrays, under the name of a published file."""
     torch = pytest.importorskip("torch")
     file = "cct_7_3x1_32_cifar10_300epochs.pth"
-    config = cct_viz.presets.configure(PUBLISHED[file])
+    config = configure(PUBLISHED[file])
     rng = np.random.default_rng(0)
     from cct_viz.checkpoints.shi_labs import HEAD, POSITION, _expected_shapes
 

@@ -13,6 +13,7 @@ from cct_viz.classifier import load
 from cct_viz.config import ConfigError
 from cct_viz.cost import count_macs, count_parameters
 from cct_viz.geometry import stage_geometry
+from cct_viz.model import build_model
 from cct_viz.presets import DATA_SETS, PRESETS, PUBLISHED, configure
 
 AT_32 = [
@@ -69,7 +70,7 @@ def test_compact_cvt_counted_by_hand():
 @pytest.mark.parametrize("name", ["cct_keras_14_7x2_224", "compact_cvt_8_6_32", "compact_vit_8_6_32"])
 def test_the_cousins_can_be_built_and_run(name):
     config = dataclasses.replace(configure(name, num_classes=5, image_size=(70, 48)), num_layers=1)
-    model = cct_viz.model.build_model(config)
+    model = build_model(config)
     assert model(np.zeros((2, 70, 48, 3), np.float32)).shape == (2, 5)
     assert model.count_params() == count_parameters(config)
 
@@ -156,7 +157,7 @@ def test_every_file_of_the_package_is_packaged():
     root = presets.WEIGHTS.parent
     settings = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]
     for file in sorted((root / "cct_viz").rglob("*")):
-        if not file.is_file() or file.suffix in (".py", ".pyc"):
+        if not file.is_file() or file.suffix in (".py", ".pyc", ".pyi"):
             continue
         kept = any(
             file.relative_to(root / package.replace(".", "/")).match(pattern)
