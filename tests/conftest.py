@@ -1,4 +1,4 @@
-"""Traces made by hand, consistent in everything from the representation to the logits, without any framework."""
+"""Traces made by hand, consistent in everything from the residual stream to the logits, without any framework."""
 
 from __future__ import annotations
 
@@ -37,8 +37,13 @@ def tiny_config(**changes) -> CCTConfig:
     return dataclasses.replace(config, **changes)
 
 
+def layer_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float = 1e-5) -> np.ndarray:
+    mean, variance = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
+    return gamma * (x - mean) / np.sqrt(variance + np.float32(epsilon)) + beta
+
+
 def make_trace(config: CCTConfig, seed: int = 0) -> Trace:
-    """A random Trace of `config`, float32, whose logits follow from its representation."""
+    """A random Trace of `config`, float32, whose stream, representation and logits follow from what blocks added."""
     rng = np.random.default_rng(seed)
 
     def draw(*shape: int) -> np.ndarray:
@@ -51,11 +56,25 @@ def make_trace(config: CCTConfig, seed: int = 0) -> Trace:
         config.num_classes,
         config.num_layers,
     )
-    representation = draw(m, dim)
     weights = ReadoutWeights(
-        gamma=draw(dim), beta=draw(dim), epsilon=1e-5, head=draw(dim, k), bias=draw(k), pool_kernel=draw(dim)
+        gamma=draw(dim),
+        beta=draw(dim),
+        epsilon=1e-5,
+        head=draw(dim, k),
+        bias=draw(k),
+        pool_kernel=draw(dim) if config.pool == "seqpool" else None,
+        pool_bias=0.5 if config.pool == "seqpool" else 0.0,
+        position=draw(m, dim) if config.position == "learnable" else None,
     )
-    scores = representation @ weights.pool_kernel if config.pool == "seqpool" else None
+    attention_outputs, mlp_outputs = draw(layers, m, dim), draw(layers, m, dim)
+    stream = [draw(m, dim)]
+    for attended, added in zip(attention_outputs, mlp_outputs, strict=True):
+        x = stream[-1] + attended
+        if config.block == "official":
+            x = layer_norm(x, draw(dim), draw(dim))
+        stream.append(x + added)
+    representation = layer_norm(stream[-1], weights.gamma, weights.beta)
+    scores = representation @ weights.pool_kernel + np.float32(0.5) if config.pool == "seqpool" else None
     pooling = {"seqpool": scores, "mean": np.zeros(n, np.float32)}.get(config.pool)
     pooling = None if pooling is None else softmax(pooling)
     if pooling is not None:
@@ -72,9 +91,9 @@ def make_trace(config: CCTConfig, seed: int = 0) -> Trace:
             np.abs(draw(*shape, stage.channels))
             for shape, stage in zip(config.stage_shapes, config.tokenizer, strict=True)
         ),
-        stream=draw(layers + 1, m, dim),
-        attention_outputs=draw(layers, m, dim),
-        mlp_outputs=draw(layers, m, dim),
+        stream=np.stack(stream),
+        attention_outputs=attention_outputs,
+        mlp_outputs=mlp_outputs,
         attentions=softmax(2 * draw(layers, config.num_heads, m, m)),
         representation=representation,
         pool_scores=scores,
