@@ -223,7 +223,7 @@ class Heatmaps:
 
     Attributes:
         maps: (n, gh, gw) float32. Unsigned maps are shares: >= 0, each summing to 1 (with a class token to
-            1 - class_share). Signed maps are in logits.
+            1 - class_share), or 0 everywhere where the method found nothing. Signed maps are in logits.
         names: n captions.
         signed: whether values below 0 have a meaning.
         method: the method's name in METHODS.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -36,10 +36,17 @@ def attention(trace: Trace, *, layer: int = -1, head: int | None = None, token: 
         n = m - trace.has_class_token
         query = np.eye(m, dtype=np.float32)[_index("token", token, n) % n + trace.has_class_token]
     rows = np.stack([query @ trace.attentions[layer, h] for h in chosen])
-    return _shares(trace, rows, tuple(f"layer {layer + 1}, head {h + 1}" for h in chosen), "attention")
+    return share_maps(trace, rows, tuple(f"layer {layer + 1}, head {h + 1}" for h in chosen), "attention", {})
 
 
-def rollout(trace: Trace, *, head_fusion: str = "mean", alpha: float = 0.5, discard: float = 0.0) -> Heatmaps:
+def rollout(
+    trace: Trace,
+    *,
+    head_fusion: str = "mean",
+    alpha: float | str = 0.5,
+    discard: float = 0.0,
+    readout: str = "model",
+) -> Heatmaps:
     """Attention rollout: how much of each token's input reaches the answer, followed back from the pool layer by layer.
 
     Abar_l = (1 - alpha) I + alpha rownorm(fuse_h A^l_h); p^0 = q, p^k = p^(k-1) Abar_(L-k+1), with q the model's own
@@ -49,37 +56,102 @@ def rollout(trace: Trace, *, head_fusion: str = "mean", alpha: float = 0.5, disc
 
     Args:
         head_fusion: "mean", "max" or "min" over the heads.
-        alpha: share of attention against the residual connection, 0 to 1.
+        alpha: share of attention against the residual connection, 0 to 1, or "measured" for each token and layer.
         discard: share of each row's smallest attentions set to 0 before the row is normalised again, 0 <= share < 1.
+        readout: "model" for its pooling weights or class token, "mean" for every image token alike.
 
     Raises:
         ValueError: an option out of its range.
     """
     layers = mixing_matrices(trace, head_fusion=head_fusion, alpha=alpha, discard=discard)
-    steps = [trace.readout.astype(np.float64)]
+    steps = [readout_row(trace, readout)]
     for mixing in reversed(layers):
         steps.append(steps[-1] @ mixing)
     names = ["readout", *(f"through layer {i + 1}" for i in reversed(range(len(layers))))]
-    if trace.has_class_token:
+    if trace.has_class_token and readout == "model":
         steps, names = steps[1:], names[1:]
     rows = max(float(np.abs(mixing.sum(axis=-1) - 1).max()) for mixing in layers)
-    maps = _shares(trace, np.stack(steps), tuple(names), "rollout")
+    return share_maps(trace, np.stack(steps), tuple(names), "rollout", {"rows sum to 1": rows})
+
+
+def contribution_rollout(
+    trace: Trace, *, target: int, head_fusion: str = "mean", alpha: float | str = "measured", discard: float = 0.0
+) -> Heatmaps:
+    """Contribution through rollout: the exact parts of the class score, followed back through attention to the input.
+
+    C~_c^T Abar_L ... Abar_1, (1, gh, gw) in logits against the mean class. Rows of every Abar sum to 1, so the map sums
+    as the contributions do, to y_c - mean_k y_k less the biases. Source: the split of the score by SeqPool (Hassani et
+    al. 2021, https://arxiv.org/abs/2104.05704) carried through rollout (Abnar and Zuidema 2020,
+    https://arxiv.org/abs/2005.00928). It cannot follow what the values and the MLPs do to a token's content: only where
+    attention took it from.
+
+    Args:
+        head_fusion: "mean", "max" or "min" over the heads.
+        alpha: share of attention against the residual connection, 0 to 1, or "measured" for each token and layer.
+        discard: share of each row's smallest attentions set to 0 before the row is normalised again, 0 <= share < 1.
+
+    Raises:
+        NotApplicable: the model has a class token.
+        ValueError: an option out of its range.
+    """
+    parts = trace.contributions.astype(np.float64)
+    row = parts[:, target] - parts.mean(axis=1)
+    total = row.sum()
+    for mixing in reversed(mixing_matrices(trace, head_fusion=head_fusion, alpha=alpha, discard=discard)):
+        row = row @ mixing
+    score = trace.logits[target] - trace.logits.mean() - (trace.bias[target] - trace.bias.mean())
     return Heatmaps(
-        maps.maps,
-        maps.names,
-        signed=False,
-        method="rollout",
-        checks={**maps.checks, "rows sum to 1": rows},
-        class_share=maps.class_share,
+        row.reshape(1, *trace.grid).astype(np.float32),
+        (f"contribution to {trace.labels[target]}, through attention",),
+        signed=True,
+        method="contribution_rollout",
+        checks={
+            "sums to the score": abs(float(row.sum() - score)),
+            "rollout keeps the sum": abs(float(row.sum() - total)),
+        },
     )
 
 
-def mixing_matrices(trace: Trace, *, head_fusion: str, alpha: float, discard: float) -> np.ndarray:
+def readout_row(trace: Trace, readout: str) -> np.ndarray:
+    """(M,) float64, summing to 1: the model's own readout, or "mean", every image token alike."""
+    if readout not in ("model", "mean"):
+        raise ValueError(f"readout is {readout!r}; expected model or mean")
+    if readout == "model":
+        return trace.readout.astype(np.float64)
+    m, first = len(trace.readout), int(trace.has_class_token)
+    row = np.full(m, 1.0 / (m - first))
+    row[:first] = 0.0
+    return row
+
+
+def mixing_matrices(trace: Trace, *, head_fusion: str, alpha: float | str, discard: float) -> np.ndarray:
     """(L, M, M) float64: each layer's Abar, rows summing to 1."""
+    attended = fused_attentions(trace, head_fusion=head_fusion, discard=discard)
+    share = attention_shares(trace, alpha)[:, :, None]
+    return (1 - share) * np.eye(attended.shape[-1]) + share * attended
+
+
+def attention_shares(trace: Trace, alpha: float | str) -> np.ndarray:
+    """(L, M) float64: alpha for each layer and token.
+
+    "measured" is |attention output| / (|attention output| + |stream|), Euclidean norms of what attention added to the
+    token and of the stream it was added to.
+    """
+    layers, m = trace.attention_outputs.shape[:2]
+    if alpha == "measured":
+        added = np.linalg.norm(trace.attention_outputs.astype(np.float64), axis=-1)
+        kept = np.linalg.norm(trace.stream[:-1].astype(np.float64), axis=-1)
+        total = added + kept
+        return np.divide(added, total, out=np.zeros_like(total), where=total > 0)
+    if isinstance(alpha, str) or not 0 <= alpha <= 1:
+        raise ValueError(f"alpha is {alpha!r}; expected 0 to 1, or measured")
+    return np.full((layers, m), float(alpha))
+
+
+def fused_attentions(trace: Trace, *, head_fusion: str, discard: float) -> np.ndarray:
+    """(L, M, M) float64: each layer's attention fused over its heads, rows summing to 1."""
     if head_fusion not in FUSIONS:
         raise ValueError(f"head_fusion is {head_fusion!r}; expected one of {', '.join(FUSIONS)}")
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha is {alpha}; expected 0 to 1")
     if not 0 <= discard < 1:
         raise ValueError(f"discard is {discard}; expected 0 or more and less than 1")
     fused = FUSIONS[head_fusion](trace.attentions.astype(np.float64), axis=1)  # (L, M, M), a new array
@@ -88,28 +160,42 @@ def mixing_matrices(trace: Trace, *, head_fusion: str, alpha: float, discard: fl
     if dropped:
         smallest = np.argpartition(fused, dropped - 1, axis=-1)[..., :dropped]
         np.put_along_axis(fused, smallest, 0.0, axis=-1)
-    identity = np.eye(m)
-    total = fused.sum(axis=-1, keepdims=True)
-    normalised = np.where(total > 0, fused / np.where(total > 0, total, 1), identity)
-    return (1 - alpha) * identity + alpha * normalised
+    return normalise_rows(fused)
+
+
+def normalise_rows(rows: np.ndarray) -> np.ndarray:
+    """(..., M, M) rows of values >= 0, each scaled to sum to 1; a row of zeros stays with its own token."""
+    total = rows.sum(axis=-1, keepdims=True)
+    return np.where(total > 0, rows / np.where(total > 0, total, 1), np.eye(rows.shape[-1]))
 
 
 def effective_tokens(share: np.ndarray) -> float:
-    """exp(entropy) of a map of shares: the number of tokens that an equally spread map would cover."""
+    """exp(entropy) of a map of shares: the number of tokens that an equally spread map would cover. 0 for no share."""
     p = share[share > 0].astype(np.float64)
+    if not p.size:
+        return 0.0
     p = p / p.sum()
     return float(np.exp(-(p * np.log(p)).sum()))
 
 
-def _shares(trace: Trace, rows: np.ndarray, names: tuple[str, ...], method: str) -> Heatmaps:
-    """Heatmaps of (n, M) rows that each sum to 1; a class token's part goes to class_share."""
+def effective_tokens_by_step(heatmaps: Heatmaps) -> np.ndarray:
+    """(n,) float64: `effective_tokens` of each map; a rollout's steps drift towards N, all tokens alike."""
+    return np.array([effective_tokens(share) for share in heatmaps.maps])
+
+
+def share_maps(
+    trace: Trace, rows: np.ndarray, names: tuple[str, ...], method: str, checks: Mapping[str, float]
+) -> Heatmaps:
+    """Heatmaps of (n, M) rows >= 0 that each sum to 1, or to 0 where nothing was found; a class token's part goes to
+    class_share."""
     first = int(trace.has_class_token)
+    total = rows.sum(axis=-1)
     return Heatmaps(
         rows[:, first:].reshape(-1, *trace.grid).astype(np.float32),
         names,
         signed=False,
         method=method,
-        checks={"sums to 1": float(np.abs(rows.sum(axis=-1) - 1).max())},
+        checks={"sums to 1": float(np.abs(total[total > 0] - 1).max(initial=0.0)), **checks},
         class_share=rows[:, :first].sum(axis=-1).astype(np.float32),
     )
 
