@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,6 +69,11 @@ class Classifier:
     @property
     def num_parameters(self) -> int:
         return sum(array.size for array in self._weights.values())
+
+    @property
+    def weights(self) -> Mapping[str, np.ndarray]:
+        """Canonical name -> array, e.g. "block_0/attention/query/kernel", of every stored weight; not to be changed."""
+        return MappingProxyType(self._weights)
 
     @cached_property
     def model(self) -> CCT:
