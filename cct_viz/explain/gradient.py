@@ -1,0 +1,151 @@
+"""Methods that differentiate the class score: what other tools draw, composed with this model's own readout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..trace import Heatmaps, NotApplicable, Trace
+from .attention import normalise_rows, share_maps
+
+if TYPE_CHECKING:
+    from ..classifier import Classifier
+
+
+def chefer(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
+    """Class-specific rollout: attention weighted by what it does for the class, from the input up to the pool.
+
+    Abar^l = mean_h relu(A^l_h * dy_c/dA^l_h), R <- R + Abar^l R from R = I, read out by relu(w * dy_c/dw), which for
+    the pool is relu(C_c), or by the class token's row. (1, gh, gw) shares. Source: Chefer et al. 2021,
+    https://arxiv.org/abs/2103.15679; the diagonal stays, for there is no class token to drop. It cannot show what
+    speaks against the class: that is cut off at 0.
+    """
+    from ..gradients import differentiate
+
+    gradients = differentiate(classifier, trace, target)
+    m = len(trace.representation)
+    relevance = np.eye(m)
+    for attended, gradient in zip(trace.attentions.astype(np.float64), gradients.attentions, strict=True):
+        relevance += np.maximum(attended * gradient, 0).mean(axis=0) @ relevance
+    checks = {}
+    if gradients.pooling_weights is not None:
+        leaf = trace.readout * gradients.pooling_weights
+        checks["w times its gradient is the contribution"] = float(np.abs(leaf - trace.contributions[:, target]).max())
+    row = _positive_readout(trace, target) @ relevance
+    return share_maps(trace, _to_share(row[None]), (f"relevance for {trace.labels[target]}",), "chefer", checks)
+
+
+def gradient_rollout(trace: Trace, *, target: int, classifier: Classifier, alpha: float = 0.5) -> Heatmaps:
+    """Attention-gradient rollout: rollout through the attention that raises the class score, read by the pool.
+
+    Abar^l = (1 - alpha) I + alpha rownorm(mean_h relu(A^l_h * dy_c/dA^l_h)), p = q^T Abar^L ... Abar^1 with q the
+    model's own readout; (1, gh, gw) shares. Layer l's attention meets layer l's gradient. Source: Abnar and Zuidema
+    2020, https://arxiv.org/abs/2005.00928, with the gradient weighting of Chefer et al. 2021,
+    https://arxiv.org/abs/2012.09838. It cannot show how strongly a row acts: each is scaled to sum to 1.
+
+    Args:
+        alpha: share of attention against the residual connection, 0 to 1.
+
+    Raises:
+        ValueError: alpha out of its range.
+    """
+    from ..gradients import differentiate
+
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha is {alpha}; expected 0 to 1")
+    gradients = differentiate(classifier, trace, target).attentions
+    row = trace.readout.astype(np.float64)
+    for attended, gradient in zip(reversed(trace.attentions.astype(np.float64)), reversed(gradients), strict=True):
+        weighted = normalise_rows(np.maximum(attended * gradient, 0).mean(axis=0))
+        row = (1 - alpha) * row + alpha * row @ weighted
+    return share_maps(trace, row[None], (f"rollout for {trace.labels[target]}",), "gradient_rollout", {})
+
+
+def grad_cam(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
+    """Grad-CAM on the encoder's last tokens: channels weighted by their mean gradient, then cut off at 0.
+
+    relu(sum_d alpha_d r_td) with alpha_d = mean_t dy_c/dr_td; (1, gh, gw) shares. Source: Selvaraju et al. 2017,
+    https://arxiv.org/abs/1610.02391. It cannot see where a channel matters: one weight stands for all tokens, and the
+    map does not sum to the score.
+
+    Raises:
+        NotApplicable: the model has a class token.
+    """
+    gradient = _representation_gradient(trace, target, classifier)
+    row = np.maximum(trace.representation @ gradient.mean(axis=0), 0)
+    return share_maps(trace, _to_share(row[None]), (f"Grad-CAM for {trace.labels[target]}",), "grad_cam", {})
+
+
+def hires_cam(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
+    """HiResCAM on the encoder's last tokens: each token's representation times its own gradient.
+
+    sum_d r_td dy_c/dr_td, (1, gh, gw) in logits. With SeqPool it sums to (y_c - b_c) + Cov_w(e_c, s), not to the
+    score: the second part is what the tokens say through the pool's weights. Source: Draelos and Carin 2020,
+    https://arxiv.org/abs/2011.08891. It cannot be compared between classes: a shift common to all of them moves it.
+
+    Raises:
+        NotApplicable: the model has a class token.
+    """
+    gradient = _representation_gradient(trace, target, classifier)
+    row = (trace.representation.astype(np.float64) * gradient).sum(axis=1)
+    expected = float(trace.logits[target] - trace.bias[target])
+    if trace.pool_scores is not None and trace.pooling_weights is not None:
+        w, s = trace.pooling_weights.astype(np.float64), trace.pool_scores.astype(np.float64)
+        e = trace.evidence[:, target].astype(np.float64)
+        expected += float(w @ ((e - w @ e) * (s - w @ s)))
+    return Heatmaps(
+        row.reshape(1, *trace.grid).astype(np.float32),
+        (f"HiResCAM for {trace.labels[target]}",),
+        signed=True,
+        method="hires_cam",
+        checks={"sums to the score plus Cov_w(evidence, pool score)": abs(float(row.sum()) - expected)},
+    )
+
+
+def legrad(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
+    """LeGrad: how sensitive the readout after each block is to that block's attention, and the pool's to its weights.
+
+    relu(dy^l_c/dA^l) meant over heads and queries for each block l, with y^l the readout right after it; for the pool
+    relu(dy_c/dw), which is relu(evidence). (L + 2, gh, gw) shares: blocks, pool, and last the mean of all. Each step is
+    scaled to a share first, because the pool's gradients are N times as large. Source: Bousselham et al. 2024,
+    https://arxiv.org/abs/2404.03214. It cannot show whether the attention it could gain from is there at all.
+    """
+    from ..gradients import differentiate_layers
+
+    gradients = differentiate_layers(classifier, trace, target)
+    rows = list(np.maximum(gradients.attentions.astype(np.float64), 0).mean(axis=(1, 2)))
+    names = [f"block {i + 1}" for i in range(len(rows))]
+    checks = {}
+    if gradients.pooling_weights is not None:
+        rows.append(np.maximum(gradients.pooling_weights.astype(np.float64), 0))
+        names.append("pool")
+        gap = np.abs(gradients.pooling_weights - trace.evidence[:, target])
+        checks["gradient by the pool's weight is the evidence"] = float(gap.max())
+    shares = _to_share(np.stack(rows))
+    shares = np.concatenate([shares, _to_share(shares.sum(axis=0, keepdims=True))])
+    return share_maps(trace, shares, (*names, "mean of all"), "legrad", checks)
+
+
+def _representation_gradient(trace: Trace, target: int, classifier: Classifier) -> np.ndarray:
+    from ..gradients import differentiate
+
+    if trace.has_class_token:
+        raise NotApplicable(
+            "this model reads its answer with a class token: the last image tokens get no gradient, so there is no map "
+            "to draw from them"
+        )
+    return differentiate(classifier, trace, target).representation
+
+
+def _positive_readout(trace: Trace, target: int) -> np.ndarray:
+    """(M,) float64 >= 0: relu of the contributions, or the class token's one-hot."""
+    if trace.has_class_token:
+        return trace.readout.astype(np.float64)
+    return np.maximum(trace.contributions[:, target].astype(np.float64), 0)
+
+
+def _to_share(rows: np.ndarray) -> np.ndarray:
+    """(n, M) rows of values >= 0, each scaled to sum to 1; a row of zeros stays one."""
+    total = rows.sum(axis=1, keepdims=True)
+    return rows / np.where(total > 0, total, 1)
