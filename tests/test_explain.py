@@ -5,47 +5,34 @@ import inspect
 
 import numpy as np
 import pytest
-from conftest import make_trace, tiny_config
+from conftest import layer_norm, make_trace, tiny_config
+from contract import NOT_APPLICABLE, check_contract
 
 import cct_viz
-from cct_viz.explain import METHODS, NotApplicable, describe, explain, method_options, rank_channels
-from cct_viz.explain.attention import effective_tokens, mixing_matrices
-from cct_viz.trace import Heatmaps, trace_arrays
+from cct_viz.explain import METHODS, NotApplicable, describe, explain, method_options, rank_channels, takes
+from cct_viz.explain.attention import attention_shares, effective_tokens, effective_tokens_by_step, mixing_matrices
 
 EXACT = 1e-5  # float32 sums of 15 tokens and 8 channels of order 1
-NOT_APPLICABLE = {
-    ("seqpool", "max"),
-    ("seqpool", "class_token"),
-    ("contribution", "class_token"),
-    ("contrast", "class_token"),
-}
 POOLS = ["seqpool", "mean", "max", "class_token"]
+TRACE_ONLY = [method for method in METHODS if not takes(method, "classifier")]
 
 
+@pytest.mark.parametrize("block", ["pre_norm", "official"])
 @pytest.mark.parametrize("pool", POOLS)
-@pytest.mark.parametrize("method", METHODS)
-def test_contract(method, pool):
-    trace = make_trace(tiny_config(pool=pool))
-    before = {name: array.copy() for name, array in trace_arrays(trace).items()}
+@pytest.mark.parametrize("method", TRACE_ONLY)
+def test_contract(method, pool, block):
+    trace = make_trace(tiny_config(pool=pool, block=block))
     if (method, pool) in NOT_APPLICABLE:
         with pytest.raises(NotApplicable, match="this model reads its answer"):
             explain(trace, method, target=1)
         return
-    heat = explain(trace, method, target=1)
-    assert isinstance(heat, Heatmaps)
-    assert heat.method == method
-    assert heat.maps.shape[1:] == trace.grid
-    assert heat.maps.dtype == np.float32
-    assert np.isfinite(heat.maps).all()
-    assert len(heat.names) == len(heat.maps)
-    if not heat.signed:
-        assert heat.maps.min() >= 0
-        np.testing.assert_allclose(heat.maps.sum(axis=(1, 2)) + heat.class_share, 1, atol=EXACT)
-    assert all(0 <= error < EXACT for error in heat.checks.values()), heat.checks
-    again = explain(trace, method, target=1)
-    np.testing.assert_array_equal(again.maps, heat.maps)
-    for name, array in trace_arrays(trace).items():
-        np.testing.assert_array_equal(array, before[name], name)
+    check_contract(trace, method, exact=EXACT)
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if takes(method, "classifier")])
+def test_methods_that_run_the_model_ask_for_it(trace, method):
+    with pytest.raises(ValueError, match="runs the model again"):
+        explain(trace, method)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -56,26 +43,42 @@ def test_every_method_is_documented(method):
     assert all(f"{option}:" in doc for option in method_options(method)) or len(method_options(method)) <= 1
 
 
-def test_constant_image_is_no_special_case():
-    trace = make_trace(tiny_config())
-    flat = dataclasses.replace(
+def make_flat_trace(pool="seqpool"):
+    """A trace in which all tokens are alike, as a model without position gives of a constant image."""
+    trace = make_trace(tiny_config(pool=pool, position="none"))
+    weights = trace.readout_weights
+
+    def level(array):
+        return np.broadcast_to(array[..., :1, :], array.shape).copy()
+
+    attended, added = level(trace.attention_outputs), level(trace.mlp_outputs)
+    stream = np.concatenate([level(trace.stream)[:1], level(trace.stream)[:1] + np.cumsum(attended + added, axis=0)])
+    r = layer_norm(stream[-1], weights.gamma, weights.beta)
+    n = len(r)
+    return dataclasses.replace(
         trace,
-        representation=np.ones_like(trace.representation),
-        pool_scores=np.zeros(15, np.float32),
-        pooling_weights=np.full(15, 1 / 15, np.float32),
-        attentions=np.full_like(trace.attentions, 1 / 15),
-        logits=trace.readout_weights.head.sum(axis=0) + trace.bias,
+        stream=stream,
+        attention_outputs=attended,
+        mlp_outputs=added,
+        representation=r,
+        pool_scores=None if trace.pool_scores is None else r @ weights.pool_kernel,
+        pooling_weights=None if trace.pooling_weights is None else np.full(n, 1 / n, np.float32),
+        attentions=np.full_like(trace.attentions, 1 / n),
+        logits=r[0] @ weights.head + weights.bias,
     )
-    for method in METHODS:
-        heat = explain(flat, method)
-        assert np.isfinite(heat.maps).all()
-        assert np.ptp(heat.maps, axis=(1, 2)).max() < EXACT
+
+
+@pytest.mark.parametrize("pool", ["seqpool", "mean"])
+@pytest.mark.parametrize("method", TRACE_ONLY)
+def test_constant_image_is_no_special_case(method, pool):
+    heat = check_contract(make_flat_trace(pool), method, exact=EXACT, target=0)
+    assert np.ptp(heat.maps, axis=(1, 2)).max() < EXACT
 
 
 def test_unknown_methods_options_and_classes_are_refused(trace):
     with pytest.raises(ValueError, match="no method is called 'jet'"):
         explain(trace, "jet")
-    with pytest.raises(ValueError, match="rollout has no option fusion; it has head_fusion, alpha, discard"):
+    with pytest.raises(ValueError, match="rollout has no option fusion; it has head_fusion, alpha, discard, readout"):
         explain(trace, "rollout", fusion="mean")
     with pytest.raises(ValueError, match="'cat' names 0"):
         explain(trace, "contribution", target="cat")
@@ -85,6 +88,8 @@ def test_unknown_methods_options_and_classes_are_refused(trace):
     ("method", "options"),
     [
         ("rollout", {"alpha": 1.5}),
+        ("rollout", {"alpha": "half"}),
+        ("rollout", {"readout": "max"}),
         ("rollout", {"discard": 1.0}),
         ("rollout", {"head_fusion": "median"}),
         ("attention", {"layer": 2}),
@@ -208,9 +213,52 @@ def test_attention_shows_rows_and_their_mean_under_the_pool(trace):
     )
 
 
+def test_measured_alpha_is_the_share_of_what_attention_added(trace):
+    shares = attention_shares(trace, "measured")
+    added, kept = (np.sqrt((x[1, 7] ** 2).sum()) for x in (trace.attention_outputs, trace.stream))
+    assert shares[1, 7] == pytest.approx(added / (added + kept), rel=1e-6)
+    mixing = mixing_matrices(trace, head_fusion="mean", alpha="measured", discard=0.0)
+    np.testing.assert_allclose(mixing.sum(axis=-1), 1, atol=1e-12)
+    off = np.delete(mixing[1, 7], 7).sum()
+    expected = shares[1, 7] * np.delete(trace.attentions[1].mean(axis=0)[7], 7).sum()
+    assert off == pytest.approx(expected, rel=1e-5)
+    still = dataclasses.replace(
+        trace, stream=np.zeros_like(trace.stream), attention_outputs=np.zeros_like(trace.attention_outputs)
+    )
+    assert not attention_shares(still, "measured").any()
+
+
+def test_rollout_can_be_read_by_every_token_alike(trace, class_token_trace):
+    mixing = mixing_matrices(trace, head_fusion="mean", alpha=0.5, discard=0.0)
+    maps = explain(trace, "rollout", readout="mean").maps
+    np.testing.assert_allclose(maps[-1].reshape(-1), (mixing[1] @ mixing[0]).mean(axis=0), atol=1e-7)
+    heat = explain(class_token_trace, "rollout", readout="mean")
+    assert heat.names[0] == "readout"
+    np.testing.assert_allclose(heat.maps[0], 1 / 15, atol=1e-7)
+
+
+def test_contributions_through_rollout_by_hand(trace):
+    first, second = mixing_matrices(trace, head_fusion="mean", alpha=0.3, discard=0.0)
+    parts = trace.contributions[:, 1] - trace.contributions.mean(axis=1)
+    heat = explain(trace, "contribution_rollout", target=1, alpha=0.3)
+    np.testing.assert_allclose(heat.maps.reshape(-1), parts @ second @ first, atol=1e-6)
+    assert heat.maps.sum() == pytest.approx(explain(trace, "contribution", target=1).maps.sum(), abs=EXACT)
+    unmoved = explain(trace, "contribution_rollout", target=1, alpha=0.0).maps
+    np.testing.assert_allclose(unmoved, explain(trace, "contribution", target=1).maps, atol=1e-7)
+
+
 def test_effective_tokens_counts_an_even_spread():
     assert effective_tokens(np.full((3, 5), 1 / 15)) == pytest.approx(15)
     assert effective_tokens(np.eye(1, 15)) == pytest.approx(1)
+    assert effective_tokens(np.zeros(15)) == 0
+
+
+def test_effective_tokens_of_a_rollout_drift_to_all(trace):
+    uniform = dataclasses.replace(trace, attentions=np.full_like(trace.attentions, 1 / 15))
+    counts = effective_tokens_by_step(explain(uniform, "rollout", alpha=0.9))
+    assert counts[0] == pytest.approx(effective_tokens(trace.pooling_weights))
+    assert (np.diff(counts) > 0).all()
+    assert counts[-1] > 14.9
 
 
 def test_channels_come_strongest_first(trace):

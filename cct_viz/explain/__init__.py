@@ -13,8 +13,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..trace import Heatmaps, NotApplicable, Trace
-from .attention import attention, rollout
+from .ablation import ablate_in_pool, drop_token, hide_pixels
+from .attention import attention, contribution_rollout, rollout
+from .depth import ledger, lens
 from .features import ChannelRanking, rank_channels
+from .gradient import chefer, grad_cam, gradient_rollout, hires_cam, legrad
+from .paths import paths
+from .pixels import gradient_x_input, integrated_gradients, smooth_grad
 from .pooling import contrast, contribution, evidence, seqpool
 
 if TYPE_CHECKING:
@@ -27,6 +32,21 @@ METHODS: dict[str, Callable[..., Heatmaps]] = {
     "contrast": contrast,
     "attention": attention,
     "rollout": rollout,
+    "contribution_rollout": contribution_rollout,
+    "paths": paths,
+    "lens": lens,
+    "ledger": ledger,
+    "ablate_in_pool": ablate_in_pool,
+    "drop_token": drop_token,
+    "hide_pixels": hide_pixels,
+    "chefer": chefer,
+    "gradient_rollout": gradient_rollout,
+    "grad_cam": grad_cam,
+    "hires_cam": hires_cam,
+    "legrad": legrad,
+    "integrated_gradients": integrated_gradients,
+    "smooth_grad": smooth_grad,
+    "gradient_x_input": gradient_x_input,
 }
 
 __all__ = ["METHODS", "ChannelRanking", "NotApplicable", "describe", "explain", "method_options", "rank_channels"]
