@@ -59,7 +59,9 @@ def explain(options: argparse.Namespace) -> int:
     classifier = _load(options)
     target = int(options.target) if options.target and options.target.isdigit() else options.target
     methods = {"methods": options.method} if options.method else {}
-    record = write_bundle(classifier, classifier.trace(options.image), options.out, target=target, **methods)
+    chosen = dict(_read_option(text) for text in options.option)
+    trace = classifier.trace(options.image)
+    record = write_bundle(classifier, trace, options.out, target=target, options=chosen, **methods)
     if options.json:
         print(json.dumps(record))
     else:
@@ -68,6 +70,17 @@ def explain(options: argparse.Namespace) -> int:
             f"{options.image}: {best['label']} {best['probability']:.1%}; explained {record['target']} in {options.out}"
         )
     return 0
+
+
+def _read_option(text: str) -> tuple[str, Any]:
+    """NAME=VALUE, the value as JSON where it is some, else as it stands."""
+    name, found, value = text.partition("=")
+    if not found:
+        raise ValueError(f"--option {text!r} has no '='; expected NAME=VALUE, as alpha=0.3")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def models(options: argparse.Namespace) -> int:
@@ -176,6 +189,49 @@ def evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def score(options: argparse.Namespace) -> int:
+    from .faithfulness import RANKINGS
+    from .score import write_scores
+    from .training.data import load_images, split
+
+    images = load_images(options.data)
+    if options.data == "cifar10":
+        _, images = split(images)
+    methods = RANKINGS if options.methods == "all" else tuple(options.methods.split(","))
+    words = [f"python -m cct_viz score --model {options.model} --data {Path(options.data).name}"]
+    words += [f"--methods {options.methods} --images {options.images} --seed {options.seed}"]
+    words += [f"--points {options.points}"] * (options.points is not None)
+    words += [f"--permutations {options.permutations}"]
+    record = write_scores(
+        _load(options),
+        images.x[: options.images],
+        options.out,
+        methods=methods,
+        points=options.points,
+        permutations=options.permutations,
+        seed=options.seed,
+        command=" ".join(words),
+        progress=lambda done, count: print(f"\r{done} of {count} images", end="", file=sys.stderr, flush=True),
+    )
+    print(file=sys.stderr)
+    print(json.dumps(record) if options.json else (options.out / "score.md").read_text(encoding="utf-8"))
+    return 0
+
+
+def dependence(options: argparse.Namespace) -> int:
+    from .dependence import find_dependence, format_dependence
+    from .explain import METHODS
+    from .training.data import load_images, split
+
+    images = load_images(options.data)
+    if options.data == "cifar10":
+        _, images = split(images)
+    methods = tuple(METHODS) if options.methods == "all" else tuple(options.methods.split(","))
+    table = find_dependence(_load(options), images.x[: options.images], methods=methods, seed=options.seed)
+    print(json.dumps(table) if options.json else format_dependence(table))
+    return 0
+
+
 def _print_metrics(summary: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(summary))
@@ -216,6 +272,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("image", metavar="IMG")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
     sub.add_argument("--method", action="append", help="a method's name; may be repeated (all)")
+    sub.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="for every method that has it; may be repeated",
+    )
     sub.add_argument("--target", help="class to explain, by name or index (the model's choice)")
 
     command(models, "List the models known by name, with what they cost and what their tokens see.")
@@ -266,4 +329,20 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(evaluate, "Measure accuracy, top-5, loss, calibration error and confusion.", loads=True)
     sub.add_argument("--data", required=True, help='"cifar10" (its validation images) or an .npz with x and y')
     sub.add_argument("--out", type=Path, metavar="FILE", help="save the figures and the confusion matrix as JSON")
+
+    text = "Find which weights each map can know about: draw one part anew, compare the maps to the bit."
+    sub = command(dependence, text, loads=True)
+    sub.add_argument("--data", required=True, help='"cifar10" (its validation images) or an .npz with x and y')
+    sub.add_argument("--methods", default="all", help='"all" or names with commas (%(default)s)')
+    sub.add_argument("--images", type=int, default=3, metavar="N", help="the first N images (%(default)s)")
+    sub.add_argument("--seed", type=int, default=0)
+
+    sub = command(score, "Measure how faithful each map is: deletion, insertion and SRG over many images.", loads=True)
+    sub.add_argument("--data", required=True, help='"cifar10" (its validation images) or an .npz with x and y')
+    sub.add_argument("--methods", default="all", help='"all" or names with commas (%(default)s)')
+    sub.add_argument("--images", type=int, default=1000, metavar="N", help="the first N images (%(default)s)")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="for score.json, score.md and the rows")
+    sub.add_argument("--points", type=int, help="steps of each curve (one a token)")
+    sub.add_argument("--permutations", type=int, default=20, help="random orders an image, even (%(default)s)")
+    sub.add_argument("--seed", type=int, default=0)
     return parser
