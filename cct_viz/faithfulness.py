@@ -1,8 +1,8 @@
 """Does a map point at what the model uses? Take tokens away in the order of the map and watch the probability.
 
 A removal protocol says what "away" means: "token_drop" (the token never reaches the encoder; no baseline at all), or
-its pixels painted "black", in the image's "mean" colour, or from a "blur" of it. Every pixel belongs to the token with the
-nearest window, so random orders are as coarse as the maps: scattered pixels would wreck the texture and win.
+its pixels painted "black", in the image's "mean" colour, or from a "blur" of it. Every pixel belongs to the token with
+the nearest window, so random orders are as coarse as the maps: scattered pixels would wreck the texture and win.
 It cannot show that a map is right, only that the tokens it ranks first are ones this model needs or is content with.
 
 Reference: Petsiuk et al. 2018, RISE, https://arxiv.org/abs/1806.07421 (deletion and insertion); Bluecher et al. 2024,
