@@ -127,8 +127,10 @@ def readout_row(trace: Trace, readout: str) -> np.ndarray:
 def mixing_matrices(trace: Trace, *, head_fusion: str, alpha: float | str, discard: float) -> np.ndarray:
     """(L, M, M) float64: each layer's Abar, rows summing to 1."""
     attended = fused_attentions(trace, head_fusion=head_fusion, discard=discard)
-    share = attention_shares(trace, alpha)[:, :, None]
-    return (1 - share) * np.eye(attended.shape[-1]) + share * attended
+    share = attention_shares(trace, alpha)
+    mixed = share[:, :, None] * attended
+    np.einsum("lmm->lm", mixed)[...] += 1 - share  # the diagonal, in place
+    return mixed
 
 
 def attention_shares(trace: Trace, alpha: float | str) -> np.ndarray:
@@ -166,6 +168,8 @@ def fused_attentions(trace: Trace, *, head_fusion: str, discard: float) -> np.nd
 def normalise_rows(rows: np.ndarray) -> np.ndarray:
     """(..., M, M) rows of values >= 0, each scaled to sum to 1; a row of zeros stays with its own token."""
     total = rows.sum(axis=-1, keepdims=True)
+    if total.all():
+        return rows / total
     return np.where(total > 0, rows / np.where(total > 0, total, 1), np.eye(rows.shape[-1]))
 
 
