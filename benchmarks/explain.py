@@ -1,0 +1,82 @@
+"""What explaining costs: all maps of one forward pass together, each method alone, and a deletion curve with its band.
+
+    python benchmarks/explain.py [--model SOURCE] [--rounds N] [--gradients]
+
+Medians of rounds, taken in turn in one process. Marks on the bundled model and two cores: 3 ms for all forward-only
+methods together, 2 s for a deletion curve of every token with a band of 20 random orders.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")  # as the app does
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from trace import median_ms
+
+from cct_viz.classifier import load
+from cct_viz.explain import METHODS, NotApplicable, explain, takes
+from cct_viz.faithfulness import PROTOCOLS, measure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="keras_cct_cifar10")
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--gradients", action="store_true", help="also the methods that perturb or differentiate")
+    options = parser.parse_args()
+    classifier = load(options.model)
+    height, width = classifier.config.image_size
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    trace = classifier.trace(image)
+
+    def applies(method: str) -> bool:
+        try:
+            explain(trace, method, classifier=classifier)
+        except NotApplicable:
+            return False
+        return True
+
+    forward_only = [method for method in METHODS if not takes(method, "classifier") and applies(method)]
+
+    def explain_fresh() -> None:
+        seen = classifier.trace(image)  # a new trace, so that nothing is kept from the round before
+        start = time.perf_counter()
+        for method in forward_only:
+            explain(seen, method)
+        fresh.append(time.perf_counter() - start)
+
+    fresh: list[float] = []
+    alone = median_ms(
+        {method: lambda method=method: explain(trace, method) for method in forward_only} | {"all": explain_fresh},
+        options.rounds,
+    )
+    print(f"{classifier.source.name}, {os.cpu_count()} cores, {options.rounds} rounds, medians")
+    for method in forward_only:
+        print(f"{method:42} {alone[method]:9.2f} ms")
+    print(f"{'all forward-only methods of a new trace':42} {1e3 * float(np.median(fresh[5:])):9.2f} ms  mark 3 ms")
+    values = explain(trace, forward_only[0]).maps[-1]
+    for protocol in PROTOCOLS:
+        cost = median_ms({protocol: lambda p=protocol: measure(classifier, trace, values, protocol=p)}, 3)[protocol]
+        print(f"{f'deletion curve and band, {protocol}':42} {cost:9.2f} ms  mark 2,000 ms")
+    if options.gradients:
+        slow = [method for method in METHODS if takes(method, "classifier") and applies(method)]
+        ways = {
+            method: lambda method=method: explain(classifier.trace(image), method, classifier=classifier)
+            for method in slow
+        }
+        for method, cost in median_ms(ways, max(3, options.rounds // 20)).items():
+            print(f"{method:42} {cost:9.2f} ms")
+
+
+if __name__ == "__main__":
+    main()
