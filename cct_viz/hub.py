@@ -203,8 +203,24 @@ def _cache_folder() -> Path:
         raise HubError("forbidden", text) from error
 
 
-def _look_up(cache: Path, repo_id: str, revision: str | None) -> tuple[Snapshot | None, list[str]]:
-    """The complete snapshot in the cache, or None, and the names of its files that are damaged."""
+def cached() -> list[Snapshot]:
+    """What the cache holds of repositories that look like ours, newest commit seen, without a request or a checksum."""
+    try:
+        cache = _cache_folder()
+        folders = sorted(cache.glob("models--*--*"))
+    except (HubError, OSError):  # no cache, or none that may be read: then nothing is cached
+        return []
+    names = [folder.name.removeprefix("models--").replace("--", "/", 1) for folder in folders]
+    found = [_find(cache, name, None) for name in names]
+    return [snapshot for snapshot, files in found if snapshot and _is_small(snapshot.folder, files)]
+
+
+def _is_small(folder: Path, files: list[str]) -> bool:
+    return sum((folder / name).stat().st_size for name in files) <= MAX_BYTES
+
+
+def _find(cache: Path, repo_id: str, revision: str | None) -> tuple[Snapshot | None, list[str]]:
+    """The complete snapshot in the cache and its files, or None."""
     from huggingface_hub import snapshot_download
 
     try:
@@ -215,9 +231,18 @@ def _look_up(cache: Path, repo_id: str, revision: str | None) -> tuple[Snapshot 
     files = select_files([file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()])
     if not files or not COMMIT.fullmatch(folder.name):
         return None, []
+    return Snapshot(folder, repo_id, folder.name, from_cache=True), files
+
+
+def _look_up(cache: Path, repo_id: str, revision: str | None) -> tuple[Snapshot | None, list[str]]:
+    """The complete snapshot in the cache, or None, and the names of its files that are damaged."""
+    snapshot, files = _find(cache, repo_id, revision)
+    if snapshot is None:
+        return None, []
+    folder = snapshot.folder
     known = KNOWN.get((repo_id, folder.name), {})
     expected = {name: (None, known.get(name, _linked_sha256(folder / name))) for name in files}
-    return Snapshot(folder, repo_id, folder.name, from_cache=True), _find_damaged(folder, expected)
+    return snapshot, _find_damaged(folder, expected)
 
 
 def _linked_sha256(file: Path) -> str | None:

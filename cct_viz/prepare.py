@@ -55,7 +55,7 @@ def prepare(folder: str | Path, *, deadline: float = DEADLINE) -> Path:
             seconds.
     """
     folder = Path(folder).resolve()
-    ready = cache_dir() / f"{_fingerprint(folder)[:32]}"
+    ready = cache_dir() / _fingerprint(folder)[:32]
     if not (ready / "model.onnx").is_file():
         with tempfile.TemporaryDirectory(dir=ready.parent, prefix="partial_") as scratch:
             _run_child(folder, Path(scratch) / "out", deadline)
@@ -65,6 +65,12 @@ def prepare(folder: str | Path, *, deadline: float = DEADLINE) -> Path:
                 if not (ready / "model.onnx").is_file():  # another process may have finished the same folder first
                     raise
     return ready
+
+
+def is_prepared(folder: str | Path) -> bool:
+    """Whether `prepare` has done its work on this checkpoint before, on this machine."""
+    folder = Path(folder).resolve()
+    return (cache_dir() / _fingerprint(folder)[:32] / "model.onnx").is_file()
 
 
 def export_here(folder: str | Path, *, deadline: float = DEADLINE) -> None:

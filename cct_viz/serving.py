@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import classifier as classifiers
+from . import hub, prepare
 from .checkpoints import CheckpointError
 from .classifier import Classifier
 from .hub import HubError
@@ -97,6 +98,7 @@ class Models:
                     self._add(name)
                 except CheckpointError as error:
                     self._failed[name] = str(error)
+        self._bring_cached()
         if hub:
             self._wanted = list(dict.fromkeys([s for s in sources if s not in local] + [HUB_REPO]))
             self.retry()
@@ -162,6 +164,15 @@ class Models:
             self._line = HubLine(f"Asking the Hub for {missing[0]}.", busy=True)
             self._thread = threading.Thread(target=self._fetch, args=(missing,), name="hub", daemon=True)
             self._thread.start()
+
+    def _bring_cached(self) -> None:
+        """Offer what the Hub sent on an earlier day and what has been prepared since: it costs no request."""
+        for snapshot in hub.cached():
+            if snapshot.repo_id not in self._table and prepare.is_prepared(snapshot.folder):
+                try:
+                    self._add(snapshot.repo_id, offline=True)
+                except (HubError, CheckpointError) as error:
+                    self._say(HubLine(f"The cached {snapshot.repo_id} cannot be used: {error}"))
 
     def _fetch(self, repos: list[str]) -> None:
         problems = []

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from cct_viz.classifier import load
+from cct_viz.hub import cached
+from cct_viz.prepare import is_prepared
 
 pytest_plugins = ["fake_hub"]
 
@@ -23,6 +25,9 @@ def test_a_saved_model_on_the_hub_classifies_as_its_own_signature_does(fake_hub,
     with np.load(FOLDER / "io.npz") as reference:
         logits = np.stack([trace.logits for trace in classifier.traces(reference["x"])])
         np.testing.assert_allclose(logits, reference["logits"], atol=1e-4)  # the mark set for ports; 1e-6 is usual
+    (snapshot,) = cached()
+    assert (snapshot.repo_id, snapshot.revision) == ("keras-io/cct", commit)
+    assert is_prepared(snapshot.folder)
     fake_hub.close()
     again = load("keras-io/cct", offline=True)  # from the caches, with nobody to ask
     assert again.source == classifier.source

@@ -42,6 +42,7 @@ class Net:
 @pytest.fixture(autouse=True)
 def no_presets(monkeypatch):
     monkeypatch.setattr(serving, "PRESETS", {})
+    monkeypatch.setattr(serving.hub, "cached", list)  # what lies on this machine is none of the tests' business
 
 
 def wait(models):
@@ -186,3 +187,19 @@ def test_one_model_call_at_a_time(tmp_path):
     for thread in threads:
         thread.join()
     assert net.most == 1
+
+
+def test_what_the_hub_sent_earlier_is_offered_without_asking_it(monkeypatch, tmp_path):
+    ready, raw, damaged = (SimpleNamespace(repo_id=f"a/{name}", folder=tmp_path / name) for name in ("b", "c", "d"))
+    monkeypatch.setattr(serving.hub, "cached", lambda: [ready, raw, damaged])
+    monkeypatch.setattr(serving.prepare, "is_prepared", lambda folder: folder != raw.folder)
+
+    def load(source, *, offline):
+        assert offline
+        if source == "a/d":
+            raise CheckpointError("it is damaged")
+        return Net(source)
+
+    models = Models(hub=False, load=load)
+    assert models.names() == ["a/b"]
+    assert models.hub_line().text == "The cached a/d cannot be used: it is damaged"

@@ -16,7 +16,7 @@ from .api import add_endpoints
 from .launch import KEEP_SECONDS, MAX_UPLOAD_MB
 from .upload import Upload
 from .view import DRAW, Shown, View, set_first_value
-from .words import EMPTY, chip, example_buttons, hub_text, notice, seen_figure
+from .words import EMPTY, chip, choice, example_buttons, hub_text, notice, seen_figure
 
 EXAMPLES = sorted((Path(__file__).parent / "examples").glob("*.png"))
 FIRST = Path(__file__).parent / "examples" / "deer.png"
@@ -38,7 +38,9 @@ def build_page(models: Models) -> gr.Blocks:
                 gr.HTML('<h1>CCT Explorer</h1><p class="sub">What a Compact Convolutional Transformer sees</p>')
                 weights = gr.HTML(_chip(models, names[0] if names else None), js_on_load=None)
             with gr.Column(scale=2, min_width=220):
-                picker = gr.Dropdown(names, value=names[0] if names else None, label="Model", elem_id="model")
+                picker = gr.Dropdown(
+                    _choices(models), value=names[0] if names else None, label="Model", elem_id="model"
+                )
         with gr.Row(elem_classes="hub-row"):
             hub = gr.HTML(hub_text(models.hub_line()), js_on_load=None, min_width=240)
             retry = gr.Button("Retry", size="sm", visible=models.hub_line().can_retry, scale=0, min_width=80)
@@ -185,6 +187,11 @@ def _chip(models: Models, name: str | None) -> str:
     return chip(models.card(name)) if name in models.names() else chip(None, models.problem or "No model chosen.")
 
 
+def _choices(models: Models) -> list[tuple[str, str]]:
+    """(what the picker shows, the model's name)"""
+    return [(choice(models.card(name)), name) for name in models.names()]
+
+
 def _label(first: Shown | None) -> dict[str, float] | None:
     return dict(first.trace.top(TOP)) if first else None
 
@@ -201,7 +208,7 @@ def _watch_hub(
         return (
             hub_text(line),
             gr.update(visible=line.can_retry),
-            gr.update(choices=names, value=model),
+            gr.update(choices=_choices(models), value=model),
             _chip(models, model),
             gr.update(active=line.busy),
         )

@@ -40,6 +40,12 @@ def chip(card: Card | None, problem: str = "") -> str:
     return '<div class="chip">' + '<span class="dot">·</span>'.join(f"<span>{part}</span>" for part in parts) + "</div>"
 
 
+def choice(card: Card) -> str:
+    """A model as the picker lists it: name, size and, where it was measured, accuracy."""
+    accuracy = "" if card.accuracy is None else f" · {100 * card.accuracy:.1f} %"
+    return f"{card.name} · {describe_number(card.parameters)}{accuracy}"
+
+
 def hub_text(line: HubLine) -> str:
     kind = "busy" if line.busy else "away" if line.can_retry else "quiet"
     return f'<p class="hub hub-{kind}" role="status">{escape(line.text)}</p>' if line.text else ""
