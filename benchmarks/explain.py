@@ -14,14 +14,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
 os.environ["KERAS_BACKEND"] = "tensorflow"
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")  # as the app does
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the app has it
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from trace import median_ms
+
+import numpy as np
 
 from cct_viz.classifier import load
 from cct_viz.explain import METHODS, NotApplicable, explain, takes
