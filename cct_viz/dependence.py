@@ -7,7 +7,7 @@ that a map which changes makes good use of what it knows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,21 +18,34 @@ from .explain import METHODS, NotApplicable, explain, takes
 from .geometry import stage_geometry
 from .trace import Heatmaps, Trace
 
-# Beside the methods as they are: rollout read out by every token alike, which leaves the pool's weights out of it.
-UNIFORM_ROLLOUT = "rollout, uniform readout"
+if TYPE_CHECKING:
+    from .model import CCT
+
+# Beside the methods as they are, two that leave the pool's weights out: what attention itself can know about.
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "attention, one token's row": ("attention", {"token": 0}),
+    "rollout, uniform readout": ("rollout", {"readout": "mean"}),
+}
 
 
 class KerasClassifier(Classifier):
     """A classifier that runs its Keras model: slower than the exported graph, but there is nothing to export."""
 
     def __init__(self, config: CCTConfig, weights: dict[str, np.ndarray]):
+        from .model import build_model
+
         self.config, self.labels = config, config.labels
         self.source = Source("folder", "in memory", "")
         self._stages = stage_geometry(config)
-        self._weights = weights
+        self._keras_model = build_model(config)
         self.replace_weights(weights)
         blank = np.zeros((1, *config.image_size, 3), np.float32)
         self._outputs = list(self.model.intermediates(blank))
+
+    @property
+    def model(self) -> CCT:
+        """The model that runs."""
+        return self._keras_model
 
     def replace_weights(self, weights: dict[str, np.ndarray]) -> None:
         """Go on with other weights of the same shapes; traces made before keep theirs."""
@@ -72,7 +85,7 @@ def find_dependence(
 
     Args:
         images: what `Classifier.trace` takes; two or three are enough.
-        methods: names in METHODS; "rollout" adds a second column, read out by every token alike.
+        methods: names in METHODS; a method with an entry in VARIANTS gives that one too.
         seed: of the drawn weights.
     """
     import keras
@@ -131,8 +144,9 @@ def _explain_all(
             found[method] = explain(trace, method, target=target[0], classifier=given, **options)
         except NotApplicable:
             found[method] = None
-        if method == "rollout":
-            found[UNIFORM_ROLLOUT] = explain(trace, "rollout", readout="mean")
+        for name, (varied, changed) in VARIANTS.items():
+            if varied == method:
+                found[name] = explain(trace, method, **changed)
     return found
 
 

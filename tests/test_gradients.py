@@ -11,7 +11,7 @@ from PIL import Image
 from test_model import FORMS, random_model
 
 from cct_viz.cli import main
-from cct_viz.dependence import UNIFORM_ROLLOUT, KerasClassifier, find_dependence, format_dependence, parts_of
+from cct_viz.dependence import VARIANTS, KerasClassifier, find_dependence, format_dependence, parts_of
 from cct_viz.explain import METHODS, NotApplicable, explain, takes
 from cct_viz.explain.depth import keep_ledger, read_lens
 from cct_viz.explain.pixels import PIXEL_METHODS
@@ -275,11 +275,11 @@ def test_dependence_has_a_row_for_every_weight(keras_io):
 
 def test_maps_know_what_lies_before_them_and_no_more(table):
     blind = {
-        "head": {"seqpool", "attention", "rollout", "paths", UNIFORM_ROLLOUT},
-        "pool": {"evidence", UNIFORM_ROLLOUT},
-        "final norm": {UNIFORM_ROLLOUT},
-        "MLP 2": {UNIFORM_ROLLOUT},
-        "values and output 2": {UNIFORM_ROLLOUT},
+        "head": {"seqpool", "attention", "rollout", "paths", *VARIANTS},
+        "pool": {"evidence", *VARIANTS},
+        "final norm": set(VARIANTS),
+        "MLP 2": set(VARIANTS),
+        "values and output 2": set(VARIANTS),
     }
     for part, row in table.items():
         assert {name for name, changed in row.items() if changed is False} == blind.get(part, set()), part
@@ -318,5 +318,5 @@ def test_dependence_command(capsys, tiny_folder, tiny_classifier, tmp_path):
     assert main([*arguments, "--methods", "seqpool,rollout,grad_cam", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert list(printed) == list(parts_of(config))
-    expected = {"seqpool": False, "rollout": False, UNIFORM_ROLLOUT: False, "grad_cam": True}
+    expected = {"seqpool": False, "rollout": False, "rollout, uniform readout": False, "grad_cam": True}
     assert printed["head"] == expected
