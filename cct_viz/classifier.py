@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,8 @@ class Classifier:
         self.labels = self.config.labels
         self.source = source
         self._weights = checkpoint.weights
+        self._model: CCT | None = None
+        self._building = threading.Lock()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = THREADS
         options.inter_op_num_threads = 1
@@ -61,7 +63,7 @@ class Classifier:
                 str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # ONNX Runtime raises its own types, not derived from a public one
-            raise CheckpointError(f"{source.name}: model.onnx cannot be run: {error}") from error
+            raise CheckpointError(f"{source.name}: model.onnx cannot be run by ONNX Runtime") from error
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._stages = stage_geometry(self.config)
         self._readout = _readout_weights(self.config, checkpoint.weights)
@@ -75,14 +77,17 @@ class Classifier:
         """Canonical name -> array, e.g. "block_0/attention/query/kernel", of every stored weight; not to be changed."""
         return MappingProxyType(self._weights)
 
-    @cached_property
+    @property
     def model(self) -> CCT:
         """The Keras model with these weights, built when first asked for (imports Keras and its backend)."""
-        from .model import build_model
+        with self._building:
+            if self._model is None:
+                from .model import build_model
 
-        model = build_model(self.config)
-        checkpoints.assign(model, self._weights)
-        return model
+                model = build_model(self.config)
+                checkpoints.assign(model, self._weights)
+                self._model = model
+            return self._model
 
     def forward(self, batch: np.ndarray, token_mask: np.ndarray | None = None) -> np.ndarray:
         """(B, K) float32 logits of a (B, H, W, 3) float32 batch, already normalised.
@@ -107,7 +112,10 @@ class Classifier:
 
         Raises:
             ImageError: at the first image that cannot be read.
+            ValueError: a batch size below 1.
         """
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; expected 1 or more")
         for chunk in _batched(images, batch_size):
             yield from self._trace_batch([self.prepare(image) for image in chunk])
 
@@ -118,28 +126,24 @@ class Classifier:
     def _trace_batch(self, prepared: list[Prepared]) -> Iterator[Trace]:
         batch = normalise(np.stack([p.pixels for p in prepared]), self.config.preprocessing)
         seen = dict(zip(self._outputs, self._run(self._outputs, batch, None), strict=True))
-
-        def stack(name: str, count: int) -> np.ndarray:
-            return np.stack([seen[f"{name}_{i}"] for i in range(count)], axis=1)  # (B, layers, ...)
-
         layers = self.config.num_layers
-        stream, attentions = stack("stream", layers + 1), stack("attentions", layers)
-        attention_outputs, mlp_outputs = stack("attention_output", layers), stack("mlp_output", layers)
         for i, p in enumerate(prepared):
+            # Copies, so that one Trace that is kept does not keep the arrays of its whole batch.
+            mine = {name: array[i].copy() for name, array in seen.items()}
             yield Trace(
                 image=p.image,
                 pixels=p.pixels,
                 geometry=p.geometry,
                 stages=self._stages,
-                feature_maps=tuple(seen[f"feature_map_{s}"][i] for s in range(len(self._stages))),
-                stream=stream[i],
-                attention_outputs=attention_outputs[i],
-                mlp_outputs=mlp_outputs[i],
-                attentions=attentions[i],
-                representation=seen["representation"][i],
-                pool_scores=seen["pool_scores"][i] if "pool_scores" in seen else None,
-                pooling_weights=seen["pooling_weights"][i] if "pooling_weights" in seen else None,
-                logits=seen["logits"][i],
+                feature_maps=tuple(mine[f"feature_map_{s}"] for s in range(len(self._stages))),
+                stream=np.stack([mine[f"stream_{layer}"] for layer in range(layers + 1)]),
+                attention_outputs=np.stack([mine[f"attention_output_{layer}"] for layer in range(layers)]),
+                mlp_outputs=np.stack([mine[f"mlp_output_{layer}"] for layer in range(layers)]),
+                attentions=np.stack([mine[f"attentions_{layer}"] for layer in range(layers)]),
+                representation=mine["representation"],
+                pool_scores=mine.get("pool_scores"),
+                pooling_weights=mine.get("pooling_weights"),
+                logits=mine["logits"],
                 readout_weights=self._readout,
                 labels=self.labels,
                 pool=self.config.pool,
@@ -183,9 +187,11 @@ def load(
     name = str(source)
     if name in PRESETS:
         return _load_preset(name, PRESETS[name])
-    path = Path(source)
+    path = Path(source).expanduser()
     if name and path.exists():
-        return _load_folder(path, "folder", path.name)
+        return _load_folder(path, "folder", path.resolve().name)
+    if name.startswith((".", "/", "~")):
+        raise CheckpointError(f"there is no folder {path.name or name} at the place named; check the path")
     if name.count("/") != 1:
         raise CheckpointError(
             f"{name!r} is neither a preset ({suggest(name)}), nor a folder that exists, nor a Hub repo owner/name"

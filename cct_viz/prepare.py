@@ -7,6 +7,7 @@ back, whose deadline is kept by ending it, and whose crash costs a message. The 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -14,10 +15,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from . import checkpoints
 from .checkpoints import CheckpointError
 
 DEADLINE = 180.0  # seconds for reading and exporting; the largest preset takes 26 on two cores
-VERSION = "1"  # raise when the exported graph changes, so that older cached ones are left behind
+VERSION = "2"  # raise when the exported graph changes, so that older cached ones are left behind
+_FILES, _SUMS = ("config.json", "model.safetensors", "model.onnx"), "sha256.json"
 _REFUSED = 3  # exit status of the child when the checkpoint itself is at fault
 
 
@@ -55,22 +58,33 @@ def prepare(folder: str | Path, *, deadline: float = DEADLINE) -> Path:
             seconds.
     """
     folder = Path(folder).resolve()
+    checkpoints.detect(folder)
     ready = cache_dir() / _fingerprint(folder)[:32]
-    if not (ready / "model.onnx").is_file():
+    if not _is_whole(ready):
+        shutil.rmtree(ready, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=ready.parent, prefix="partial_") as scratch:
-            _run_child(folder, Path(scratch) / "out", deadline)
+            out = Path(scratch) / "out"
+            _run_child(folder, out, deadline)
+            (out / _SUMS).write_text(json.dumps({name: sha256(out / name) for name in _FILES}))
             try:
-                os.replace(Path(scratch) / "out", ready)
+                os.replace(out, ready)
             except OSError:
-                if not (ready / "model.onnx").is_file():  # another process may have finished the same folder first
+                if not _is_whole(ready):  # another process may have finished the same folder first
                     raise
     return ready
 
 
 def is_prepared(folder: str | Path) -> bool:
     """Whether `prepare` has done its work on this checkpoint before, on this machine."""
-    folder = Path(folder).resolve()
-    return (cache_dir() / _fingerprint(folder)[:32] / "model.onnx").is_file()
+    return _is_whole(cache_dir() / _fingerprint(Path(folder).resolve())[:32])
+
+
+def _is_whole(ready: Path) -> bool:
+    """Whether a prepared folder holds what was written to it: a disk may have been full, or a file cut since."""
+    try:
+        return json.loads((ready / _SUMS).read_text()) == {name: sha256(ready / name) for name in _FILES}
+    except (OSError, ValueError):
+        return False
 
 
 def export_here(folder: str | Path, *, deadline: float = DEADLINE) -> None:
@@ -106,7 +120,8 @@ def _run_child(folder: Path, out: Path, deadline: float) -> None:
     }
     try:
         child = subprocess.run(
-            [sys.executable, "-m", "cct_viz.prepare", str(folder), str(out)],
+            # -P: a keras.py in the current folder must not be taken for Keras
+            [sys.executable, "-P", "-m", "cct_viz.prepare", str(folder), str(out)],
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -124,7 +139,6 @@ def _run_child(folder: Path, out: Path, deadline: float) -> None:
 
 
 def _main(folder: Path, out: Path) -> int:
-    from . import checkpoints
     from .checkpoints import safetensors_dir
 
     try:

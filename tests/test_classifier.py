@@ -1,8 +1,12 @@
 """load and Classifier on a tiny random checkpoint: the same numbers by every way in."""
 
 import dataclasses
+import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ from PIL import Image
 from cct_viz import presets
 from cct_viz.checkpoints import CheckpointError
 from cct_viz.classifier import load
-from cct_viz.prepare import prepare, sha256
+from cct_viz.prepare import is_prepared, prepare, sha256
 from cct_viz.preprocessing import normalise
 from cct_viz.trace import trace_arrays
 
@@ -113,6 +117,8 @@ def test_a_graph_from_elsewhere_is_never_run(tiny_folder, cache, tmp_path):
         ("no_such_model", "neither a preset"),
         ("a/b/c", "neither a preset"),
         ("", "neither a preset"),
+        ("./nope", "there is no folder nope"),
+        ("/no/where", "there is no folder where"),
     ],
 )
 def test_unknown_sources_are_refused(source, message, monkeypatch, tmp_path):
@@ -151,3 +157,51 @@ def test_a_damaged_folder_gives_the_readers_sentence(tiny_folder, cache, tmp_pat
     (tmp_path / "damaged" / "model.safetensors").write_bytes(b"short")
     with pytest.raises(CheckpointError, match="safetensors"):
         load(tmp_path / "damaged")
+
+
+def test_a_cut_file_in_the_cache_is_made_again(tiny_folder, tiny_classifier):
+    graph = prepare(tiny_folder) / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:1000])
+    assert not is_prepared(tiny_folder)
+    again = load(tiny_folder)
+    (image,) = random_images(1)
+    np.testing.assert_array_equal(again.trace(image).logits, tiny_classifier.trace(image).logits)
+    assert is_prepared(tiny_folder)
+
+
+def test_the_current_folder_lends_no_code(tiny_folder, tmp_path):
+    """A model folder is data: a keras.py that lies beside the weights must not be run."""
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    (tmp_path / "model" / "keras.py").write_text("open('ran', 'w').write('it ran')\nraise ImportError('no Keras here')")
+    script = tmp_path / "script.py"
+    script.write_text("import cct_viz; print(cct_viz.load('.').source.name)")
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+        "CCT_VIZ_CACHE": str(tmp_path / "empty cache"),
+    }
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path / "model",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not (tmp_path / "model" / "ran").exists()
+    assert done.stdout == "model\n", done.stderr
+
+
+def test_a_trace_that_is_kept_keeps_only_itself(tiny_classifier):
+    traces = list(tiny_classifier.traces(random_images(4)))
+    for array in trace_arrays(traces[2]).values():
+        base = array if array.base is None else array.base
+        assert getattr(base, "nbytes", 0) <= 200_000
+    assert traces[0].logits.base is None
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        next(tiny_classifier.traces(random_images(1), batch_size=0))
+
+
+def test_threads_build_one_keras_model(tiny_folder, cache):
+    classifier = load(tiny_folder)
+    with ThreadPoolExecutor(4) as pool:
+        assert len({id(model) for model in pool.map(lambda _: classifier.model, range(4))}) == 1
