@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .checkpoints import CheckpointError
 from .checkpoints.pth_file import CheckpointWarning
+from .config import numbered_labels
 from .cost import count_macs, count_parameters
 from .geometry import stage_geometry
 from .hub import HubError, print_progress
@@ -27,8 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (ValueError, CheckpointError, HubError, OSError) as error:
+    except (ValueError, HubError) as error:
         print(f"cct_viz: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = f"{error.filename} cannot be used: " if error.filename else ""
+        print(f"cct_viz: {where}{error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("cct_viz: stopped", file=sys.stderr)
@@ -57,11 +61,10 @@ def explain(options: argparse.Namespace) -> int:
     from .bundle import write_bundle
 
     classifier = _load(options)
-    target = int(options.target) if options.target and options.target.isdigit() else options.target
     methods = {"methods": options.method} if options.method else {}
     chosen = dict(_read_option(text) for text in options.option)
     trace = classifier.trace(options.image)
-    record = write_bundle(classifier, trace, options.out, target=target, options=chosen, **methods)
+    record = write_bundle(classifier, trace, options.out, target=options.target, options=chosen, **methods)
     if options.json:
         print(json.dumps(record))
     else:
@@ -155,7 +158,7 @@ def push(options: argparse.Namespace) -> int:
 
 
 def train(options: argparse.Namespace) -> int:
-    from .training.data import load_images, split
+    from .training.data import is_cifar10, load_images, split
     from .training.finish import finish
     from .training.train import Recipe, train
 
@@ -163,6 +166,8 @@ def train(options: argparse.Namespace) -> int:
     training, validation = split(load_images(options.data))
     classes = int(max(training.y.max(), validation.y.max())) + 1
     config = configure(options.arch, num_classes=classes, image_size=training.x.shape[1:3])
+    if options.arch in PRESETS and not is_cifar10(training, validation):  # a preset's class names are its data's
+        config = dataclasses.replace(config, labels=numbered_labels(classes))
     with contextlib.redirect_stdout(sys.stderr):  # Keras prints its progress; stdout is for the answer
         model = train(config, training, validation, recipe, options.out)
         metrics = finish(model, recipe, options.out, arch=options.arch, training=training, validation=validation)

@@ -154,6 +154,7 @@ class CCTConfig:
             _require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; expected 1 or more")
         _require(len(self.labels) >= 2, f"{len(self.labels)} labels; expected two classes or more")
         _require(all(isinstance(label, str) and label for label in self.labels), "labels must be non-empty texts")
+        _require(len(set(self.labels)) == len(self.labels), "labels repeat; expected a name of its own for each class")
         _require_choice("position", self.position, ("learnable", "sinusoidal", "none"))
         _require_choice("block", self.block, ("pre_norm", "official"))
         _require_choice("pool", self.pool, ("seqpool", "mean", "max", "class_token"))
@@ -216,11 +217,26 @@ class CCTConfig:
         try:
             data["tokenizer"] = tuple(_record(ConvStage, stage) for stage in data.get("tokenizer", ()))
             data["preprocessing"] = _record(Preprocessing, data.get("preprocessing", {}))
-            for name in ("image_size", "labels"):
-                data[name] = tuple(data.get(name, ()))
             return _record(cls, data)
         except TypeError as error:
             raise ConfigError(f"the configuration has a value of the wrong type: {error}") from error
+
+
+# What JSON must hold where a field has this annotation: the type of the value or, in a list, of each of its items.
+_KINDS: dict[str, tuple[tuple[type, ...], bool]] = {
+    "int": ((int,), False),
+    "bool": ((bool,), False),
+    "float": ((int, float), False),
+    "tuple[int, int]": ((int,), True),
+    "tuple[float, float, float]": ((int, float), True),
+    "tuple[str, ...]": ((str,), True),
+}
+
+
+def _is_of(value: object, types: tuple[type, ...], listed: bool) -> bool:
+    if listed:
+        return isinstance(value, (list, tuple)) and all(type(item) in types for item in value)
+    return type(value) in types
 
 
 def _record(kind: type, data: Mapping[str, Any]) -> Any:
@@ -235,6 +251,12 @@ def _record(kind: type, data: Mapping[str, Any]) -> Any:
     )
     problems = [f"unknown {', '.join(unknown)}"] * bool(unknown) + [f"missing {', '.join(missing)}"] * bool(missing)
     _require(not problems, f"{kind.__name__}: {'; '.join(problems)}")
+    for name, value in data.items():
+        kinds = _KINDS.get(str(fields[name].type))
+        _require(
+            kinds is None or _is_of(value, *kinds),
+            f"{kind.__name__}: {name} is {value!r}; expected {fields[name].type}",
+        )
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
 
 

@@ -8,6 +8,7 @@ with a class token first), D embedding width, A heads, L layers, K classes.
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -194,27 +195,36 @@ class Trace:
         return _read_only(np.bincount(self.winners, minlength=m).astype(np.float32) / dim)
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """The `k` most probable classes, best first, as (label, probability)."""
+        """The `k` most probable classes, best first, as (label, probability).
+
+        Raises:
+            ValueError: `k` below 1.
+        """
+        if k < 1:
+            raise ValueError(f"{k} classes were asked for; expected 1 or more")
         best = np.argsort(-self.probabilities, kind="stable")[:k]
         return [(self.labels[c], float(self.probabilities[c])) for c in best]
 
     def class_index(self, target: int | str | None = None) -> int:
-        """The index of a class given by name or index; None means the class that the model chose.
+        """The index of a class given by name or index (also as text); None means the class that the model chose.
 
         Raises:
-            ValueError: no such class, or a name that several classes share.
+            ValueError: no such class.
         """
         if target is None:
             return int(self.logits.argmax())
-        if isinstance(target, str):
-            found = [c for c, label in enumerate(self.labels) if label == target]
-            if len(found) != 1:
-                known = ", ".join(self.labels[:12]) + (", ..." if len(self.labels) > 12 else "")
-                raise ValueError(f"{target!r} names {len(found)} of this model's classes; they are: {known}")
-            return found[0]
-        if not -1 < target < len(self.labels):
-            raise ValueError(f"class {target} does not exist; this model has classes 0 to {len(self.labels) - 1}")
-        return int(target)
+        if isinstance(target, str) and target in self.labels:
+            return self.labels.index(target)
+        if isinstance(target, str) and not target.isdecimal():
+            known = ", ".join(self.labels[:12]) + (", ..." if len(self.labels) > 12 else "")
+            raise ValueError(f"no class is called {target[:40]!r}; this model has: {known}")
+        try:
+            index = operator.index(int(target) if isinstance(target, str) else target)
+        except TypeError:
+            raise ValueError(f"{target!r} is no class; expected a name or a whole number") from None
+        if not 0 <= index < len(self.labels):
+            raise ValueError(f"class {index} does not exist; this model has classes 0 to {len(self.labels) - 1}")
+        return index
 
 
 @dataclass(frozen=True, eq=False)

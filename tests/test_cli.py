@@ -124,6 +124,7 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
     card = (out / "README.md").read_text()
     assert f"{printed['accuracy']:.2%}" in card
     assert "--epochs 2" in card
+    assert "cifar" not in card.lower()
     assert str(tmp_path) not in card
 
     from cct_viz.classifier import load
@@ -135,7 +136,7 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
     ("arguments", "message"),
     [
         (["classify", "x.png", "--model", "nothing"], "neither a preset"),
-        (["evaluate", "--data", "missing.npz"], "missing.npz"),
+        (["evaluate", "--data", "missing.npz"], "missing.npz cannot be read: No such file or directory"),
         (["train", "--arch", "cct_99", "--data", "missing.npz", "--out", "o"], "missing.npz"),
     ],
 )
@@ -156,3 +157,41 @@ def test_every_command_has_help(capsys, command):
         main([command, "--help"])
     assert stop.value.code == 0
     assert "--json" in capsys.readouterr().out
+
+
+def test_own_data_does_not_get_the_names_of_a_presets_classes(monkeypatch, tmp_path):
+    """Ten classes are not CIFAR-10's because they are ten."""
+    from cct_viz.training import finish, train
+
+    seen = {}
+
+    def fake_train(config, *rest):
+        seen["labels"] = config.labels
+        raise ValueError("far enough")
+
+    monkeypatch.setattr(train, "train", fake_train)
+    monkeypatch.setattr(finish, "finish", None)
+    np.savez(
+        tmp_path / "own.npz",
+        x=np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), np.uint8),
+        y=np.arange(60) % 10,
+    )
+    arguments = [
+        "train",
+        "--arch",
+        "keras_cct_cifar10",
+        "--data",
+        str(tmp_path / "own.npz"),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    assert main(arguments) == 1
+    assert seen["labels"][0] == "class 0"
+
+
+def test_an_output_folder_that_is_a_file_is_named(capsys, tiny_folder, tiny_classifier, photo, tmp_path):
+    (tmp_path / "taken").write_text("")
+    assert main(["explain", photo, "--out", str(tmp_path / "taken"), "--model", str(tiny_folder)]) == 1
+    err = capsys.readouterr().err
+    assert "taken cannot be used: File exists" in err
+    assert "Errno" not in err

@@ -39,7 +39,23 @@ def test_impossible_configs_are_refused_with_the_value(changes, message):
         tiny_config(**changes)
 
 
-@pytest.mark.parametrize("value", [{"format_version": 99}, {"num_layers": "two"}, {"tokenizer": [3]}, {"labels": None}])
+ODD = [
+    {"format_version": 99},
+    {"num_layers": "two"},
+    {"num_layers": 2.5},
+    {"num_layers": True},
+    {"tokenizer": [3]},
+    {"tokenizer": [{"channels": 64.0}]},
+    {"labels": None},
+    {"labels": "abc"},
+    {"labels": ["a", "b", "a"]},
+    {"qkv_bias": "no"},
+    {"image_size": [12.0, 20.0]},
+    {"preprocessing": {"mean": [0, 0, "0"]}},
+]
+
+
+@pytest.mark.parametrize("value", ODD)
 def test_odd_json_is_refused_as_config_error(value):
     with pytest.raises(ConfigError):
         CCTConfig.from_dict(tiny_config().to_dict() | value)

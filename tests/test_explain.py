@@ -80,7 +80,7 @@ def test_unknown_methods_options_and_classes_are_refused(trace):
         explain(trace, "jet")
     with pytest.raises(ValueError, match="rollout has no option fusion; it has head_fusion, alpha, discard, readout"):
         explain(trace, "rollout", fusion="mean")
-    with pytest.raises(ValueError, match="'cat' names 0"):
+    with pytest.raises(ValueError, match="no class is called 'cat'"):
         explain(trace, "contribution", target="cat")
 
 
@@ -94,12 +94,16 @@ def test_unknown_methods_options_and_classes_are_refused(trace):
         ("rollout", {"head_fusion": "median"}),
         ("attention", {"layer": 2}),
         ("attention", {"head": 5}),
+        ("attention", {"layer": 1.5}),
+        ("attention", {"head": "x"}),
+        ("rollout", {"alpha": "a"}),
+        ("rollout", {"alpha": [1]}),
         ("attention", {"token": 15}),
         ("contrast", {"against": 1}),
     ],
 )
 def test_options_out_of_range_are_refused(trace, method, options):
-    with pytest.raises(ValueError, match=r"expected|does not exist|itself"):
+    with pytest.raises(ValueError, match=r"expected|does not exist|itself|cannot use"):
         explain(trace, method, target=1, **options)
 
 

@@ -42,6 +42,12 @@ def test_top_is_sorted_and_sums_to_one(trace):
     assert top[0][0] == trace.labels[int(trace.logits.argmax())]
 
 
+@pytest.mark.parametrize("k", [0, -2])
+def test_top_of_nothing_is_refused(trace, k):
+    with pytest.raises(ValueError, match="expected 1 or more"):
+        trace.top(k)
+
+
 def test_huge_logits_give_finite_probabilities(trace):
     huge = dataclasses.replace(trace, logits=np.float32([1000, -1000, 999]))
     assert np.isfinite(huge.probabilities).all()
@@ -69,14 +75,18 @@ def test_a_misfit_names_both_shapes(trace, field, value):
         dataclasses.replace(trace, **{field: value})
 
 
-@pytest.mark.parametrize(("target", "index"), [(None, None), (2, 2), ("class 1", 1)])
+@pytest.mark.parametrize(("target", "index"), [(None, None), (2, 2), (np.int64(2), 2), ("class 1", 1), ("2", 2)])
 def test_classes_are_found_by_name_and_index(trace, target, index):
     assert trace.class_index(target) == (int(trace.logits.argmax()) if index is None else index)
 
 
-@pytest.mark.parametrize("target", [3, -1, "cat"])
+def test_a_class_called_by_a_number_is_found_by_its_name(trace):
+    assert dataclasses.replace(trace, labels=("7", "0", "1")).class_index("1") == 2
+
+
+@pytest.mark.parametrize("target", [3, -1, 1.5, -0.5, "cat", "3", "²", "x" * 300, [1]])
 def test_unknown_classes_are_refused(trace, target):
-    with pytest.raises(ValueError, match="class"):
+    with pytest.raises(ValueError, match=r"^.{0,120}$"):
         trace.class_index(target)
 
 

@@ -45,6 +45,7 @@ def test_images_are_ordered_by_their_bytes_whatever_order_they_came_in(tmp_path,
         ({"x": np.zeros((2, 4, 4), np.uint8), "y": np.zeros(2, int)}, r"\(2, 4, 4\)"),
         ({"x": np.zeros((2, 4, 4, 3), np.uint8), "y": np.zeros(3, int)}, r"y is int64 \(3,\)"),
         ({"x": np.zeros((0, 4, 4, 3), np.uint8), "y": np.zeros(0, int)}, "n > 0"),
+        ({"x": np.zeros((2, 4, 4, 3), np.uint8), "y": np.array([0, -1])}, "y goes down to -1"),
         ({"x": np.array([None]), "y": np.zeros(1, int)}, "cannot be read"),
     ],
 )
@@ -59,6 +60,13 @@ def test_files_that_are_no_data_are_refused(tmp_path):
     for name in ("text.npz", "missing.npz"):
         with pytest.raises(DataError, match=name):
             load_images(str(tmp_path / name))
+
+
+def test_too_few_images_for_a_batch_are_refused(tmp_path, images):
+    from cct_viz.training.train import Recipe, train
+
+    with pytest.raises(DataError, match="120 training images do not fill one batch of 128"):
+        train(tiny_config(), images, images, Recipe(epochs=1), tmp_path)
 
 
 def test_augmented_images_are_moved_and_mirrored_and_nothing_else():

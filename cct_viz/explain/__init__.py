@@ -100,13 +100,19 @@ def explain(
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ValueError(f"{method} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
+    given = ", ".join(f"{name}={value!r}" for name, value in options.items())
     if takes(method, "target"):
         options["target"] = trace.class_index(target)
     if takes(method, "classifier"):
         if classifier is None:
             raise ValueError(f"{method} runs the model again: pass classifier=")
         options["classifier"] = classifier
-    return METHODS[method](trace, **options)
+    try:
+        return METHODS[method](trace, **options)
+    except (TypeError, IndexError) as error:
+        if not given:
+            raise
+        raise ValueError(f"{method} cannot use {given}: {error}") from error
 
 
 class _CallablePackage(types.ModuleType):

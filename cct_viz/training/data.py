@@ -45,8 +45,10 @@ def _read_npz(path: Path) -> Images:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read as an .npz file: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise DataError(f"{path} cannot be read as an .npz file of plain arrays") from error
     if not {"x", "y"} <= set(arrays):
         raise DataError(f"{path} holds {sorted(arrays)}; expected x (n, H, W, 3) uint8 and y (n,) integers")
     x, y = arrays["x"], arrays["y"]
@@ -54,6 +56,8 @@ def _read_npz(path: Path) -> Images:
         raise DataError(f"{path}: x is {x.dtype} {x.shape}; expected uint8 (n, H, W, 3), n > 0")
     if y.shape != (len(x),) or not np.issubdtype(y.dtype, np.integer):
         raise DataError(f"{path}: y is {y.dtype} {y.shape}; expected integers ({len(x)},)")
+    if y.min() < 0:
+        raise DataError(f"{path}: y goes down to {y.min()}; expected classes from 0")
     return Images(x, y.astype(np.int64))
 
 
@@ -61,6 +65,19 @@ def split(images: Images) -> tuple[Images, Images]:
     """(training, validation): the last tenth validates, so of CIFAR-10's 50,000 images the last 5,000."""
     count = max(1, len(images.x) // 10)
     return Images(images.x[:-count], images.y[:-count]), Images(images.x[-count:], images.y[-count:])
+
+
+# SHA-256 over the ordered SHA-256 of CIFAR-10's 50,000 training images: their set, whatever file they came in.
+_CIFAR10 = "6bebf6967ad9d2d12d9cf95f54164bd95a0954d3177f1285fa8dd3673671ca76"
+
+
+def is_cifar10(*parts: Images) -> bool:
+    """Whether these are CIFAR-10's training images, all of them, in the order of `load_images`."""
+    digest = hashlib.sha256()
+    for part in parts:
+        for image in part.x:
+            digest.update(hashlib.sha256(image.tobytes()).digest())
+    return digest.hexdigest() == _CIFAR10
 
 
 def augment(batch: np.ndarray, rng: np.random.Generator) -> np.ndarray:

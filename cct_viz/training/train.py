@@ -112,8 +112,10 @@ def train(
     go to the history; they choose nothing.
 
     Raises:
-        DataError: `out` holds an unfinished training of something else.
+        DataError: fewer images than a batch takes, or `out` holds an unfinished training of something else.
     """
+    if len(training.x) < recipe.batch_size:
+        raise DataError(f"{len(training.x)} training images do not fill one batch of {recipe.batch_size}")
     out.mkdir(parents=True, exist_ok=True)
     plan = json.dumps({"recipe": dataclasses.asdict(recipe), "config": config.to_dict()}, indent=1) + "\n"
     if (out / STATE).exists() and (out / PLAN).read_text() != plan:
