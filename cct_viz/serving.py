@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import classifier as classifiers
@@ -88,11 +88,10 @@ class Models:
         self._line = HubLine("")
         self._thread: threading.Thread | None = None
         self._wanted: list[str] = []
-        bundled = [name for name, preset in PRESETS.items() if preset.folder is not None]
         local = [source for source in sources if source in PRESETS or Path(source).exists()]
         for source in dict.fromkeys(local):
             self._add(source)
-        for name in bundled:
+        for name in _bundled():
             if name not in self._table:
                 try:
                     self._add(name)
@@ -175,7 +174,7 @@ class Models:
                     self._say(HubLine(f"The cached {snapshot.repo_id} cannot be used: {error}"))
 
     def _fetch(self, repos: list[str]) -> None:
-        problems = []
+        problems, arrived = [], []
         for repo in repos:
 
             def report(done: int, total: int, text: str) -> None:
@@ -183,12 +182,13 @@ class Models:
 
             try:
                 self._add(repo, progress=report)
+                arrived.append(repo)
             except (HubError, CheckpointError) as error:
                 problems.append(f"{repo} is away. {str(error).rstrip('.')}.")
             except Exception as error:  # the thread's last stand: without it the page would wait for ever
                 problems.append(f"{repo} is away. Something unforeseen happened ({type(error).__name__}).")
-        ready = f"{' and '.join(repos)} came from the Hub: choose under Model." if not problems else ""
-        self._say(HubLine(" ".join(problems) or ready, can_retry=bool(problems)))
+        ready = [f"{' and '.join(arrived)} came from the Hub: choose under Model."] if arrived else []
+        self._say(HubLine(" ".join(ready + problems), can_retry=bool(problems)))
 
     def _say(self, line: HubLine) -> None:
         with self._lock:
@@ -205,11 +205,12 @@ class Models:
             labels=tuple(model.labels),
             image_size=tuple(model.config.image_size),
         )
-        name = source if source in PRESETS or not Path(source).exists() else card.name
+        asked = source in PRESETS or not Path(source).exists()
+        name = source if asked else card.name
         with self._lock:
-            while name in self._table:  # two folders of one name
+            while name in self._table or (not asked and name in _bundled()):  # two of one name
                 name += "'"
-            self._table[name] = (model, card)
+            self._table[name] = (model, replace(card, name=name))
 
     def _entry(self, name: str) -> tuple[Classifier, Card]:
         with self._lock:
@@ -217,6 +218,10 @@ class Models:
                 return self._table[name]
             known = ", ".join(self._table) or "none"
         raise CheckpointError(f"no model is called {name!r}; there is {known}")
+
+
+def _bundled() -> list[str]:
+    return [name for name, preset in PRESETS.items() if preset.folder is not None]
 
 
 def _read_accuracy(source: str) -> float | None:

@@ -106,6 +106,20 @@ def test_two_folders_of_one_name_are_both_there(tmp_path):
     assert models.get(models.names()[0]) is not models.get(models.names()[1])
 
 
+def test_a_folder_named_as_bundled_weights_does_not_take_their_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(serving, "PRESETS", {"net": SimpleNamespace(folder=tmp_path / "bundle")})
+    (tmp_path / "net").mkdir()
+
+    def load(source):
+        return Net("net", "bundled" if source == "net" else "folder")
+
+    models = Models([str(tmp_path / "net")], hub=False, load=load)
+    assert models.names() == ["net'", "net"]
+    assert [models.card(name).name for name in models.names()] == models.names()
+    assert [models.card(name).source for name in models.names()] == ["folder", "bundled"]
+    assert Models(["net"], hub=False, load=load).names() == ["net"]
+
+
 def test_a_bad_folder_is_refused_at_the_start(tmp_path):
     with pytest.raises(CheckpointError):
         Models([str(tmp_path)], hub=False)
@@ -144,6 +158,18 @@ def test_the_hub_being_away_costs_a_line_and_a_retry_brings_it_back(kind):
     assert models.card(HUB_REPO).revision == "c" * 10
     models.retry()  # nothing is missing, so nobody is asked
     assert not models.hub_line().busy
+
+
+def test_one_of_two_repos_arrives_and_both_are_spoken_of():
+    def load(source, progress):
+        if source == HUB_REPO:
+            raise HubError("offline", "The Hub is away: do this.")
+        return Net(source)
+
+    line = wait(Models(["a/b"], load=load))
+    assert "a/b came from the Hub" in line.text
+    assert f"{HUB_REPO} is away. The Hub is away: do this." in line.text
+    assert line.can_retry
 
 
 @pytest.mark.parametrize("error", [CheckpointError("keras-io/cct: 3 weights are missing"), RuntimeError("secret path")])
