@@ -105,7 +105,7 @@ def overlay(
     opacity: float = 0.6,
     side: int = 512,
     stage: int = -1,
-    window: tuple[int, int, int, int] | None = None,
+    cell: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """The photo with a map over it, (h, w, 3) uint8, the longer side `side` pixels.
 
@@ -120,7 +120,7 @@ def overlay(
         opacity: 0 to 1.
         side: pixels of the picture's longer side.
         stage: the conv stage that `values` belongs to.
-        window: y0, x0, y1, x1 of a receptive field in the model's pixels, drawn dashed with a dot in its middle.
+        cell: (row, column) of a cell of that stage, whose receptive field is drawn dashed with a dot at its centre.
     """
     photo = enlarge(trace.image, side).astype(np.float64)
     field = project(trace, np.asarray(values, np.float64), photo.shape[:2], stage=stage)
@@ -130,13 +130,17 @@ def overlay(
         photo = np.repeat(photo @ _LUMINANCE, 3, axis=-1)
         cover *= np.minimum(np.abs(field) / (limit or 1.0), 1.0)
     picture = (photo + cover[..., None] * (colours - photo)).round().astype(np.uint8)
-    if window is not None:
-        _draw_window(picture, np.array(window).reshape(2, 2) / trace.pixels.shape[:2])
+    if cell is not None:
+        geometry, extent = trace.stages[stage], trace.pixels.shape[:2]
+        _draw_window(picture, geometry.windows[cell].reshape(2, 2) / extent, geometry.centres[cell] / extent)
     return picture
 
 
-def _draw_window(picture: np.ndarray, corners: np.ndarray) -> None:
-    """Dashes in black and white round a box given by two (y, x) fractions, and a dot in its middle, in place."""
+def _draw_window(picture: np.ndarray, corners: np.ndarray, centre: np.ndarray) -> None:
+    """Dashes in black and white round a box given by two (y, x) fractions, and a dot at a third, in place.
+
+    At the border the dot is not in the middle: the window is clipped there, its centre is not moved.
+    """
     extent = np.array(picture.shape[:2])
     (top, left), (bottom, right) = np.minimum((corners * extent).round().astype(int), extent - 1)
     thickness, dash = 2, 7
@@ -149,7 +153,7 @@ def _draw_window(picture: np.ndarray, corners: np.ndarray) -> None:
         edge = picture[y0:y1, x0:x1]
         phase = np.add.outer(np.arange(edge.shape[0]), np.arange(edge.shape[1])) // dash % 2
         edge[:] = np.where(phase == 0, 255, 20)[..., None]
-    y, x = (top + bottom) // 2, (left + right) // 2
+    y, x = np.clip((centre * extent).round().astype(int), 0, extent - 1)
     picture[max(0, y - 4) : y + 4, max(0, x - 4) : x + 4] = 20
     picture[max(0, y - 3) : y + 3, max(0, x - 3) : x + 3] = 255
 

@@ -79,12 +79,32 @@ def test_a_window_is_drawn_where_the_token_looks(trace):
     values, token = np.zeros(trace.grid), 7
     y0, x0, y1, x1 = trace.receptive_field[token]
     plain, drawn = (
-        plots.overlay(trace, values, signed=True, limit=1.0, side=400, window=window)
-        for window in (None, (y0, x0, y1, x1))
+        plots.overlay(trace, values, signed=True, limit=1.0, side=400, cell=cell)
+        for cell in (None, divmod(token, trace.grid[1]))
     )
     changed = np.argwhere((plain != drawn).any(axis=-1))
     np.testing.assert_allclose(changed.min(axis=0), (20 * y0, 20 * x0), atol=2)
     np.testing.assert_allclose(changed.max(axis=0), (min(20 * y1, 240), min(20 * x1, 400)), atol=2)
+
+
+@pytest.mark.parametrize("config", [tiny_config(), OFFICIAL], ids=["keras_io", "official"])
+@pytest.mark.parametrize("stage", [0, 1])
+def test_the_dot_lies_at_the_receptive_field_centre_at_the_border_too(config, stage):
+    trace = make_trace(config)
+    geometry = trace.stages[stage]
+    trace = dataclasses.replace(trace, image=np.zeros((*config.image_size, 3), np.uint8))
+    values, moved = np.zeros(geometry.centres.shape[:2]), 0
+    for cell in np.ndindex(*values.shape):
+        y0, x0, y1, x1 = geometry.windows[cell]
+        drawn = plots.overlay(trace, values, signed=True, limit=1.0, opacity=0.0, side=800, stage=stage, cell=cell)
+        inside = drawn.copy()
+        inside[: 40 * y0 + 4] = inside[40 * y1 - 4 :] = inside[:, : 40 * x0 + 4] = inside[:, 40 * x1 - 4 :] = 0
+        dot = np.argwhere((inside == 255).all(axis=-1))
+        y, x = geometry.centres[cell] * 40
+        if 8 < y - 40 * y0 < 40 * (y1 - y0) - 8 and 8 < x - 40 * x0 < 40 * (x1 - x0) - 8:
+            np.testing.assert_allclose(dot.mean(axis=0), (y - 0.5, x - 0.5), atol=1)
+            moved += abs(y - 20 * (y0 + y1)) > 5 or abs(x - 20 * (x0 + x1)) > 5
+    assert moved  # some window is clipped, so that its middle is not its centre
 
 
 def test_colours_have_white_at_0_and_grow_lighter_with_the_share():

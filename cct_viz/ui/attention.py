@@ -10,7 +10,7 @@ from ..explain import describe, explain
 from ..explain.attention import effective_tokens
 from ..plots import describe_flat, overlay, scale_limit
 from ..trace import Heatmaps, Trace
-from .view import DRAW, View, fit_token, keep, listen_to_photo, photo, token_slider, token_window
+from .view import DRAW, View, fit_token, keep, listen_to_photo, photo, token_cell, token_slider
 from .words import EMPTY, badges, caption, grid_figure, share_legend
 
 SIDE = 448
@@ -34,7 +34,7 @@ def build(shown: gr.State) -> View:
             with gr.Group(visible=False) as of_head:
                 layer = gr.Dropdown([("Layer 1", 0)], value=0, label="Layer")
                 head = gr.Dropdown([("Head 1", 0)], value=0, label="Head")
-                token = token_slider()
+            token = token_slider()
             opacity = gr.Slider(0, 1, 0.6, step=0.05, label="Opacity")
         with gr.Column(scale=6, min_width=280):
             panel = gr.HTML(EMPTY, js_on_load=None)
@@ -83,8 +83,8 @@ def _draw(trace: Trace | None, kind, step, fusion, alpha, discard, layer, head, 
     index = min(index, len(chosen.maps) - 1)
     name, values = chosen.names[index], chosen.maps[index]
     limit = scale_limit(rollout) if kind == ROLLOUT else max(map(scale_limit, raw))
-    window = token_window(trace, token) if kind == RAW else None
-    picture = overlay(trace, values, signed=False, limit=limit, opacity=opacity, side=SIDE, window=window)
+    cell = token_cell(trace, token)
+    picture = overlay(trace, values, signed=False, limit=limit, opacity=opacity, side=SIDE, cell=cell)
     return [
         gr.update(value=picture, alt_text=f"The photo with {_title(kind, name)} over it."),
         share_legend(trace, limit, over_photo=True)
@@ -148,7 +148,7 @@ def _raw_panel(trace: Trace, raw: list[Heatmaps], current: tuple[int, int] | Non
         f"Shown: what token {token} looks at."
         if token
         else "Shown: what all tokens look at, each counted as much as the model reads it out. "
-        "For one token alone choose One head and click on the photo."
+        "For one token alone click on the photo."
     )
     worst = {"every map sums to 1": max(max(maps.checks.values()) for maps in raw)}
     return (

@@ -11,7 +11,7 @@ import numpy as np
 from ..explain import NotApplicable, describe, explain
 from ..plots import TIMES, describe_flat, format_value, legend_html, overlay, scale_limit
 from ..trace import Heatmaps, Trace
-from .view import View, fit_token, keep, listen_to_photo, photo, token_slider, token_window
+from .view import View, fit_token, keep, listen_to_photo, photo, token_cell, token_slider
 from .words import EMPTY, POOLS, badges, caption, grid_figure, logits, share_legend
 
 SIDE = 448
@@ -76,7 +76,7 @@ def _draw(trace: Trace | None, target: int, which: str, token: int, opacity: flo
         limit=limit,
         opacity=opacity,
         side=SIDE,
-        window=token_window(trace, token),
+        cell=token_cell(trace, token),
     )
     return [
         gr.update(value=picture, alt_text=f"The photo with the map of {chosen.names[0]} over it."),
@@ -180,7 +180,7 @@ def _running_sum(trace: Trace, parts: np.ndarray, target: int) -> str:
     for i, part in enumerate(ordered):
         top, bottom = max(levels[i], levels[i + 1]), min(levels[i], levels[i + 1])
         bars.append(
-            f'<rect class="{"for" if part > 0 else "against"}" x="{(i + 0.1) * step:.3f}" width="{0.8 * step:.3f}"'
+            f'<rect class="{"for" if part > 0 else "against"}" x="{(i + 0.1) * step:.3f}" width="{0.8 * step:.3f}" '
             f'y="{(high - top) * scale:.3f}" height="{max((top - bottom) * scale, 0.6):.3f}"/>'
         )
     zero, end = (high - 0.0) * scale, (high - score) * scale

@@ -88,7 +88,7 @@ def _draw(trace: Trace | None, stage: int, rank: int, opacity: float) -> list[An
     chosen, geometry = ranking.maps[rank - 1], trace.stages[stage]
     limit = float(np.abs(ranking.maps).max(initial=0.0))
     signed = bool(ranking.maps.min() < 0)  # a stage without a ReLU
-    peak = np.unravel_index(chosen.argmax(), chosen.shape)
+    peak = divmod(int(chosen.argmax()), width)
     picture = overlay(
         trace,
         chosen,
@@ -97,7 +97,7 @@ def _draw(trace: Trace | None, stage: int, rank: int, opacity: float) -> list[An
         opacity=opacity,
         side=SIDE,
         stage=stage,
-        window=tuple(map(int, geometry.windows[peak])),
+        cell=peak,
     )
     columns, tile = _layout(count)
     sheet = contact_sheet(np.maximum(ranking.maps, 0), columns=columns, tile=tile, limit=limit, chosen=rank - 1)

@@ -118,9 +118,9 @@ def fit_token(trace: Trace, value: int) -> dict[str, Any]:
     return {"maximum": count, "value": value if 0 <= value <= count else 0}
 
 
-def token_window(trace: Trace, token: int) -> tuple[int, int, int, int] | None:
-    """The receptive field of token number `token`, counted from 1; None for 0."""
-    return tuple(map(int, trace.receptive_field[token - 1])) if token else None  # type: ignore[return-value]
+def token_cell(trace: Trace, token: int) -> tuple[int, int] | None:
+    """(row, column) of token number `token`, counted from 1; None for 0."""
+    return divmod(token - 1, trace.grid[1]) if token else None
 
 
 def listen_to_photo(image: gr.Image, slider: gr.Slider, shown: gr.State, side: int) -> Callable[..., Any]:
