@@ -21,22 +21,35 @@ def parse_arguments() -> argparse.Namespace:
         "--model", action="append", default=[], metavar="FOLDER_OR_REPO", help="also serve this; may be given again"
     )
     parser.add_argument("--host", help="address to listen on (GRADIO_SERVER_NAME, else 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port to listen on (GRADIO_SERVER_PORT, else 7860 or the next free)")
+    parser.add_argument("--port", help="port to listen on (GRADIO_SERVER_PORT, else 7860 or the next free)")
     parser.add_argument("--no-hub", action="store_true", help="never ask the Hugging Face Hub")
     return parser.parse_args()
+
+
+def read_address(arguments: argparse.Namespace) -> tuple[str | None, int | None]:
+    """Host and port as given, else as Gradio's variables say, else None.
+
+    The variables are taken away, for Gradio trips over bad ones and only begins its search at the port.
+    """
+    host, text = (os.environ.pop(f"GRADIO_SERVER_{name}", None) for name in ("NAME", "PORT"))
+    text = text if arguments.port is None else arguments.port
+    if text and not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
+        raise OSError(f"{text!r} is no port; --port and GRADIO_SERVER_PORT take a number from 1 to 65535.")
+    return arguments.host or host, int(text) if text else None
 
 
 def main() -> int:
     arguments = parse_arguments()
     try:
+        host, port = read_address(arguments)
         models = Models(arguments.model, hub=not arguments.no_hub)
-    except CheckpointError as error:
+        from cct_viz.ui.launch import launch
+        from cct_viz.ui.page import build_page
+
+        launch(build_page(models), host=host, port=port)
+    except (CheckpointError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    from cct_viz.ui.launch import launch
-    from cct_viz.ui.page import build_page
-
-    launch(build_page(models), host=arguments.host, port=arguments.port)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -81,19 +82,25 @@ def theme() -> gr.themes.Base:
 
 
 def launch(page: gr.Blocks, *, host: str | None = None, port: int | None = None, block: bool = True) -> Any:
-    """Serve `page`; GRADIO_SERVER_NAME and GRADIO_SERVER_PORT hold where `host` and `port` are None.
+    """Serve `page` at `host` (None: 127.0.0.1) and `port` (None: 7860, or the next that is free).
 
     Nothing is asked of any other machine, no summary page is open, tracebacks stay here, and no file of the repository
     can be fetched.
 
     Returns:
         The FastAPI app, its local address and its public one (always None), when not blocking.
+
+    Raises:
+        OSError: no such address on this machine, or the port is taken; the message is one sentence.
     """
+    host = host or "127.0.0.1"
+    _try_address(host, port)
     page.queue(api_open=False, max_size=32)
-    return page.launch(
+    served = page.launch(
         server_name=host,
         server_port=port,
-        prevent_thread_lock=not block,
+        prevent_thread_lock=True,
+        quiet=True,  # Gradio would advise to share the app in public
         theme=theme(),
         head=NARROW,
         css_paths=Path(__file__).parent / "style.css",
@@ -113,3 +120,20 @@ def launch(page: gr.Blocks, *, host: str | None = None, port: int | None = None,
         blocked_paths=[str(REPOSITORY)],
         footer_links=[],
     )
+    print(f"CCT Explorer is at {served[1]} (Ctrl+C ends it).", flush=True)
+    if block:
+        page.block_thread()
+    return served
+
+
+def _try_address(host: str, port: int | None) -> None:
+    """Listen for a moment, because Gradio tells neither a wrong host nor what is wrong with a port."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port or 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a host name"
+        where = host if port is None else f"{host}, port {port}"
+        raise OSError(f"The app cannot listen on {where}: {reason}. Give another host or port.") from error
