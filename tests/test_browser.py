@@ -243,10 +243,39 @@ def test_a_bad_file_costs_a_sentence_and_nothing_that_was_shown(visit, tmp_path,
     assert [error for error in visitor.errors if "400" not in error] == []
 
 
+@pytest.mark.parametrize("name", ["broken.jpg", "drawing.svg"])
+def test_a_bad_file_on_an_empty_page_is_answered(visit, tmp_path, photo, name):
+    visitor = visit()
+    visitor.page.click("#upload button[aria-label='Remove Image']")
+    visitor.page.wait_for_selector(f".empty:has-text('{PROMPT}') >> visible=true")
+    check_refusal(visitor, tmp_path / name, photo)
+    visitor.page.wait_for_selector("#prediction h2")
+
+
+def test_an_svg_over_a_picture_is_answered(visit, tmp_path, photo):
+    visitor = visit()
+    check_refusal(visitor, tmp_path / "drawing.svg", photo)
+
+
+def check_refusal(visitor, bad, photo):
+    """A file that is no photo gets a sentence that stays, and a good one after it is shown."""
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>'
+    bad.write_bytes(svg if bad.suffix == ".svg" else photo.read_bytes()[:3000])
+    visitor.page.set_input_files("#upload input[type=file]", str(bad))
+    visitor.page.wait_for_selector(f".notice:has-text('{bad.name}')")
+    visitor.page.wait_for_timeout(1500)  # the box is emptied after that, which is another event
+    assert bad.name in visitor.page.inner_text(".notice")
+    visitor.page.set_input_files("#upload input[type=file]", str(photo))
+    visitor.page.wait_for_selector(".seen:has-text('of 640')")
+    visitor.page.wait_for_selector(".notice", state="detached")
+
+
 def test_clearing_asks_for_a_picture(visit):
     visitor = visit()
     visitor.page.click("#upload button[aria-label='Remove Image']")
     visitor.page.wait_for_selector(f".empty:has-text('{PROMPT}') >> visible=true")
+    visitor.page.wait_for_selector(".photo", state="hidden")  # no empty boxes beside the words
+    visitor.page.wait_for_selector(".sheet", state="hidden")
     visitor.page.get_by_role("button", name="Example: ship").click()
     visitor.page.wait_for_selector("#prediction h2")
     visitor.page.wait_for_selector(".photo:visible img")

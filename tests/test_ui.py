@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from xml.etree import ElementTree
 
 import gradio as gr
 import numpy as np
@@ -209,6 +210,67 @@ def test_a_bad_picture_changes_nothing_but_the_notice(views, tmp_path, before_is
     assert all(is_skip(value) for value in [result[0], *result[3:]])
 
 
+def test_the_notice_outlives_the_box_that_it_emptied(views):
+    """Emptying the box after a bad file is an event of its own; what it answers must leave the notice."""
+    result = run_show(FakeModels(), list(views.values()), None, None)
+    assert result[3] == page._chip(FakeModels(), "tiny")
+    assert all(is_skip(value) for value in [*result[:3], *result[4:]])
+
+
+def test_a_bad_picture_after_one_whose_file_is_gone_empties_the_page_with_a_notice(views, tmp_path):
+    (tmp_path / "bad.png").write_text("not a picture")
+    before = Shown(str(tmp_path / "gone.png"), "tiny", make_trace(tiny_config()))
+    result = run_show(FakeModels(), list(views.values()), str(tmp_path / "bad.png"), before)
+    assert result[0] is None  # so that the emptied box leaves the notice
+    assert result[1]["value"] is None
+    assert "are accepted" in result[2]["value"]
+    assert "Upload a picture" in result[5]
+
+
+@pytest.mark.parametrize(("count", "named"), [(3, True), (12, True), (13, False), (100, False)])
+def test_the_page_says_that_the_model_knows_only_its_classes(count, named):
+    labels = tuple(f"<kind> {i}" for i in range(count))
+    text = words.known_classes(labels)
+    assert f"{count} classes" in text
+    assert "<kind>" not in text
+    assert ("&lt;kind&gt; 2" in text) == named
+
+
+def test_the_classes_stand_below_the_prediction(views):
+    result = run_show(FakeModels(), list(views.values()), str(EXAMPLES[0]), None)
+    assert all(label in result[5] for label in tiny_config().labels)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.957, "+1.96"), (-7e-6, "\N{MINUS SIGN}0.00"), (0.0, "+0.00"), (-3.2, "\N{MINUS SIGN}3.20")]
+)
+def test_logits_have_two_decimals(value, text):
+    assert words.logits(value) == text
+
+
+def test_the_running_sum_is_well_formed(views):
+    made = views["SeqPool"]
+    text = text_of(made.draw(make_trace(tiny_config()), 2, "Contribution", 4, 0.5))
+    for svg in re.findall("<svg.*?</svg>", text):
+        assert len(ElementTree.fromstring(svg).findall("rect")) == 15
+
+
+def test_a_token_is_chosen_in_both_modes_of_the_attention_tab(views):
+    """A click on the photo moves the slider, so in no mode may the slider be out of sight or without effect."""
+    made, trace = views["Attention"], make_trace(tiny_config())
+    token = next(control for control in made.controls if control.label == "Token")
+    box = token.parent
+    while box is not None:
+        assert box.visible
+        box = box.parent
+    values = [properties["value"] for properties in made.fit(trace, *defaults(made))]
+    plain = made.draw(trace, *values)
+    values[made.controls.index(token)] = 4
+    chosen = made.draw(trace, *values)
+    assert (plain[0]["value"] != chosen[0]["value"]).any()
+    assert "what token 4 looks at" in chosen[2]
+
+
 def test_the_picture_put_back_does_not_run_the_model_again(views):
     models, before = FakeModels(), Shown("a.png", "tiny", make_trace(tiny_config()))
     assert all(is_skip(value) for value in run_show(models, list(views.values()), "a.png", before))
@@ -232,6 +294,80 @@ def test_without_weights_the_page_says_so(views):
     result = run_show(FakeModels(empty=True), list(views.values()), str(EXAMPLES[0]), None, model=None)
     assert "no trained weights" in result[2]["value"]
     build_page(FakeModels(empty=True))
+
+
+class Arriving(FakeModels):
+    """Weights that come after the page was opened."""
+
+    def __init__(self):
+        super().__init__(empty=True)
+
+    def hub_line(self):
+        return HubLine("Asking.", busy=True)
+
+
+def refresh_of(made):
+    """The listener of the page's timer."""
+    return next(f.fn for f in made.fns.values() if any(event == "tick" for _, event in f.targets))
+
+
+def test_the_timer_leaves_a_model_that_was_chosen_meanwhile():
+    _, _, picker, chip, _ = refresh_of(build_page(FakeModels()))("tiny")
+    assert "value" not in picker
+    assert picker["choices"]
+    assert is_skip(chip)
+
+
+def test_the_timer_chooses_the_first_model_that_arrives():
+    models = Arriving()
+    refresh = refresh_of(build_page(models))
+    assert refresh(None)[2]["value"] is None
+    models.empty = False
+    _, _, picker, chip, _ = refresh(None)
+    assert picker["value"] == "tiny"
+    assert "tiny" in chip
+
+
+def run_app(*arguments, **variables):
+    return subprocess.run(
+        [sys.executable, "app.py", "--no-hub", *arguments],
+        cwd=ROOT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def check_one_sentence(done, said):
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("text", ["99999", "0", "-1", "http"])
+def test_a_port_that_is_none_costs_one_sentence(text):
+    check_one_sentence(run_app(f"--port={text}"), "from 1 to 65535")
+
+
+def test_a_bad_variable_costs_one_sentence():
+    check_one_sentence(run_app(GRADIO_SERVER_PORT="http"), "from 1 to 65535")
+
+
+def test_a_bad_host_costs_one_sentence():
+    check_one_sentence(run_app("--host", "no such host"), "cannot listen on no such host")
+
+
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_a_busy_port_costs_one_sentence_and_no_other_is_taken(by_variable):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = str(holder.getsockname()[1])
+        done = run_app(GRADIO_SERVER_PORT=port) if by_variable else run_app("--port", port)
+    check_one_sentence(done, f"cannot listen on 127.0.0.1, port {port}")
 
 
 def test_the_box_hands_over_the_path_and_nothing_else():

@@ -11,12 +11,13 @@ import gradio as gr
 from ..checkpoints import CheckpointError
 from ..preprocessing import ImageError, decode
 from ..serving import Models
+from ..trace import Trace
 from . import VIEWS
 from .api import add_endpoints
 from .launch import KEEP_SECONDS, MAX_UPLOAD_MB
 from .upload import Upload
 from .view import DRAW, Shown, View, set_first_value
-from .words import EMPTY, chip, choice, example_buttons, hub_text, notice, seen_figure
+from .words import EMPTY, chip, choice, example_buttons, hub_text, known_classes, notice, seen_figure
 
 EXAMPLES = sorted((Path(__file__).parent / "examples").glob("*.png"))
 FIRST = Path(__file__).parent / "examples" / "deer.png"
@@ -65,7 +66,7 @@ def build_page(models: Models) -> gr.Blocks:
                     elem_id="examples",
                 )
                 label = gr.Label(_label(first), num_top_classes=TOP, label="Prediction", elem_id="prediction")
-                seen = gr.HTML(seen_figure(first.trace) if first else EMPTY, js_on_load=None)
+                seen = gr.HTML(_below(first.trace) if first else EMPTY, js_on_load=None)
             with gr.Column(scale=10, min_width=300), gr.Tabs():
                 views = []
                 for title, build in VIEWS.items():
@@ -139,6 +140,8 @@ def _show(
 ) -> list[Any]:
     """One value for each output of the event: a new trace shown everywhere, or what was shown left as it was."""
     unchanged: list[Any] = [gr.skip()] * count
+    if path is None and before is None:  # the box emptied after a bad upload, whose notice stays
+        return [*unchanged[:3], _chip(models, model), *unchanged[4:]]
     if path is None:
         return _clear(models, views, model, values)
     if before is not None and (before.path, before.model) == (path, model):
@@ -150,14 +153,15 @@ def _show(
     except (ImageError, CheckpointError) as error:
         back = before.path if before is not None and Path(before.path).is_file() else None
         put_back = gr.skip() if back == path else gr.update(value=back)
-        return [gr.skip(), put_back, gr.update(value=notice(str(error)), visible=True), *unchanged[3:]]
+        rest = _clear(models, views, model, values) if before is not None and back is None else unchanged
+        return [rest[0], put_back, gr.update(value=notice(str(error)), visible=True), *rest[3:]]
     result: list[Any] = [
         Shown(path, model, trace),
         gr.skip(),
         HIDE,
         _chip(models, model),
         dict(trace.top(TOP)),
-        seen_figure(trace),
+        _below(trace),
     ]
     for view, own in _split(views, values):
         fitted = view.fit(trace, *own)
@@ -192,6 +196,10 @@ def _choices(models: Models) -> list[tuple[str, str]]:
     return [(choice(models.card(name)), name) for name in models.names()]
 
 
+def _below(trace: Trace) -> str:
+    return known_classes(trace.labels) + seen_figure(trace)
+
+
 def _label(first: Shown | None) -> dict[str, float] | None:
     return dict(first.trace.top(TOP)) if first else None
 
@@ -204,12 +212,16 @@ def _watch_hub(
 
     def refresh(model: str | None) -> tuple[Any, ...]:
         line, names = models.hub_line(), models.names()
-        model = model if model in names else (names[0] if names else None)
+        changes: dict[str, Any] = {"choices": _choices(models)}
+        described = gr.skip()
+        if model not in names:  # else leave it: the visitor may have chosen another one since this was asked
+            changes["value"] = names[0] if names else None
+            described = _chip(models, changes["value"])
         return (
             hub_text(line),
             gr.update(visible=line.can_retry),
-            gr.update(choices=_choices(models), value=model),
-            _chip(models, model),
+            gr.update(**changes),
+            described,
             gr.update(active=line.busy),
         )
 

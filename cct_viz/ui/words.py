@@ -15,6 +15,7 @@ from ..serving import Card, HubLine
 from ..trace import Trace
 
 EMPTY = '<p class="empty">Upload a picture or choose an example, and this page shows what the model made of it.</p>'
+LISTED = 12  # so many class names are still read
 SOURCES = {"bundled": "bundled", "folder": "from a folder", "hub": "from the Hub"}
 POOLS = {
     "seqpool": "sequence pooling (SeqPool): weights that it makes for each image",
@@ -30,14 +31,14 @@ def describe_number(count: int) -> str:
 
 
 def chip(card: Card | None, problem: str = "") -> str:
-    """The weights in use, on one line."""
+    """The weights in use, as a row of facts."""
     if card is None:
         return f'<div class="chip chip-empty">{escape(problem)}</div>'
     parts = [f"<b>{escape(card.name)}</b>", f"{describe_number(card.parameters)} parameters"]
     if card.accuracy is not None:
         parts.append(f"{100 * card.accuracy:.1f} % validation accuracy")
     parts.append(f"{SOURCES[card.source]}, revision {escape(card.revision)}")
-    return '<div class="chip">' + '<span class="dot">·</span>'.join(f"<span>{part}</span>" for part in parts) + "</div>"
+    return '<div class="chip">' + " ".join(f"<span>{part}</span>" for part in parts) + "</div>"
 
 
 def choice(card: Card) -> str:
@@ -56,6 +57,12 @@ def notice(text: str) -> str:
     return f'<p class="notice" role="alert">{escape(text.rstrip("."))}.</p>' if text else ""
 
 
+def known_classes(labels: Sequence[str]) -> str:
+    """Why a lion may be called a frog, below the prediction."""
+    known = f"these {len(labels)} classes: {', '.join(labels)}" if len(labels) <= LISTED else f"{len(labels)} classes"
+    return caption(f"This model knows only {known}. Whatever a picture shows, it names the nearest of them.")
+
+
 def example_buttons(names: Sequence[str], pictures: Sequence[np.ndarray]) -> str:
     """A button for each example picture (h, w, 3) uint8."""
     made = [
@@ -67,9 +74,8 @@ def example_buttons(names: Sequence[str], pictures: Sequence[np.ndarray]) -> str
 
 
 def logits(value: float) -> str:
-    """A sum of logits with two decimals, or one digit where those would be 0, and a true minus."""
-    text = f"{value:+.2f}" if abs(value) >= 0.005 or value == 0 else f"{value:+.1g}"
-    return text.replace("-", MINUS)
+    """A sum of logits with two decimals and a true minus, which stays before a sum that rounds to 0."""
+    return f"{value:+.2f}".replace("-", MINUS)
 
 
 def caption(*sentences: str) -> str:
