@@ -29,11 +29,11 @@ MAY_FIND_NOTHING = {"chefer", "grad_cam", "legrad"}  # cut off at 0 what speaks 
 APPROXIMATE = {"sums to the rise from the baseline"}
 
 
-def check_contract(trace, method, *, exact, classifier=None, target=1) -> Heatmaps:
+def check_contract(trace, method, *, exact, classifier=None, target=1, **options) -> Heatmaps:
     """Shape, type, finiteness, sum, sign, checks, determinism, input untouched. `exact` bounds every check's error."""
     given = {"classifier": classifier} if takes(method, "classifier") else {}
     before = {name: array.copy() for name, array in trace_arrays(trace).items()}
-    heat = explain(trace, method, target=target, **given)
+    heat = explain(trace, method, target=target, **given, **options)
     assert isinstance(heat, Heatmaps)
     assert heat.method == method
     assert heat.maps.shape[1:] == trace.grid
@@ -49,7 +49,7 @@ def check_contract(trace, method, *, exact, classifier=None, target=1) -> Heatma
     for name, error in heat.checks.items():
         assert type(error) is float
         assert 0 <= error < (np.inf if name in APPROXIMATE else exact), (name, error)
-    again = explain(trace, method, target=target, **given)
+    again = explain(trace, method, target=target, **given, **options)
     np.testing.assert_array_equal(again.maps, heat.maps)
     for name, array in trace_arrays(trace).items():
         np.testing.assert_array_equal(array, before[name], name)
