@@ -105,7 +105,7 @@ def write_bundle(
         figure(trace, heatmaps, caption=describe(method)).savefig(out / f"{method}.png", dpi=150)
     for stage in range(len(trace.feature_maps)):
         maps = rank_channels(trace, stage).maps
-        sheet = contact_sheet(maps, columns=16, tile=64, limit=float(np.abs(maps).max()))
+        sheet = contact_sheet(maps, columns=16, tile=64, limit=float(np.abs(maps).max()), signed=bool(maps.min() < 0))
         (out / f"feature_maps_{stage}.png").write_bytes(png(sheet))
     np.savez_compressed(out / ARRAYS, **trace_arrays(trace))  # type: ignore[arg-type]  # the stub takes allow_pickle for one
     record = {

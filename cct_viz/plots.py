@@ -172,17 +172,19 @@ def enlarge(image: np.ndarray, side: int, *, smooth: bool = True) -> np.ndarray:
 GAP = 2  # pixels between the tiles of a contact sheet
 
 
-def contact_sheet(maps: np.ndarray, *, columns: int, tile: int, limit: float, chosen: int | None = None) -> np.ndarray:
-    """(n, h, w) maps of values >= 0 side by side in rows of `columns`, each `tile` pixels wide: (H, W, 3) uint8.
+def contact_sheet(
+    maps: np.ndarray, *, columns: int, tile: int, limit: float, signed: bool = False, chosen: int | None = None
+) -> np.ndarray:
+    """(n, h, w) maps side by side in rows of `columns`, each `tile` pixels wide: (H, W, 3) uint8.
 
-    All tiles share one scale from 0 to `limit`; tile `chosen` gets a light frame.
+    All tiles share one scale from 0, or if signed from -`limit`, to `limit`; tile `chosen` gets a light frame.
     """
     count, height, width = maps.shape
     columns = min(columns, count)
     tile_height = max(1, round(tile * height / width))
     rows = math.ceil(count / columns)
     sheet = np.full((rows * (tile_height + GAP) + GAP, columns * (tile + GAP) + GAP, 3), 128, np.uint8)
-    pictures = colourise(maps, signed=False, limit=limit)
+    pictures = colourise(maps, signed=signed, limit=limit)
     for i, picture in enumerate(pictures):
         y, x = GAP + i // columns * (tile_height + GAP), GAP + i % columns * (tile + GAP)
         if i == chosen:

@@ -1,6 +1,7 @@
 """The page made of functions and hand-made traces, its endpoints, and what a served app keeps to itself."""
 
 import copy
+import dataclasses
 import html
 import json
 import os
@@ -20,6 +21,7 @@ from conftest import make_trace, tiny_config
 from gradio_client import Client, handle_file
 from PIL import Image
 
+from cct_viz.config import ConvStage
 from cct_viz.explain import METHODS, describe, explain, takes
 from cct_viz.images import decode
 from cct_viz.serving import Card, HubLine
@@ -86,6 +88,28 @@ def defaults(made):
 
 def text_of(drawn):
     return "".join(part for part in drawn if isinstance(part, str))
+
+
+def test_patches_that_only_touch_are_not_said_to_overlap(views):
+    """A patch tokenizer without a ReLU: its windows do not overlap, and its negative activations are shown as such."""
+    patches = ConvStage(8, 4, 4, use_bias=True, relu=False, pool_size=0)
+    trace = make_trace(tiny_config(tokenizer=(patches,)))
+    dark = dataclasses.replace(trace, feature_maps=(-np.arange(1, 121, dtype=np.float32).reshape(3, 5, 8),))
+    made = views["Tokenizer"]
+    head, _, legend, sheet, sheet_legend = made.draw(dark, 0, 1, 0.6)
+    assert "only touch" in head
+    assert "row 3, column 5, -120" in legend  # the strongest cell, not the least negative one
+    assert "120" in sheet_legend.split("legend-bar")[0]  # the scale starts at -120
+    blue = sheet["value"].reshape(-1, 3).astype(int)
+    assert (blue[:, 2] - blue[:, 0]).max() > 50
+    assert "overlap" in made.draw(make_trace(tiny_config()), 0, 1, 0.6)[0]
+
+
+def test_heads_of_a_layer_stand_in_one_row(views):
+    trace = make_trace(CONFIGS["deep"])
+    made = views["Attention"]
+    text = text_of(made.draw(trace, *(properties["value"] for properties in made.fit(trace, *defaults(made)))))
+    assert text.count('style="--heads:6"') == 14
 
 
 @pytest.mark.parametrize("name", VIEWS)

@@ -143,7 +143,7 @@ def _raw_panel(trace: Trace, raw: list[Heatmaps], current: tuple[int, int] | Non
             grid_figure(values, signed=False, limit=limit, title=name, token=token, current=(i, h) == current)
             for h, (name, values) in enumerate(maps)
         ]
-        rows.append(f'<div class="grids">{"".join(figures)}</div>')
+        rows.append(f'<div class="heads" style="--heads:{len(figures)}">{"".join(figures)}</div>')
     asked = (
         f"Shown: what token {token} looks at."
         if token

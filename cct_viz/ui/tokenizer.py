@@ -88,7 +88,7 @@ def _draw(trace: Trace | None, stage: int, rank: int, opacity: float) -> list[An
     chosen, geometry = ranking.maps[rank - 1], trace.stages[stage]
     limit = float(np.abs(ranking.maps).max(initial=0.0))
     signed = bool(ranking.maps.min() < 0)  # a stage without a ReLU
-    peak = divmod(int(chosen.argmax()), width)
+    peak = divmod(int(np.abs(chosen).argmax()), width)
     picture = overlay(
         trace,
         chosen,
@@ -100,7 +100,7 @@ def _draw(trace: Trace | None, stage: int, rank: int, opacity: float) -> list[An
         cell=peak,
     )
     columns, tile = _layout(count)
-    sheet = contact_sheet(np.maximum(ranking.maps, 0), columns=columns, tile=tile, limit=limit, chosen=rank - 1)
+    sheet = contact_sheet(ranking.maps, columns=columns, tile=tile, limit=limit, signed=signed, chosen=rank - 1)
     name = f"feature map {rank} of {count} (channel {ranking.order[rank - 1]})"
     (window_h, window_w), step = geometry.window_size, geometry.stride[1]
     scale = {"signed": signed, "unit": "activation"}
@@ -108,7 +108,8 @@ def _draw(trace: Trace | None, stage: int, rank: int, opacity: float) -> list[An
         caption(
             f"Stage {stage + 1} turns the picture into {count} feature maps of {width}{TIMES}{height} cells, here by "
             f"falling energy (root mean square). Each cell sees a window of {window_w}{TIMES}{window_h} of the model's "
-            f"pixels, and the next cell's window lies {step} pixels further, so windows overlap"
+            f"pixels, and the next cell's window lies {step} pixels further, so windows "
+            + ("overlap" if window_w > step else "only touch")
             + (": these cells are the tokens." if stage == len(trace.feature_maps) - 1 else ".")
         ),
         gr.update(value=picture, alt_text=f"The photo with {name} of stage {stage + 1} over it."),
@@ -119,5 +120,5 @@ def _draw(trace: Trace | None, stage: int, rank: int, opacity: float) -> list[An
             f"Dashed: the window of its strongest cell, row {peak[0] + 1}, column {peak[1] + 1}, {chosen[peak]:.3g}.",
         ),
         gr.update(value=sheet, alt_text=f"{count} feature maps of stage {stage + 1} as tiles, strongest first."),
-        legend_html(limit, signed=False, unit="activation") + caption("One scale for all feature maps of the stage."),
+        legend_html(limit, **scale) + caption("One scale for all feature maps of the stage."),
     ]
