@@ -251,7 +251,8 @@ class CCT(keras.Model):
             pool_scores (B, N) and pooling_weights (B, N). float32 unless a mixed dtype policy says otherwise.
         """
         if token_mask is None:
-            token_mask = ops.ones_like(ops.reshape(images[:, :1, :1, :1], (-1, 1))) * ops.ones((1, self.num_tokens))
+            one = ops.ones_like(ops.reshape(images[:, :1, :1, :1], (-1, 1)))  # (B, 1), whatever B is
+            token_mask = one * ops.ones((1, self.num_tokens), dtype=one.dtype)
         token_mask = ops.cast(token_mask, self.compute_dtype)
         key_mask = token_mask
         if self.config.pool == "class_token":

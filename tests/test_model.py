@@ -177,6 +177,19 @@ def test_stochastic_depth_keeps_the_expectation_and_leaves_inference_alone():
     assert (np.asarray(model.blocks[0].drop_attention(branch, training=True)) != 0).all()  # the first layer's rate is 0
 
 
+def test_training_in_mixed_bfloat16_gives_float32_logits():
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = build_model(tiny_config())
+    finally:
+        keras.config.set_dtype_policy(policy)
+    images = np.random.default_rng(0).random((2, *model.config.image_size, 3), np.float32)
+    logits = keras.ops.convert_to_numpy(model(images, training=True))
+    assert logits.dtype == np.float32
+    assert np.isfinite(logits).all()
+
+
 def test_sinusoidal_position_is_the_papers():
     table = sinusoidal_position(5, 6)
     assert table[3, 0] == pytest.approx(np.sin(3.0), abs=1e-6)
