@@ -8,9 +8,11 @@ import dataclasses
 import json
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .checkpoints.pth_file import CheckpointWarning
 from .config import numbered_labels
@@ -65,6 +67,7 @@ def explain(options: argparse.Namespace) -> int:
     chosen = dict(_read_option(text) for text in options.option)
     trace = classifier.trace(options.image)
     record = write_bundle(classifier, trace, options.out, target=options.target, options=chosen, **methods)
+    _note_not_applicable(name for name, found in record["explanations"].items() if "not_applicable" in found)
     if options.json:
         print(json.dumps(record))
     else:
@@ -197,19 +200,17 @@ def evaluate(options: argparse.Namespace) -> int:
 def score(options: argparse.Namespace) -> int:
     from .faithfulness import RANKINGS
     from .score import write_scores
-    from .training.data import load_images, split
 
-    images = load_images(options.data)
-    if options.data == "cifar10":
-        _, images = split(images)
-    methods = RANKINGS if options.methods == "all" else tuple(options.methods.split(","))
+    methods = RANKINGS if options.methods == "all" else _split_names(options.methods)
+    x = _read_images(options)
+    named = "all" if options.methods == "all" else ",".join(methods)
     words = [f"python -m cct_viz score --model {options.model} --data {Path(options.data).name}"]
-    words += [f"--methods {options.methods} --images {options.images} --seed {options.seed}"]
+    words += [f"--methods {named} --images {options.images} --seed {options.seed}"]
     words += [f"--points {options.points}"] * (options.points is not None)
     words += [f"--permutations {options.permutations}"]
     record = write_scores(
         _load(options),
-        images.x[: options.images],
+        x,
         options.out,
         methods=methods,
         points=options.points,
@@ -219,6 +220,7 @@ def score(options: argparse.Namespace) -> int:
         progress=lambda done, count: print(f"\r{done} of {count} images", end="", file=sys.stderr, flush=True),
     )
     print(file=sys.stderr)
+    _note_not_applicable(record["not_applicable"])
     print(json.dumps(record) if options.json else (options.out / "score.md").read_text(encoding="utf-8"))
     return 0
 
@@ -226,15 +228,33 @@ def score(options: argparse.Namespace) -> int:
 def dependence(options: argparse.Namespace) -> int:
     from .dependence import find_dependence, format_dependence
     from .explain import METHODS
+
+    methods = tuple(METHODS) if options.methods == "all" else _split_names(options.methods)
+    x = _read_images(options)
+    table = find_dependence(_load(options), x, methods=methods, seed=options.seed)
+    print(json.dumps(table) if options.json else format_dependence(table))
+    return 0
+
+
+def _split_names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in map(str.strip, text.split(",")) if name)
+
+
+def _read_images(options: argparse.Namespace) -> np.ndarray:
+    """(n, H, W, 3) uint8: the first --images of --data."""
     from .training.data import load_images, split
 
+    if options.images < 1:
+        raise ValueError(f"--images is {options.images}; expected 1 or more")
     images = load_images(options.data)
     if options.data == "cifar10":
         _, images = split(images)
-    methods = tuple(METHODS) if options.methods == "all" else tuple(options.methods.split(","))
-    table = find_dependence(_load(options), images.x[: options.images], methods=methods, seed=options.seed)
-    print(json.dumps(table) if options.json else format_dependence(table))
-    return 0
+    return images.x[: options.images]
+
+
+def _note_not_applicable(methods: Iterable[str]) -> None:
+    if methods := list(methods):
+        print(f"cct_viz: note: not applicable to this model: {', '.join(methods)}", file=sys.stderr)
 
 
 def _print_metrics(summary: dict[str, Any], *, as_json: bool) -> None:

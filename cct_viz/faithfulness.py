@@ -20,6 +20,7 @@ import numpy as np
 
 from .explain import METHODS, NotApplicable, explain
 from .explain.ablation import BASELINES, paint_over, run_batches
+from .explain.options import is_whole, require_whole
 from .explain.projection import nearest_token
 from .trace import Heatmaps, Trace
 
@@ -102,13 +103,15 @@ def measure(
         values: (gh, gw) or (N,), most important first means largest first.
         target: the class whose probability is watched; the model's choice by default.
         protocol: one of PROTOCOLS.
-        points: steps of the curve, or one more where they do not divide N; every token by default.
+        points: steps of the curve, rounded to whole tokens the same from both ends, so one more where it is even and N
+            is odd; every token by default.
         permutations: random orders, an even number.
         seed: of the random orders and of the order within ties.
 
     Raises:
         ValueError: no such protocol or class, or a value out of its range.
     """
+    check_settings(points=points, permutations=permutations, seed=seed)
     rng = np.random.default_rng(seed)
     n = len(trace.evidence)
     orders = np.concatenate([rank(values, rng)[None], random_orders(n, permutations, rng)])
@@ -144,10 +147,7 @@ def remove(
         raise ValueError(f"protocol is {protocol!r}; expected one of {', '.join(PROTOCOLS)}")
     target = trace.class_index(target)
     count, n = orders.shape
-    if points is not None and points < 2:
-        raise ValueError(f"points is {points}; expected 2 or more")
-    steps = np.linspace(0, n, min(points or n, n) + 1).round().astype(int)
-    steps = np.unique([steps, n - steps])  # the same from both ends, so that a reverse order needs no other states
+    steps = spread_steps(n, points)
     place = np.argsort(orders, axis=1)  # (n, N): where in the order a token stands
     away = place[:, None, :] < steps[:, None]  # (n, P, N): deletion takes away the first, insertion all but the first
     states = np.concatenate([away, ~away]).reshape(-1, n)
@@ -158,6 +158,34 @@ def remove(
     probability = np.exp(logits - logits.max(axis=1, keepdims=True))
     probability = (probability[:, target] / probability.sum(axis=1))[inverse].reshape(2, count, len(steps))
     return Curves(protocol, steps, probability[0], probability[1])
+
+
+def check_settings(*, points: int | None, permutations: int, seed: int) -> None:
+    """Refuse settings of a curve and its random band that mean nothing.
+
+    Raises:
+        ValueError: says which, and what was expected.
+    """
+    if points is not None:
+        require_whole("points", points, low=2)
+    _check_permutations(permutations)
+    require_whole("seed", seed, low=0)
+
+
+def spread_steps(n: int, points: int | None = None) -> np.ndarray:
+    """(P,) int, rising from 0 to `n`: how many tokens are away at each of `points` even steps, every one by default.
+
+    They lie the same from both ends, so that a reverse order needs no other states; where `points` is even and `n` odd
+    that takes one step more.
+
+    Raises:
+        ValueError: fewer than 2 points.
+    """
+    if points is not None:
+        require_whole("points", points, low=2)
+    points = min(points or n, n)
+    first = np.floor(np.arange(points // 2 + 1) * n / points + 0.5).astype(int)
+    return np.unique([first, n - first])
 
 
 def rank(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -175,10 +203,14 @@ def random_orders(n: int, count: int, rng: np.random.Generator) -> np.ndarray:
     Raises:
         ValueError: an odd or negative count.
     """
-    if count < 0 or count % 2:
-        raise ValueError(f"permutations is {count}; expected an even number, as they come in pairs")
+    _check_permutations(count)
     drawn = np.array([rng.permutation(n) for _ in range(count // 2)], int).reshape(-1, n)
     return np.stack([drawn, drawn[:, ::-1]], axis=1).reshape(-1, n)
+
+
+def _check_permutations(count: int) -> None:
+    if not is_whole(count) or count < 0 or count % 2:
+        raise ValueError(f"permutations is {count!r}; expected an even number, as they come in pairs")
 
 
 def percentile(value: float, among: np.ndarray) -> float:
@@ -201,7 +233,11 @@ def score_image(
     """{protocol: {method: {"deletion", "insertion", "srg", "percentile"}}} of one image, for the class the model chose.
 
     A method's last map counts; methods that do not apply to this model are left out.
+
+    Raises:
+        ValueError: as `measure`, or none of the methods applies.
     """
+    check_settings(points=points, permutations=permutations, seed=seed)
     rng = np.random.default_rng(seed)
     maps: dict[str, Heatmaps] = {}
     for method in methods:
@@ -209,6 +245,8 @@ def score_image(
             maps[method] = explain(trace, method, classifier=classifier)
         except NotApplicable:
             continue
+    if not maps:
+        raise ValueError(f"none of the methods asked for ({', '.join(methods)}) applies to this model")
     orders = [rank(heat.maps[-1], rng) for heat in maps.values()]
     drawn = random_orders(len(trace.evidence), permutations, rng)
     together = np.concatenate([*(order[None] for order in orders), drawn])
@@ -259,9 +297,9 @@ def summarise(rows: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -
 _MEASURES = ("srg", "deletion", "insertion", "percentile")
 
 
-def _half_interval(values: np.ndarray) -> float:
+def _half_interval(values: np.ndarray) -> float | None:
     if len(values) < 2:
-        return float("nan")
+        return None
     return float(1.96 * values.std(ddof=1) / np.sqrt(len(values)))
 
 

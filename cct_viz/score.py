@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from .classifier import Classifier
-from .explain import METHODS
-from .faithfulness import PERMUTATIONS, PROTOCOLS, RANKINGS, score_image, summarise
+from .explain import METHODS, NotApplicable, explain
+from .faithfulness import PERMUTATIONS, PROTOCOLS, RANKINGS, check_settings, score_image, summarise
 
-ROWS = "score_rows.jsonl"  # one line of settings, then one an image
+ROWS = "score_rows.jsonl"  # one line of settings, then one an image: its digest and what `score_image` gave
 
 
 def write_scores(
@@ -31,48 +32,60 @@ def write_scores(
 ) -> dict[str, Any]:
     """Score every method on every image under every protocol; write score.json and score.md to `out`.
 
-    score_rows.jsonl keeps what each image gave; a run with the same settings goes on from it.
+    score_rows.jsonl keeps what each image gave. A run with the same settings goes on from the images that both begin
+    with, and a run on fewer of them leaves the others' rows there.
 
     Args:
-        images: (n, H, W, 3) uint8.
-        methods: names in METHODS.
+        images: (n, H, W, 3) uint8, n >= 1.
+        methods: names in METHODS; those that do not apply to this model are named under "not_applicable".
         points: steps of each curve; every token by default.
         permutations: random orders an image, an even number.
         seed: of the random orders; image i uses seed + i.
         command: how to make the table again, for its readers.
         progress: called with images done and images in all.
 
-    Returns what score.json holds.
+    Returns what score.json holds. With one image the intervals are null.
 
     Raises:
-        ValueError: no such method.
+        ValueError: no such method, none that applies, no images, or a setting out of its range. Nothing is written.
         OSError: `out` cannot be written.
     """
-    unknown = [method for method in methods if method not in METHODS]
-    if unknown:
-        raise ValueError(f"no method is called {', '.join(unknown)}; there are {', '.join(METHODS)}")
+    methods = list(dict.fromkeys(methods))
+    _check_arguments(images, methods)
+    check_settings(points=points, permutations=permutations, seed=seed)
+    reasons = _reasons_against(classifier, images[0], methods)
+    applicable = [method for method in methods if method not in reasons]
+    if not applicable:
+        raise ValueError(f"none of the methods asked for ({', '.join(methods)}) applies to this model")
     settings = {
         "model": classifier.source.name,
         "sha256": classifier.source.sha256,
-        "methods": list(methods),
+        "methods": methods,
         "protocols": list(PROTOCOLS),
         "points": points,
         "permutations": permutations,
         "seed": seed,
     }
     out.mkdir(parents=True, exist_ok=True)
-    rows = _read_rows(out / ROWS, settings)[: len(images)]
-    with (out / ROWS).open("w", encoding="utf-8") as file:
-        for line in (settings, *rows):
-            file.write(json.dumps(line) + "\n")
+    digests = [_digest(image) for image in images]
+    rows = _read_rows(out / ROWS, settings, digests)
+    _replace_rows(out / ROWS, [settings, *rows])
+    with (out / ROWS).open("a", encoding="utf-8") as file:
         for i in range(len(rows), len(images)):
-            options = {"methods": methods, "points": points, "permutations": permutations, "seed": seed + i}
-            rows.append(score_image(classifier, classifier.trace(images[i]), **options))
+            options = {"methods": applicable, "points": points, "permutations": permutations, "seed": seed + i}
+            scores = score_image(classifier, classifier.trace(images[i]), **options)
+            rows.append({"image": digests[i], "scores": scores})
             file.write(json.dumps(rows[-1]) + "\n")
             file.flush()
             if progress:
                 progress(i + 1, len(images))
-    record = {**settings, "images": len(rows), "command": command, "table": summarise(rows)}
+    record = {
+        **settings,
+        "images": len(images),
+        "command": command,
+        "not_applicable": reasons,
+        "table": summarise([row["scores"] for row in rows[: len(images)]]),
+    }
     (out / "score.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (out / "score.md").write_text(format_table(record), encoding="utf-8")
     return record
@@ -104,23 +117,67 @@ def format_table(record: dict[str, Any]) -> str:
         "Protocols: token drop removes tokens from the encoder; the others paint the pixels nearest to a token",
     ]
     lines += ["black, in the image's mean colour, or from a blurred copy.", ""]
+    if record["not_applicable"]:
+        lines += [f"Not applicable to this model: {', '.join(record['not_applicable'])}.", ""]
     if record["command"]:
         lines += [f"Made with `{record['command']}`", f"on weights with sha256 `{record['sha256']}`.", ""]
     return "\n".join(lines)
 
 
-def _width(half: float) -> str:
-    return "?" if math.isnan(half) else f"{half:.3f}"
+def _width(half: float | None) -> str:
+    return "?" if half is None else f"{half:.3f}"
 
 
-def _read_rows(path: Path, settings: dict[str, Any]) -> list[Any]:
-    """The images of an earlier run with the same settings; a line cut off by a stop is done again."""
+def _check_arguments(images: np.ndarray, methods: list[str]) -> None:
+    if unknown := [method for method in methods if method not in METHODS]:
+        raise ValueError(f"no method is called {', '.join(map(repr, unknown))}; there are {', '.join(METHODS)}")
+    if not methods:
+        raise ValueError(f"no method was named; there are {', '.join(METHODS)}")
+    given = np.asarray(images)
+    if given.ndim != 4 or given.shape[-1] != 3 or given.dtype != np.uint8 or not len(given):
+        raise ValueError(f"the images are {given.dtype} {given.shape}; expected uint8 (n, H, W, 3), one or more")
+
+
+def _reasons_against(classifier: Classifier, image: np.ndarray, methods: list[str]) -> dict[str, str]:
+    """Method -> why it does not apply to this model, which no image changes."""
+    trace, reasons = classifier.trace(image), {}
+    for method in methods:
+        try:
+            explain(trace, method, classifier=classifier)
+        except NotApplicable as error:
+            reasons[method] = str(error)
+    return reasons
+
+
+def _digest(image: np.ndarray) -> str:
+    """sha256 of an image's shape and pixels."""
+    return hashlib.sha256(str(image.shape).encode() + image.tobytes()).hexdigest()
+
+
+def _read_rows(path: Path, settings: dict[str, Any], digests: list[str]) -> list[Any]:
+    """The rows of an earlier run with the same settings, up to the first of another image.
+
+    A line cut off by a stop is done again. Rows beyond the images asked for now are among them.
+    """
     if not path.is_file():
         return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    found: list[Any] = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            rows.append(json.loads(line))
+            found.append(json.loads(line))
         except ValueError:
             break
-    return rows[1:] if rows and rows[0] == settings else []
+    if not found or found[0] != settings:
+        return []
+    rows = found[1:]
+    for i, (row, digest) in enumerate(zip(rows, digests, strict=False)):
+        if not isinstance(row, dict) or row.get("image") != digest:
+            return rows[:i]
+    return rows
+
+
+def _replace_rows(path: Path, lines: list[Any]) -> None:
+    """Write the rows in one step: a run stopped here leaves the old file or the new one."""
+    partial = path.with_name(f"partial_{path.name}")
+    partial.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    os.replace(partial, path)

@@ -116,20 +116,30 @@ def class_token_trace() -> Trace:
     return make_trace(tiny_config(pool="class_token"))
 
 
-@pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory):
-    """A checkpoint folder of a tiny random model, as `train` leaves one."""
+def write_random_checkpoint(folder, config):
     from cct_viz.checkpoints import safetensors_dir
     from cct_viz.checkpoints.common import expected_shapes
 
-    config, rng = tiny_config(), np.random.default_rng(0)
-    folder = tmp_path_factory.mktemp("weights") / "tiny"
+    rng = np.random.default_rng(0)
     weights = {
         name: rng.normal(0.0, 0.5, shape).astype(np.float32) + name.endswith("gamma")
         for name, shape in expected_shapes(config).items()
     }
     safetensors_dir.write(folder, config, weights)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """A checkpoint folder of a tiny random model, as `train` leaves one."""
+    return write_random_checkpoint(tmp_path_factory.mktemp("weights") / "tiny", tiny_config())
+
+
+@pytest.fixture(scope="session")
+def class_token_folder(tmp_path_factory, cache):
+    """The same with a class token, to which half of the methods do not apply."""
+    config = tiny_config(pool="class_token")
+    return write_random_checkpoint(tmp_path_factory.mktemp("weights") / "class_token", config)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import pytest
 from conftest import softmax, tiny_config
 from test_ablation import make_case
 
+from cct_viz import score
 from cct_viz.cli import main
 from cct_viz.explain.ablation import paint_over
 from cct_viz.explain.projection import nearest_token
@@ -20,6 +21,7 @@ from cct_viz.faithfulness import (
     rank,
     remove,
     score_image,
+    spread_steps,
     summarise,
 )
 from cct_viz.preprocessing import normalise
@@ -123,10 +125,28 @@ def test_percentile_counts_ties_half():
     assert percentile(0.0, np.array([])) == 0.5
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"protocol": "white"}, "protocol is"), ({"points": 1}, "points is"), ({"permutations": 3}, "even number")],
-)
+@pytest.mark.parametrize("count", [15, 16, 64])
+def test_steps_lie_the_same_from_both_ends(count):
+    for points in (*range(2, count), None):
+        steps = spread_steps(count, points)
+        np.testing.assert_array_equal(steps, count - steps[::-1])
+        middle = points is not None and points % 2 == 0 and count % 2 == 1  # half a token is none
+        assert len(steps) == (points or count) + 1 + middle
+        even = np.linspace(0, count, (points or count) + 1)
+        assert np.abs(steps[:, None] - even).min(axis=0).max() <= 0.5
+
+
+SETTINGS = [
+    ({"points": 1}, "points is 1; expected a whole number, 2 or more"),
+    ({"points": 2.5}, "points is 2.5"),
+    ({"permutations": 3}, "even number"),
+    ({"permutations": -2}, "even number"),
+    ({"permutations": "4"}, "even number"),
+    ({"seed": -1}, "seed is -1; expected a whole number, 0 or more"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), [({"protocol": "white"}, "protocol is"), *SETTINGS])
 def test_impossible_settings_are_refused(case, options, message):
     classifier, trace, _ = case
     with pytest.raises(ValueError, match=message):
@@ -163,6 +183,98 @@ def test_summary_orders_by_srg_with_intervals():
         summarise([])
 
 
+@pytest.fixture
+def scored(tiny_classifier, tmp_path, monkeypatch):
+    """`write_scores` of a tiny model to one folder, and how many images were scored afresh."""
+    count = []
+    monkeypatch.setattr(score, "score_image", lambda *a, **k: count.append(1) or score_image(*a, **k))
+
+    def run(images, **options):
+        count.clear()
+        options = {"methods": ("seqpool", "rollout"), "points": 3, "permutations": 2} | options
+        record = score.write_scores(tiny_classifier, images, tmp_path / "out", **options)
+        lines = (tmp_path / "out" / "score_rows.jsonl").read_text().splitlines()
+        return record, len(count), len(lines) - 1
+
+    return run
+
+
+def random_images(count, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, 12, 20, 3), dtype=np.uint8)
+
+
+def test_rows_of_other_images_are_not_taken_for_these(scored):
+    images = random_images(3)
+    first, fresh, _ = scored(images)
+    assert fresh == 3
+    other, fresh, rows = scored(np.concatenate([images[:1], random_images(2, seed=1)]))
+    assert (fresh, rows) == (2, 3)
+    assert other["table"] != first["table"]
+    assert scored(images)[0] == first
+    _, fresh, _ = scored(images.reshape(3, 20, 12, 3))  # the same bytes are no same image
+    assert fresh == 3
+
+
+def test_fewer_images_leave_the_others_rows(scored):
+    images = random_images(4)
+    four, _, _ = scored(images)
+    two, fresh, rows = scored(images[:2])
+    assert (two["images"], fresh, rows) == (2, 0, 4)
+    again, fresh, rows = scored(images)
+    assert (again, fresh, rows) == (four, 0, 4)
+
+
+def test_one_image_has_no_interval(scored, tmp_path):
+    record, _, _ = scored(random_images(1))
+    assert record["table"][0]["interval"] is None
+    assert record["table"][0]["protocols"]["blur"]["interval"] is None
+    text = (tmp_path / "out" / "score.json").read_text()
+    assert json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON")) == record
+    assert "± ?" in (tmp_path / "out" / "score.md").read_text()
+
+
+NO_SCORE = [
+    *SETTINGS,
+    ({"methods": ("jet",)}, "no method is called 'jet'"),
+    ({"methods": ()}, "no method was named"),
+    ({"images": random_images(2)[:0]}, r"the images are uint8 \(0, 12, 20, 3\); expected"),
+    ({"images": np.zeros((1, 12, 20, 3))}, "the images are float64"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), NO_SCORE)
+def test_what_cannot_be_scored_is_refused_before_a_file_is_opened(scored, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        scored(**{"images": random_images(2), **options})
+    assert not (tmp_path / "out").exists()
+
+
+def test_methods_that_do_not_apply_are_named(class_token_folder, capsys, tmp_path):
+    np.savez(tmp_path / "data.npz", x=random_images(2), y=[0, 1])
+    arguments = ["score", "--model", str(class_token_folder), "--data", str(tmp_path / "data.npz")]
+    arguments += ["--out", str(tmp_path / "out"), "--permutations", "2", "--points", "2", "--json"]
+    assert main([*arguments, "--methods", "seqpool, rollout,"]) == 0
+    out, err = capsys.readouterr()
+    record = json.loads(out)
+    assert "not applicable to this model: seqpool\n" in err
+    assert [entry["method"] for entry in record["table"]] == ["rollout"]
+    assert "class token" in record["not_applicable"]["seqpool"]
+    assert "--methods seqpool,rollout " in record["command"]
+    assert "Not applicable to this model: seqpool." in (tmp_path / "out" / "score.md").read_text()
+    kept = (tmp_path / "out" / "score_rows.jsonl").read_text()
+    assert main([*arguments, "--methods", "seqpool,contribution"]) == 1
+    assert "none of the methods asked for (seqpool, contribution) applies" in capsys.readouterr().err
+    assert (tmp_path / "out" / "score_rows.jsonl").read_text() == kept
+
+
+@pytest.mark.parametrize("command", ["score", "dependence"])
+@pytest.mark.parametrize("count", ["0", "-2"])
+def test_no_images_are_refused_before_anything_is_read(command, count, capsys, tmp_path):
+    out = ["--out", str(tmp_path / "out")] if command == "score" else []
+    assert main([command, "--data", "missing.npz", "--images", count, *out]) == 1
+    assert f"--images is {count}; expected 1 or more" in capsys.readouterr().err
+
+
 def test_score_command_writes_a_table_and_goes_on_where_it_stopped(
     capsys, tiny_folder, tiny_classifier, tmp_path, monkeypatch
 ):
@@ -188,8 +300,6 @@ def test_score_command_writes_a_table_and_goes_on_where_it_stopped(
     lines = rows.read_text().splitlines()
     rows.write_text("\n".join(lines[:3]) + '\n{"token_dr')  # stopped in the middle of the third image
     scored = []
-    from cct_viz import score
-
     monkeypatch.setattr(score, "score_image", lambda *a, **k: scored.append(1) or score_image(*a, **k))
     assert main([*arguments, "--images", "3"]) == 0
     assert json.loads(capsys.readouterr().out) == first
@@ -197,4 +307,4 @@ def test_score_command_writes_a_table_and_goes_on_where_it_stopped(
     assert main([*arguments, "--images", "4", "--seed", "1"]) == 0  # other settings start anew
     assert len(scored) == 5
     assert main([*arguments, "--images", "1", "--methods", "jet"]) == 1
-    assert "no method is called jet" in capsys.readouterr().err
+    assert "no method is called 'jet'" in capsys.readouterr().err
