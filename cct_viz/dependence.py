@@ -15,6 +15,7 @@ from . import checkpoints
 from .classifier import Classifier, Source, _readout_weights
 from .config import CCTConfig
 from .explain import METHODS, NotApplicable, explain, takes
+from .explain.options import require_whole
 from .geometry import stage_geometry
 from .trace import Heatmaps, Trace
 
@@ -87,12 +88,20 @@ def find_dependence(
         images: what `Classifier.trace` takes; two or three are enough.
         methods: names in METHODS; a method with an entry in VARIANTS gives that one too.
         seed: of the drawn weights.
+
+    Raises:
+        ValueError: no such method or none at all, no images, or a negative seed.
     """
+    images, wanted = list(images), list(methods)
+    if unknown := [method for method in wanted if method not in METHODS]:
+        raise ValueError(f"no method is called {', '.join(map(repr, unknown))}; there are {', '.join(METHODS)}")
+    if not wanted or not images:
+        raise ValueError(f"{len(wanted)} methods and {len(images)} images were given; expected one or more of each")
+    require_whole("seed", seed, low=0)
     import keras
 
     from .model import build_model, named_weights
 
-    images, wanted = list(images), list(methods)
     config, trained = classifier.config, dict(classifier.weights)
     running = KerasClassifier(config, trained)
     targets = [_two_best(trace) for trace in running.traces(images)]

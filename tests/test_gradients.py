@@ -301,6 +301,21 @@ def test_methods_that_do_not_apply_are_no_answer():
     assert "n/a" in format_dependence(table)
 
 
+@pytest.mark.parametrize(
+    ("images", "options", "message"),
+    [
+        (1, {"methods": ["rollout", "jet"]}, "no method is called 'jet'; there are seqpool"),
+        (1, {"methods": []}, "0 methods and 1 images were given; expected one or more"),
+        (0, {"methods": ["rollout"]}, "1 methods and 0 images were given"),
+        (1, {"methods": ["rollout"], "seed": -1}, "seed is -1; expected"),
+    ],
+)
+def test_dependence_of_nothing_is_refused(keras_io, images, options, message):
+    classifier, _ = keras_io
+    with pytest.raises(ValueError, match=message):
+        find_dependence(classifier, [random_pixels(classifier.config)] * images, **options)
+
+
 def test_explain_command_differentiates(capsys, tiny_folder, tiny_classifier, tmp_path):
     Image.fromarray(random_pixels(tiny_config())).save(tmp_path / "photo.png")
     arguments = ["explain", str(tmp_path / "photo.png"), "--model", str(tiny_folder), "--out", str(tmp_path / "out")]
@@ -315,7 +330,7 @@ def test_dependence_command(capsys, tiny_folder, tiny_classifier, tmp_path):
     config = tiny_config()
     np.savez(tmp_path / "data.npz", x=random_pixels(config)[None], y=[0])
     arguments = ["dependence", "--model", str(tiny_folder), "--data", str(tmp_path / "data.npz"), "--images", "1"]
-    assert main([*arguments, "--methods", "seqpool,rollout,grad_cam", "--json"]) == 0
+    assert main([*arguments, "--methods", "seqpool, rollout,grad_cam", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert list(printed) == list(parts_of(config))
     expected = {"seqpool": False, "rollout": False, "rollout, uniform readout": False, "grad_cam": True}
