@@ -73,6 +73,8 @@ def write_bundle(
 ) -> dict[str, Any]:
     """Write METHOD.png for each method, feature_maps_STAGE.png, trace.npz and explanation.json to `out`.
 
+    Nothing is written before all maps are made. Other files in `out` stay, and are no part of the bundle.
+
     Args:
         methods: names in METHODS.
         target: the class to explain; the model's choice by default.
@@ -92,8 +94,8 @@ def write_bundle(
     for name in options:
         if not any(name in defaults for defaults in known.values()):
             raise ValueError(f"none of {', '.join(wanted)} has an option {name}")
-    out.mkdir(parents=True, exist_ok=True)
     explanations: dict[str, Any] = {}
+    drawn: dict[str, Heatmaps] = {}
     for method, defaults in known.items():
         chosen = {name: value for name, value in options.items() if name in defaults}
         try:
@@ -102,11 +104,17 @@ def write_bundle(
             explanations[method] = {"method": method, "not_applicable": str(error)}
             continue
         explanations[method] = {"options": defaults | chosen, **heatmaps_to_json(heatmaps)}
-        figure(trace, heatmaps, caption=describe(method)).savefig(out / f"{method}.png", dpi=150)
+        drawn[method] = heatmaps
+    out.mkdir(parents=True, exist_ok=True)  # only now, when no map can fail any more
+    written = [ARRAYS]
+    for method, heatmaps in drawn.items():
+        written.append(f"{method}.png")
+        figure(trace, heatmaps, caption=describe(method)).savefig(out / written[-1], dpi=150)
     for stage in range(len(trace.feature_maps)):
         maps = rank_channels(trace, stage).maps
         sheet = contact_sheet(maps, columns=16, tile=64, limit=float(np.abs(maps).max()), signed=bool(maps.min() < 0))
-        (out / f"feature_maps_{stage}.png").write_bytes(png(sheet))
+        written.append(f"feature_maps_{stage}.png")
+        (out / written[-1]).write_bytes(png(sheet))
     np.savez_compressed(out / ARRAYS, **trace_arrays(trace))  # type: ignore[arg-type]  # the stub takes allow_pickle for one
     record = {
         "cct_viz": __version__,
@@ -134,7 +142,7 @@ def write_bundle(
     arrays = read_arrays(out / ARRAYS)
     record = json.loads(json.dumps(record))  # as a reader of the file will find it: lists, no tuples
     record["resummed_error"] = float(np.abs(_resum(arrays) - trace.logits).max())
-    record["files"] = {path.name: _digest(path) for path in sorted(out.glob("*")) if path.name in _written(out, known)}
+    record["files"] = {name: _digest(out / name) for name in sorted(written)}
     (out / MANIFEST).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record
 
@@ -181,12 +189,6 @@ def _resum(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     else:  # a class token's representation, read alone
         parts = arrays["representation"][0].astype(np.float64) @ arrays["readout_head"]
     return parts + arrays["bias"]
-
-
-def _written(out: Path, methods: Iterable[str]) -> set[str]:
-    """What a bundle of these methods may consist of; other files of the folder are none of its business."""
-    sheets = {path.name for path in out.glob("feature_maps_*.png")}
-    return {ARRAYS, *sheets, *(f"{method}.png" for method in methods)}
 
 
 def _digest(path: Path) -> str:

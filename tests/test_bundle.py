@@ -59,6 +59,26 @@ def test_the_manifest_says_what_with_and_how(tmp_path):
     }
 
 
+def test_only_files_of_this_run_are_listed(tmp_path):
+    """A folder may hold the pictures of an earlier run, which are no part of this one."""
+    config = tiny_config(pool="class_token")
+    for name in ("feature_maps_7.png", "seqpool.png", "notes.txt"):
+        (tmp_path / name).write_text("earlier")
+    record = write_bundle(Named(config), make_trace(config), tmp_path, methods=["seqpool", "rollout"])
+    assert set(record["files"]) == {"rollout.png", "trace.npz", "feature_maps_0.png", "feature_maps_1.png"}
+    (tmp_path / "feature_maps_7.png").unlink()
+    assert read_bundle(tmp_path).record == record
+
+
+def test_nothing_is_written_when_a_map_fails(tmp_path):
+    config = tiny_config()
+    with pytest.raises(ValueError, match="head 9 does not exist"):
+        write_bundle(
+            Named(config), make_trace(config), tmp_path / "out", methods=["seqpool", "attention"], options={"head": 9}
+        )
+    assert not (tmp_path / "out").exists()
+
+
 def test_options_nobody_has_are_refused(tmp_path):
     config = tiny_config()
     with pytest.raises(ValueError, match="none of seqpool, rollout has an option colour"):
