@@ -81,7 +81,10 @@ def test_shuffled_weights_are_the_same_elsewhere(trace):
     assert (shuffled.weights != lab.pool_shuffled(trace, seed=4).weights).any()
 
 
-@pytest.mark.parametrize("weights", [np.ones(14), np.zeros(15), -np.eye(1, 15)[0], np.full(15, np.nan)])
+@pytest.mark.parametrize(
+    "weights",
+    [np.ones(14), np.ones((5, 3)), np.ones((1, 15)), np.zeros(15), -np.eye(1, 15)[0], np.full(15, np.nan)],
+)
 def test_impossible_weights_are_refused(trace, weights):
     with pytest.raises(ValueError, match="the weights"):
         lab.pool_with(trace, weights)
@@ -90,5 +93,7 @@ def test_impossible_weights_are_refused(trace, weights):
 def test_impossible_tokens_and_temperatures_are_refused(trace):
     with pytest.raises(ValueError, match="token 15 does not exist"):
         lab.pool_one(trace, 15)
+    with pytest.raises(ValueError, match=r"token is 1\.5; expected a whole number"):
+        lab.pool_one(trace, 1.5)
     with pytest.raises(ValueError, match="beta is inf"):
         lab.sharpen(trace, np.inf)

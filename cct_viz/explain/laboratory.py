@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..trace import NotApplicable, Trace
+from .options import is_whole
 from .pooling import require_weights
 
 
@@ -36,7 +37,7 @@ def pool_with(trace: Trace, weights: np.ndarray) -> Pooled:
     require_weights(trace)
     given = np.asarray(weights, np.float64)
     n = len(trace.evidence)
-    if given.size != n or given.ndim not in (1, 2):
+    if given.shape not in ((n,), trace.grid):
         raise ValueError(f"the weights have shape {given.shape}; expected {(n,)} or {trace.grid}")
     if not np.isfinite(given).all() or given.min() < 0 or given.sum() <= 0:
         raise ValueError("the weights must be finite, 0 or more, and not all 0")
@@ -88,6 +89,8 @@ def pool_one(trace: Trace, token: int) -> Pooled:
         ValueError: no such token.
     """
     n = len(trace.evidence)
+    if not is_whole(token):
+        raise ValueError(f"token is {token!r}; expected a whole number, 0 to {n - 1}")
     if not 0 <= token < n:
         raise ValueError(f"token {token} does not exist; this model has tokens 0 to {n - 1}")
     return pool_with(trace, np.eye(1, n, token)[0])
