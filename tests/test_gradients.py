@@ -13,6 +13,7 @@ from test_model import FORMS, random_model
 from cct_viz.cli import main
 from cct_viz.dependence import VARIANTS, KerasClassifier, find_dependence, format_dependence, parts_of
 from cct_viz.explain import METHODS, NotApplicable, explain, takes
+from cct_viz.explain.attention import attention_shares
 from cct_viz.explain.depth import keep_ledger, read_lens
 from cct_viz.explain.pixels import PIXEL_METHODS
 from cct_viz.explain.pooling import reachable_range, split_pooling
@@ -168,8 +169,16 @@ def test_pixel_maps_have_the_models_resolution(keras_io):
         ("integrated_gradients", {"steps": 0}),
         ("integrated_gradients", {"baseline": "white"}),
         ("smooth_grad", {"samples": 0}),
+        ("integrated_gradients", {"steps": 2.5}),
+        ("integrated_gradients", {"steps": True}),
+        ("smooth_grad", {"samples": 2.0}),
         ("smooth_grad", {"noise": 2.0}),
+        ("smooth_grad", {"noise": True}),
+        ("smooth_grad", {"noise": "0.1"}),
+        ("smooth_grad", {"seed": 0.5}),
+        ("smooth_grad", {"seed": -1}),
         ("gradient_rollout", {"alpha": -1}),
+        ("gradient_rollout", {"alpha": "half"}),
     ],
 )
 def test_options_out_of_range_are_refused(keras_io, method, options):
@@ -189,6 +198,21 @@ def test_gradient_rollout_without_attention_is_the_readout(keras_io):
     classifier, trace = keras_io
     heat = explain(trace, "gradient_rollout", target=1, classifier=classifier, alpha=0.0)
     np.testing.assert_allclose(heat.maps.reshape(-1), trace.pooling_weights, atol=1e-7)
+
+
+@pytest.mark.parametrize("alpha", [0.3, "measured"])
+def test_gradient_rollout_by_hand(keras_io, alpha):
+    classifier, trace = keras_io
+    gradients = differentiate(classifier, trace, 1).attentions
+    row, shares = trace.pooling_weights.astype(np.float64), attention_shares(trace, alpha)
+    for layer in (1, 0):
+        raised = np.maximum(trace.attentions[layer] * gradients[layer], 0).mean(axis=0)
+        total = raised.sum(axis=1, keepdims=True)
+        raised = np.where(total > 0, raised / np.where(total > 0, total, 1), np.eye(15))  # no row of zeros leaks
+        mixing = np.diag(1 - shares[layer]) + shares[layer][:, None] * raised
+        row = row @ mixing
+    heat = explain(trace, "gradient_rollout", target=1, classifier=classifier, alpha=alpha)
+    np.testing.assert_allclose(heat.maps.reshape(-1), row, atol=1e-6)  # float32 shares
 
 
 def test_chefer_by_hand(keras_io):

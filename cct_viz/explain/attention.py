@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from ..trace import Heatmaps, Trace
+from .options import is_number, is_whole
 
 FUSIONS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "max": np.max, "min": np.min}
 
@@ -145,7 +146,7 @@ def attention_shares(trace: Trace, alpha: float | str) -> np.ndarray:
         kept = np.linalg.norm(trace.stream[:-1].astype(np.float64), axis=-1)
         total = added + kept
         return np.divide(added, total, out=np.zeros_like(total), where=total > 0)
-    if isinstance(alpha, str) or not 0 <= alpha <= 1:
+    if isinstance(alpha, str) or not is_number(alpha) or not 0 <= alpha <= 1:
         raise ValueError(f"alpha is {alpha!r}; expected 0 to 1, or measured")
     return np.full((layers, m), float(alpha))
 
@@ -154,8 +155,8 @@ def fused_attentions(trace: Trace, *, head_fusion: str, discard: float) -> np.nd
     """(L, M, M) float64: each layer's attention fused over its heads, rows summing to 1."""
     if head_fusion not in FUSIONS:
         raise ValueError(f"head_fusion is {head_fusion!r}; expected one of {', '.join(FUSIONS)}")
-    if not 0 <= discard < 1:
-        raise ValueError(f"discard is {discard}; expected 0 or more and less than 1")
+    if not is_number(discard) or not 0 <= discard < 1:
+        raise ValueError(f"discard is {discard!r}; expected a number, 0 or more and less than 1")
     fused = FUSIONS[head_fusion](trace.attentions.astype(np.float64), axis=1)  # (L, M, M), a new array
     m = fused.shape[-1]
     dropped = int(discard * m)  # fewer than m, so a row always keeps its largest entry
@@ -205,6 +206,8 @@ def share_maps(
 
 
 def _index(name: str, value: int, count: int) -> int:
+    if not is_whole(value):
+        raise ValueError(f"{name} is {value!r}; expected a whole number, 0 to {count - 1}")
     if not -count <= value < count:
         raise ValueError(f"{name} {value} does not exist; this model has {name}s 0 to {count - 1}")
     return value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..trace import Heatmaps, NotApplicable, Trace
-from .attention import normalise_rows, share_maps
+from .attention import attention_shares, normalise_rows, share_maps
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
@@ -36,7 +36,7 @@ def chefer(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
     return share_maps(trace, _to_share(row[None]), (f"relevance for {trace.labels[target]}",), "chefer", checks)
 
 
-def gradient_rollout(trace: Trace, *, target: int, classifier: Classifier, alpha: float = 0.5) -> Heatmaps:
+def gradient_rollout(trace: Trace, *, target: int, classifier: Classifier, alpha: float | str = 0.5) -> Heatmaps:
     """Attention-gradient rollout: rollout through the attention that raises the class score, read by the pool.
 
     Abar^l = (1 - alpha) I + alpha rownorm(mean_h relu(A^l_h * dy_c/dA^l_h)), p = q^T Abar^L ... Abar^1 with q the
@@ -45,20 +45,19 @@ def gradient_rollout(trace: Trace, *, target: int, classifier: Classifier, alpha
     https://arxiv.org/abs/2012.09838. It cannot show how strongly a row acts: each is scaled to sum to 1.
 
     Args:
-        alpha: share of attention against the residual connection, 0 to 1.
+        alpha: share of attention against the residual connection, 0 to 1, or "measured" for each token and layer.
 
     Raises:
         ValueError: alpha out of its range.
     """
     from ..gradients import differentiate
 
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha is {alpha}; expected 0 to 1")
+    shares = attention_shares(trace, alpha)
     gradients = differentiate(classifier, trace, target).attentions
     row = trace.readout.astype(np.float64)
-    for attended, gradient in zip(reversed(trace.attentions.astype(np.float64)), reversed(gradients), strict=True):
-        weighted = normalise_rows(np.maximum(attended * gradient, 0).mean(axis=0))
-        row = (1 - alpha) * row + alpha * row @ weighted
+    for layer in reversed(range(len(shares))):
+        raised = np.maximum(trace.attentions[layer].astype(np.float64) * gradients[layer], 0).mean(axis=0)
+        row = row * (1 - shares[layer]) + (row * shares[layer]) @ normalise_rows(raised)
     return share_maps(trace, row[None], (f"rollout for {trace.labels[target]}",), "gradient_rollout", {})
 
 

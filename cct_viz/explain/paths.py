@@ -68,6 +68,8 @@ def split_rollout(
     grouped: bool | None = None,
 ) -> Paths:
     """The paths of a rollout with their masses; options as `paths`."""
+    if grouped is not None and not isinstance(grouped, bool):
+        raise ValueError(f"grouped is {grouped!r}; expected true, false or null")
     attended = fused_attentions(trace, head_fusion=head_fusion, discard=discard)
     shares = attention_shares(trace, alpha)
     count = len(attended)

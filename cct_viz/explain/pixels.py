@@ -11,6 +11,7 @@ import numpy as np
 from ..preprocessing import normalise
 from ..trace import Heatmaps, Trace
 from .ablation import paint_over
+from .options import is_number, require_whole
 from .projection import gather
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def integrate_gradients(
     """`integrated_gradients` at the resolution of the model's pixels, signed."""
     from ..gradients import differentiate_pixels
 
-    _require_count("steps", steps)
+    require_whole("steps", steps, low=1, high=1024)
     x, start = _normalised(trace, classifier), _normalised(trace, classifier, paint_over(trace.pixels, baseline))
     places = ((np.arange(steps, dtype=np.float32) + np.float32(0.5)) / steps)[:, None, None, None]
     _, gradients = differentiate_pixels(classifier, start + places * (x - start), target)
@@ -108,9 +109,10 @@ def smooth_gradient(
     """`smooth_grad` at the resolution of the model's pixels, shares."""
     from ..gradients import differentiate_pixels
 
-    _require_count("samples", samples)
-    if not 0 <= noise <= 1:
-        raise ValueError(f"noise is {noise}; expected 0 to 1")
+    require_whole("samples", samples, low=1, high=1024)
+    require_whole("seed", seed, low=0)
+    if not is_number(noise) or not 0 <= noise <= 1:
+        raise ValueError(f"noise is {noise!r}; expected a number, 0 to 1")
     x = _normalised(trace, classifier)
     scale = noise / np.asarray(classifier.config.preprocessing.std, np.float32)
     drawn = np.random.default_rng(seed).standard_normal((samples, *x.shape), dtype=np.float32)
@@ -151,8 +153,3 @@ def _on_tokens(trace: Trace, pixels: PixelMap, target: int) -> Heatmaps:
 
 def _normalised(trace: Trace, classifier: Classifier, pixels: np.ndarray | None = None) -> np.ndarray:
     return normalise(trace.pixels if pixels is None else pixels, classifier.config.preprocessing)
-
-
-def _require_count(name: str, value: int) -> None:
-    if not 1 <= value <= 1024:
-        raise ValueError(f"{name} is {value}; expected 1 to 1024")
