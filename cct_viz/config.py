@@ -15,11 +15,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 FORMAT_VERSION = 1
+# What a model could still be run with: beyond them memory runs out, in one attention map or in the table of positions.
+LARGEST_SIDE, MOST_TOKENS, MOST_CLASSES = 4096, 16_384, 100_000
 CIFAR10_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 def numbered_labels(count: int) -> tuple[str, ...]:
-    """Names for classes that nobody named: "class 0", "class 1", ..."""
+    """Names for classes that nobody named: "class 0", "class 1", ...
+
+    Raises:
+        ConfigError: more classes than a model may have.
+    """
+    _require_classes(count)
     return tuple(f"class {i}" for i in range(count))
 
 
@@ -35,6 +42,10 @@ class ConfigError(ValueError):
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ConfigError(message)
+
+
+def _require_classes(count: int) -> None:
+    _require(count <= MOST_CLASSES, f"{count:,} classes; expected {MOST_CLASSES:,} at most")
 
 
 def _require_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
@@ -146,13 +157,14 @@ class CCTConfig:
 
     def __post_init__(self) -> None:
         _require(
-            len(self.image_size) == 2 and min(self.image_size) >= 1,
-            f"image_size is {self.image_size}; expected (height, width) in pixels",
+            len(self.image_size) == 2 and all(type(s) is int and 1 <= s <= LARGEST_SIDE for s in self.image_size),
+            f"image_size is {self.image_size!r}; expected (height, width), 1 to {LARGEST_SIDE} pixels each",
         )
         _require(len(self.tokenizer) >= 1, "tokenizer is empty; expected one conv stage or more")
         for name in ("num_layers", "num_heads", "key_dim", "mlp_dim"):
             _require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; expected 1 or more")
         _require(len(self.labels) >= 2, f"{len(self.labels)} labels; expected two classes or more")
+        _require_classes(len(self.labels))
         _require(all(isinstance(label, str) and label for label in self.labels), "labels must be non-empty texts")
         _require(len(set(self.labels)) == len(self.labels), "labels repeat; expected a name of its own for each class")
         _require_choice("position", self.position, ("learnable", "sinusoidal", "none"))
@@ -166,6 +178,11 @@ class CCTConfig:
         _require(
             min(min(shape) for shape in self.stage_shapes) >= 1,
             f"images of {self.image_size[0]}x{self.image_size[1]} pixels leave no token after the conv stages",
+        )
+        _require(
+            self.num_tokens <= MOST_TOKENS,
+            f"images of {self.image_size[0]}x{self.image_size[1]} pixels make {self.num_tokens:,} tokens; expected at "
+            f"most {MOST_TOKENS:,}",
         )
 
     @property

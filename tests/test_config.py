@@ -30,6 +30,13 @@ def test_from_dict_names_every_unknown_and_missing_entry():
         ({"labels": ("only",)}, "1 labels"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"image_size": (1, 20)}, "leave no token"),
+        ({"image_size": (10**6, 10**6)}, r"image_size is \(1000000, 1000000\); expected .* 1 to 4096 pixels each"),
+        ({"image_size": (0, 20)}, "1 to 4096 pixels each"),
+        ({"image_size": "24"}, "image_size is '24'; expected"),
+        ({"image_size": (12, 20, 3)}, "image_size is"),
+        ({"image_size": (True, 20)}, "image_size is"),
+        ({"image_size": (12, 20.0)}, "image_size is"),
+        ({"image_size": (2048, 2048)}, r"images of 2048x2048 pixels make 262,144 tokens; .* at most 16,384"),
         ({"tokenizer": ()}, "tokenizer is empty"),
         ({"layer_norm_epsilon": 0.0}, "layer_norm_epsilon"),
     ],
@@ -86,6 +93,13 @@ def test_configure_changes_size_and_classes(tmp_path):
     assert configure(str(tmp_path / "config.json")) == config
     with pytest.raises(ConfigError, match="neither a preset"):
         configure("cct_99")
+
+
+def test_classes_have_a_limit():
+    with pytest.raises(ConfigError, match="1,000,000,000 classes; expected 100,000 at most"):
+        configure("keras_cct_cifar10", num_classes=10**9)
+    with pytest.raises(ConfigError, match="100,001 classes; expected 100,000 at most"):
+        tiny_config(labels=tuple(map(str, range(100_001))))
 
 
 def test_configs_are_frozen():
