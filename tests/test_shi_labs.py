@@ -141,6 +141,38 @@ def test_a_config_of_another_form_is_refused_though_shapes_may_fit(changes):
         read_state(state, dataclasses.replace(config, **changes))
 
 
+@pytest.mark.parametrize(
+    ("arch", "changes"),
+    [
+        ("cct_learnable", {"relu": False}),
+        ("cct_learnable", {"use_bias": True}),
+        ("cct_learnable", {"pool_size": 2}),
+        ("cct_learnable", {"pool_size": 0}),
+        ("cct_learnable", {"pool_stride": 1}),
+        ("cct_learnable", {"pool_zero_padding": 0}),
+        ("cct_learnable", {"pool_zero_padding": 0, "pool_padding": "same"}),
+        ("cct_learnable", {"padding": 0, "conv_padding": "same"}),
+        ("vit_lite_learnable", {"relu": True}),
+        ("vit_lite_learnable", {"use_bias": False}),
+        ("vit_lite_learnable", {"pool_size": 3}),
+        ("vit_lite_learnable", {"stride": 2}),
+        ("vit_lite_learnable", {"padding": 1}),
+    ],
+)
+def test_a_tokenizer_of_another_form_is_refused_though_shapes_may_fit(arch, changes):
+    config, state, _ = load_reference(arch)
+    stages = tuple(dataclasses.replace(stage, **changes) for stage in config.tokenizer)
+    with pytest.raises(CheckpointError, match=r"paper's code, which has .*conv stages .* or patches"):
+        read_state(state, dataclasses.replace(config, tokenizer=stages))
+
+
+@pytest.mark.parametrize("preset", [name for name in PRESETS if name.startswith(("cct_", "cvt_", "vit_"))])
+def test_the_presets_of_the_paper_are_of_its_form(preset):
+    config = PRESETS[preset].config
+    with pytest.raises(CheckpointError, match="not of the paper's code" if "keras" in preset else "another arch"):
+        shi_labs.to_canonical({}, config)
+
+
 def test_a_position_of_another_grid_is_refused():
     config, state, _ = load_reference("cct_learnable")
     state["classifier.positional_emb"] = state["classifier.positional_emb"][:, :-1]
@@ -176,6 +208,8 @@ WRAPPERS = {
     "plain": None,
     "state_dict": lambda state: {"epoch": 3, "state_dict": state},
     "data parallel": lambda state: {"model": {f"module.{name}": value for name, value in state.items()}},
+    "parallel and compiled": lambda state: {f"_orig_mod.module.{name}": value for name, value in state.items()},
+    "compiled and parallel": lambda state: {f"module._orig_mod.{name}": value for name, value in state.items()},
     "averaged": lambda state: {"state_dict_ema": state},
     "half precision": lambda state: {name: value.half() for name, value in state.items()},
 }
@@ -194,6 +228,33 @@ def test_files_with_and_without_wrappers(torch, tmp_path, wrap, zipped):
 def test_averaged_weights_beside_others_are_told_of(torch, tmp_path):
     config, _ = write_pth(torch, tmp_path / "a.pth", wrap=lambda state: {"state_dict": state, "state_dict_ema": state})
     with pytest.warns(CheckpointWarning, match="averaged weights"):
+        shi_labs.read(tmp_path / "a.pth", config)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
+def test_counters_beside_the_weights_are_left_out_and_told(torch, tmp_path, dtype):
+    """torch.optim.swa_utils.AveragedModel keeps one, without the prefix that it gives to the weights."""
+
+    def wrap(state):
+        count = torch.tensor(5).to(getattr(torch, dtype))
+        return {"n_averaged": count, **{f"module.{name}": value for name, value in state.items()}}
+
+    config, state = write_pth(torch, tmp_path / "a.pth", wrap=wrap)
+    with pytest.warns(CheckpointWarning, match="n_averaged holds no floating-point numbers; left out"):
+        checkpoint = shi_labs.read(tmp_path / "a.pth", config)
+    for name, array in read_state(state, config).weights.items():
+        np.testing.assert_array_equal(checkpoint.weights[name], array)
+
+
+def test_weights_of_whole_numbers_are_missing(torch, tmp_path):
+    def wrap(state):
+        return state | {"classifier.fc.bias": state["classifier.fc.bias"].to(torch.int64)}
+
+    config, _ = write_pth(torch, tmp_path / "a.pth", wrap=wrap)
+    with (
+        pytest.warns(CheckpointWarning, match=r"classifier\.fc\.bias holds no floating"),
+        pytest.raises(CheckpointError, match=r"1 missing \(classifier\.fc\.bias\)"),
+    ):
         shi_labs.read(tmp_path / "a.pth", config)
 
 

@@ -28,10 +28,13 @@ class CheckpointWarning(UserWarning):
 
 
 def load_state(path: str | Path) -> dict[str, np.ndarray]:
-    """The state dict in a .pth, wrappers of training scripts taken off. Nothing in the file is run.
+    """The state dict in a .pth, name -> float32 array, wrappers of training scripts taken off. Nothing in it is run.
 
     Raises:
         CheckpointError: PyTorch is missing or older than 2.10, or the file is damaged or holds more than tensors.
+
+    Warns:
+        CheckpointWarning: averaged weights, or tensors that hold no floating-point numbers, were left out.
     """
     path = Path(path)
     torch = _import_torch()
@@ -59,7 +62,8 @@ def load_state(path: str | Path) -> dict[str, np.ndarray]:
         ) from None
     except Exception as error:  # half a file gives RuntimeError, OSError or EOFError, by where it was cut
         raise CheckpointError(damaged) from error
-    return {name: _to_array(torch, name, value) for name, value in _unwrap(found, path.name).items()}
+    state = _strip_prefixes(_leave_out_counters(torch, _unwrap(found, path.name), path.name))
+    return {name: _to_array(torch, name, value) for name, value in state.items()}
 
 
 def _import_torch() -> Any:
@@ -106,14 +110,29 @@ def _unwrap(found: Any, file: str) -> dict[str, Any]:
         found = found[wrapper]
     if not isinstance(found, dict) or not found or not all(isinstance(name, str) for name in found):
         raise CheckpointError(f"{file} holds no state dict, but {type(found).__name__}; expected names and tensors")
-    for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in found):
-            found = {name.removeprefix(prefix): value for name, value in found.items()}
     return found
 
 
+def _leave_out_counters(torch: Any, state: dict[str, Any], file: str) -> dict[str, Any]:
+    """The state without tensors of whole numbers, which count something (batches seen, weights averaged)."""
+    counters = [n for n, value in state.items() if isinstance(value, torch.Tensor) and not value.is_floating_point()]
+    if counters:
+        more = ", ..." if len(counters) > 4 else ""
+        hold = "holds" if len(counters) == 1 else "hold"
+        text = f"{file}: {', '.join(counters[:4])}{more} {hold} no floating-point numbers; left out"
+        warnings.warn(text, CheckpointWarning, stacklevel=3)
+    return {name: value for name, value in state.items() if name not in counters}
+
+
+def _strip_prefixes(state: dict[str, Any]) -> dict[str, Any]:
+    """The state without the prefixes that all its names have, one inside another as a script wrapped its model."""
+    while state and (found := next((p for p in _PREFIXES if all(name.startswith(p) for name in state)), None)):
+        state = {name.removeprefix(found): value for name, value in state.items()}
+    return state
+
+
 def _to_array(torch: Any, name: str, value: Any) -> np.ndarray:
-    if not isinstance(value, torch.Tensor) or value.layout != torch.strided or not value.is_floating_point():
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
         kind = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
-        raise CheckpointError(f"{name} is {kind}; expected a dense tensor of floating-point numbers")
+        raise CheckpointError(f"{name} is {kind}; expected a dense tensor")
     return value.detach().to(torch.float32).numpy()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..config import CCTConfig
+from ..config import CCTConfig, ConvStage
 from ..position import resize_position, sinusoidal_position
 from .common import Checkpoint, CheckpointError
 from .pth_file import CheckpointWarning, load_state
@@ -101,9 +101,22 @@ def _check_form(config: CCTConfig) -> None:
         "SeqPool or a class token": config.pool in ("seqpool", "class_token"),
         "heads that together are as wide as the tokens": config.num_heads * config.key_dim == config.embedding_dim,
         "LayerNorm epsilon 1e-5": config.layer_norm_epsilon == 1e-5,
+        "conv stages without bias, each with ReLU and a valid 3x3/2 max pool on zero padding 1, or patches with bias, "
+        "without ReLU and pool": all(map(_is_conv, config.tokenizer)) or all(map(_is_patch, config.tokenizer)),
     }
     if wrong := [what for what, fits in checks.items() if not fits]:
         raise CheckpointError(f"the architecture is not of the paper's code, which has {', '.join(wrong)}")
+
+
+def _is_conv(stage: ConvStage) -> bool:
+    """Kernel, stride and padding are the architecture's to choose."""
+    pool = (stage.pool_size, stage.pool_stride, stage.pool_zero_padding, stage.pool_padding)
+    return stage.relu and not stage.use_bias and stage.conv_padding == "valid" and pool == (3, 2, 1, "valid")
+
+
+def _is_patch(stage: ConvStage) -> bool:
+    plain = stage.use_bias and not stage.relu and not stage.pool_size and stage.conv_padding == "valid"
+    return plain and stage.stride == stage.kernel_size and stage.padding == 0
 
 
 def _expected_shapes(config: CCTConfig) -> dict[str, tuple[int | None, ...]]:
