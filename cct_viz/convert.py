@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import checkpoints
 from .checkpoints import Checkpoint, CheckpointError, safetensors_dir, shi_labs
+from .config import ConfigError
 from .cost import count_parameters
 from .prepare import sha256
 from .presets import AUTHORS, PUBLISHED, configure
@@ -47,17 +49,21 @@ def convert(
         out: a new folder for config.json, model.safetensors and a card; or a file ending in .keras.
         arch: for a .pth, a preset's name or a config.json; the files the authors publish are known by their names.
         new_head: for a .pth, start an untrained classifier of so many classes instead of the file's; True means as many
-            as the architecture's.
+            as the architecture's, None or False to keep the file's.
         image_size: for a .pth, pixels of a side, or (height, width), where they differ from the architecture's.
 
     Raises:
-        CheckpointError: `source` cannot be read as what it should be, or `out` exists and is not an empty folder.
-        ConfigError: no such architecture, or an impossible size.
+        CheckpointError: `source` cannot be read as what it should be, or `out` lies in it, or is there and is no empty
+            folder.
+        ConfigError: no such architecture, or an impossible head or size.
 
     Warns:
         CheckpointWarning: the position was resized or is not the formula's, or the head is untrained.
     """
     source, out = Path(source), Path(out)
+    new_head, image_size = _check_head(new_head), _check_size(image_size)
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise CheckpointError(f"{out} lies in the folder to be converted; choose a place outside of it")
     if out.exists() and (out.is_file() or any(out.iterdir())):
         raise CheckpointError(f"{out.name} is there already; choose a new name for what is written")
     if source.suffix in (".pth", ".pt") and not source.is_dir():
@@ -101,8 +107,25 @@ def save(model: CCT, out: str | Path) -> None:
     safetensors_dir.write(out, model.config, weights)
 
 
+def _check_head(new_head: int | bool | None) -> int | bool | None:
+    """None for a head that is kept, True or a number of classes for a new one."""
+    if new_head is not None and not isinstance(new_head, int):
+        raise ConfigError(f"new_head is {new_head!r}; expected a number of classes, or True for the architecture's")
+    return None if new_head is False else new_head
+
+
+def _check_size(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
+    """(height, width), of which the configuration says whether it is possible."""
+    if image_size is None:
+        return None
+    sides = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
+    if len(sides) != 2 or not all(type(side) is int for side in sides):
+        raise ConfigError(f"image_size is {image_size!r}; expected a side or (height, width), whole pixels")
+    return sides[0], sides[1]
+
+
 def _read_pth(
-    source: Path, arch: str | None, new_head: int | bool | None, image_size: int | tuple[int, int] | None
+    source: Path, arch: str | None, new_head: int | bool | None, image_size: tuple[int, int] | None
 ) -> Checkpoint:
     arch = arch or PUBLISHED.get(source.name)
     if arch is None:
@@ -116,15 +139,14 @@ def _read_pth(
     return shi_labs.read(source, config, grid=trained.grid, new_head=new_head is not None)
 
 
-def _command(source: Path, out: Path, arch: str | None, new_head: object, image_size: object) -> str:
+def _command(source: Path, out: Path, arch: str | None, new_head: object, size: tuple[int, int] | None) -> str:
     words = ["python -m cct_viz convert", source.name, "--out", out.name]
     if arch:
         words.append(f"--arch {Path(arch).name}")
     if new_head is not None:
         words.append("--new-head" if new_head is True else f"--new-head {new_head}")
-    if image_size:
-        sides = image_size if isinstance(image_size, tuple) else (image_size,)
-        words.append("--image-size " + " ".join(map(str, sides)))
+    if size:
+        words.append(f"--image-size {size[0]}" + f" {size[1]}" * (size[0] != size[1]))
     return " ".join(words)
 
 

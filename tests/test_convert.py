@@ -14,9 +14,10 @@ from test_shi_labs import assert_agrees, read_state, write_pth
 
 from cct_viz import checkpoints
 from cct_viz.checkpoints import CheckpointError, safetensors_dir
+from cct_viz.checkpoints.pth_file import CheckpointWarning
 from cct_viz.classifier import Classifier, Source, load
 from cct_viz.cli import main
-from cct_viz.config import ConvStage, numbered_labels, write_config
+from cct_viz.config import ConfigError, ConvStage, numbered_labels, write_config
 from cct_viz.convert import convert, save
 from cct_viz.explain import NotApplicable, explain
 from cct_viz.hub import HubError, push
@@ -237,6 +238,55 @@ def test_convert_says_what_is_missing(arguments, message, capsys, tmp_path, monk
     assert re.search(message, error)
     assert error.count("\n") == 1
     assert not Path("out").exists()
+
+
+ODD_ARGUMENTS = [
+    ({"new_head": "3"}, "new_head is '3'; expected a number of classes, or True"),
+    ({"new_head": 2.0}, "new_head is 2.0; expected"),
+    ({"new_head": 1}, "1 labels; expected two classes or more"),
+    ({"new_head": 10**9}, "expected 100,000 at most"),
+    ({"image_size": "24"}, "image_size is '24'; expected a side or"),
+    ({"image_size": 2.5}, r"image_size is 2\.5; expected a side or"),
+    ({"image_size": True}, "image_size is True; expected"),
+    ({"image_size": (24, "24")}, r"image_size is \(24, '24'\); expected"),
+    ({"image_size": (24, 24, 3)}, r"image_size is \(24, 24, 3\); expected"),
+    ({"image_size": 10**6}, "1 to 4096 pixels each"),
+    ({"image_size": 0}, "1 to 4096 pixels each"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), ODD_ARGUMENTS)
+def test_odd_arguments_are_refused_in_a_sentence(options, message, tmp_path):
+    (tmp_path / "a.pth").write_bytes(b"")
+    with pytest.raises(ConfigError, match=message):
+        convert(tmp_path / "a.pth", tmp_path / "out", arch="cct_7_3x1_32", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_new_head_is_the_files_own(tmp_path):
+    config, state = write_pth(pytest.importorskip("torch"), tmp_path / "a.pth", "vit_lite_learnable")
+    write_config(tmp_path / "arch.json", config)
+    found = convert(tmp_path / "a.pth", tmp_path / "out", arch=str(tmp_path / "arch.json"), new_head=False)
+    np.testing.assert_array_equal(found.weights["head/bias"], state["classifier.fc.bias"])
+    assert "--new-head" not in (tmp_path / "out" / "README.md").read_text()
+    assert convert(tmp_path / "out", tmp_path / "again", new_head=False).config == config
+
+
+def test_a_size_may_be_a_list(tmp_path):
+    config, _ = write_pth(pytest.importorskip("torch"), tmp_path / "a.pth", "vit_lite_learnable")
+    write_config(tmp_path / "arch.json", config)
+    with pytest.warns(CheckpointWarning, match="resized"):
+        convert(tmp_path / "a.pth", tmp_path / "out", arch=str(tmp_path / "arch.json"), image_size=[24, 32])
+    assert "--image-size 24 32\n" in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("out", ["", "inside", "a/b", "model.keras", "../vit/inside"])
+def test_a_folder_is_not_converted_into_itself(out, vit_folder, tmp_path):
+    shutil.copytree(vit_folder, tmp_path / "vit")
+    before = sorted(path.name for path in (tmp_path / "vit").rglob("*"))
+    with pytest.raises(CheckpointError, match="lies in the folder to be converted; choose a place outside of it"):
+        convert(tmp_path / "vit", tmp_path / "vit" / out)
+    assert sorted(path.name for path in (tmp_path / "vit").rglob("*")) == before
 
 
 # ---- round trips
