@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,17 @@ from cct_viz.trace import ReadoutWeights, Trace
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -156,3 +168,81 @@ def tiny_classifier(tiny_folder, cache):
     from cct_viz.classifier import load
 
     return load(tiny_folder)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless browser. In CI it must be there; elsewhere its tests are left out without it."""
+    if not CHROMIUM.exists():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{CHROMIUM} is missing; install the system's chromium package")
+        pytest.skip("no /usr/bin/chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Explored:
+    """An exported explorer, opened from disk in a browser with the network cut; notes console errors and requests."""
+
+    def __init__(self, browser, path, *, width, dark):
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", offline=True
+        )
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(15000)
+        self.errors, self.requests = [], []
+        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector(".explorer .panel h2")
+
+    def choose(self, **state):
+        """Set fields of the explorer's state, wait for the redraw and return the state."""
+        return self.page.evaluate(
+            """(patch) => new Promise((done) => {
+                 const {store} = document.querySelector('#explorer').explorer;
+                 store.set(patch);
+                 requestAnimationFrame(() => requestAnimationFrame(() => done({...store.state})));
+               })""",
+            state,
+        )
+
+    def derive(self, name):
+        """A derived quantity of the present state, as a list of numbers."""
+        return self.page.evaluate(
+            "(name) => { const {derived, store} = document.querySelector('#explorer').explorer;"
+            " const value = derived[name](store.state); return value && Array.from(value) }",
+            name,
+        )
+
+    def overflow(self):
+        return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+    def check_quiet(self):
+        """No console error, and nothing was asked of anybody: only the file itself, and what it carries."""
+        assert self.errors == []
+        assert [url for url in self.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+@pytest.fixture
+def open_explorer(chromium, tmp_path):
+    """open_explorer(trace, width=1000, dark=False, **about) -> Explored"""
+    made = []
+
+    def open_one(trace, *, width=1000, dark=False, **about):
+        from cct_viz.ui.explorer.export import page_html
+        from cct_viz.ui.explorer.payload import About, make_payload
+
+        path = tmp_path / f"explorer{len(made)}.html"
+        path.write_text(page_html(make_payload(trace, About(**{"model": "tiny", **about})), title="An explorer"))
+        made.append(Explored(chromium, path, width=width, dark=dark))
+        return made[-1]
+
+    yield open_one
+    for explored in made:
+        explored.context.close()

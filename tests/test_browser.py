@@ -15,16 +15,6 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "cct_viz" / "ui" / "examples"
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 TABS = ("Tokenizer", "Attention", "SeqPool")
 DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 360, "height": 780}
 PROMPT = "Upload a picture or choose an example"
@@ -55,20 +45,6 @@ FIND_FAINT = """() => {
   }
   return faint;
 }"""
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    if not CHROMIUM.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{CHROMIUM} is missing; install the system's chromium package")
-        pytest.skip("no /usr/bin/chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,106 @@
+// What follows from a payload and the visitor's choices. Each result is kept until one of its choices changes.
+
+import { contrast, descending, mixThrough, normalise, pool, softmax, through, argmax } from "./maths.js";
+
+/** @param {import("./data.js").Data} data */
+export function createDerived(data) {
+  const kept = new Map();
+  /** @template T @param {string} name @param {any[]} choices @param {() => T} make @returns {T} */
+  function keep(name, choices, make) {
+    const before = kept.get(name);
+    if (before && before.choices.every((choice, i) => choice === choices[i])) return before.result;
+    const result = make();
+    kept.set(name, { choices, result });
+    return result;
+  }
+
+  /** (N,) the pooling weights under the visitor's choices, or null where the model has none. */
+  const weights = (s) => keep("weights", [s.pooling, s.beta, s.seed, s.painted, s.dropped], () => {
+    if (!data.weights) return null;
+    const chosen = Float64Array.from(repooled(data, s));
+    if (!s.dropped.size) return chosen;
+    for (const token of s.dropped) chosen[token] = 0;
+    return normalise(chosen);
+  });
+
+  const isModel = (s) => s.pooling === "model" && !s.dropped.size;
+
+  /** (K,) the answer under the visitor's weights. */
+  const logits = (s) => keep("logits", [weights(s)], () => (data.weights && !isModel(s) ? pool(weights(s), data.evidence, data.bias) : Float64Array.from(data.logits)));
+  const probabilities = (s) => keep("probabilities", [logits(s)], () => softmax(logits(s)));
+
+  /** (N,) what each token says for class a over class b (or over the mean class), in logits. */
+  const evidence = (s) => keep("evidence", [s.a, s.b], () => contrast(data.evidence, data.k, s.a, s.b));
+
+  /** (N,) what each token adds to that; null with a class token, where scores do not split into tokens. */
+  const contribution = (s) => keep("contribution", [s.a, s.b, weights(s)], () => {
+    if (data.maxContributions) return contrast(data.maxContributions, data.k, s.a, s.b);
+    return data.weights && evidence(s).map((v, t) => v * weights(s)[t]);
+  });
+
+  /** Class a over class b of a (K,) list; b null is the mean class. */
+  const over = (list, s) => list[s.a] - (s.b === null ? list.reduce((x, y) => x + y, 0) / data.k : list[s.b]);
+
+  const alphaOf = (layer, alpha) => (alpha === "measured" ? data.measuredAlpha(layer) : new Float32Array(data.m).fill(alpha));
+
+  /** L + 1 rows (M,): the readout, then walked back through one layer more each. */
+  const rollout = (s) => keep("rollout", [s.fusion, s.alpha], () => {
+    const steps = [Float64Array.from(data.readout)];
+    for (let layer = data.layers - 1; layer >= 0; layer--) steps.push(mixThrough(steps.at(-1), data.fused(layer, s.fusion), alphaOf(layer, s.alpha)));
+    return steps;
+  });
+
+  /** (M, M) of the chosen layer and head. */
+  const matrix = (s) => (s.head === null || !data.hasHeads ? data.fused(s.layer, s.fusion) : data.head(s.layer, s.head));
+
+  /** (N,) the rollout step that is looked at: where the answer comes from, walked back through so many layers. */
+  const rolled = (s) => keep("rolled", [rollout(s), s.step], () => rollout(s)[Math.min(s.step, data.layers)].slice(data.first));
+
+  /** (N,) a layer's attention as the readout asks it: every row weighted as the model reads the tokens out. */
+  const asked = (s, layer) => keep(`asked ${layer}`, [s.head, s.fusion], () => through(data.readout, matrix({ ...s, layer })).subarray(data.first));
+
+  /** (N,) where the chosen token looks in a layer; with none chosen, where the readout does. */
+  const lookedAt = (s, layer) => {
+    if (s.token === null) return asked(s, layer);
+    return keep(`looked ${layer}`, [s.head, s.fusion, s.token], () => {
+      const row = s.token + data.first;
+      return matrix({ ...s, layer }).subarray(row * data.m + data.first, (row + 1) * data.m);
+    });
+  };
+  const looked = (s) => lookedAt(s, s.layer);
+
+  /** The feature map that is looked at: (rows * columns,) of its stage. */
+  const feature = (s) => keep("feature", [s.feature], () => {
+    const { maps, rows, columns } = data.stages[s.feature.stage], size = rows * columns;
+    return maps.subarray(s.feature.channel * size, (s.feature.channel + 1) * size);
+  });
+
+  return { weights, logits, probabilities, evidence, contribution, over, rollout, rolled, matrix, asked, looked, lookedAt, feature, isModel, alphaOf };
+}
+
+function repooled(data, { pooling, beta, seed, painted }) {
+  switch (pooling) {
+    case "beta": return softmax(data.scores, beta);
+    case "mean": return new Float64Array(data.n).fill(1 / data.n);
+    case "top": { const one = new Float64Array(data.n); one[argmax(data.weights)] = 1; return one; }
+    case "shuffled": return shuffle(data.weights, seed);
+    case "prior": return normalise(data.prior);
+    case "painted": return normalise(painted ?? data.weights);
+    default: return data.weights;
+  }
+}
+
+/** Fisher and Yates, with a small generator of its own so that a seed gives the same order everywhere. */
+function shuffle(values, seed) {
+  const order = Float64Array.from(values);
+  let state = (seed + 1) * 2654435761 % 4294967296;
+  for (let i = order.length - 1; i > 0; i--) {
+    state ^= state << 13; state >>>= 0; state ^= state >>> 17; state ^= state << 5; state >>>= 0;
+    const j = state % (i + 1);
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return order;
+}
+
+/** The best class other than `a`. */
+export const runnerUp = (logits, a) => descending(logits).find((c) => c !== a);

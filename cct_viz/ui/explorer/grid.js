@@ -1,0 +1,110 @@
+// A map over the token grid: one square a token, that can be looked at by pointer, touch and keys.
+
+import { paint } from "./colour.js";
+import { canvas, h, say } from "./dom.js";
+
+const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+
+/**
+ * @param {import("./main.js").Explorer} explorer
+ * @param {{label: string, onpaint?: (token: number) => void}} options label: what a screen reader calls the map;
+ *   onpaint: called for tokens that the pointer is drawn over while pressed, instead of choosing them
+ */
+export function createGrid({ data, store }, { label, onpaint }) {
+  const { rows, columns } = data;
+  const cells = canvas(columns, rows, { class: "cells", "aria-hidden": "true" });
+  const context = cells.getContext("2d"), image = context.createImageData(columns, rows);
+  const marks = h("div", { class: "marks", "aria-hidden": "true" });
+  const chosen = h("i", { class: "chosen" }), pins = [h("i", { class: "pin one" }), h("i", { class: "pin two" })];
+  marks.append(chosen, ...pins);
+  const element = h("div", {
+    class: "grid", tabindex: "0", role: "application", "aria-roledescription": "token map", "aria-label": label,
+    style: `aspect-ratio: ${columns} / ${rows}`,
+    onpointermove: (event) => look(event), onpointerdown: (event) => press(event), onpointerleave: leave, onkeydown: keys,
+    onfocus: () => { if (store.state.token === null) store.set({ token: 0 }); },
+  }, cells, marks);
+  let shown = null, limit = 1, map = null;
+
+  function tokenAt(event) {
+    const box = element.getBoundingClientRect();
+    const column = Math.floor(((event.clientX - box.left) / box.width) * columns);
+    const row = Math.floor(((event.clientY - box.top) / box.height) * rows);
+    return row >= 0 && row < rows && column >= 0 && column < columns ? row * columns + column : null;
+  }
+  function look(event) {
+    const token = tokenAt(event);
+    if (token === null) return;
+    if (onpaint && event.buttons) onpaint(token);
+    store.set({ token });
+  }
+  function press(event) {
+    const token = tokenAt(event);
+    if (token === null) return;
+    if (onpaint) { element.setPointerCapture(event.pointerId); onpaint(token); }
+    store.set({ token, held: !onpaint && event.pointerType === "mouse" ? token : store.state.held });
+  }
+  function leave() {
+    store.set({ token: store.state.held });
+  }
+  function keys(event) {
+    const step = STEPS[event.key], token = store.state.token ?? 0;
+    if (step) {
+      const row = Math.min(rows - 1, Math.max(0, Math.floor(token / columns) + step[0]));
+      const column = Math.min(columns - 1, Math.max(0, (token % columns) + step[1]));
+      store.set({ token: row * columns + column, held: row * columns + column });
+    } else if (event.key === "p" || event.key === "P") togglePin(store, token);
+    else if ((event.key === " " || event.key === "Enter") && onpaint) onpaint(token);
+    else return;
+    event.preventDefault();
+  }
+
+  const put = (mark, token) => {
+    mark.hidden = token === null || token === undefined;
+    if (mark.hidden) return;
+    mark.style.left = `${(100 * (token % columns)) / columns}%`;
+    mark.style.top = `${(100 * Math.floor(token / columns)) / rows}%`;
+    mark.style.width = `${100 / columns}%`;
+    mark.style.height = `${100 / rows}%`;
+  };
+
+  return {
+    element,
+    /** Show values (N,) on a scale that ends at `end`. */
+    show(values, end, colours) {
+      if (values === shown && end === limit && colours === map) return;
+      [shown, limit, map] = [values, end, colours];
+      context.putImageData(paint(image, values, end, colours), 0, 0);
+    },
+    mark(state) {
+      put(chosen, state.token);
+      pins.forEach((pin, i) => put(pin, state.pinned[i]));
+    },
+  };
+}
+
+/** Keep a token for comparison, or let it go; the oldest of three makes room. */
+export function togglePin(store, token) {
+  if (token === null) return;
+  const { pinned } = store.state;
+  store.set({ pinned: pinned.includes(token) ? pinned.filter((t) => t !== token) : [...pinned, token].slice(-2) });
+}
+
+/** A picture of a map that is not looked into: small multiples and thumbnails. */
+export function createPicture(columns, rows, attributes = {}) {
+  const element = canvas(columns, rows, { class: "cells", ...attributes });
+  const context = element.getContext("2d"), image = context.createImageData(columns, rows);
+  return { element, show: (values, limit, colours) => context.putImageData(paint(image, values, limit, colours), 0, 0) };
+}
+
+/** A colour scale with its raw ends. */
+export function createLegend() {
+  const low = h("span"), high = h("span"), bar = h("i", { class: "bar", "aria-hidden": "true" });
+  return {
+    element: h("div", { class: "legend" }, low, bar, high),
+    show(from, to, colours) {
+      say(low, from);
+      say(high, to);
+      bar.style.background = `linear-gradient(90deg, ${colours.css})`;
+    },
+  };
+}

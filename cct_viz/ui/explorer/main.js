@@ -1,0 +1,125 @@
+// The explorer: one payload, one selection, and panels that follow it.
+
+import { openPayload } from "./data.js";
+import { createDerived, runnerUp } from "./derive.js";
+import { h, say } from "./dom.js";
+import { createJourney } from "./journey.js";
+import { argmax } from "./maths.js";
+import { createPanel as createClasses } from "./panel_classes.js";
+import { createPanel as createPixels } from "./panel_pixels.js";
+import { createPanel as createSeqPool } from "./panel_seqpool.js";
+import { createPhoto } from "./photo.js";
+import { changed, createStore } from "./store.js";
+import { place, scientific, signed, times } from "./words.js";
+
+/**
+ * What a panel is given, and what it gives back: a title, an element, and `draw(state, before)`, which is called while
+ * the panel is open. `before` is the state it last drew, or null.
+ * @typedef {object} Explorer
+ * @property {import("./data.js").Data} data
+ * @property {ReturnType<typeof createStore>} store
+ * @property {ReturnType<typeof createDerived>} derived
+ * @property {(state: import("./store.js").State) => string} describe the chosen token in words
+ * @property {() => {element: Element, show: (identity: string, error: number) => void}} badge
+ */
+
+/** The panels, by the names that `State.station` takes. */
+const PANELS = { pixels: createPixels, seqpool: createSeqPool, classes: createClasses };
+
+/** Panels beside the journey: what one does with the network, not where one is in it. */
+const TOOLS = [];
+
+const GOOD = 1e-3; // logits; float32 sums of a few hundred parts stay well below
+
+/**
+ * Draw an explorer inside `host`, in a shadow root, so that no style of the page around reaches it.
+ * @param {HTMLElement} host @param {string | object} json @param {string} style the style sheet
+ * @returns {Explorer & {host: HTMLElement}}
+ */
+export function mount(host, json, style) {
+  const data = openPayload(json);
+  const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
+  const store = createStore(firstState(data, host.explorer));
+  const derived = createDerived(data);
+  const explorer = { host, data, store, derived, describe: (state) => describe({ data, derived }, state), badge: createBadge };
+  host.explorer = explorer;
+
+  const photo = createPhoto(explorer), journey = createJourney(explorer), panels = new Map();
+  const title = h("h2", { tabindex: "-1" }), body = h("div", { class: "body" });
+  const spoken = h("p", { class: "unseen", "aria-live": "polite" });
+  const tools = TOOLS.map(([name, text]) => [name, h("button", { type: "button", onclick: () => store.set({ station: name }) }, text)]);
+  root.replaceChildren(h("style", {}, style), h("div", { class: "explorer" },
+    journey.element, h("div", { class: "tools" }, tools.map(([, button]) => button)),
+    h("div", { class: "columns" }, photo.element, h("section", { class: "card panel", "aria-label": "Station" }, title, body)), spoken));
+  followTheme(root.lastElementChild);
+
+  let open = null, speaking = 0;
+  store.follow((state, before) => {
+    journey.draw(state, before);
+    photo.draw(state, before);
+    const first = !panels.has(state.station);
+    if (first) panels.set(state.station, { panel: PANELS[state.station](explorer), drawn: null });
+    const entry = panels.get(state.station);
+    if (open !== entry) { body.replaceChildren(entry.panel.element); open = entry; }
+    say(title, typeof entry.panel.title === "function" ? entry.panel.title(state) : entry.panel.title);
+    for (const [name, button] of tools) button.setAttribute("aria-pressed", String(name === state.station));
+    entry.panel.draw(state, entry.drawn);
+    entry.drawn = state;
+    if (changed(state, before, "token") && state.token !== null) {
+      clearTimeout(speaking);
+      speaking = setTimeout(() => say(spoken, describe({ data, derived }, store.state)), 300);
+    }
+  });
+  store.flush();
+  return explorer;
+}
+
+/** Where a new picture opens: where the reader was, if there was one before, at the class that the model chose. */
+function firstState(data, previous) {
+  const a = argmax(data.logits), fresh = {
+    station: "seqpool", token: null, held: null, pinned: [], layer: data.layers - 1, head: null, a, b: runnerUp(data.logits, a),
+    overlay: data.weights || data.maxContributions ? "contribution" : "rollout", opacity: 0.8, fusion: "mean", alpha: 0.5, step: data.layers,
+    feature: { stage: data.stages.length - 1, channel: 0 }, pooling: "model", beta: 1, seed: 0, painted: null, dropped: new Set(),
+  };
+  if (!previous) return fresh;
+  const { state } = previous.store, old = previous.data;
+  const same = old.layers === data.layers && old.heads === data.heads && old.pool === data.pool && old.n === data.n;
+  if (!same) return { ...fresh, station: state.station };
+  const { station, layer, head, overlay, opacity, fusion, alpha, step, token, held } = state;
+  return { ...fresh, station, layer, head, overlay, opacity, fusion, alpha, step, token, held };
+}
+
+/** "Token row 6, column 4: weight 4.25× uniform · evidence +2.62 · contribution +0.174 · sees pixels 9–21 × 17–29". */
+function describe({ data, derived }, state) {
+  if (state.token === null) return "Point at a token, touch it, or press an arrow key on a map.";
+  const t = state.token, { y0, x0, y1, x1 } = data.window(t), parts = [];
+  const weights = derived.weights(state), contribution = derived.contribution(state);
+  if (weights) parts.push(`weight ${times(weights[t], data.n)}`);
+  parts.push(`evidence ${signed(derived.evidence(state)[t])}`);
+  if (contribution) parts.push(`contribution ${signed(contribution[t], 3)} logits`);
+  return `Token ${place(t, data.columns)}: ${parts.join(" · ")} · sees pixels ${x0 + 1}–${x1} × ${y0 + 1}–${y1}`;
+}
+
+/** An identity with its error on this very picture. */
+function createBadge() {
+  const element = h("span", { class: "badge" });
+  return {
+    element,
+    show(identity, error) {
+      element.classList.toggle("bad", !(error < GOOD));
+      say(element, `${error < GOOD ? "✓" : "!"} ${identity}, error ${scientific(error)}`);
+    },
+  };
+}
+
+/** Gradio marks dark mode on the body; a page of its own follows the system. */
+function followTheme(element) {
+  const read = () => {
+    const gradio = document.querySelector(".gradio-container") !== null;
+    const dark = gradio ? document.body.classList.contains("dark") : matchMedia("(prefers-color-scheme: dark)").matches;
+    element.dataset.theme = dark ? "dark" : "light";
+  };
+  read();
+  new MutationObserver(read).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", read);
+}

@@ -1,0 +1,128 @@
+// SeqPool: weight times evidence is contribution, and the contributions sum to the score.
+
+import { SIGNED, WEIGHT } from "./colour.js";
+import { h, say, select, svg } from "./dom.js";
+import { createGrid, createLegend } from "./grid.js";
+import { descending, extent, maximum, sum } from "./maths.js";
+import { TIMES, percent, plural, signed } from "./words.js";
+
+const WIDTH = 760, HEIGHT = 200, LEFT = 46, RIGHT = 16, TOP = 34, BOTTOM = 30;
+
+const REASONS = {
+  class_token: "This model reads its answer with a class token, which collects from the image tokens through attention. It has no pooling weights, and its score does not split into parts of tokens; what each token's content says for the class is still shown.",
+  max: "Max pooling takes each channel from the token that has most of it. There is no weight for a token: it contributes through the channels that it wins.",
+};
+
+/** @param {import("./main.js").Explorer} explorer */
+export function createPanel(explorer) {
+  const { data, store, derived } = explorer;
+  const mean = data.pool === "mean";
+  const splits = Boolean(data.weights || data.maxContributions);
+  const classes = data.labels.map((label, i) => [i, label]);
+  const a = select("Explain", classes, store.state.a, (value) => store.set(value === store.state.b ? { a: value, b: store.state.a } : { a: value }));
+  const b = select("against", [[-1, "the mean class"], ...classes], store.state.b ?? -1,
+    (value) => store.set(value === store.state.a ? { b: store.state.a, a: store.state.b ?? store.state.a } : { b: value < 0 ? null : value }));
+  const sentence = h("p", { class: "sentence" });
+  const badge = explorer.badge();
+  const maps = [];
+  if (data.weights) maps.push(map("Weight", mean ? "every token counts alike" : "how much each token counts, the same for every class", (s) => derived.weights(s), WEIGHT));
+  maps.push(map("Evidence", "what each token says, before pooling weighs it", (s) => derived.evidence(s), SIGNED));
+  if (splits) maps.push(map("Contribution", "what it adds to the score", (s) => derived.contribution(s), SIGNED));
+  const signs = data.weights ? [TIMES, "="] : ["", ""];
+  const run = createRunningSum(explorer);
+
+  /** One map of the row with its scale and its words. */
+  function map(title, words, values, colours) {
+    const grid = createGrid(explorer, { label: `${title}: ${words}` }), legend = createLegend();
+    return {
+      element: h("figure", {}, grid.element, legend.element, h("figcaption", {}, h("b", {}, title), " ", words)),
+      draw(state) {
+        const now = values(state), limit = colours.signed ? extent(now) : maximum(now);
+        grid.show(now, limit, colours);
+        grid.mark(state);
+        if (colours.signed) legend.show(signed(-limit), signed(limit), colours);
+        else legend.show("0", percent(limit), colours);
+      },
+    };
+  }
+
+  return {
+    title: { seqpool: "SeqPool: who voted for what", mean: "Mean pooling: who voted for what", max: "Max pooling: who won which channels", class_token: "A class token instead of SeqPool" }[data.pool],
+    element: h("div", {}, h("div", { class: "row" }, a.element, b.element), REASONS[data.pool] ? h("p", { class: "note" }, REASONS[data.pool]) : null, sentence,
+      h("div", { class: `maps maps-${maps.length}` }, maps.flatMap((made, i) => (i ? [h("span", { class: "sign", "aria-hidden": "true" }, signs[i - 1]), made.element] : [made.element]))),
+      splits ? h("div", { class: "row head" }, h("h3", {}, "Running sum, largest first, landing on the score"), badge.element) : null,
+      splits ? run.element : null),
+    draw(state, before) {
+      a.set(state.a);
+      b.set(state.b ?? -1);
+      for (const made of maps) made.draw(state);
+      if (!splits) { say(sentence, without(explorer, state)); return; }
+      const parts = derived.contribution(state);
+      const scored = derived.over(derived.logits(state), state);
+      const error = Math.abs(sum(parts) + derived.over(data.bias, state) - scored);
+      badge.show("the parts sum to the score", error);
+      say(sentence, inWords(explorer, state, parts));
+      run.draw(state, parts, scored);
+    },
+  };
+}
+
+/** "12 tokens speak for cat with +2.10 logits, 52 for deer with −0.30. The five loudest make 48 % of the case." */
+function inWords({ data }, state, parts) {
+  const speakers = parts.filter((v) => v > 0), opposed = parts.filter((v) => v < 0);
+  const other = state.b === null ? "against it" : `for ${data.labels[state.b]}`;
+  const forIt = sum(speakers), loudest = sum(descending(parts).slice(0, 5).map((t) => Math.max(0, parts[t])));
+  const share = forIt > 0 ? ` The five loudest give ${Math.round((100 * loudest) / forIt)} % of what speaks for ${data.labels[state.a]}.` : "";
+  return `${plural(speakers.length, "token")} ${speakers.length === 1 ? "speaks" : "speak"} for ${data.labels[state.a]} (${signed(forIt)} logits), ${opposed.length} ${other} (${signed(sum(opposed))}).${share}`;
+}
+
+function without({ data, derived }, state) {
+  const evidence = derived.evidence(state), agree = evidence.filter((v) => v > 0).length;
+  const other = state.b === null ? "the mean class" : data.labels[state.b];
+  return `The content of ${agree} of ${data.n} tokens is nearer to ${data.labels[state.a]} than to ${other}.`;
+}
+
+/** Bars that start where the one before ended: from the bias to the score. */
+function createRunningSum(explorer) {
+  const { data, store } = explorer;
+  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "running-sum", role: "img" });
+  let order = [], values = null, scored = 0;
+  const step = (WIDTH - LEFT - RIGHT) / data.n;
+  const bars = Array.from({ length: data.n }, (_, i) => svg("rect", { width: Math.max(0.8, step * 0.84), rx: Math.min(2, step / 4), onpointerenter: () => store.set({ token: order[i] }) }));
+  const zero = svg("line", { x1: LEFT, x2: WIDTH - RIGHT, class: "axis" }), end = svg("line", { x1: LEFT, x2: WIDTH - RIGHT, class: "score" });
+  const start = svg("text", { x: LEFT, y: HEIGHT - 9 }), middle = svg("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 9, "text-anchor": "middle" }, `${data.n} tokens, sorted`);
+  const landing = svg("text", { x: WIDTH - RIGHT, "text-anchor": "end", class: "landing" }), nought = svg("text", { x: LEFT - 8, "text-anchor": "end" }, "0");
+  picture.append(zero, end, ...bars, start, middle, landing, nought);
+
+  function layOut(state, parts) {
+    order = descending(parts);
+    const bias = explorer.derived.over(data.bias, state);
+    const levels = [bias];
+    for (const t of order) levels.push(levels.at(-1) + parts[t]);
+    const high = Math.max(0, ...levels), low = Math.min(0, ...levels), room = HEIGHT - TOP - BOTTOM;
+    const y = (v) => TOP + ((high - v) / (high - low || 1)) * room;
+    bars.forEach((bar, i) => {
+      bar.setAttribute("x", LEFT + i * step);
+      bar.setAttribute("y", Math.min(y(levels[i]), y(levels[i + 1])));
+      bar.setAttribute("height", Math.max(1.5, Math.abs(y(levels[i]) - y(levels[i + 1]))));
+    });
+    for (const line of [zero, end]) { const at = y(line === zero ? 0 : scored); line.setAttribute("y1", at); line.setAttribute("y2", at); }
+    nought.setAttribute("y", y(0) + 4);
+    landing.setAttribute("y", Math.max(14, y(high) - 10)); // above every bar, so that it crosses none
+    const name = state.b === null ? `${data.labels[state.a]} over the mean class` : `${data.labels[state.a]} over ${data.labels[state.b]}`;
+    say(landing, `${name}: ${signed(scored)} logits`);
+    say(start, `bias ${signed(bias)}`);
+    picture.setAttribute("aria-label", `Running sum from the bias ${signed(bias)} over ${data.n} tokens to ${signed(scored)} logits for ${name}`);
+  }
+
+  return {
+    element: picture,
+    draw(state, parts, score) {
+      if (parts !== values || score !== scored) { [values, scored] = [parts, score]; layOut(state, parts); }
+      bars.forEach((bar, i) => {
+        const t = order[i];
+        bar.setAttribute("class", (parts[t] >= 0 ? "for" : "against") + (t === state.token ? " chosen" : ""));
+      });
+    },
+  };
+}

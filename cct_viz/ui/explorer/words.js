@@ -1,0 +1,17 @@
+// Numbers and sentences as people read them.
+
+export const MINUS = "\u2212", TIMES = "\u00d7";
+const minus = (text) => text.replace("-", MINUS);
+
+/** 1.5 -> "+1.50", always with its sign. */
+export const signed = (value, digits = 2) => (value >= 0 ? "+" : MINUS) + Math.abs(value).toFixed(digits);
+export const number = (value, digits = 3) => minus(Number(value.toPrecision(digits)).toString());
+export const percent = (value) => `${(100 * value).toFixed(value > 0 && value < 0.001 ? 2 : 1)} %`;
+/** 1.2e-7 -> "1e-7". */
+export const scientific = (value) => (value === 0 ? "0" : value.toExponential(0).replace("e+", "e"));
+/** A share in multiples of what each of n tokens would have if all had the same. */
+export const times = (share, n) => `${(share * n).toFixed(share * n < 10 ? 2 : 1)}${TIMES} uniform`;
+export const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+/** "row 6, column 4" of token t, counted from 1. */
+export const place = (token, columns) => `row ${Math.floor(token / columns) + 1}, column ${(token % columns) + 1}`;
