@@ -1,4 +1,4 @@
-"""Arrays -> pictures: maps over tokens laid over the photo, legends, contact sheets and figures for files.
+"""Arrays -> pictures: maps over tokens laid over the photo, contact sheets and figures for files.
 
 Every colour scale has an explicit `limit` in raw units, the same for all maps it is used on; nothing is stretched to a
 picture's own maximum unless the legend beside it says so. Shares are drawn in perceptual colours (viridis alone,
@@ -10,8 +10,6 @@ from __future__ import annotations
 import base64
 import io
 import math
-from html import escape
-from typing import Literal
 
 import matplotlib
 import numpy as np
@@ -22,12 +20,10 @@ from PIL import Image
 
 from .trace import Heatmaps, Trace
 
-Unit = Literal["share", "logits", "activation"]
-
 DIVERGING = LinearSegmentedColormap.from_list(
     "blue_white_orange", ["#08519c", "#2b7bba", "#92c5de", "#f7f7f7", "#fdb863", "#d9730d", "#9a3d00"]
 )
-MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 _LUMINANCE = np.array([[0.299], [0.587], [0.114]])  # of red, green and blue (ITU-R BT.601)
 _PIXEL_ART = 64  # photos up to this many pixels a side are enlarged in steps of whole pixels where nothing is blended
 
@@ -105,7 +101,6 @@ def overlay(
     opacity: float = 0.6,
     side: int = 512,
     stage: int = -1,
-    cell: tuple[int, int] | None = None,
 ) -> np.ndarray:
     """The photo with a map over it, (h, w, 3) uint8, the longer side `side` pixels.
 
@@ -120,7 +115,6 @@ def overlay(
         opacity: 0 to 1.
         side: pixels of the picture's longer side.
         stage: the conv stage that `values` belongs to.
-        cell: (row, column) of a cell of that stage, whose receptive field is drawn dashed with a dot at its centre.
     """
     photo = enlarge(trace.image, side).astype(np.float64)
     field = project(trace, np.asarray(values, np.float64), photo.shape[:2], stage=stage)
@@ -129,33 +123,7 @@ def overlay(
     if signed:
         photo = np.repeat(photo @ _LUMINANCE, 3, axis=-1)
         cover *= np.minimum(np.abs(field) / (limit or 1.0), 1.0)
-    picture = (photo + cover[..., None] * (colours - photo)).round().astype(np.uint8)
-    if cell is not None:
-        geometry, extent = trace.stages[stage], trace.pixels.shape[:2]
-        _draw_window(picture, geometry.windows[cell].reshape(2, 2) / extent, geometry.centres[cell] / extent)
-    return picture
-
-
-def _draw_window(picture: np.ndarray, corners: np.ndarray, centre: np.ndarray) -> None:
-    """Dashes in black and white round a box given by two (y, x) fractions, and a dot at a third, in place.
-
-    At the border the dot is not in the middle: the window is clipped there, its centre is not moved.
-    """
-    extent = np.array(picture.shape[:2])
-    (top, left), (bottom, right) = np.minimum((corners * extent).round().astype(int), extent - 1)
-    thickness, dash = 2, 7
-    for y0, x0, y1, x1 in (
-        (top, left, top + thickness, right),
-        (bottom - thickness, left, bottom, right),
-        (top, left, bottom, left + thickness),
-        (top, right - thickness, bottom, right),
-    ):
-        edge = picture[y0:y1, x0:x1]
-        phase = np.add.outer(np.arange(edge.shape[0]), np.arange(edge.shape[1])) // dash % 2
-        edge[:] = np.where(phase == 0, 255, 20)[..., None]
-    y, x = np.clip((centre * extent).round().astype(int), 0, extent - 1)
-    picture[max(0, y - 4) : y + 4, max(0, x - 4) : x + 4] = 20
-    picture[max(0, y - 3) : y + 3, max(0, x - 3) : x + 3] = 255
+    return (photo + cover[..., None] * (colours - photo)).round().astype(np.uint8)
 
 
 def enlarge(image: np.ndarray, side: int, *, smooth: bool = True) -> np.ndarray:
@@ -172,12 +140,10 @@ def enlarge(image: np.ndarray, side: int, *, smooth: bool = True) -> np.ndarray:
 GAP = 2  # pixels between the tiles of a contact sheet
 
 
-def contact_sheet(
-    maps: np.ndarray, *, columns: int, tile: int, limit: float, signed: bool = False, chosen: int | None = None
-) -> np.ndarray:
+def contact_sheet(maps: np.ndarray, *, columns: int, tile: int, limit: float, signed: bool = False) -> np.ndarray:
     """(n, h, w) maps side by side in rows of `columns`, each `tile` pixels wide: (H, W, 3) uint8.
 
-    All tiles share one scale from 0, or if signed from -`limit`, to `limit`; tile `chosen` gets a light frame.
+    All tiles share one scale from 0, or if signed from -`limit`, to `limit`.
     """
     count, height, width = maps.shape
     columns = min(columns, count)
@@ -187,56 +153,9 @@ def contact_sheet(
     pictures = colourise(maps, signed=signed, limit=limit)
     for i, picture in enumerate(pictures):
         y, x = GAP + i // columns * (tile_height + GAP), GAP + i % columns * (tile + GAP)
-        if i == chosen:
-            sheet[y - GAP : y + tile_height + GAP, x - GAP : x + tile + GAP] = 255
         resized = Image.fromarray(picture).resize((tile, tile_height), Image.Resampling.NEAREST)
         sheet[y : y + tile_height, x : x + tile] = np.asarray(resized)
     return sheet
-
-
-def find_tile(x: float, y: float, maps: np.ndarray, *, columns: int, tile: int) -> int | None:
-    """Which tile of `contact_sheet(maps, columns=columns, tile=tile, ...)` lies at a pixel, or None beside them."""
-    count, height, width = maps.shape
-    columns = min(columns, count)
-    tile_height = max(1, round(tile * height / width))
-    column, row = int((x - GAP / 2) // (tile + GAP)), int((y - GAP / 2) // (tile_height + GAP))
-    index = row * columns + column
-    return index if 0 <= column < columns and 0 <= index < count else None
-
-
-def format_value(value: float, unit: Unit, *, sign: bool = False) -> str:
-    """A number of three digits with its unit and a true minus: a share in percent, anything else as it is."""
-    number = 100 * value if unit == "share" else value
-    text = f"{number:+.3g}" if sign else f"{number:.3g}"
-    if float(text) == 0:
-        text = "0"
-    ends = {"share": " %", "logits": " logits", "activation": ""}
-    return text.replace("-", MINUS) + ends[unit]
-
-
-def legend_html(
-    limit: float, *, signed: bool, unit: Unit, uniform: float | None = None, over_photo: bool = False
-) -> str:
-    """A colour scale with its raw numbers, as HTML for the page. It holds no text of users or models.
-
-    Args:
-        limit: the value at the end of the scale.
-        signed: whether the scale starts at -limit instead of 0.
-        unit: what the numbers are.
-        uniform: the share that each token would have if all had the same; the end is then given in multiples of it too.
-        over_photo: the colours used over a photo.
-    """
-    cmap = colour_map(signed=signed, over_photo=over_photo)
-    stops = ", ".join(matplotlib.colors.to_hex(cmap(i / 8)) for i in range(9))
-    low = format_value(-limit, "activation") if signed else "0"  # the unit stands at the other end
-    high = format_value(limit, unit, sign=signed)
-    times = f" ({limit / uniform:.1f} {TIMES} uniform)" if uniform else ""
-    label = f"Colour scale from {low} to {high}{times}"
-    return (
-        f'<div class="legend" role="img" aria-label="{escape(label)}"><span>{escape(low)}</span>'
-        f'<span class="legend-bar" style="background:linear-gradient(to right, {stops})"></span>'
-        f"<span>{escape(high)}{escape(times)}</span></div>"
-    )
 
 
 def png(picture: np.ndarray) -> bytes:

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cct_viz.plots import TIMES
+
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "cct_viz" / "ui" / "examples"
-TABS = ("Tokenizer", "Attention", "SeqPool")
+STATIONS = ("Pixels", "SeqPool", "Classes")
 DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 360, "height": 780}
 PROMPT = "Upload a picture or choose an example"
 
@@ -27,14 +29,15 @@ FIND_FAINT = """() => {
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const behind = (element) => {
-    for (let e = element; e; e = e.parentElement) {
+    for (let e = element; e; e = e.parentElement ?? e.getRootNode().host) {
       const colour = parse(getComputedStyle(e).backgroundColor);
       if (colour.length === 3 || colour[3] > 0.99) return colour.slice(0, 3);
     }
     return [255, 255, 255];
   };
-  const faint = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
+  const faint = [];
+  const roots = [document.body, ...[...document.querySelectorAll('*')].map((e) => e.shadowRoot).filter(Boolean)];
+  for (const root of roots) for (const walker = document.createTreeWalker(root, 4); walker.nextNode();) {
     const element = walker.currentNode.parentElement, text = walker.currentNode.textContent.trim();
     if (!text || !element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
     if (element.closest('style, script, [disabled], .hide') || !element.getClientRects().length) continue;
@@ -118,9 +121,9 @@ class Visitor:
             self.page.wait_for_selector(f".empty:has-text('{PROMPT}') >> visible=true")
         self.page.set_input_files("#upload input[type=file]", str(path))
 
-    def open_tab(self, name):
-        self.page.get_by_role("tab", name=name).click()
-        self.page.wait_for_selector(".photo:visible img")
+    def open_station(self, name):
+        self.page.locator("#explorer .station", has_text=name).first.click()
+        self.page.wait_for_selector(f"#explorer .panel h2:has-text('{name}')")
 
     def overflow(self):
         return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -163,29 +166,27 @@ def test_first_paint_is_a_whole_result(visit):
     assert "keras_cct_cifar10" in chip
     assert "parameters" in chip
     assert "% validation accuracy" in chip
-    for tab in TABS:
-        visitor.open_tab(tab)
-        width = visitor.page.locator(".photo:visible img").evaluate("img => img.decode().then(() => img.naturalWidth)")
-        assert width > 200
-        assert visitor.page.locator(".legend:visible").count() >= 1
+    visitor.page.wait_for_selector("#explorer .station[aria-current]:has-text('SeqPool')")
+    assert visitor.page.locator("#explorer .grid").count() == 3
+    assert visitor.page.locator("#explorer .legend").count() == 4
     visitor.page.wait_for_selector(".hub:has-text('keras-io/cct is away')")
     assert visitor.page.get_by_role("button", name="Retry").is_visible()
     visitor.check_quiet()
 
 
-def test_an_upload_gives_class_and_three_tabs_without_a_second_click(visit, photo):
+def test_an_upload_gives_class_and_explanations_without_a_second_click(visit, photo):
     visitor = visit()
     before = visitor.state()
     visitor.upload(photo)
     visitor.page.wait_for_selector(".seen:has-text('of 640')")
     after = visitor.state()
     assert after != before
-    seen = {}
-    for tab in TABS:
-        visitor.open_tab(tab)
-        seen[tab] = visitor.page.get_attribute(".photo:visible img", "src")
-    assert len(set(seen.values())) == 3
-    assert visitor.page.locator(".badge:visible").first.is_visible()
+    top = visitor.prediction
+    visitor.page.wait_for_selector(f"#explorer .bars .name:first-child:has-text('{top}')")
+    visitor.page.wait_for_selector(f"#explorer .sentence:has-text('for {top}')")
+    assert visitor.page.locator("#explorer .badge").first.is_visible()
+    visitor.open_station("Pixels")
+    assert f"came with 640{TIMES}400" in visitor.page.inner_text("#explorer .panel")
     visitor.check_quiet()
 
 
@@ -201,15 +202,14 @@ def test_an_example_is_one_click(visit):
 
 def test_a_bad_file_costs_a_sentence_and_nothing_that_was_shown(visit, tmp_path, photo):
     visitor = visit()
-    visitor.open_tab("SeqPool")
-    before, panel = visitor.state(), visitor.page.inner_text(".lead")
+    before, panel = visitor.state(), visitor.page.inner_text("#explorer .sentence")
     bad = tmp_path / "broken.png"
     bad.write_bytes((EXAMPLES / "cat.png").read_bytes()[:300])
     # Dropped on a box that already holds a picture, as a file chosen anew.
     visitor.page.set_input_files("#upload input[type=file]", str(bad))
     visitor.page.wait_for_selector(".notice:has-text('broken.png')")
     assert visitor.state() == before
-    assert visitor.page.inner_text(".lead") == panel
+    assert visitor.page.inner_text("#explorer .sentence") == panel
     visitor.page.wait_for_function(
         "() => { const i = document.querySelector('#upload img'); return i && i.naturalWidth > 0 }"
     )
@@ -250,51 +250,43 @@ def test_clearing_asks_for_a_picture(visit):
     visitor = visit()
     visitor.page.click("#upload button[aria-label='Remove Image']")
     visitor.page.wait_for_selector(f".empty:has-text('{PROMPT}') >> visible=true")
-    visitor.page.wait_for_selector(".photo", state="hidden")  # no empty boxes beside the words
-    visitor.page.wait_for_selector(".sheet", state="hidden")
+    visitor.page.wait_for_selector("#explorer .explorer", state="hidden")
     visitor.page.get_by_role("button", name="Example: ship").click()
     visitor.page.wait_for_selector("#prediction h2")
-    visitor.page.wait_for_selector(".photo:visible img")
+    visitor.page.wait_for_selector("#explorer .photo img")
     visitor.check_quiet()
 
 
-def test_controls_redraw_the_maps(visit):
+def test_looking_asks_the_server_nothing(visit):
+    """What a visitor has chosen stays for the next picture, too."""
     visitor = visit()
-    picture = ".photo:visible img"
-
-    def changed_by(action):
-        before = visitor.page.get_attribute(picture, "src")
-        action()
-        visitor.page.wait_for_function(
-            "([s, before]) => [...document.querySelectorAll('.photo img')].some("
-            "i => i.offsetParent && i.getAttribute('src') !== before)",
-            arg=[picture, before],
-        )
-
-    changed_by(lambda: visitor.page.get_by_label("Stage 2").check())
-    changed_by(lambda: visitor.page.locator(".sheet:visible img").click(position={"x": 100, "y": 12}))
-    assert visitor.page.locator("input[aria-label='number input for Feature map']").input_value() != "1"
-    visitor.open_tab("Attention")
-    changed_by(lambda: visitor.page.get_by_label("max", exact=True).check())
-    changed_by(lambda: visitor.page.get_by_label("One head").check())
-    visitor.page.wait_for_selector("text=Layer >> visible=true")
-    visitor.open_tab("SeqPool")
-    changed_by(lambda: visitor.page.get_by_label("Weight", exact=True).check())
-    changed_by(lambda: visitor.page.locator(picture).click(position={"x": 150, "y": 150}))
-    visitor.page.wait_for_selector("text=/Token \\d+ \\(row/ >> visible=true")
+    visitor.page.wait_for_selector("#explorer .grid")
+    visitor.page.wait_for_timeout(3000)  # the timer has asked about the Hub
+    asked = len(visitor.requests)
+    box = visitor.page.locator("#explorer .grid").first.bounding_box()
+    for i in range(20):
+        visitor.page.mouse.move(box["x"] + box["width"] * (i + 0.5) / 20, box["y"] + 30)
+    visitor.page.locator("#explorer select").first.select_option(label="frog")
+    visitor.page.wait_for_selector("#explorer .sentence:has-text('for frog')")
+    visitor.open_station("Classes")
+    assert visitor.requests[asked:] == []
+    before = visitor.state()
+    visitor.page.get_by_role("button", name="Example: ship").click()
+    visitor.wait_for_another(before)
+    visitor.page.wait_for_selector("#explorer .bars .name:first-child:has-text('ship')")
+    assert visitor.page.inner_text("#explorer .station[aria-current] b") == "Classes"
     visitor.check_quiet()
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_every_tab_fits_and_can_be_read(visit, viewport, dark):
+def test_every_station_fits_and_can_be_read(visit, viewport, dark):
     visitor = visit(viewport=viewport, dark=dark)
     background = visitor.page.evaluate("getComputedStyle(document.body).backgroundColor")
     red = int("".join(c if c.isdigit() else " " for c in background).split()[0])
     assert (red < 60) == dark
-    for tab in TABS:
-        visitor.open_tab(tab)
-        visitor.page.wait_for_timeout(200)
+    for station in STATIONS:
+        visitor.open_station(station)
         assert visitor.overflow() <= 0
         assert visitor.page.evaluate(FIND_FAINT) == []
     visitor.check_quiet()

@@ -75,38 +75,6 @@ def test_opacity_0_leaves_the_photo_and_a_signed_map_of_0_its_greys(trace):
     assert (plots.overlay(trace, values, signed=False, limit=1.0, opacity=1.0, side=100) != photo).any()
 
 
-def test_a_window_is_drawn_where_the_token_looks(trace):
-    values, token = np.zeros(trace.grid), 7
-    y0, x0, y1, x1 = trace.receptive_field[token]
-    plain, drawn = (
-        plots.overlay(trace, values, signed=True, limit=1.0, side=400, cell=cell)
-        for cell in (None, divmod(token, trace.grid[1]))
-    )
-    changed = np.argwhere((plain != drawn).any(axis=-1))
-    np.testing.assert_allclose(changed.min(axis=0), (20 * y0, 20 * x0), atol=2)
-    np.testing.assert_allclose(changed.max(axis=0), (min(20 * y1, 240), min(20 * x1, 400)), atol=2)
-
-
-@pytest.mark.parametrize("config", [tiny_config(), OFFICIAL], ids=["keras_io", "official"])
-@pytest.mark.parametrize("stage", [0, 1])
-def test_the_dot_lies_at_the_receptive_field_centre_at_the_border_too(config, stage):
-    trace = make_trace(config)
-    geometry = trace.stages[stage]
-    trace = dataclasses.replace(trace, image=np.zeros((*config.image_size, 3), np.uint8))
-    values, moved = np.zeros(geometry.centres.shape[:2]), 0
-    for cell in np.ndindex(*values.shape):
-        y0, x0, y1, x1 = geometry.windows[cell]
-        drawn = plots.overlay(trace, values, signed=True, limit=1.0, opacity=0.0, side=800, stage=stage, cell=cell)
-        inside = drawn.copy()
-        inside[: 40 * y0 + 4] = inside[40 * y1 - 4 :] = inside[:, : 40 * x0 + 4] = inside[:, 40 * x1 - 4 :] = 0
-        dot = np.argwhere((inside == 255).all(axis=-1))
-        y, x = geometry.centres[cell] * 40
-        if 8 < y - 40 * y0 < 40 * (y1 - y0) - 8 and 8 < x - 40 * x0 < 40 * (x1 - x0) - 8:
-            np.testing.assert_allclose(dot.mean(axis=0), (y - 0.5, x - 0.5), atol=1)
-            moved += abs(y - 20 * (y0 + y1)) > 5 or abs(x - 20 * (x0 + x1)) > 5
-    assert moved  # some window is clipped, so that its middle is not its centre
-
-
 def test_colours_have_white_at_0_and_grow_lighter_with_the_share():
     signed = plots.colourise(np.array([-2.0, 0.0, 2.0]), signed=True, limit=1.0).astype(int)
     assert signed[1].min() > 240
@@ -141,30 +109,6 @@ def test_a_map_without_ups_and_downs_is_drawn_and_named(trace, value, words, sig
 def test_an_all_negative_map_is_named():
     assert "negative" in plots.describe_flat(np.array([[-1.0, -2.0]]))
     assert plots.describe_flat(np.array([[-1.0, 2.0]])) == ""
-
-
-@pytest.mark.parametrize(("count", "columns", "shape"), [(64, 8, (16, 16)), (5, 8, (3, 5)), (128, 16, (14, 20))])
-def test_tiles_are_found_where_they_were_laid(count, columns, shape):
-    maps = np.zeros((count, *shape), np.float32)
-    for i in (0, count // 2, count - 1):
-        lit = maps.copy()
-        lit[i] = 1.0
-        sheet = plots.contact_sheet(lit, columns=columns, tile=40, limit=1.0)
-        bright = np.argwhere((sheet == plots.colourise(np.ones(()), signed=False, limit=1.0)).all(axis=-1))
-        (y, x), (y1, x1) = bright.min(axis=0), bright.max(axis=0)
-        for place in ((x, y), (x1, y1), ((x + x1) / 2, (y + y1) / 2)):
-            assert plots.find_tile(*place, maps, columns=columns, tile=40) == i
-    assert plots.find_tile(sheet.shape[1] + 50, 5, maps, columns=columns, tile=40) is None
-    assert plots.find_tile(5, sheet.shape[0] + 500, maps, columns=columns, tile=40) is None
-
-
-def test_legend_says_the_raw_scale():
-    text = plots.legend_html(0.053, signed=False, unit="share", uniform=1 / 64)
-    assert "5.3 %" in text
-    assert "3.4 \N{MULTIPLICATION SIGN} uniform" in text
-    text = plots.legend_html(0.25, signed=True, unit="logits")
-    assert "\N{MINUS SIGN}0.25" in text
-    assert "+0.25 logits" in text
 
 
 @pytest.mark.parametrize("method", [method for method in METHODS if not takes(method, "classifier")])

@@ -1,4 +1,5 @@
-"""The page. VIEWS are its tabs, in order; to add one, write a file with `build(shown) -> View` and its line here."""
+"""The page. VIEWS are its tabs, in order; to add one, write a file with `build(shown, models) -> View` and its line
+here."""
 
 from __future__ import annotations
 
@@ -6,11 +7,10 @@ from collections.abc import Callable
 
 import gradio as gr
 
-from . import attention, seqpool, tokenizer
+from ..serving import Models
+from .explorer import tab as explorer
 from .view import View
 
-VIEWS: dict[str, Callable[[gr.State], View]] = {
-    "Tokenizer": tokenizer.build,
-    "Attention": attention.build,
-    "SeqPool": seqpool.build,
+VIEWS: dict[str, Callable[[gr.State, Models], View]] = {
+    "Explorer": explorer.build,
 }

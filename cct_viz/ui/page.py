@@ -11,13 +11,12 @@ import gradio as gr
 from ..checkpoints import CheckpointError
 from ..preprocessing import ImageError, decode
 from ..serving import Models
-from ..trace import Trace
 from . import VIEWS
 from .api import add_endpoints
 from .launch import KEEP_SECONDS, MAX_UPLOAD_MB
 from .upload import Upload
-from .view import DRAW, Shown, View, set_first_value
-from .words import EMPTY, chip, choice, example_buttons, hub_text, known_classes, notice, seen_figure
+from .view import DRAW, Shown, View
+from .words import chip, choice, example_buttons, hub_text, known_classes, notice, seen_figure
 
 EXAMPLES = sorted((Path(__file__).parent / "examples").glob("*.png"))
 FIRST = Path(__file__).parent / "examples" / "deer.png"
@@ -66,33 +65,30 @@ def build_page(models: Models) -> gr.Blocks:
                     elem_id="examples",
                 )
                 label = gr.Label(_label(first), num_top_classes=TOP, label="Prediction", elem_id="prediction")
-                seen = gr.HTML(_below(first.trace) if first else EMPTY, js_on_load=None)
+                seen = gr.HTML(_below(first), js_on_load=None)
             with gr.Column(scale=10, min_width=300), gr.Tabs():
                 views = []
                 for title, build in VIEWS.items():
                     with gr.Tab(title):
-                        views.append(build(shown))
+                        views.append(build(shown, models))
         gr.HTML(
             f'<p class="caption">Pictures of up to {MAX_UPLOAD_MB} MB, PNG, JPEG, WebP, GIF or BMP, stay in this app '
             f"and are deleted after {KEEP_SECONDS // 60} minutes. The maps show what the model computed, not why.</p>",
             js_on_load=None,
             elem_classes="foot",
         )
-        for view in views:
-            view.listen(shown)
-            _paint(view, first)
+        for view in views:  # the first paint is a whole result
+            for output, value in zip(view.outputs, view.draw(first), strict=True):
+                output.value = output.postprocess(value)
+        outputs = [shown, image, problem, weights, label, seen, *(output for view in views for output in view.outputs)]
 
-        controls = [control for view in views for control in view.controls]
-        outputs = [shown, image, problem, weights, label, seen]
-        outputs += [component for view in views for component in (*view.controls, *view.outputs)]
-
-        def show(path: str | None, model: str | None, before: Shown | None, *values: Any) -> Any:
-            return _show(models, views, len(outputs), path, model, before, values)
+        def show(path: str | None, model: str | None, before: Shown | None) -> Any:
+            return _show(models, views, path, model, before)
 
         for trigger in (image.change, picker.input):
             trigger(
                 show,
-                [image, picker, shown, *controls],
+                [image, picker, shown],
                 outputs,
                 concurrency_id="model",
                 concurrency_limit=2,
@@ -114,77 +110,39 @@ def _read_example(event: gr.EventData) -> Any:
 
 def _first_shown(models: Models) -> Shown | None:
     names = models.names()
-    return Shown(str(FIRST), names[0], models.trace(names[0], FIRST)) if names else None
+    return _look(models, names[0], str(FIRST)) if names else None
 
 
-def _paint(view: View, first: Shown | None) -> None:
-    """Give a tab's components their first values, so that the page never opens empty."""
-    if first is None:
-        return
-    fitted = view.fit(first.trace, *(control.value for control in view.controls))
-    for control, properties in zip(view.controls, fitted, strict=True):
-        set_first_value(control, properties)
-    drawn = view.draw(first.trace, *(properties["value"] for properties in fitted))
-    for output, value in zip(view.outputs, drawn, strict=True):
-        set_first_value(output, value)
+def _look(models: Models, model: str, path: str) -> Shown:
+    return Shown(path, Path(path).stem, models.card(model), models.trace(model, path))
 
 
-def _show(
-    models: Models,
-    views: list[View],
-    count: int,
-    path: str | None,
-    model: str | None,
-    before: Shown | None,
-    values: tuple[Any, ...],
-) -> list[Any]:
+def _show(models: Models, views: list[View], path: str | None, model: str | None, before: Shown | None) -> list[Any]:
     """One value for each output of the event: a new trace shown everywhere, or what was shown left as it was."""
-    unchanged: list[Any] = [gr.skip()] * count
+    unchanged: list[Any] = [gr.skip()] * (6 + sum(len(view.outputs) for view in views))
     if path is None and before is None:  # the box emptied after a bad upload, whose notice stays
         return [*unchanged[:3], _chip(models, model), *unchanged[4:]]
     if path is None:
-        return _clear(models, views, model, values)
-    if before is not None and (before.path, before.model) == (path, model):
+        return [None, gr.skip(), HIDE, _chip(models, model), *_draw(views, None)]
+    if before is not None and (before.path, before.card.name) == (path, model):
         return unchanged  # the picture was put back after a bad upload
     try:
         if model is None:
             raise CheckpointError(models.problem or "Choose a model first.")
-        trace = models.trace(model, path)
+        shown = _look(models, model, path)
     except (ImageError, CheckpointError) as error:
+        told = gr.update(value=notice(str(error)), visible=True)
         back = before.path if before is not None and Path(before.path).is_file() else None
+        if before is not None and back is None:  # what was shown cannot be put back
+            return [None, gr.update(value=None), told, _chip(models, model), *_draw(views, None)]
         put_back = gr.skip() if back == path else gr.update(value=back)
-        rest = _clear(models, views, model, values) if before is not None and back is None else unchanged
-        return [rest[0], put_back, gr.update(value=notice(str(error)), visible=True), *rest[3:]]
-    result: list[Any] = [
-        Shown(path, model, trace),
-        gr.skip(),
-        HIDE,
-        _chip(models, model),
-        dict(trace.top(TOP)),
-        _below(trace),
-    ]
-    for view, own in _split(views, values):
-        fitted = view.fit(trace, *own)
-        result += [gr.update(**properties) for properties in fitted]
-        result += view.draw(trace, *(properties["value"] for properties in fitted))
-    return result
+        return [gr.skip(), put_back, told, *unchanged[3:]]
+    return [shown, gr.skip(), HIDE, _chip(models, model), *_draw(views, shown)]
 
 
-def _clear(models: Models, views: list[View], model: str | None, values: tuple[Any, ...]) -> list[Any]:
-    """The page without a picture; controls stay where they are."""
-    result: list[Any] = [None, gr.skip(), HIDE, _chip(models, model), None, EMPTY]
-    for view, own in _split(views, values):
-        result += [gr.skip()] * len(own) + view.draw(None, *own)
-    return result
-
-
-def _split(views: list[View], values: tuple[Any, ...]) -> list[tuple[View, tuple[Any, ...]]]:
-    """Each view with the values of its own controls."""
-    parts, start = [], 0
-    for view in views:
-        parts.append((view, values[start : start + len(view.controls)]))
-        start += len(view.controls)
-    return parts
+def _draw(views: list[View], shown: Shown | None) -> list[Any]:
+    """Prediction, what stands below it, and the tabs."""
+    return [_label(shown), _below(shown), *(value for view in views for value in view.draw(shown))]
 
 
 def _chip(models: Models, name: str | None) -> str:
@@ -196,12 +154,12 @@ def _choices(models: Models) -> list[tuple[str, str]]:
     return [(choice(models.card(name)), name) for name in models.names()]
 
 
-def _below(trace: Trace) -> str:
-    return known_classes(trace.labels) + seen_figure(trace)
+def _below(shown: Shown | None) -> str:
+    return "" if shown is None else known_classes(shown.trace.labels) + seen_figure(shown.trace)
 
 
-def _label(first: Shown | None) -> dict[str, float] | None:
-    return dict(first.trace.top(TOP)) if first else None
+def _label(shown: Shown | None) -> dict[str, float] | None:
+    return dict(shown.trace.top(TOP)) if shown else None
 
 
 def _watch_hub(

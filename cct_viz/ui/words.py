@@ -1,28 +1,22 @@
-"""Pieces of HTML: chips, badges, captions and the small pictures of token grids.
+"""Pieces of HTML: chips, captions and small pictures.
 
 Texts of users, files and models go through `escape` and stand in values, never in a component's template.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 
-from ..plots import MINUS, TIMES, colourise, data_url, describe_flat, legend_html
+from ..plots import TIMES, data_url
 from ..serving import Card, HubLine
 from ..trace import Trace
 
-EMPTY = '<p class="empty">Upload a picture or choose an example, and this page shows what the model made of it.</p>'
+EMPTY = "Upload a picture or choose an example, and this page shows what the model made of it."
 LISTED = 12  # so many class names are still read
 SOURCES = {"bundled": "bundled", "folder": "from a folder", "hub": "from the Hub"}
-POOLS = {
-    "seqpool": "sequence pooling (SeqPool): weights that it makes for each image",
-    "mean": "the mean of all tokens",
-    "max": "the largest value of each channel over all tokens",
-    "class_token": "a class token",
-}
 
 
 def describe_number(count: int) -> str:
@@ -30,14 +24,19 @@ def describe_number(count: int) -> str:
     return f"{count / 1e6:.2f} M" if count >= 100_000 else f"{count / 1e3:.1f} k"
 
 
+def facts(card: Card) -> list[str]:
+    """What is known of the weights, besides their name, as short texts."""
+    known = [f"{describe_number(card.parameters)} parameters"]
+    if card.accuracy is not None:
+        known.append(f"{100 * card.accuracy:.1f} % validation accuracy")
+    return [*known, f"{SOURCES[card.source]}, revision {card.revision}"]
+
+
 def chip(card: Card | None, problem: str = "") -> str:
     """The weights in use, as a row of facts."""
     if card is None:
         return f'<div class="chip chip-empty">{escape(problem)}</div>'
-    parts = [f"<b>{escape(card.name)}</b>", f"{describe_number(card.parameters)} parameters"]
-    if card.accuracy is not None:
-        parts.append(f"{100 * card.accuracy:.1f} % validation accuracy")
-    parts.append(f"{SOURCES[card.source]}, revision {escape(card.revision)}")
+    parts = [f"<b>{escape(card.name)}</b>", *map(escape, facts(card))]
     return '<div class="chip">' + " ".join(f"<span>{part}</span>" for part in parts) + "</div>"
 
 
@@ -73,58 +72,8 @@ def example_buttons(names: Sequence[str], pictures: Sequence[np.ndarray]) -> str
     return f'<p class="caption">Or one of ten CIFAR-10 pictures</p><div class="examples">{"".join(made)}</div>'
 
 
-def logits(value: float) -> str:
-    """A sum of logits with two decimals and a true minus, which stays before a sum that rounds to 0."""
-    return f"{value:+.2f}".replace("-", MINUS)
-
-
 def caption(*sentences: str) -> str:
     return f'<p class="caption">{escape(" ".join(filter(None, sentences)))}</p>'
-
-
-def format_error(error: float) -> str:
-    """1.2e-07 -> 1e-7."""
-    if error == 0:
-        return "0"
-    mantissa, exponent = f"{error:.0e}".split("e")
-    return f"{mantissa}e{int(exponent)}"
-
-
-def badges(checks: Mapping[str, float]) -> str:
-    """One badge an identity: what holds, and by how much it misses on this very image."""
-    made = []
-    for name, error in checks.items():
-        good = error < 1e-3
-        mark, kind = ("✓", "badge") if good else ("!", "badge badge-bad")
-        made.append(f'<span class="{kind}">{mark} {escape(name)}, error {format_error(error)}</span>')
-    return '<div class="badges">' + "".join(made) + "</div>"
-
-
-def grid_figure(
-    values: np.ndarray, *, signed: bool, limit: float, title: str, text: str = "", token: int = 0, current: bool = False
-) -> str:
-    """A map (gh, gw) as a small picture, one square a token, with its caption; `token` (from 1) is framed."""
-    height, width = values.shape
-    frame = ""
-    if token:
-        row, column = divmod(token - 1, width)
-        frame = (
-            f'<i class="frame" style="left:{100 * column / width:.3f}%;top:{100 * row / height:.3f}%;'
-            f'width:{100 / width:.3f}%;height:{100 / height:.3f}%"></i>'
-        )
-    flat = describe_flat(values)
-    alt = f"{title}: map of {height} by {width} tokens, {values.min():.3g} to {values.max():.3g}."
-    note = f'<span class="flat">{escape(flat)}</span>' if flat else ""
-    return (
-        f'<figure class="grid{" current" if current else ""}"><div class="cells" style="aspect-ratio:{width}/{height}">'
-        f'<img src="{data_url(colourise(values, signed=signed, limit=limit))}" alt="{escape(alt)}">{frame}</div>'
-        f"<figcaption><b>{escape(title)}</b> <span>{escape(text)}</span>{note}</figcaption></figure>"
-    )
-
-
-def share_legend(trace: Trace, limit: float, *, over_photo: bool = False) -> str:
-    """The scale of a map of shares, in percent and in multiples of what each token had if all had the same."""
-    return legend_html(limit, signed=False, unit="share", uniform=1 / len(trace.readout), over_photo=over_photo)
 
 
 def seen_figure(trace: Trace) -> str:

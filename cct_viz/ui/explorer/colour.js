@@ -1,9 +1,9 @@
 // Colours: perceptual maps for shares, one that diverges from white for signed values. None is ever stretched silently.
 
-// Matplotlib's viridis and inferno at nine equal steps (CC0); blue, white and orange as ColorBrewer's PuOr and RdBu ends.
+// Matplotlib's viridis and inferno at nine equal steps (CC0); blue, white and orange as in cct_viz/plots.py.
 const VIRIDIS = ["440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725"];
 const INFERNO = ["000004", "210c4a", "57106e", "8a226a", "bc3754", "e45a31", "f98e09", "f9cb35", "fcffa4"];
-const DIVERGING = ["2166ac", "5d9bc9", "92c5de", "cde2ee", "f7f7f7", "fbdcb4", "fdb863", "da8a38", "b35806"];
+const DIVERGING = ["08519c", "2b7bba", "92c5de", "f7f7f7", "fdb863", "d9730d", "9a3d00"];
 
 const parse = (hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16));
 

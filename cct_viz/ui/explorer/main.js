@@ -78,7 +78,7 @@ export function mount(host, json, style) {
 function firstState(data, previous) {
   const a = argmax(data.logits), fresh = {
     station: "seqpool", token: null, held: null, pinned: [], layer: data.layers - 1, head: null, a, b: runnerUp(data.logits, a),
-    overlay: data.weights || data.maxContributions ? "contribution" : "rollout", opacity: 0.8, fusion: "mean", alpha: 0.5, step: data.layers,
+    overlay: data.weights || data.maxContributions ? "contribution" : "rollout", opacity: 0.7, fusion: "mean", alpha: 0.5, step: data.layers,
     feature: { stage: data.stages.length - 1, channel: 0 }, pooling: "model", beta: 1, seed: 0, painted: null, dropped: new Set(),
   };
   if (!previous) return fresh;

@@ -7,12 +7,15 @@ import { descending, extent } from "./maths.js";
 import { changed } from "./store.js";
 import { number, percent, signed } from "./words.js";
 
+const SIDE = 192; // pixels of the overlay's longer side; the browser smooths the rest
+
 /** @param {import("./main.js").Explorer} explorer */
 export function createPhoto(explorer) {
   const { data, store } = explorer;
-  const overlay = canvas(data.width, data.height, { class: "overlay", "aria-hidden": "true" });
-  const context = overlay.getContext("2d"), image = context.createImageData(data.width, data.height);
-  const cover = coverage(data);
+  const scale = SIDE / Math.max(data.width, data.height), width = Math.round(data.width * scale), height = Math.round(data.height * scale);
+  const overlay = canvas(width, height, { class: "overlay", "aria-hidden": "true" });
+  const context = overlay.getContext("2d"), image = context.createImageData(width, height);
+  const between = places(data, width, height);
   const frame = h("i", { class: "window" }), pins = [h("i", { class: "window pin one" }), h("i", { class: "window pin two" })], centre = h("i", { class: "centre" });
   const seers = h("p", { class: "line" });
   let shown;
@@ -57,12 +60,12 @@ export function createPhoto(explorer) {
     const map = chosenMap(explorer, state);
     if (!before || map.values !== shown) {
       shown = map.values;
-      const pixels = shown && project(cover[map.stage ?? cover.length - 1], shown, data);
-      const limit = pixels ? extent(pixels) : 0, colours = map.signed ? SIGNED : PHOTO;
-      paintOver(image, pixels, limit, colours);
+      const limit = shown ? extent(shown) : 0, colours = map.signed ? SIGNED : PHOTO;
+      paintOver(image, shown && project(between[map.stage ?? between.length - 1], shown), limit, colours);
       context.putImageData(image, 0, 0);
-      legend.element.hidden = !pixels;
-      if (pixels) legend.show(map.signed ? map.words(-limit) : "0", map.words(limit) + map.unit, colours);
+      stage.classList.toggle("grey", Boolean(map.signed)); // an orange cat must not look like evidence
+      legend.element.hidden = !shown;
+      if (shown) legend.show(map.signed ? map.words(-limit) : "0", map.words(limit) + map.unit, colours);
     }
     put(frame, state.token);
     pins.forEach((pin, i) => put(pin, state.pinned[i]));
@@ -91,8 +94,8 @@ function overlays({ data }) {
 
 /** The map over the photo: a value a token, and how the numbers at the ends of its scale read. */
 function chosenMap({ data, derived }, state) {
-  const share = (values) => ({ values, signed: false, words: percent, unit: " a token" });
-  const logits = (values) => ({ values, signed: true, words: signed, unit: " logits a token" });
+  const share = (values) => ({ values, signed: false, words: percent, unit: "" });
+  const logits = (values) => ({ values, signed: true, words: signed, unit: " logits" });
   switch (state.overlay) {
     case "weight": return share(derived.weights(state));
     case "evidence": return logits(derived.evidence(state));
@@ -107,12 +110,19 @@ function chosenMap({ data, derived }, state) {
   }
 }
 
-/** For each stage the tokens' windows as they cover rows and columns of pixels. */
-function coverage(data) {
-  return data.stages.map((stage) => ({
-    ...stage,
-    seen: Array.from({ length: data.height }, (_, y) => Array.from({ length: stage.rows }, (_, r) => r).filter((r) => stage.windows[4 * r * stage.columns] <= y && y < stage.windows[4 * r * stage.columns + 2])),
-    across: Array.from({ length: data.width }, (_, x) => Array.from({ length: stage.columns }, (_, c) => c).filter((c) => stage.windows[4 * c + 1] <= x && x < stage.windows[4 * c + 3])),
+/** For each stage, between which two cells' centres a pixel of the overlay lies, down and across, and how far. */
+function places(data, width, height) {
+  const along = (centres, count, length) => Array.from({ length: count }, (_, i) => {
+    const at = ((i + 0.5) * length) / count, last = centres.length - 1;
+    if (at <= centres[0]) return [0, 0, 0];
+    if (at >= centres[last]) return [last, last, 0];
+    const cell = centres.findIndex((centre) => centre > at) - 1;
+    return [cell, cell + 1, (at - centres[cell]) / (centres[cell + 1] - centres[cell])];
+  });
+  return data.stages.map(({ rows, columns, centres }) => ({
+    columns,
+    down: along(Array.from({ length: rows }, (_, r) => centres[2 * r * columns]), height, data.height),
+    across: along(Array.from({ length: columns }, (_, c) => centres[2 * c + 1]), width, data.width),
   }));
 }
 
@@ -122,30 +132,29 @@ export function tokensAt(data, x, y) {
   return Array.from({ length: data.n }, (_, t) => t).filter((t) => windows[4 * t] <= y && y < windows[4 * t + 2] && windows[4 * t + 1] <= x && x < windows[4 * t + 3]);
 }
 
-/** Every pixel gets the mean of the tokens that see it, as `average` in cct_viz/explain/projection.py. */
-function project({ seen, across, columns }, values, { width, height }) {
-  const sums = new Float64Array(height * columns); // first along the rows, then across: windows are boxes
-  for (let y = 0; y < height; y++) for (let c = 0; c < columns; c++) for (const r of seen[y]) sums[y * columns + c] += values[r * columns + c];
-  const pixels = new Float64Array(width * height);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      let total = 0;
-      for (const c of across[x]) total += sums[y * columns + c];
-      const count = seen[y].length * across[x].length;
-      pixels[y * width + x] = count ? total / count : 0;
+/** Linear between the cells' centres and constant beyond them, as `project` in cct_viz/plots.py. */
+function project({ columns, down, across }, values) {
+  const pixels = new Float32Array(down.length * across.length);
+  down.forEach(([top, bottom, y], i) => {
+    const above = top * columns, below = bottom * columns, row = i * across.length;
+    for (let j = 0; j < across.length; j++) {
+      const [left, right, x] = across[j];
+      const high = values[above + left] + x * (values[above + right] - values[above + left]);
+      const low = values[below + left] + x * (values[below + right] - values[below + left]);
+      pixels[row + j] = high + y * (low - high);
     }
-  }
+  });
   return pixels;
 }
 
-/** The paler the nearer to 0, so that the photo stays in sight. */
+/** Shares cover the photo evenly, signed values the more the larger they are. */
 function paintOver(image, pixels, limit, colours) {
   const { data } = image;
   if (!pixels) { data.fill(0); return; }
   for (let i = 0; i < pixels.length; i++) {
     const from = 3 * place(pixels[i], limit, colours);
     data[4 * i] = colours.table[from]; data[4 * i + 1] = colours.table[from + 1]; data[4 * i + 2] = colours.table[from + 2];
-    data[4 * i + 3] = limit > 0 ? Math.round(255 * Math.min(1, 0.1 + 0.9 * Math.sqrt(Math.abs(pixels[i]) / limit))) : 0;
+    data[4 * i + 3] = colours.signed ? Math.round(255 * Math.abs(pixels[i]) / (limit || 1)) : 255;
   }
 }
 
