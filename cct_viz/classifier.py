@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ from .trace import ReadoutWeights, Trace
 if TYPE_CHECKING:
     from .model import CCT
 
+METRICS = "metrics.json"  # figures that `evaluate` measured, beside the weights
 THREADS = min(2, os.cpu_count() or 1)  # of one session; more gain nothing on images of 32 pixels
 
 
@@ -43,7 +45,14 @@ class Source:
 
 
 class Classifier:
-    """A trained compact transformer, ready to classify and to show what it saw. Safe to call from several threads."""
+    """A trained compact transformer, ready to classify and to show what it saw. Safe to call from several threads.
+
+    Attributes:
+        position_prior: (N,) float64 shares, the mean pooling weights over the validation images, as `evaluate` left
+            them in the metrics.json beside the weights; None where nobody measured them.
+    """
+
+    position_prior: np.ndarray | None = None
 
     def __init__(self, folder: Path, source: Source, checkpoint: checkpoints.Checkpoint):
         """`folder` holds a model.onnx exported from `checkpoint`; `load` makes sure of that."""
@@ -98,6 +107,16 @@ class Classifier:
             ValueError: arrays of another shape.
         """
         return self._run(["logits"], batch, token_mask)[0]
+
+    def read_out(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """(B, K) logits and (B, N) pooling weights of a batch as in `forward`, without the rest of a trace.
+
+        The weights are None for a model that has none, with a class token or with max pooling.
+        """
+        if "pooling_weights" not in self._outputs:
+            return self.forward(batch), None
+        logits, weights = self._run(["logits", "pooling_weights"], batch, None)
+        return logits, weights
 
     def trace(self, image: Any) -> Trace:
         """Everything one forward pass reveals of an image: a path, a PIL image or a uint8 array (H, W, 3).
@@ -213,7 +232,7 @@ def _load_preset(name: str, preset: Preset) -> Classifier:
 
 def _load_folder(folder: Path, kind: str, name: str, revision: str | None = None) -> Classifier:
     trusted = any(_is_release_of(preset, folder) for preset in PRESETS.values())
-    return _open(folder if trusted else prepare.prepare(folder), kind, name, revision)
+    return _open(folder if trusted else prepare.prepare(folder), kind, name, revision, figures=folder)
 
 
 def _is_release_of(preset: Preset, folder: Path) -> bool:
@@ -223,9 +242,31 @@ def _is_release_of(preset: Preset, folder: Path) -> bool:
     )
 
 
-def _open(folder: Path, kind: str, name: str, revision: str | None = None) -> Classifier:
+def _open(
+    folder: Path, kind: str, name: str, revision: str | None = None, *, figures: Path | None = None
+) -> Classifier:
+    """`figures`: the folder with what was measured, where that is not the one with the files to run."""
     checkpoint = checkpoints.read(folder)
-    return Classifier(folder, Source(kind, name, prepare.sha256(folder / "model.safetensors"), revision), checkpoint)
+    classifier = Classifier(
+        folder, Source(kind, name, prepare.sha256(folder / "model.safetensors"), revision), checkpoint
+    )
+    classifier.position_prior = _read_position_prior((figures or folder) / METRICS, checkpoint.config)
+    return classifier
+
+
+def _read_position_prior(path: Path, config: CCTConfig) -> np.ndarray | None:
+    """The position prior in a metrics.json; None where there is no such file or no shares of this model's tokens."""
+    try:
+        prior = np.array(json.loads(path.read_text(encoding="utf-8"))["position_prior"], np.float64)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+    if config.pool != "seqpool" or prior.shape != (config.num_tokens,):
+        return None
+    if not (np.isfinite(prior).all() and prior.min() >= 0 and abs(prior.sum() - 1) < 1e-4):
+        return None
+    prior /= prior.sum()
+    prior.setflags(write=False)
+    return prior
 
 
 def _readout_weights(config: CCTConfig, weights: dict[str, np.ndarray]) -> ReadoutWeights:

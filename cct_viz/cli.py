@@ -187,8 +187,7 @@ def evaluate(options: argparse.Namespace) -> int:
         _, images = split(images)
     metrics = evaluate(_load(options), images)
     if options.out:
-        record = {**metrics.summary(), "confusion": metrics.confusion.tolist()}
-        options.out.write_text(json.dumps(record) + "\n", encoding="utf-8")
+        options.out.write_text(json.dumps(metrics.record()) + "\n", encoding="utf-8")
     _print_metrics(metrics.summary(), as_json=options.json)
     if not options.json:
         print("confusion (rows are the true classes):")
@@ -353,7 +352,9 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command(evaluate, "Measure accuracy, top-5, loss, calibration error and confusion.", loads=True)
     sub.add_argument("--data", required=True, help='"cifar10" (its validation images) or an .npz with x and y')
-    sub.add_argument("--out", type=Path, metavar="FILE", help="save the figures and the confusion matrix as JSON")
+    sub.add_argument(
+        "--out", type=Path, metavar="FILE", help="save figures, confusion matrix and mean pooling weights as JSON"
+    )
 
     text = "Find which weights each map can know about: draw one part anew, compare the maps to the bit."
     sub = command(dependence, text, loads=True)

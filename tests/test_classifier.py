@@ -1,6 +1,7 @@
 """load and Classifier on a tiny random checkpoint: the same numbers by every way in."""
 
 import dataclasses
+import json
 import os
 import shutil
 import subprocess
@@ -95,6 +96,58 @@ def test_source_and_size_are_told(tiny_classifier, tiny_folder):
     assert tiny_classifier.source.kind == "folder"
     assert tiny_classifier.source.sha256 == sha256(tiny_folder / "model.safetensors")
     assert tiny_classifier.num_parameters == tiny_classifier.model.count_params()
+
+
+def test_the_bundled_prior_is_the_mean_of_pooling_weights():
+    """Over images in general; on noise the weights lie elsewhere, and no single image has them."""
+    classifier = load(presets.DEFAULT)
+    prior = classifier.position_prior
+    assert prior.shape == (64,)
+    assert prior.sum() == pytest.approx(1)
+    record = json.loads((presets.PRESETS[presets.DEFAULT].folder / "metrics.json").read_text())
+    np.testing.assert_allclose(prior, record["position_prior"], atol=1e-7)
+    card = (presets.PRESETS[presets.DEFAULT].folder / "README.md").read_text()
+    assert sha256(presets.PRESETS[presets.DEFAULT].folder / "metrics.json") in card
+    examples = Path(__file__).parent.parent / "cct_viz/ui/examples"
+    mean = np.mean([trace.pooling_weights for trace in classifier.traces(sorted(examples.glob("*.png")))], axis=0)
+    assert np.corrcoef(mean, prior)[0, 1] > 0.5  # ten pictures of the same kind as the 5,000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no JSON",
+        "[]",
+        "{}",
+        json.dumps({"position_prior": [1 / 14] * 14}),
+        json.dumps({"position_prior": [0.5] * 15}),
+        json.dumps({"position_prior": [-1.0, 2.0] + [0.0] * 13}),
+        json.dumps({"position_prior": ["x"] * 15}),
+        json.dumps({"position_prior": [float("nan")] * 15}),
+        json.dumps({"position_prior": [10**400] * 15}),
+    ],
+)
+def test_a_prior_that_is_none_is_left_out(tiny_folder, cache, tmp_path, text):
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    (tmp_path / "model" / "metrics.json").write_text(text)
+    assert load(tmp_path / "model").position_prior is None
+
+
+def test_a_prior_is_read_from_beside_the_weights(tiny_folder, cache, tmp_path):
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    shares = np.arange(15) / 105
+    (tmp_path / "model" / "metrics.json").write_text(json.dumps({"position_prior": shares.tolist()}))
+    np.testing.assert_allclose(load(tmp_path / "model").position_prior, shares)
+    assert load(tiny_folder).position_prior is None
+
+
+def test_a_class_token_has_no_prior(class_token_folder, cache, tmp_path):
+    shutil.copytree(class_token_folder, tmp_path / "model")
+    (tmp_path / "model" / "metrics.json").write_text(json.dumps({"position_prior": [1 / 15] * 15}))
+    classifier = load(tmp_path / "model")
+    assert classifier.position_prior is None
+    logits, weights = classifier.read_out(np.zeros((2, 12, 20, 3), np.float32))
+    assert (logits.shape, weights) == ((2, 3), None)
 
 
 def test_preparing_happens_once(tiny_folder, tiny_classifier):

@@ -103,7 +103,10 @@ def test_evaluate(capsys, tiny_folder, tiny_classifier, tmp_path):
     assert set(printed) == {"accuracy", "top5", "loss", "ece", "images"}
     predicted = np.array([int(trace.logits.argmax()) for trace in tiny_classifier.traces(x)])
     assert printed["accuracy"] == pytest.approx((predicted == y).mean())
-    assert np.sum(json.loads((tmp_path / "metrics.json").read_text())["confusion"]) == 40
+    saved = json.loads((tmp_path / "metrics.json").read_text())
+    assert np.sum(saved["confusion"]) == 40
+    expected = np.mean([trace.pooling_weights for trace in tiny_classifier.traces(x)], axis=0)
+    np.testing.assert_allclose(saved["position_prior"], expected, atol=1e-7)  # eight decimals of float32 sums
 
 
 def test_train_makes_a_folder_that_loads(tmp_path, cache):
@@ -134,10 +137,14 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
     assert "--epochs 2" in card
     assert "cifar" not in card.lower()
     assert str(tmp_path) not in card
+    assert "`position_prior` in `metrics.json`" in card
 
     from cct_viz.classifier import load
 
-    assert len(load(out).trace(x[0].astype(np.uint8)).top(3)) == 3
+    classifier = load(out)
+    assert len(classifier.trace(x[0].astype(np.uint8)).top(3)) == 3
+    assert classifier.position_prior.shape == (15,)
+    assert classifier.position_prior.sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

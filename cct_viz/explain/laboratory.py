@@ -25,7 +25,7 @@ class Pooled:
 
 
 def pool_with(trace: Trace, weights: np.ndarray) -> Pooled:
-    """The answer with `weights`: painted by hand, a data set's mean (the position prior), or any others.
+    """The answer with `weights`: painted by hand, a data set's mean (`Classifier.position_prior`), or any others.
 
     Args:
         weights: (N,) or (gh, gw), >= 0, not all 0; they are scaled to sum to 1.

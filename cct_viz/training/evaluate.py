@@ -1,10 +1,13 @@
-"""How good a classifier is on labelled images: accuracy, top-5, loss, calibration error and the confusion matrix."""
+"""How good a classifier is on labelled images: accuracy, top-5, loss, calibration error and the confusion matrix.
+
+With sequence pooling also where its weights lie on average, whatever the image shows: the position prior.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +30,8 @@ class Metrics:
         ece: expected calibration error in 0..1, 15 bins of equal width (Guo et al. 2017, arXiv 1706.04599).
         images: how many.
         confusion: (K, K) int, rows are the true classes.
+        position_prior: (N,) float64, the mean over the images of each token's pooling weight, tokens row by row; None
+            for a model without weights that differ from image to image.
     """
 
     accuracy: float
@@ -35,6 +40,7 @@ class Metrics:
     ece: float
     images: int
     confusion: np.ndarray
+    position_prior: np.ndarray | None = None
 
     def summary(self) -> dict[str, float]:
         """The figures without the matrix, ready for JSON."""
@@ -45,6 +51,13 @@ class Metrics:
             "ece": self.ece,
             "images": self.images,
         }
+
+    def record(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        record: dict[str, Any] = {**self.summary(), "confusion": self.confusion.tolist()}
+        if self.position_prior is not None:
+            record["position_prior"] = [round(share, 8) for share in self.position_prior.tolist()]
+        return record
 
 
 def evaluate(classifier: Classifier, images: Images, *, batch_size: int = 250) -> Metrics:
@@ -57,12 +70,19 @@ def evaluate(classifier: Classifier, images: Images, *, batch_size: int = 250) -
     if images.y.min() < 0 or images.y.max() >= k:
         raise DataError(f"labels go from {images.y.min()} to {images.y.max()}; this model has classes 0 to {k - 1}")
     own_size = images.x.shape[1:3] == classifier.config.image_size and classifier.config.preprocessing.crop == 1
-    logits = []
+    logits: list[np.ndarray] = []
+    prior = np.zeros(classifier.config.num_tokens)
     for start in range(0, len(images.x), batch_size):
         batch = images.x[start : start + batch_size]
         pixels = batch if own_size else np.stack([classifier.prepare(image).pixels for image in batch])
-        logits.append(classifier.forward(normalise(pixels, classifier.config.preprocessing)))
-    return measure(np.concatenate(logits), images.y)
+        answers, weights = classifier.read_out(normalise(pixels, classifier.config.preprocessing))
+        logits.append(answers)
+        if weights is not None:
+            prior += weights.sum(axis=0, dtype=np.float64)
+    metrics = measure(np.concatenate(logits), images.y)
+    if classifier.config.pool != "seqpool":
+        return metrics
+    return replace(metrics, position_prior=prior / len(images.x))
 
 
 def measure(logits: np.ndarray, y: np.ndarray) -> Metrics:

@@ -11,14 +11,12 @@ import numpy as np
 
 from .. import checkpoints
 from ..checkpoints import safetensors_dir
-from ..classifier import Classifier, Source
+from ..classifier import METRICS, Classifier, Source
 from ..model import CCT, named_weights
 from ..prepare import export_here, sha256
 from .data import Images, is_cifar10
 from .evaluate import Metrics, evaluate
 from .train import HISTORY, Recipe
-
-METRICS = "metrics.json"
 
 _CARD = """---
 license: apache-2.0
@@ -59,8 +57,11 @@ trained from random weights on nothing but the data named below, by this project
 {files}
 
 `model.onnx` was exported from `config.json` and `model.safetensors` and is run only while it hashes to this value.
-"""
+{prior}"""
 
+_PRIOR = """`position_prior` in `metrics.json` is each token's pooling weight averaged over the {images:,} validation
+images, tokens row by row.
+"""
 
 _CIFAR10_CARD = """datasets: [uoft-cs/cifar10]
 model-index:
@@ -82,9 +83,7 @@ def finish(model: CCT, recipe: Recipe, out: Path, *, arch: str, training: Images
     checkpoint = checkpoints.read(out)
     classifier = Classifier(out, Source("folder", out.name, sha256(out / "model.safetensors")), checkpoint)
     metrics = evaluate(classifier, validation)
-    (out / METRICS).write_text(
-        json.dumps({**metrics.summary(), "confusion": metrics.confusion.tolist(), "labels": model.config.labels}) + "\n"
-    )
+    (out / METRICS).write_text(json.dumps({**metrics.record(), "labels": model.config.labels}) + "\n")
     files = ("config.json", "model.safetensors", "model.onnx", METRICS, HISTORY)
     cifar10 = is_cifar10(training, validation)
     card = _CARD.format(
@@ -112,6 +111,7 @@ def finish(model: CCT, recipe: Recipe, out: Path, *, arch: str, training: Images
         keras=keras.__version__,
         backend=keras.backend.backend(),
         command=_command(recipe, arch, out.name, "cifar10" if cifar10 else "DATA.npz"),
+        prior="" if metrics.position_prior is None else _PRIOR.format(images=metrics.images),
         files="\n".join(f"| {file} | `{sha256(out / file)}` |" for file in files),
         **metrics.summary(),
     )
