@@ -14,6 +14,7 @@ from cct_viz.cli import main
 from cct_viz.dependence import VARIANTS, KerasClassifier, find_dependence, format_dependence, parts_of
 from cct_viz.explain import METHODS, NotApplicable, explain, takes
 from cct_viz.explain.attention import attention_shares
+from cct_viz.explain.cam import representation_gradient
 from cct_viz.explain.depth import keep_ledger, read_lens
 from cct_viz.explain.pixels import PIXEL_METHODS
 from cct_viz.explain.pooling import reachable_range, split_pooling
@@ -118,6 +119,16 @@ def test_gradient_of_each_readout_by_its_own_block(case):
         classifier.model.blocks = blocks
     rise = (ends[0] - ends[1]) / (2 * STEP)
     assert gradients.attentions[0][place] == pytest.approx(rise, rel=10 * DIFFERENCE)
+
+
+def test_representation_gradient_is_what_the_framework_finds(case):
+    classifier, trace = case
+    if trace.has_class_token:
+        with pytest.raises(NotApplicable, match="class token"):
+            representation_gradient(trace, 1)
+        return
+    expected = differentiate(classifier, trace, 1).representation
+    np.testing.assert_allclose(representation_gradient(trace, 1), expected, atol=bound(trace))
 
 
 def test_pool_weight_times_its_gradient_is_the_contribution(case):

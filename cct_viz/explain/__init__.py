@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from ..trace import Heatmaps, NotApplicable, Trace
 from .ablation import ablate_in_pool, drop_token, hide_pixels
 from .attention import attention, contribution_rollout, rollout
+from .cam import grad_cam, hires_cam
 from .depth import ledger, lens
 from .features import ChannelRanking, rank_channels
-from .gradient import chefer, grad_cam, gradient_rollout, hires_cam, legrad
+from .gradient import chefer, gradient_rollout, legrad
 from .paths import paths
 from .pixels import gradient_x_input, integrated_gradients, smooth_grad
 from .pooling import contrast, contribution, evidence, seqpool

@@ -205,6 +205,12 @@ def share_maps(
     )
 
 
+def to_share(rows: np.ndarray) -> np.ndarray:
+    """(n, M) rows of values >= 0, each scaled to sum to 1; a row of zeros stays one."""
+    total = rows.sum(axis=1, keepdims=True)
+    return rows / np.where(total > 0, total, 1)
+
+
 def _index(name: str, value: int, count: int) -> int:
     if not is_whole(value):
         raise ValueError(f"{name} is {value!r}; expected a whole number, 0 to {count - 1}")

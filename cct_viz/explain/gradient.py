@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..trace import Heatmaps, NotApplicable, Trace
-from .attention import attention_shares, normalise_rows, share_maps
+from ..trace import Heatmaps, Trace
+from .attention import attention_shares, normalise_rows, share_maps, to_share
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
@@ -33,7 +33,7 @@ def chefer(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
         leaf = trace.readout * gradients.pooling_weights
         checks["w times its gradient is the contribution"] = float(np.abs(leaf - trace.contributions[:, target]).max())
     row = _positive_readout(trace, target) @ relevance
-    return share_maps(trace, _to_share(row[None]), (f"relevance for {trace.labels[target]}",), "chefer", checks)
+    return share_maps(trace, to_share(row[None]), (f"relevance for {trace.labels[target]}",), "chefer", checks)
 
 
 def gradient_rollout(trace: Trace, *, target: int, classifier: Classifier, alpha: float | str = 0.5) -> Heatmaps:
@@ -61,47 +61,6 @@ def gradient_rollout(trace: Trace, *, target: int, classifier: Classifier, alpha
     return share_maps(trace, row[None], (f"rollout for {trace.labels[target]}",), "gradient_rollout", {})
 
 
-def grad_cam(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
-    """Grad-CAM on the encoder's last tokens: channels weighted by their mean gradient, then cut off at 0.
-
-    relu(sum_d alpha_d r_td) with alpha_d = mean_t dy_c/dr_td; (1, gh, gw) shares. Source: Selvaraju et al. 2017,
-    https://arxiv.org/abs/1610.02391. It cannot see where a channel matters: one weight stands for all tokens, and the
-    map does not sum to the score.
-
-    Raises:
-        NotApplicable: the model has a class token.
-    """
-    gradient = _representation_gradient(trace, target, classifier)
-    row = np.maximum(trace.representation @ gradient.mean(axis=0), 0)
-    return share_maps(trace, _to_share(row[None]), (f"Grad-CAM for {trace.labels[target]}",), "grad_cam", {})
-
-
-def hires_cam(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
-    """HiResCAM on the encoder's last tokens: each token's representation times its own gradient.
-
-    sum_d r_td dy_c/dr_td, (1, gh, gw) in logits. With SeqPool it sums to (y_c - b_c) + Cov_w(e_c, s), not to the
-    score: the second part is what the tokens say through the pool's weights. Source: Draelos and Carin 2020,
-    https://arxiv.org/abs/2011.08891. It cannot be compared between classes: a shift common to all of them moves it.
-
-    Raises:
-        NotApplicable: the model has a class token.
-    """
-    gradient = _representation_gradient(trace, target, classifier)
-    row = (trace.representation.astype(np.float64) * gradient).sum(axis=1)
-    expected = float(trace.logits[target] - trace.bias[target])
-    if trace.pool_scores is not None and trace.pooling_weights is not None:
-        w, s = trace.pooling_weights.astype(np.float64), trace.pool_scores.astype(np.float64)
-        e = trace.evidence[:, target].astype(np.float64)
-        expected += float(w @ ((e - w @ e) * (s - w @ s)))
-    return Heatmaps(
-        row.reshape(1, *trace.grid).astype(np.float32),
-        (f"HiResCAM for {trace.labels[target]}",),
-        signed=True,
-        method="hires_cam",
-        checks={"sums to the score plus Cov_w(evidence, pool score)": abs(float(row.sum()) - expected)},
-    )
-
-
 def legrad(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
     """LeGrad: how sensitive the readout after each block is to that block's attention, and the pool's to its weights.
 
@@ -121,20 +80,9 @@ def legrad(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
         names.append("pool")
         gap = np.abs(gradients.pooling_weights - trace.evidence[:, target])
         checks["gradient by the pool's weight is the evidence"] = float(gap.max())
-    shares = _to_share(np.stack(rows))
-    shares = np.concatenate([shares, _to_share(shares.sum(axis=0, keepdims=True))])
+    shares = to_share(np.stack(rows))
+    shares = np.concatenate([shares, to_share(shares.sum(axis=0, keepdims=True))])
     return share_maps(trace, shares, (*names, "mean of all"), "legrad", checks)
-
-
-def _representation_gradient(trace: Trace, target: int, classifier: Classifier) -> np.ndarray:
-    from ..gradients import differentiate
-
-    if trace.has_class_token:
-        raise NotApplicable(
-            "this model reads its answer with a class token: the last image tokens get no gradient, so there is no map "
-            "to draw from them"
-        )
-    return differentiate(classifier, trace, target).representation
 
 
 def _positive_readout(trace: Trace, target: int) -> np.ndarray:
@@ -142,9 +90,3 @@ def _positive_readout(trace: Trace, target: int) -> np.ndarray:
     if trace.has_class_token:
         return trace.readout.astype(np.float64)
     return np.maximum(trace.contributions[:, target].astype(np.float64), 0)
-
-
-def _to_share(rows: np.ndarray) -> np.ndarray:
-    """(n, M) rows of values >= 0, each scaled to sum to 1; a row of zeros stays one."""
-    total = rows.sum(axis=1, keepdims=True)
-    return rows / np.where(total > 0, total, 1)
