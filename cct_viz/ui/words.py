@@ -72,6 +72,11 @@ def example_buttons(names: Sequence[str], pictures: Sequence[np.ndarray]) -> str
     return f'<p class="caption">Or one of ten CIFAR-10 pictures</p><div class="examples">{"".join(made)}</div>'
 
 
+def signed(value: float) -> str:
+    """A number of logits with its sign, two decimals and a true minus."""
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
 def caption(*sentences: str) -> str:
     return f'<p class="caption">{escape(" ".join(filter(None, sentences)))}</p>'
 

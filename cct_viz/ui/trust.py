@@ -1,0 +1,235 @@
+"""Can I trust this map? Measured on demand for the picture that is shown, by running the model some hundred times."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from ..checkpoints import CheckpointError
+from ..classifier import Classifier
+from ..explain import METHODS, NotApplicable, describe, explain, takes
+from ..faithfulness import PERMUTATIONS, PROTOCOLS, RANKINGS, Curves, Faithfulness, measure
+from ..plots import TIMES, colourise, data_url
+from ..presets import PRESETS
+from ..serving import Models
+from ..trace import Trace
+from .view import Shown, View
+from .words import caption, signed
+
+MAPS = tuple(m for m in RANKINGS if not takes(m, "classifier") or m in ("drop_token", "hide_pixels"))
+WAYS = {
+    "token_drop": "the token never reaches the encoder",
+    "black": "its pixels painted black",
+    "mean": "its pixels painted in the picture's mean colour",
+    "blur": "its pixels blurred",
+}
+ABLATIONS = ("ablate_in_pool", "drop_token", "hide_pixels")
+OTHERS = ("contribution", "hires_cam", "grad_cam", "seqpool", "rollout")
+SIZE = (360, 190)  # of a plot, in its own units
+PROMPT = caption(
+    "Take the tokens away that a map ranks first: if the model needs them, its answer should fall faster than with "
+    "tokens taken at random."
+)
+
+
+def build(shown: gr.State, models: Models) -> View:
+    gr.HTML(PROMPT, js_on_load=None)
+    with gr.Row():
+        method = gr.Dropdown(list(MAPS), value="contribution", label="Map", min_width=160)
+        way = gr.Dropdown([(text, name) for name, text in WAYS.items()], value=PROTOCOLS[0], label="Taken away means")
+        run = gr.Button("Measure", variant="primary", min_width=120)
+    result = gr.HTML(js_on_load=None, elem_id="trust")
+
+    def answer(
+        shown: Shown | None,
+        method: str,
+        way: str,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  # Gradio's way
+    ) -> str:
+        if shown is None:
+            return caption("Upload a picture or choose an example first.")
+        try:
+            classifier = models.get(shown.card.name)
+            progress(0.1, "Deletion, insertion and 20 random orders")
+            curves = measure_map(classifier, shown.trace, method, way)
+            progress(0.7, "Three meanings of without")
+            return curves + compare_ablations(classifier, shown.trace) + compare_tools(shown.trace) + known(shown)
+        except NotApplicable as error:
+            return caption(f"{error}. Choose another map.")
+        except CheckpointError as error:
+            return caption(str(error))
+
+    run.click(
+        answer,
+        [shown, method, way],
+        [result],
+        concurrency_id="trust",
+        concurrency_limit=1,
+        trigger_mode="once",
+        api_visibility="private",
+    )
+    return View([result], lambda shown: [""])
+
+
+def measure_map(classifier: Classifier, trace: Trace, method: str, way: str) -> str:
+    """Both curves of one map with the band of random orders, in a sentence and two plots.
+
+    Raises:
+        NotApplicable: the map makes no sense for this model.
+    """
+    heatmaps = explain(trace, method, classifier=classifier if takes(method, "classifier") else None)
+    found = measure(classifier, trace, heatmaps.maps[-1], protocol=way)
+    label = trace.labels[trace.class_index()]
+    better = found.percentile >= 0.95
+    verdict = (
+        "It points at what this model needs here better than chance."
+        if better
+        else "On this picture it is no better than tokens chosen at random: do not read much into it."
+        if found.percentile <= 0.75
+        else "On this picture it is not clearly better than tokens chosen at random."
+    )
+    sentence = (
+        f"Insertion less deletion is {found.curves.srg[0]:+.3f}; chance gives 0. {100 * found.percentile:.0f} % of "
+        f"{PERMUTATIONS} random orders do worse. {verdict}"
+    )
+    deletion = draw_curve(found, "deletion", f"Deletion: {label} as its first tokens are taken away")
+    insertion = draw_curve(found, "insertion", f"Insertion: {label} with only its first tokens there")
+    grey = caption("Grey: where 90 % of the random orders run.", describe(method))
+    lead, plots = f'<p class="lead">{escape(sentence)}</p>', f'<div class="plots">{deletion}{insertion}</div>'
+    return _section("Deletion and insertion", lead, plots, grey)
+
+
+def draw_curve(found: Faithfulness, which: str, title: str) -> str:
+    """One curve over its random band, as an SVG: probability over the share of tokens."""
+    width, height = SIZE
+    curves: Curves = found.curves
+    x = 40 + curves.counts / curves.counts[-1] * (width - 52)
+    low, high = np.quantile(getattr(found.random, which), [0.05, 0.95], axis=0)
+    line = getattr(curves, which)[0]
+
+    def place(values: np.ndarray) -> np.ndarray:
+        return 8 + (1 - values) * (height - 40)
+
+    band = [*zip(x, place(high), strict=True), *reversed(list(zip(x, place(low), strict=True)))]
+    ticks = "".join(
+        f'<text x="34" y="{place(np.array(v)) + 4:.0f}" text-anchor="end">{100 * v:.0f} %</text>'
+        f'<line x1="40" x2="{width - 12}" y1="{place(np.array(v)):.1f}" y2="{place(np.array(v)):.1f}"/>'
+        for v in (0.0, 0.5, 1.0)
+    )
+    end = f"{curves.counts[-1]} {'taken away' if which == 'deletion' else 'put back'}"
+    return (
+        f'<figure class="plot"><svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}: from '
+        f'{line[0]:.0%} to {line[-1]:.0%}">{ticks}<polygon points="{_points(band)}"/>'
+        f'<polyline points="{_points(list(zip(x, place(line), strict=True)))}"/>'
+        f'<text x="40" y="{height - 8}">0</text><text x="{width - 12}" y="{height - 8}" text-anchor="end">{end}</text>'
+        f"</svg><figcaption>{escape(title)}</figcaption></figure>"
+    )
+
+
+def _points(pairs: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in pairs)
+
+
+def compare_ablations(classifier: Classifier, trace: Trace) -> str:
+    """What the score loses without a token, in three meanings, side by side on one scale."""
+    words = {
+        "ablate_in_pool": ("Left out of the pool", "the others have already seen it"),
+        "drop_token": ("Never a token", "the others cannot see it"),
+        "hide_pixels": ("Its pixels painted over", "its neighbours lose pixels too, for windows overlap"),
+    }
+    maps, missing = {}, []
+    for method in ABLATIONS:
+        try:
+            given = classifier if takes(method, "classifier") else None
+            maps[method] = explain(trace, method, classifier=given).maps[-1]
+        except NotApplicable as error:
+            missing.append(str(error))
+    label = trace.labels[trace.class_index()]
+    text = f"By how much the score of {label} falls, in logits against the mean class. One scale for all."
+    pictures = _pictures({words[m][0]: (values, words[m][1]) for m, values in maps.items()})
+    notes = caption(" ".join(f"{reason[0].upper()}{reason[1:]}." for reason in missing)) if missing else ""
+    return _section("Three meanings of without", caption(text), pictures, notes)
+
+
+def compare_tools(trace: Trace) -> str:
+    """The exact contributions beside what other tools draw, with what each one's sum misses of the score."""
+    target = trace.class_index()
+    names = {
+        "contribution": "Contribution (exact)",
+        "hires_cam": "HiResCAM",
+        "grad_cam": "Grad-CAM",
+        "seqpool": "Weights alone",
+        "rollout": "Rollout",
+    }
+    drawn: dict[str, tuple[np.ndarray, str]] = {}
+    for method in OTHERS:
+        try:
+            heatmaps = explain(trace, method)
+        except NotApplicable:
+            continue
+        values = heatmaps.maps[-1]
+        if method == "hires_cam":
+            miss = float(values.sum() - (trace.logits[target] - trace.bias[target]))
+            note = f"its sum misses the score by {signed(miss)} logits"
+        elif heatmaps.signed:
+            note = "sums to the score"
+        else:
+            note = (
+                "a share: no sign and no class" if method != "grad_cam" else "a share: what speaks against is cut off"
+            )
+        drawn[names[method]] = (values, note)
+    text = caption("What other tools would draw. Each picture has its own scale, which stands below it.")
+    return _section("The same question, other tools", text, _pictures(drawn, together=False))
+
+
+def _pictures(maps: Mapping[str, tuple[np.ndarray, str]], *, together: bool = True) -> str:
+    """Small maps side by side: title -> (values, words)."""
+    if not maps:
+        return ""
+    common = max(float(np.abs(values).max()) for values, _ in maps.values())
+    made = []
+    for title, (values, words) in maps.items():
+        negative = bool(values.min() < 0) or together
+        limit = common if together else float(np.abs(values).max())
+        end = (
+            f"{signed(limit)} logits" if negative else f"{100 * limit:.1f} % ({limit * values.size:.1f}{TIMES} uniform)"
+        )
+        alt = f"{title}: a map of {values.shape[0]} by {values.shape[1]} tokens, up to {end}"
+        made.append(
+            f'<figure><img alt="{escape(alt)}" src="{data_url(colourise(values, signed=negative, limit=limit))}">'
+            f"<figcaption><b>{escape(title)}</b> {escape(words)}; full colour is {escape(end)}</figcaption></figure>"
+        )
+    return f'<div class="small-maps">{"".join(made)}</div>'
+
+
+def known(shown: Shown) -> str:
+    """Which weights each map can know about, where the weights' folder carries that table."""
+    preset = PRESETS.get(shown.card.name)
+    path = (preset.folder / "dependence.json") if preset and preset.folder else Path()
+    if not path.is_file():
+        return ""
+    table: dict[str, dict[str, bool | None]] = json.loads(path.read_text())
+    parts = list(table)
+    head = "".join(f'<th scope="col">{escape(part)}</th>' for part in parts)
+    words = {True: "yes", False: "no", None: "n/a"}
+    rows = "".join(
+        f'<tr><th scope="row">{escape(m)}</th>' + "".join(f"<td>{words[table[p][m]]}</td>" for p in parts) + "</tr>"
+        for m in table[parts[0]]
+        if m in METHODS or m.split(",")[0] in METHODS
+    )
+    text = caption(
+        "Each part of the network was drawn anew at random and every map compared to the bit. A map that does not "
+        "change cannot know about that part: rollout cannot know the classifier, whatever it seems to show."
+    )
+    table_html = f"<table><thead><tr><th scope='col'>map</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    scrolling = f'<div class="wide" tabindex="0" role="region" aria-label="Dependence table">{table_html}</div>'
+    return _section("What each map can know about", text, scrolling)
+
+
+def _section(title: str, *parts: str) -> str:
+    return f'<section class="card"><h3>{escape(title)}</h3>{"".join(parts)}</section>'
