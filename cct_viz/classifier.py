@@ -50,9 +50,11 @@ class Classifier:
     Attributes:
         position_prior: (N,) float64 shares, the mean pooling weights over the validation images, as `evaluate` left
             them in the metrics.json beside the weights; None where nobody measured them.
+        folder: where the weights came from, with what else lies beside them: card, history, figures.
     """
 
     position_prior: np.ndarray | None = None
+    folder: Path
 
     def __init__(self, folder: Path, source: Source, checkpoint: checkpoints.Checkpoint):
         """`folder` holds a model.onnx exported from `checkpoint`; `load` makes sure of that."""
@@ -250,7 +252,8 @@ def _open(
     classifier = Classifier(
         folder, Source(kind, name, prepare.sha256(folder / "model.safetensors"), revision), checkpoint
     )
-    classifier.position_prior = _read_position_prior((figures or folder) / METRICS, checkpoint.config)
+    classifier.folder = figures or folder
+    classifier.position_prior = _read_position_prior(classifier.folder / METRICS, checkpoint.config)
     return classifier
 
 

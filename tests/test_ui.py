@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
@@ -19,6 +20,7 @@ from conftest import make_trace, tiny_config
 from gradio_client import Client, handle_file
 from PIL import Image
 
+from cct_viz.classifier import Source
 from cct_viz.explain import METHODS, explain, takes
 from cct_viz.images import decode
 from cct_viz.serving import Card, HubLine
@@ -50,6 +52,10 @@ class FakeModels:
 
     def card(self, name):
         return Card(name, 1234, 0.8123, "bundled", "abcdef", self.config.labels, self.config.image_size)
+
+    def get(self, name):
+        source = Source("bundled", name, "abcdef")
+        return SimpleNamespace(config=self.config, folder=Path("nowhere"), source=source, position_prior=None)
 
     def trace(self, name, image):
         self.calls += 1

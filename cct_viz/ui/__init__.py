@@ -8,11 +8,12 @@ from collections.abc import Callable
 import gradio as gr
 
 from ..serving import Models
-from . import trust
+from . import model_page, trust
 from .explorer import tab as explorer
 from .view import View
 
 VIEWS: dict[str, Callable[[gr.State, Models], View]] = {
     "Explorer": explorer.build,
     "Can I trust it?": trust.build,
+    "Model": model_page.build,
 }

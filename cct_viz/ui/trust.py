@@ -19,7 +19,7 @@ from ..presets import PRESETS
 from ..serving import Models
 from ..trace import Trace
 from .view import Shown, View
-from .words import caption, signed
+from .words import caption, section, signed
 
 MAPS = tuple(m for m in RANKINGS if not takes(m, "classifier") or m in ("drop_token", "hide_pixels"))
 WAYS = {
@@ -101,7 +101,7 @@ def measure_map(classifier: Classifier, trace: Trace, method: str, way: str) -> 
     insertion = draw_curve(found, "insertion", f"Insertion: {label} with only its first tokens there")
     grey = caption("Grey: where 90 % of the random orders run.", describe(method))
     lead, plots = f'<p class="lead">{escape(sentence)}</p>', f'<div class="plots">{deletion}{insertion}</div>'
-    return _section("Deletion and insertion", lead, plots, grey)
+    return section("Deletion and insertion", lead, plots, grey)
 
 
 def draw_curve(found: Faithfulness, which: str, title: str) -> str:
@@ -153,7 +153,7 @@ def compare_ablations(classifier: Classifier, trace: Trace) -> str:
     text = f"By how much the score of {label} falls, in logits against the mean class. One scale for all."
     pictures = _pictures({words[m][0]: (values, words[m][1]) for m, values in maps.items()})
     notes = caption(" ".join(f"{reason[0].upper()}{reason[1:]}." for reason in missing)) if missing else ""
-    return _section("Three meanings of without", caption(text), pictures, notes)
+    return section("Three meanings of without", caption(text), pictures, notes)
 
 
 def compare_tools(trace: Trace) -> str:
@@ -184,7 +184,7 @@ def compare_tools(trace: Trace) -> str:
             )
         drawn[names[method]] = (values, note)
     text = caption("What other tools would draw. Each picture has its own scale, which stands below it.")
-    return _section("The same question, other tools", text, _pictures(drawn, together=False))
+    return section("The same question, other tools", text, _pictures(drawn, together=False))
 
 
 def _pictures(maps: Mapping[str, tuple[np.ndarray, str]], *, together: bool = True) -> str:
@@ -228,8 +228,4 @@ def known(shown: Shown) -> str:
     )
     table_html = f"<table><thead><tr><th scope='col'>map</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
     scrolling = f'<div class="wide" tabindex="0" role="region" aria-label="Dependence table">{table_html}</div>'
-    return _section("What each map can know about", text, scrolling)
-
-
-def _section(title: str, *parts: str) -> str:
-    return f'<section class="card"><h3>{escape(title)}</h3>{"".join(parts)}</section>'
+    return section("What each map can know about", text, scrolling)

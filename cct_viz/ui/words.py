@@ -62,6 +62,11 @@ def known_classes(labels: Sequence[str]) -> str:
     return caption(f"This model knows only {known}. Whatever a picture shows, it names the nearest of them.")
 
 
+def section(title: str, *parts: str) -> str:
+    """A card with a heading; the parts are HTML."""
+    return f'<section class="card"><h3>{escape(title)}</h3>{"".join(parts)}</section>'
+
+
 def example_buttons(names: Sequence[str], pictures: Sequence[np.ndarray]) -> str:
     """A button for each example picture (h, w, 3) uint8."""
     made = [
