@@ -224,6 +224,14 @@ def score(options: argparse.Namespace) -> int:
     return 0
 
 
+def site(options: argparse.Namespace) -> int:
+    from .ui.site import EXAMPLES, write_site
+
+    path = write_site(_load(options), options.out, options.images or EXAMPLES)
+    print(json.dumps({"page": str(path), "bytes": path.stat().st_size}) if options.json else path)
+    return 0
+
+
 def dependence(options: argparse.Namespace) -> int:
     from .dependence import find_dependence, format_dependence
     from .explain import METHODS
@@ -291,6 +299,10 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(classify, "Name the most probable classes of images.", loads=True)
     sub.add_argument("images", nargs="+", metavar="IMG")
     sub.add_argument("--top", type=int, default=5, help="how many classes (%(default)s)")
+
+    sub = command(site, "Write the explorer of pictures as one static page that needs no server.", loads=True)
+    sub.add_argument("images", nargs="*", type=Path, metavar="IMG", help="pictures to explain (the ten examples)")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR")
 
     sub = command(explain, "Write pictures, numbers and the whole trace of one image to a folder.", loads=True)
     sub.add_argument("image", metavar="IMG")

@@ -239,7 +239,8 @@ def open_explorer(chromium, tmp_path):
         from cct_viz.ui.explorer.payload import About, make_payload
 
         path = tmp_path / f"explorer{len(made)}.html"
-        path.write_text(page_html(make_payload(trace, About(**{"model": "tiny", **about})), title="An explorer"))
+        payload = make_payload(trace, About(**{"model": "tiny", **about}))
+        path.write_text(page_html({"picture": payload}, title="An explorer"))
         made.append(Explored(chromium, path, width=width, dark=dark))
         return made[-1]
 

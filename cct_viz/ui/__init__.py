@@ -8,7 +8,7 @@ from collections.abc import Callable
 import gradio as gr
 
 from ..serving import Models
-from . import model_page, trust
+from . import model_page, take_away, trust
 from .explorer import tab as explorer
 from .view import View
 
@@ -16,4 +16,5 @@ VIEWS: dict[str, Callable[[gr.State, Models], View]] = {
     "Explorer": explorer.build,
     "Can I trust it?": trust.build,
     "Model": model_page.build,
+    "Take it away": take_away.build,
 }

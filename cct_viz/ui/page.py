@@ -14,11 +14,12 @@ from ..serving import Models
 from . import VIEWS
 from .api import add_endpoints
 from .launch import KEEP_SECONDS, MAX_UPLOAD_MB
+from .links import read_link
+from .site import EXAMPLES, name_example
 from .upload import Upload
 from .view import DRAW, Shown, View
 from .words import chip, choice, example_buttons, hub_text, known_classes, notice, seen_figure
 
-EXAMPLES = sorted((Path(__file__).parent / "examples").glob("*.png"))
 FIRST = Path(__file__).parent / "examples" / "deer.png"
 TOP = 5
 HIDE = {"__type__": "update", "visible": False}
@@ -79,7 +80,8 @@ def build_page(models: Models) -> gr.Blocks:
         )
         for view in views:  # the first paint is a whole result
             for output, value in zip(view.outputs, view.draw(first), strict=True):
-                output.value = output.postprocess(value)
+                if not isinstance(value, dict):  # an update, to a component that is as it should be already
+                    output.value = output.postprocess(value)
         outputs = [shown, image, problem, weights, label, seen, *(output for view in views for output in view.outputs)]
 
         def show(path: str | None, model: str | None, before: Shown | None) -> Any:
@@ -98,6 +100,13 @@ def build_page(models: Models) -> gr.Blocks:
                 api_visibility="private",
             )
         examples.select(_read_example, None, [image], **DRAW)
+
+        def open_link(request: gr.Request) -> tuple[Any, Any]:
+            picture, model = read_link(dict(request.query_params), models.names())
+            return gr.skip() if picture is None else picture, gr.skip() if model is None else model
+
+        linked = page.load(open_link, None, [image, picker], **DRAW)
+        linked.then(show, [image, picker, shown], outputs, concurrency_id="model", api_visibility="private")
         _watch_hub(page, models, hub, retry, picker, weights)
         add_endpoints(models)
     return page
@@ -114,7 +123,8 @@ def _first_shown(models: Models) -> Shown | None:
 
 
 def _look(models: Models, model: str, path: str) -> Shown:
-    return Shown(path, Path(path).stem, models.card(model), models.trace(model, path))
+    trace = models.trace(model, path)
+    return Shown(path, name_example(trace.image) or Path(path).stem, models.card(model), trace)
 
 
 def _show(models: Models, views: list[View], path: str | None, model: str | None, before: Shown | None) -> list[Any]:

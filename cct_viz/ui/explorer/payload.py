@@ -28,6 +28,8 @@ class About:
         model: the model's name.
         facts: short texts about the weights: parameters, accuracy, where they come from.
         picture: the picture's name, for the reader and for file names.
+        link: the query of an address that shows the same picture again; empty where it would be too long, None where
+            the page holds its pictures itself.
         prior: (N,) the mean pooling weights over a data set, or None where nobody measured them.
     """
 
@@ -35,6 +37,7 @@ class About:
     facts: tuple[str, ...] = ()
     picture: str = "picture"
     prior: np.ndarray | None = None
+    link: str | None = None
 
 
 def encode(array: np.ndarray, dtype: str) -> dict[str, Any]:
@@ -68,7 +71,7 @@ def make_payload(trace: Trace, about: About) -> str:
     ]
     payload = {
         "version": VERSION,
-        "about": {"model": about.model, "facts": about.facts, "picture": about.picture},
+        "about": {"model": about.model, "facts": about.facts, "picture": about.picture, "link": about.link},
         "pool": trace.pool,
         "block": trace.block,
         "labels": trace.labels,

@@ -21,11 +21,11 @@ export function createPhoto(explorer) {
   let shown;
   const stage = h("div", {
     class: "photo", style: `aspect-ratio: ${data.width} / ${data.height}`,
-    onpointermove: lookAt, onpointerdown: lookAt, onpointerleave: () => { say(seers, ""); store.set({ token: store.state.held }); },
+    onpointermove: lookAt, onpointerdown: lookAt, onclick: lookAt, onpointerleave: () => { say(seers, ""); store.set({ token: store.state.held }); },
   },
     h("img", { src: data.photo, alt: `The picture that is explained: ${data.about.picture}.` }), overlay, frame, ...pins, centre);
   const legend = createLegend();
-  const maps = segments("Map over the photo", overlays(explorer), (overlay) => store.set({ overlay }));
+  const maps = segments("Map over the photo", overlaysOf(data), (overlay) => store.set({ overlay }));
   const opacity = slider("Opacity", { min: 0, max: 100, step: 5, value: 100 * store.state.opacity }, (v) => `${v} %`, (v) => store.set({ opacity: v / 100 }));
   const line = h("p", { class: "line selection" });
   const bars = createBars(explorer);
@@ -40,7 +40,7 @@ export function createPhoto(explorer) {
     say(seers, `Pixel ${x + 1}, ${y + 1} is seen by ${tokens.length} of ${data.n} tokens.`);
     const distance = (t) => { const w = data.window(t); return (w.x - x - 0.5) ** 2 + (w.y - y - 0.5) ** 2; };
     const token = tokens.reduce((best, t) => (distance(t) < distance(best) ? t : best));
-    store.set({ token, held: event.type === "pointerdown" ? token : store.state.held });
+    store.set({ token, held: event.type === "pointermove" ? store.state.held : token, ...(event.type === "click" ? { touched: { token } } : {}) });
   }
 
   function put(mark, token) {
@@ -85,7 +85,7 @@ export function createPhoto(explorer) {
 }
 
 /** The maps that may lie over the photo: those that this model has. */
-function overlays({ data }) {
+export function overlaysOf(data) {
   const list = [["none", "None"], ["evidence", "Evidence"], ["rollout", "Rollout"], ["attention", "Attention"], ["feature", "Feature"]];
   if (data.weights) list.splice(1, 0, ["weight", "Weight"]);
   if (data.weights || data.maxContributions) list.splice(data.weights ? 2 : 1, 0, ["contribution", "Contribution"]);

@@ -6,7 +6,9 @@ from typing import Any
 
 import gradio as gr
 
+from ...classifier import Classifier
 from ...serving import Models
+from ..links import write_link
 from ..view import Shown, View
 from ..words import EMPTY, facts
 from . import script
@@ -39,12 +41,12 @@ def build(shown: gr.State, models: Models) -> View:
     )
 
     def draw(shown: Shown | None) -> list[Any]:
-        return ["" if shown is None else explorer_payload(shown)]
+        return ["" if shown is None else explorer_payload(shown, models.get(shown.card.name))]
 
     return View([page], draw)
 
 
-def explorer_payload(shown: Shown) -> str:
+def explorer_payload(shown: Shown, classifier: Classifier) -> str:
     """What the explorer draws from, for a picture as the page shows it."""
-    about = About(shown.card.name, tuple(facts(shown.card)), shown.name)
+    about = About(shown.card.name, tuple(facts(shown.card)), shown.name, classifier.position_prior, write_link(shown))
     return make_payload(shown.trace, about)
