@@ -1,6 +1,7 @@
 // What follows from a payload and the visitor's choices. Each result is kept until one of its choices changes.
 
-import { contrast, descending, mixThrough, normalise, pool, softmax, through, argmax } from "./maths.js";
+import { createAttention } from "./derive_attention.js";
+import { contrast, descending, normalise, pool, softmax, argmax, sum } from "./maths.js";
 
 /** @param {import("./data.js").Data} data */
 export function createDerived(data) {
@@ -43,31 +44,9 @@ export function createDerived(data) {
 
   const alphaOf = (layer, alpha) => (alpha === "measured" ? data.measuredAlpha(layer) : new Float32Array(data.m).fill(alpha));
 
-  /** L + 1 rows (M,): the readout, then walked back through one layer more each. */
-  const rollout = (s) => keep("rollout", [s.fusion, s.alpha], () => {
-    const steps = [Float64Array.from(data.readout)];
-    for (let layer = data.layers - 1; layer >= 0; layer--) steps.push(mixThrough(steps.at(-1), data.fused(layer, s.fusion), alphaOf(layer, s.alpha)));
-    return steps;
-  });
+  const attention = createAttention(data, keep, alphaOf);
 
-  /** (M, M) of the chosen layer and head. */
-  const matrix = (s) => (s.head === null || !data.hasHeads ? data.fused(s.layer, s.fusion) : data.head(s.layer, s.head));
-
-  /** (N,) the rollout step that is looked at: where the answer comes from, walked back through so many layers. */
-  const rolled = (s) => keep("rolled", [rollout(s), s.step], () => rollout(s)[Math.min(s.step, data.layers)].slice(data.first));
-
-  /** (N,) a layer's attention as the readout asks it: every row weighted as the model reads the tokens out. */
-  const asked = (s, layer) => keep(`asked ${layer}`, [s.head, s.fusion], () => through(data.readout, matrix({ ...s, layer })).subarray(data.first));
-
-  /** (N,) where the chosen token looks in a layer; with none chosen, where the readout does. */
-  const lookedAt = (s, layer) => {
-    if (s.token === null) return asked(s, layer);
-    return keep(`looked ${layer}`, [s.head, s.fusion, s.token], () => {
-      const row = s.token + data.first;
-      return matrix({ ...s, layer }).subarray(row * data.m + data.first, (row + 1) * data.m);
-    });
-  };
-  const looked = (s) => lookedAt(s, s.layer);
+  const strengths = (stage) => keep(`strengths ${stage}`, [], () => strengthsOf(data.stages[stage]));
 
   /** The feature map that is looked at: (rows * columns,) of its stage. */
   const feature = (s) => keep("feature", [s.feature], () => {
@@ -75,7 +54,7 @@ export function createDerived(data) {
     return maps.subarray(s.feature.channel * size, (s.feature.channel + 1) * size);
   });
 
-  return { weights, logits, probabilities, evidence, contribution, over, rollout, rolled, matrix, asked, looked, lookedAt, feature, isModel, alphaOf };
+  return { weights, logits, probabilities, evidence, contribution, over, ...attention, strengths, feature, isModel, alphaOf };
 }
 
 function repooled(data, { pooling, beta, seed, painted }) {
@@ -104,3 +83,9 @@ function shuffle(values, seed) {
 
 /** The best class other than `a`. */
 export const runnerUp = (logits, a) => descending(logits).find((c) => c !== a);
+
+/** (channels,) of a conv stage: the mean absolute activation of each of its feature maps. */
+export function strengthsOf({ maps, rows, columns, channels }) {
+  const size = rows * columns;
+  return Float64Array.from({ length: channels }, (_, c) => sum(maps.subarray(c * size, (c + 1) * size).map(Math.abs)) / size);
+}

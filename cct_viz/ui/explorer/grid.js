@@ -41,7 +41,7 @@ export function createGrid({ data, store }, { label, onpaint }) {
     const token = tokenAt(event);
     if (token === null) return;
     if (onpaint) { element.setPointerCapture(event.pointerId); onpaint(token); }
-    store.set({ token, held: !onpaint && event.pointerType === "mouse" ? token : store.state.held });
+    store.set({ token, held: onpaint ? store.state.held : token });
   }
   function leave() {
     store.set({ token: store.state.held });

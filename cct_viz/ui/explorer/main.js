@@ -1,13 +1,15 @@
 // The explorer: one payload, one selection, and panels that follow it.
 
 import { openPayload } from "./data.js";
-import { createDerived, runnerUp } from "./derive.js";
+import { createDerived, runnerUp, strengthsOf } from "./derive.js";
 import { h, say } from "./dom.js";
 import { createJourney } from "./journey.js";
 import { argmax } from "./maths.js";
+import { createPanel as createAttention } from "./panel_attention.js";
 import { createPanel as createClasses } from "./panel_classes.js";
 import { createPanel as createPixels } from "./panel_pixels.js";
 import { createPanel as createSeqPool } from "./panel_seqpool.js";
+import { createPanel as createTokens } from "./panel_tokens.js";
 import { createPhoto } from "./photo.js";
 import { changed, createStore } from "./store.js";
 import { place, scientific, signed, times } from "./words.js";
@@ -24,7 +26,7 @@ import { place, scientific, signed, times } from "./words.js";
  */
 
 /** The panels, by the names that `State.station` takes. */
-const PANELS = { pixels: createPixels, seqpool: createSeqPool, classes: createClasses };
+const PANELS = { pixels: createPixels, tokens: createTokens, attention: createAttention, seqpool: createSeqPool, classes: createClasses };
 
 /** Panels beside the journey: what one does with the network, not where one is in it. */
 const TOOLS = [];
@@ -79,14 +81,16 @@ function firstState(data, previous) {
   const a = argmax(data.logits), fresh = {
     station: "seqpool", token: null, held: null, pinned: [], layer: data.layers - 1, head: null, a, b: runnerUp(data.logits, a),
     overlay: data.weights || data.maxContributions ? "contribution" : "rollout", opacity: 0.7, fusion: "mean", alpha: 0.5, step: data.layers,
-    feature: { stage: data.stages.length - 1, channel: 0 }, pooling: "model", beta: 1, seed: 0, painted: null, dropped: new Set(),
+    pooling: "model", beta: 1, seed: 0, painted: null, dropped: new Set(),
+    feature: { stage: data.stages.length - 1, channel: argmax(strengthsOf(data.stages.at(-1))) }, channelOrder: "strength", commonScale: false,
+    attentionView: "raw", direction: "row", path: 0,
   };
   if (!previous) return fresh;
   const { state } = previous.store, old = previous.data;
   const same = old.layers === data.layers && old.heads === data.heads && old.pool === data.pool && old.n === data.n;
   if (!same) return { ...fresh, station: state.station };
-  const { station, layer, head, overlay, opacity, fusion, alpha, step, token, held } = state;
-  return { ...fresh, station, layer, head, overlay, opacity, fusion, alpha, step, token, held };
+  const { station, layer, head, overlay, opacity, fusion, alpha, step, token, held, attentionView, direction, channelOrder, commonScale } = state;
+  return { ...fresh, station, layer, head, overlay, opacity, fusion, alpha, step, token, held, attentionView, direction, channelOrder, commonScale };
 }
 
 /** "Token row 6, column 4: weight 4.25× uniform · evidence +2.62 · contribution +0.174 · sees pixels 9–21 × 17–29". */

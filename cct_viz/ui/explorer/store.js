@@ -12,6 +12,9 @@
  * @property {string} fusion "mean", "max" or "min" over heads @property {number | "measured"} alpha share of attention in rollout
  * @property {number} step rollout steps walked back from the pool
  * @property {{stage: number, channel: number}} feature the feature map that is looked at
+ * @property {string} channelOrder "strength" or "number" @property {boolean} commonScale small maps share one scale, or each has its own
+ * @property {string} attentionView "raw", "rollout" or "paths" @property {number} path of the paths picture
+ * @property {string} direction "row" is where the chosen token looks, "column" who looks at it
  * @property {string} pooling "model", "beta", "mean", "top", "shuffled", "prior" or "painted"
  * @property {number} beta @property {number} seed of the shuffle @property {Float64Array | null} painted
  * @property {Set<number>} dropped tokens taken out of the pool

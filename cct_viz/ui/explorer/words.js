@@ -15,3 +15,6 @@ export const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"
 
 /** "row 6, column 4" of token t, counted from 1. */
 export const place = (token, columns) => `row ${Math.floor(token / columns) + 1}, column ${(token % columns) + 1}`;
+
+/** How a model reads its answer out of the tokens, by the name of its pool. */
+export const READERS = { seqpool: "SeqPool's weights", mean: "all tokens alike", max: "each token by the channels it wins", class_token: "the class token" };
