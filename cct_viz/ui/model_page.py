@@ -6,12 +6,11 @@ import json
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import numpy as np
 
-from ..classifier import Classifier
 from ..config import CCTConfig
 from ..cost import count_macs
 from ..geometry import stage_geometry
@@ -19,6 +18,9 @@ from ..plots import TIMES, colourise
 from ..serving import Models
 from .view import Shown, View
 from .words import caption, describe_number, facts, section
+
+if TYPE_CHECKING:
+    from ..classifier import Classifier
 
 POOLS = {
     "seqpool": ("SeqPool", "weights each token, then sums"),

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..classifier import Classifier
 from ..images import decode
 from .explorer.export import page_html
 from .explorer.payload import About, make_payload
 from .words import describe_number
+
+if TYPE_CHECKING:
+    from ..classifier import Classifier
 
 EXAMPLES = tuple(sorted((Path(__file__).parent / "examples").glob("*.png")))
 

@@ -7,14 +7,13 @@ import re
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from ..bundle import write_bundle
 from ..checkpoints import CheckpointError
-from ..classifier import Classifier
 from ..explain import METHODS, NotApplicable, describe, explain, takes
 from ..plots import figure
 from ..serving import Models
@@ -22,6 +21,9 @@ from .explorer.export import page_html
 from .explorer.tab import explorer_payload
 from .view import Shown, View
 from .words import caption, facts
+
+if TYPE_CHECKING:
+    from ..classifier import Classifier
 
 MAPS = tuple(method for method in METHODS if not takes(method, "classifier"))
 INTRO = caption(

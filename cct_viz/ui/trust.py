@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gradio as gr
 import numpy as np
 
 from ..checkpoints import CheckpointError
-from ..classifier import Classifier
 from ..explain import METHODS, NotApplicable, describe, explain, takes
 from ..faithfulness import PERMUTATIONS, PROTOCOLS, RANKINGS, Curves, Faithfulness, measure
 from ..plots import TIMES, colourise, data_url
@@ -20,6 +20,9 @@ from ..serving import Models
 from ..trace import Trace
 from .view import Shown, View
 from .words import caption, section, signed
+
+if TYPE_CHECKING:
+    from ..classifier import Classifier
 
 MAPS = tuple(m for m in RANKINGS if not takes(m, "classifier") or m in ("drop_token", "hide_pixels"))
 WAYS = {

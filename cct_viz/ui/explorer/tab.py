@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from ...classifier import Classifier
 from ...serving import Models
 from ..links import write_link
 from ..view import Shown, View
 from ..words import EMPTY, facts
 from . import script
 from .payload import About, make_payload
+
+if TYPE_CHECKING:
+    from ...classifier import Classifier
 
 # The host is kept across pictures, for in it lives what the visitor has chosen.
 _ON_LOAD = """
