@@ -1,14 +1,11 @@
 """The door: `python app.py` serves the explorer on the bundled weights at http://127.0.0.1:7860."""
 
-import os
+from cct_viz import settings
 
-# Before the imports: the libraries read them once. More threads only make visitors wait for each other.
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+settings.set_environment()  # before the imports: the libraries read it once
 
 import argparse  # noqa: E402
+import os  # noqa: E402
 import sys  # noqa: E402
 
 from cct_viz.checkpoints import CheckpointError  # noqa: E402
@@ -23,6 +20,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--host", help="address to listen on (GRADIO_SERVER_NAME, else 127.0.0.1)")
     parser.add_argument("--port", help="port to listen on (GRADIO_SERVER_PORT, else 7860 or the next free)")
     parser.add_argument("--no-hub", action="store_true", help="never ask the Hugging Face Hub")
+    parser.add_argument("--mcp", action="store_true", help="also offer the endpoints to language models, by MCP")
     return parser.parse_args()
 
 
@@ -43,10 +41,13 @@ def main() -> int:
     try:
         host, port = read_address(arguments)
         models = Models(arguments.model, hub=not arguments.no_hub)
+        from cct_viz.ui.janitor import make_folder
         from cct_viz.ui.launch import launch
         from cct_viz.ui.page import build_page
 
-        launch(build_page(models), host=host, port=port)
+        make_folder()  # before the page is built, whose pictures go there
+        checks = {"model": models.is_there, "inference": models.works}
+        launch(build_page(models), host=host, port=port, checks=checks, mcp=arguments.mcp)
     except (CheckpointError, OSError) as error:
         print(error, file=sys.stderr)
         return 2

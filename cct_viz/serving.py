@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from .presets import PRESETS
 from .trace import Trace
 
 HUB_REPO = "keras-io/cct"
+STUCK_SECONDS = 60.0  # a call of the largest model takes two
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class Models:
         self._line = HubLine("")
         self._thread: threading.Thread | None = None
         self._wanted: list[str] = []
+        self._called: float | None = None  # when the call began that is running now
+        self._failed_last = False
         local = [source for source in sources if source in PRESETS or Path(source).exists()]
         for source in dict.fromkeys(local):
             self._add(source)
@@ -147,7 +151,26 @@ class Models:
         model = self.get(name)
         pixels = decode(image)  # type: ignore[arg-type]  # outside of the lock: a large photo holds nobody up
         with self._running:
-            return model.trace(pixels)
+            self._called = time.monotonic()
+            self._failed_last = True
+            try:
+                trace = model.trace(pixels)
+                self._failed_last = False
+                return trace
+            finally:
+                self._called = None
+
+    def is_there(self) -> bool:
+        """Whether there is a model to show."""
+        with self._lock:
+            return bool(self._table)
+
+    def works(self) -> bool:
+        """Whether the last call of a model that ended gave an answer, and none has been running for too long."""
+        called = self._called
+        if called is not None:
+            return time.monotonic() - called < STUCK_SECONDS
+        return not self._failed_last
 
     def hub_line(self) -> HubLine:
         """What to say about the Hub at this moment."""

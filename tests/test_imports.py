@@ -10,6 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "cct_viz"
 FLOORS = {
     "config": 1,
+    "settings": 1,
     "geometry": 1,
     "image_headers": 1,
     "images": 1,

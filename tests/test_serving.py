@@ -229,3 +229,56 @@ def test_what_the_hub_sent_earlier_is_offered_without_asking_it(monkeypatch, tmp
     models = Models(hub=False, load=load)
     assert models.names() == ["a/b"]
     assert models.hub_line().text == "The cached a/d cannot be used: it is damaged"
+
+
+def test_whether_the_model_works_is_known():
+    net = Net("mine")
+    models = Models(load=lambda source, **options: net, hub=False)
+    assert (models.is_there(), models.works()) == (False, True)
+    models = Models(load=lambda source, **options: net)
+    wait(models)
+    assert (models.is_there(), models.works()) == (True, True)
+
+    def fail(image):
+        raise RuntimeError("out of memory")
+
+    models.get(HUB_REPO).trace, whole = fail, net.trace
+    with pytest.raises(RuntimeError):
+        models.trace(HUB_REPO, PIXELS)
+    assert not models.works()
+    net.trace = whole
+    models.trace(HUB_REPO, PIXELS)
+    assert models.works()
+
+
+def test_a_call_that_never_ends_is_noticed(monkeypatch):
+    go, net = threading.Event(), Net("mine")
+    net.trace = lambda image: go.wait(5)
+    models = Models(load=lambda source, **options: net)
+    wait(models)
+    thread = threading.Thread(target=models.trace, args=(HUB_REPO, PIXELS))
+    thread.start()
+    try:
+        while not models._running.locked():
+            time.sleep(0.001)
+        assert models.works()
+        monkeypatch.setattr(serving, "STUCK_SECONDS", 0.0)
+        time.sleep(0.01)
+        assert not models.works()
+    finally:
+        go.set()
+        thread.join()
+
+
+def test_one_session_serves_every_call(tiny_folder, monkeypatch):
+    import onnxruntime
+
+    made, session = [], onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *a, **o: made.append(session(*a, **o)) or made[-1])
+    models = Models([str(tiny_folder)], hub=False)
+    threads = [threading.Thread(target=models.trace, args=("tiny", PIXELS)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1

@@ -25,6 +25,7 @@ from cct_viz.explain import METHODS, explain, takes
 from cct_viz.images import decode
 from cct_viz.serving import Card, HubLine
 from cct_viz.ui import VIEWS, page, upload, words
+from cct_viz.ui.janitor import make_folder
 from cct_viz.ui.launch import REPOSITORY, launch
 from cct_viz.ui.page import EXAMPLES, build_page
 from cct_viz.ui.view import Shown
@@ -292,6 +293,7 @@ def test_examples_are_ten_of_the_size_they_were_made():
 def served():
     """A page with a hand-made model on a free port; no browser."""
     models = FakeModels()
+    make_folder()
     made = build_page(models)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -374,9 +376,11 @@ import sys
 sys.argv = ["app.py"]
 import app
 from cct_viz.serving import Models
+from cct_viz.ui.janitor import make_folder
 from cct_viz.ui.launch import launch
 from cct_viz.ui.page import EXAMPLES, build_page
 from gradio_client import Client, handle_file
+make_folder()
 made = build_page(Models([{str(tiny_folder)!r}], hub=False))
 _, address, _ = launch(made, host="127.0.0.1", block=False)
 answer = Client(address, verbose=False).predict(handle_file(EXAMPLES[0]), api_name="/classify")

@@ -1,16 +1,26 @@
-"""How the page is served: look, limits and locks, in one place."""
+"""How the page is served: its look, and the parts that guard it put together. The numbers are in settings.py."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
+
+from ..settings import KEEP_SECONDS, LAUNCH, MAX_UPLOAD_MB, QUEUE
+from .guard import Guard
+from .health import Checks, make_report, start_watchdog
+from .janitor import Janitor
+from .waiting import forget_the_gone, harden
+
+__all__ = ["KEEP_SECONDS", "MAX_UPLOAD_MB", "REPOSITORY", "launch", "theme"]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-MAX_UPLOAD_MB = 20
-KEEP_SECONDS = 3600  # how long a visitor's files are kept
 
 # Gradio confines css to the inside of the box whose wide margins a phone has no room for.
 NARROW = "<style>@media (max-width: 640px) { .gradio-container > .main { padding: .75rem .6rem !important; } }</style>"
@@ -81,11 +91,24 @@ def theme() -> gr.themes.Base:
     )
 
 
-def launch(page: gr.Blocks, *, host: str | None = None, port: int | None = None, block: bool = True) -> Any:
+def launch(
+    page: gr.Blocks,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    block: bool = True,
+    checks: Checks | None = None,
+    mcp: bool = False,
+) -> Any:
     """Serve `page` at `host` (None: 127.0.0.1) and `port` (None: 7860, or the next that is free).
 
-    Nothing is asked of any other machine, no summary page is open, tracebacks stay here, and no file of the repository
-    can be fetched.
+    Nothing is asked of any other machine, tracebacks stay here, no file of the repository can be fetched, and no
+    request can take more memory, time or disk than settings.py allows.
+
+    Args:
+        page: built after `make_folder`, so that its files lie where they may be swept.
+        checks: name -> whether that part works, besides the queue, for /healthz.
+        mcp: also serve the endpoints as tools for language models; needs `pip install 'gradio[mcp]'`.
 
     Returns:
         The FastAPI app, its local address and its public one (always None), when not blocking.
@@ -94,36 +117,48 @@ def launch(page: gr.Blocks, *, host: str | None = None, port: int | None = None,
         OSError: no such address on this machine, or the port is taken; the message is one sentence.
     """
     host = host or "127.0.0.1"
+    if mcp and importlib.util.find_spec("mcp") is None:
+        raise OSError("The package for MCP is missing: run pip install 'gradio[mcp]', or start without --mcp.")
     _try_address(host, port)
-    page.queue(api_open=False, max_size=32)
+    page.queue(**QUEUE)
+    harden(page._queue)
+    janitor = Janitor(Path(page.GRADIO_CACHE), keep=lambda: _shown_files(page))
+    guard = Middleware(Guard, health=make_report(page, checks or {}), admit=janitor.admit, mcp=mcp)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        async with janitor.at_work(lambda gone: _forget(page, gone)):
+            yield
+
     served = page.launch(
         server_name=host,
         server_port=port,
         prevent_thread_lock=True,
-        quiet=True,  # Gradio would advise to share the app in public
         theme=theme(),
         head=NARROW,
         css_paths=Path(__file__).parent / "style.css",
-        max_threads=8,
-        max_file_size=f"{MAX_UPLOAD_MB}mb",
-        show_error=False,
-        enable_monitoring=False,
-        run_history=False,
-        ssr_mode=False,
-        strict_cors=True,
-        share=False,
-        inbrowser=False,
-        mcp_server=False,
-        pwa=False,
-        state_session_capacity=100,
-        allowed_paths=[],
         blocked_paths=[str(REPOSITORY)],
-        footer_links=[],
+        mcp_server=mcp,
+        app_kwargs={"middleware": [guard], "lifespan": lifespan},
+        **LAUNCH,
     )
     print(f"CCT Explorer is at {served[1]} (Ctrl+C ends it).", flush=True)
     if block:
+        start_watchdog(served[1].replace("//0.0.0.0", "//127.0.0.1"))
         page.block_thread()
     return served
+
+
+def _shown_files(page: gr.Blocks) -> set[str]:
+    """The copies of the pictures that every visitor is shown first."""
+    return set().union(*(block.keep_in_cache for block in page.blocks.values()))
+
+
+def _forget(page: gr.Blocks, gone: set[str]) -> None:
+    """Drop Gradio's book-keeping of files that are gone and of sessions that nobody will ask for."""
+    for files in page.temp_file_sets:
+        files.difference_update(gone)
+    forget_the_gone(page._queue)
 
 
 def _try_address(host: str, port: int | None) -> None:

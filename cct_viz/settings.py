@@ -1,0 +1,96 @@
+"""Everything that says how the app is served: limits, switches, headers, and what the libraries read at import.
+
+Gradio's defaults suit one person and a notebook. Each setting here differs from its default for a reason, and the tests
+fail when Gradio gains an argument that nobody has looked at. Importing this imports nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+MB = 1_000_000
+MAX_UPLOAD_MB = 20
+MAX_JSON_BYTES = 512_000  # of any request that is no upload; the page sends some hundred bytes
+UPLOAD_SECONDS = 120.0  # for the whole body: 20 MB at 1.4 Mbit/s
+JSON_SECONDS = 20.0
+KEEP_SECONDS = 3600  # how long a visitor's files are kept
+ABANDONED_SECONDS = 600  # how long the pieces of an upload that was broken off are kept
+MAX_TEMP_MB = 500  # of visitors' files together; the oldest go first, and no upload is taken beyond twice as much
+SWEEP_SECONDS = 60.0
+MAX_WAITING = 32  # calls in the queue, over all functions
+MAX_SESSIONS = 100  # visitors whose last picture is remembered
+MAX_MAILBOXES = 256  # sessions whose answers wait to be fetched; Gradio keeps 2,000, of some 100 kB each
+WATCH_SECONDS = 10.0
+WATCH_FAILURES = 6  # in a row, until the process is ended
+
+# For the libraries' eyes at import. More threads only make visitors wait for each other: OpenBLAS alone would start one
+# for each core, and each of them would spin.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    # Gradio would send statistics, and run pandas over its last 10,000 calls after each, for a page that is closed.
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000",
+    "GRADIO_ANALYTICS_MAX_EVENTS": "64",
+}
+
+QUEUE: dict[str, Any] = {
+    "api_open": False,  # nothing passes by the queue
+    "max_size": MAX_WAITING,
+    "default_concurrency_limit": 1,
+}
+
+LAUNCH: dict[str, Any] = {
+    "quiet": True,  # Gradio would advise to share the app in public
+    "max_threads": 8,
+    "max_file_size": f"{MAX_UPLOAD_MB}mb",
+    "show_error": False,  # tracebacks and paths stay here
+    "enable_monitoring": False,  # None leaves a summary page open
+    "run_history": False,
+    "ssr_mode": False,
+    "strict_cors": True,
+    "share": False,
+    "inbrowser": False,
+    "pwa": False,
+    "state_session_capacity": MAX_SESSIONS,
+    "allowed_paths": [],
+    "footer_links": [],
+}
+
+# Gradio's page needs inline scripts and, for HTML components, eval; the explorer's modules are Blobs. Nothing may come
+# from or go to another host. The Hub frames its Spaces.
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        "worker-src 'self' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "media-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self' data: blob:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'self' https://huggingface.co https://*.hf.space",
+    ]
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+}
+FILE_POLICY = "sandbox; default-src 'none'"  # what a visitor uploaded is shown as a picture and never runs
+
+
+def set_environment() -> None:
+    """Set what the libraries read when they are imported. To be called before any of them is."""
+    for name, value in ENVIRONMENT.items():
+        if name.startswith("GRADIO_"):
+            os.environ[name] = value
+        else:  # how many cores to use is for the machine's owner to say
+            os.environ.setdefault(name, value)

@@ -1,0 +1,246 @@
+"""The settings of the served app: all of Gradio's switches were looked at, and what is set is what is served."""
+
+import asyncio
+import inspect
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from gradio.queueing import Queue
+
+from cct_viz import settings
+from cct_viz.ui import health, janitor, launch, waiting
+from cct_viz.ui.janitor import PREFIX, Janitor, make_folder
+
+ROOT = Path(__file__).parent.parent
+
+# Arguments of Blocks.launch that launch() gives itself, and those that are left at their defaults on purpose.
+GIVEN = {
+    "server_name",
+    "server_port",
+    "prevent_thread_lock",
+    "theme",
+    "head",
+    "css_paths",
+    "blocked_paths",
+    "mcp_server",
+    "app_kwargs",
+}
+LEFT = {
+    "self",
+    "inline",
+    "debug",
+    "auth",
+    "auth_message",
+    "auth_dependency",
+    "height",
+    "width",
+    "favicon_path",
+    "ssl_keyfile",
+    "ssl_certfile",
+    "ssl_keyfile_password",
+    "ssl_verify",
+    "root_path",
+    "share_server_address",
+    "share_server_protocol",
+    "share_server_tls_certificate",
+    "node_server_name",
+    "node_port",
+    "num_workers",
+    "_app",
+    "_frontend",
+    "i18n",
+    "css",
+    "js",
+    "head_paths",
+}
+
+
+def test_every_switch_of_gradio_was_looked_at():
+    """A new one may be open by default: look at it, then name it in settings.LAUNCH or here."""
+    assert set(inspect.signature(gr.Blocks.launch).parameters) == GIVEN | LEFT | set(settings.LAUNCH)
+    assert set(inspect.signature(gr.Blocks.queue).parameters) == {"self", "status_update_rate"} | set(settings.QUEUE)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr(janitor.atexit, "register", lambda *_, **__: None)
+    return make_folder()
+
+
+def test_what_is_set_is_what_is_served(folder):
+    with gr.Blocks() as page:
+        gr.Textbox()
+    try:
+        app, _, _ = launch.launch(page, block=False)
+        queue = page._queue
+        assert (page.api_open, queue.max_size) == (False, settings.MAX_WAITING)
+        assert page.max_file_size == settings.MAX_UPLOAD_MB * 2**20  # Gradio's MB
+        assert (page.max_threads, queue.max_thread_count) == (8, 8)
+        assert (page.show_error, page.share, page.enable_monitoring) == (False, False, False)
+        assert page.blocked_paths == [str(ROOT)]
+        assert page.allowed_paths == []
+        assert app.state_holder.capacity == settings.MAX_SESSIONS
+        assert isinstance(queue.pending_messages_per_session, waiting.Mailboxes)
+    finally:
+        page.close()
+
+
+def test_the_environment_is_set_before_the_libraries_look_at_it():
+    code = (
+        "import os, sys; sys.argv = ['app.py']; import app; from gradio.queueing import Queue; import numpy;"
+        "q = Queue(True, 8, 1, 32, None); print(q.ANAYLTICS_CACHE_FREQUENCY, q.ANALYTICS_MAX_EVENTS,"
+        "*(os.environ[name] for name in app.settings.ENVIRONMENT))"
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in settings.ENVIRONMENT} | {"OMP_NUM_THREADS": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    expected = settings.ENVIRONMENT | {"OMP_NUM_THREADS": "3"}  # the owner's word counts
+    assert done.stdout.split() == ["1000000000", "64", *expected.values()]
+
+
+def test_importing_the_settings_imports_no_library():
+    code = "import cct_viz.settings, sys; print({'numpy', 'gradio', 'PIL'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "set()\n"
+
+
+def make_queue(size=2):
+    queue = Queue(True, 8, 1, size, None)
+    waiting.harden(queue)
+    return queue
+
+
+def test_a_message_to_a_session_that_is_gone_ends_nothing():
+    box = waiting.Mailboxes(2)
+    box["gone"].put_nowait("lost")
+    del box["gone"]
+    assert list(box) == []
+    for name in ("a", "b", "c"):
+        box[name] = asyncio.Queue()
+    assert list(box) == ["b", "c"]
+    box["c"].put_nowait("kept")
+    assert box["c"].get_nowait() == "kept"
+    del box["c"]
+    assert "c" not in box
+
+
+def test_a_full_queue_says_how_many_wait(monkeypatch):
+    async def full(self, **_):
+        return False, "Queue is full. Max size is 2 and size is 2.", "queue_full"
+
+    monkeypatch.setattr(Queue, "push", full)
+    monkeypatch.setattr(Queue, "__len__", lambda self: 2)
+    answer = asyncio.run(make_queue().push(body=None, request=None, username=None))
+    assert answer == (False, "The app is busy: 2 others wait before you. Try again in a minute.", "queue_full")
+
+
+def test_sessions_that_nobody_asks_for_are_forgotten():
+    queue = make_queue()
+    queue.pending_messages_per_session["here"] = asyncio.Queue()
+    queue.pending_event_ids_session = {"here": {"1"}, "gone": set(), "left": {"2"}}
+    waiting.forget_the_gone(queue)
+    assert list(queue.pending_event_ids_session) == ["here"]
+
+
+def write(folder, name, age, size=10):
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(bytes(size))
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+def left(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_old_files_go_and_new_and_shown_ones_stay(folder):
+    write(folder, "abc/old.png", settings.KEEP_SECONDS + 10)
+    write(folder, "abd/new.png", settings.KEEP_SECONDS - 60)
+    shown = write(folder, "abe/first.png", 10 * settings.KEEP_SECONDS)
+    write(folder, "tmpbroken", settings.ABANDONED_SECONDS + 10)
+    write(folder, "tmpcoming", settings.ABANDONED_SECONDS - 60)
+    made = Janitor(folder, keep=lambda: {str(shown)})
+    gone = made.sweep()
+    assert left(folder) == ["first.png", "new.png", "tmpcoming"]
+    assert gone == {str(folder / "abc" / "old.png"), str(folder / "tmpbroken")}
+    assert made.size == 30
+    os.utime(folder / "abc", (0, 0))
+    made.remove_empty_folders()
+    assert not (folder / "abc").exists()
+    assert (folder / "abd").exists()
+
+
+def test_the_oldest_go_when_there_are_too_many(folder, monkeypatch):
+    monkeypatch.setattr(settings, "MB", 1)
+    monkeypatch.setattr(settings, "MAX_TEMP_MB", 25)
+    for i in range(5):
+        write(folder, f"{i}/picture{i}.png", 60 * i)
+    made = Janitor(folder)
+    made.sweep()
+    assert left(folder) == ["picture0.png", "picture1.png"]
+    assert made.admit(20)
+    assert not made.admit(20)
+    made.sweep()
+    assert made.admit(20)
+
+
+def test_only_a_folder_of_its_own_is_swept(tmp_path):
+    with pytest.raises(ValueError, match="files of others"):
+        Janitor(tmp_path)
+
+
+def test_folders_of_dead_processes_go_and_those_of_living_ones_stay(folder):
+    dead, living, other = (folder.parent / name for name in (f"{PREFIX}dead", f"{PREFIX}living", "other"))
+    for each in (dead, living, other):
+        each.mkdir()
+        (each / "a.png").write_bytes(b"x")
+        os.utime(each, (0, 0))
+    os.utime(living)
+    os.environ["GRADIO_TEMP_DIR"] = str(folder.parent)
+    assert make_folder().parent == folder.parent
+    assert (dead.exists(), living.exists(), other.exists()) == (False, True, True)
+
+
+def test_the_janitor_works_while_the_app_is_served(folder, monkeypatch):
+    monkeypatch.setattr(settings, "SWEEP_SECONDS", 0.01)
+    write(folder, "abc/old.png", 2 * settings.KEEP_SECONDS)
+    told = []
+
+    async def serve():
+        async with Janitor(folder).at_work(told.append):
+            for _ in range(500):
+                if told:
+                    break
+                await asyncio.sleep(0.01)
+
+    asyncio.run(serve())
+    assert told[0] == {str(folder / "abc" / "old.png")}
+
+
+@pytest.mark.parametrize(
+    ("answers", "ended"), [(["", "stopped"] * 10 + ["stopped"] * 6, True), (["stopped"] * 5 + [""] * 3, False)]
+)
+def test_the_watchdog_ends_what_is_beyond_mending_and_nothing_else(monkeypatch, capsys, answers, ended):
+    waiting_answers, codes = list(answers), []
+
+    def ask(address):
+        if not waiting_answers:
+            raise KeyboardInterrupt
+        return waiting_answers.pop(0)
+
+    monkeypatch.setattr(settings, "WATCH_SECONDS", 0)
+    monkeypatch.setattr(health, "ask", ask)
+    if ended:
+        health.watch("http://x/", end=codes.append)
+        assert "start it again" in capsys.readouterr().err
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            health.watch("http://x/", end=codes.append)
+    assert codes == ([health.DEAD] if ended else [])
