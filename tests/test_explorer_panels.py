@@ -151,6 +151,7 @@ def test_the_class_token_has_its_part_in_words(open_explorer):
     explorer.choose(token=3)
     assert f"and {100 * attention[4, 0]:.1f} % at the class token" in panel_text(explorer)
     assert f"the class token gives it {100 * attention[0, 4]:.1f} %" in panel_text(explorer)
+    assert "shares that sum to 100 % with the class token's" in panel_text(explorer)
     explorer.choose(attentionView="rollout", step=2)
     kept = rollout(trace).class_share[-1]
     assert f"The class token itself keeps {100 * kept:.1f} %" in panel_text(explorer)

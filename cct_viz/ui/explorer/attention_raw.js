@@ -36,6 +36,7 @@ export function createRaw(explorer) {
     table: hasHeads ? table : null, captions: hasHeads ? null : many.map((one) => `layer ${one.layer + 1}`),
     choose: (i) => store.set(pick(i)), act: (i) => store.set({ ...pick(i), overlay: "attention" }),
   });
+  const whole = `shares that sum to 100 %${data.first ? " with the class token's" : ""}`;
   let read = null;
 
   /** While a token is held, pointing at the large maps reads values instead of choosing another token. */
@@ -57,7 +58,7 @@ export function createRaw(explorer) {
     const now = values.subarray(data.first), limit = maximum(now);
     large[way].show(now, limit, PHOTO, ["0", percent(limit)]);
     large[way].mark(state);
-    large[way].say(title, `${names[chosen(state)]}, ${way === "row" ? "shares that sum to 100 %" : "each in shares of its own attention"}`);
+    large[way].say(title, `${names[chosen(state)]}, ${way === "row" ? whole : "each in shares of its own attention"}`);
   }
 
   return {

@@ -15,12 +15,13 @@ const LIMITS = "Rollout sees neither the classifier nor the sign of anything: it
 export function createRollout(explorer) {
   const { data, store, derived } = explorer, { layers } = data;
   const names = Array.from({ length: layers + 1 }, (_, step) => (step ? `through layer ${layers - step + 1}` : "readout"));
+  const start = data.pool === "class_token" ? "the class token" : "the pool";
   const fusion = createFusion(explorer), alpha = createAlpha(explorer), scale = createScale(explorer), badge = explorer.badge();
   const step = slider("Steps back", { min: 0, max: layers, step: 1, value: layers }, (v) => `${v} of ${layers}`, (value) => store.set({ step: value }));
   const meaning = h("p", { class: "note" }), sentence = h("p", { class: "sentence" }), reading = h("p", { class: "line" });
   const large = createLarge(explorer, "Rollout");
   const sheet = createMultiples({
-    label: "Rollout step by step, from the pool back to the input", columns: data.columns, rows: data.rows, names,
+    label: `Rollout step by step, from ${start} back to the input`, columns: data.columns, rows: data.rows, names,
     captions: names.map((name) => name.replace("through ", "")),
     choose: (i) => store.set({ step: i }), act: (i) => store.set({ step: i, overlay: "rollout" }),
   });
@@ -41,12 +42,12 @@ export function createRollout(explorer) {
   }
 
   return {
-    title: "Rollout: attention followed back from the pool",
+    title: `Rollout: attention followed back from ${start}`,
     element: h("div", {},
       h("p", {}, `It starts from how the model reads its tokens out (${READERS[data.pool]}) and walks back, one layer a step, the last layer first.`),
       h("div", { class: "row" }, fusion.element, badge.element), alpha.element, meaning, step.element, sentence,
       h("div", { class: "pair wide" }, h("div", {}, large.element, reading),
-        h("div", { class: "steps" }, h("h3", {}, "Every step, from the pool back"), sheet.element, scale.element,
+        h("div", { class: "steps" }, h("h3", {}, `Every step, from ${start} back`), sheet.element, scale.element,
           h("p", { class: "note" }, `The bar is the number of equal tokens of ${data.n}: the further rollout walks, the more it tends to all tokens alike.`))),
       h("p", { class: "note" }, LIMITS)),
     draw(state) {
