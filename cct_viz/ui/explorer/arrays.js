@@ -1,6 +1,6 @@
-// Arrays as they travel: {dtype, shape, data: base64 of little-endian values}.
+// Arrays as they travel: {dtype, shape, data: base64 of little-endian values}; those made in the page are {shape, values}.
 
-/** @typedef {{dtype: string, shape: number[], data: string}} Encoded */
+/** @typedef {{dtype: string, shape: number[], data: string} | {shape: number[], values: any}} Encoded */
 
 const KINDS = { uint8: Uint8Array, int16: Int16Array, float16: Uint16Array, float32: Float32Array };
 
@@ -17,13 +17,21 @@ const HALVES = (() => {
   return values;
 })();
 
+/** @param {Uint16Array} halves the bits of float16 numbers @returns {Float32Array} */
+export function widen(halves) {
+  const values = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) values[i] = HALVES[halves[i]];
+  return values;
+}
+
 /** @param {Encoded | null} encoded @returns {any} a typed array, float16 widened to float32; null stays null */
 export function decode(encoded) {
   if (!encoded) return null;
+  if (encoded.values) return encoded.values;
   const text = atob(encoded.data), bytes = new Uint8Array(text.length);
   for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
   const values = new KINDS[encoded.dtype](bytes.buffer);
   const count = encoded.shape.reduce((a, b) => a * b, 1);
   if (values.length !== count) throw new Error(`an array has ${values.length} values; its shape ${encoded.shape} needs ${count}`);
-  return encoded.dtype === "float16" ? Float32Array.from(values, (bits) => HALVES[bits]) : values;
+  return encoded.dtype === "float16" ? widen(values) : values;
 }
