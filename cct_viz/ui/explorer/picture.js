@@ -1,0 +1,69 @@
+// From a file, a camera or a canvas to what the model is given and what the page shows.
+
+import { checkImage, damaged } from "./image_header.js";
+import { centreCrop, resize } from "./preprocess.js";
+
+const SHOWN = 512; // pixels of the shown photo's longer side; one of up to WHOLE pixels is kept as it is
+const WHOLE = 96;
+
+/**
+ * @param {Blob | ImageBitmapSource} source a file, or what a page draws: a canvas, a video, an image
+ * @param {import("./config.js").Config} config
+ * @returns {Promise<import("./trace.js").Picture>}
+ */
+export async function preparePicture(source, config) {
+  const bitmap = await decode(source);
+  try {
+    return cut(bitmap, config);
+  } finally {
+    bitmap.close();
+  }
+}
+
+/** The picture, which comes upright. Colour profiles are ignored, as in training: the model knows pixels as files store them. */
+async function decode(source) {
+  const name = source.name || "The picture";
+  if (source instanceof Blob) checkImage(await source.arrayBuffer(), name);
+  try {
+    return await createImageBitmap(source, { colorSpaceConversion: "none" });
+  } catch {
+    throw damaged(name);
+  }
+}
+
+function cut(bitmap, config) {
+  const original = [bitmap.height, bitmap.width], { interpolation, crop: share } = config.preprocessing;
+  const crop = centreCrop(original, config.image_size, share), [y0, x0, y1, x1] = crop, height = y1 - y0, width = x1 - x0;
+  const read = (from, to) => {
+    const context = paper(to - from, width);
+    context.drawImage(bitmap, x0, y0 + from, width, to - from, 0, 0, width, to - from);
+    return context.getImageData(0, 0, width, to - from).data;
+  };
+  const pixels = resize({ height, width, read }, config.image_size, interpolation);
+  return { pixels, pixelsAddress: addressOf(pixels, config.image_size), photo: shown(bitmap, crop), original, crop };
+}
+
+/** A white canvas: transparent pixels lie over white. */
+function paper(height, width) {
+  const canvas = Object.assign(document.createElement("canvas"), { height, width });
+  const context = canvas.getContext("2d", { willReadFrequently: true }); // kept where it can be read exactly
+  context.fillStyle = "white";
+  context.fillRect(0, 0, width, height);
+  context.imageSmoothingQuality = "high";
+  return context;
+}
+
+function shown(bitmap, [y0, x0, y1, x1]) {
+  const side = Math.max(y1 - y0, x1 - x0), scale = side > WHOLE ? Math.min(1, SHOWN / side) : 1;
+  const [height, width] = [y1 - y0, x1 - x0].map((length) => Math.max(1, Math.round(length * scale)));
+  const context = paper(height, width);
+  context.drawImage(bitmap, x0, y0, x1 - x0, y1 - y0, 0, 0, width, height);
+  return side > WHOLE ? context.canvas.toDataURL("image/jpeg", 0.9) : context.canvas.toDataURL();
+}
+
+function addressOf(pixels, [height, width]) {
+  const context = paper(height, width), image = context.getImageData(0, 0, width, height);
+  for (let cell = 0; cell < height * width; cell++) for (let c = 0; c < 3; c++) image.data[4 * cell + c] = pixels[3 * cell + c];
+  context.putImageData(image, 0, 0);
+  return context.canvas.toDataURL();
+}
