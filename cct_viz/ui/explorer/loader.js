@@ -14,5 +14,10 @@ function loadModules(sources, style) {
     const modules = await import(addresses.get(sources.at(-1)[0]));
     return { ...modules, style };
   })();
+  // What a worker begins with: it may not import what the page made, so it makes the same modules of its own.
+  globalThis.cctWorkerScript ??= (entry) => {
+    const needed = sources.slice(0, 1 + sources.findIndex(([name]) => name === entry));
+    return `${loadModules}\nloadModules(${JSON.stringify(needed)}, "").catch((error) => setTimeout(() => { throw error; }));`;
+  };
   return globalThis.cctExplorer;
 }
