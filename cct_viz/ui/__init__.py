@@ -8,13 +8,14 @@ from collections.abc import Callable
 import gradio as gr
 
 from ..serving import Models
-from . import model_page, take_away, trust
+from . import compare, model_page, take_away, trust
 from .explorer import tab as explorer
 from .view import View
 
 VIEWS: dict[str, Callable[[gr.State, Models], View]] = {
     "Explorer": explorer.build,
     "Can I trust it?": trust.build,
+    "Compare": compare.build,
     "Model": model_page.build,
     "Take it away": take_away.build,
 }

@@ -22,6 +22,7 @@ const host = document.createElement('div');
 const empty = document.createElement('p');
 empty.className = 'empty';
 empty.textContent = element.querySelector('.explorer-empty').textContent;
+globalThis.loadExplorer = loadExplorer; // for the other tabs
 const show = async () => {
   if (!props.value) { element.replaceChildren(empty); return; }
   const {mount, style} = await loadExplorer();
