@@ -1,7 +1,8 @@
 // What follows from a payload and the visitor's choices. Each result is kept until one of its choices changes.
 
 import { createAttention } from "./derive_attention.js";
-import { contrast, descending, normalise, pool, softmax, argmax, sum } from "./maths.js";
+import { contrast, descending, pool, softmax, sum } from "./maths.js";
+import { isModel as weighsAsModel, weigh } from "./pooling.js";
 
 /** @param {import("./data.js").Data} data */
 export function createDerived(data) {
@@ -16,18 +17,12 @@ export function createDerived(data) {
   }
 
   /** (N,) the pooling weights under the visitor's choices, or null where the model has none. */
-  const weights = (s) => keep("weights", [s.pooling, s.beta, s.seed, s.painted, s.dropped], () => {
-    if (!data.weights) return null;
-    const chosen = Float64Array.from(repooled(data, s));
-    if (!s.dropped.size) return chosen;
-    for (const token of s.dropped) chosen[token] = 0;
-    return normalise(chosen);
-  });
+  const weights = (s) => keep("weights", [s.pooling, s.beta, s.seed, s.painted, s.dropped], () => weigh(data, s));
 
-  const isModel = (s) => s.pooling === "model" && !s.dropped.size;
+  const isModel = (s) => weighsAsModel(data, s);
 
   /** (K,) the answer under the visitor's weights. */
-  const logits = (s) => keep("logits", [weights(s)], () => (data.weights && !isModel(s) ? pool(weights(s), data.evidence, data.bias) : Float64Array.from(data.logits)));
+  const logits = (s) => keep("logits", [weights(s)], () => (!isModel(s) ? pool(weights(s), data.evidence, data.bias) : Float64Array.from(data.logits)));
   const probabilities = (s) => keep("probabilities", [logits(s)], () => softmax(logits(s)));
 
   /** (N,) what each token says for class a over class b (or over the mean class), in logits. */
@@ -55,30 +50,6 @@ export function createDerived(data) {
   });
 
   return { weights, logits, probabilities, evidence, contribution, over, ...attention, strengths, feature, isModel, alphaOf };
-}
-
-function repooled(data, { pooling, beta, seed, painted }) {
-  switch (pooling) {
-    case "beta": return softmax(data.scores, beta);
-    case "mean": return new Float64Array(data.n).fill(1 / data.n);
-    case "top": { const one = new Float64Array(data.n); one[argmax(data.weights)] = 1; return one; }
-    case "shuffled": return shuffle(data.weights, seed);
-    case "prior": return normalise(data.prior);
-    case "painted": return normalise(painted ?? data.weights);
-    default: return data.weights;
-  }
-}
-
-/** Fisher and Yates, with a small generator of its own so that a seed gives the same order everywhere. */
-function shuffle(values, seed) {
-  const order = Float64Array.from(values);
-  let state = (seed + 1) * 2654435761 % 4294967296;
-  for (let i = order.length - 1; i > 0; i--) {
-    state ^= state << 13; state >>>= 0; state ^= state >>> 17; state ^= state << 5; state >>>= 0;
-    const j = state % (i + 1);
-    [order[i], order[j]] = [order[j], order[i]];
-  }
-  return order;
 }
 
 /** The best class other than `a`. */

@@ -7,10 +7,9 @@ const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowD
 
 /**
  * @param {import("./main.js").Explorer} explorer
- * @param {{label: string, onpaint?: (token: number) => void}} options label: what a screen reader calls the map;
- *   onpaint: called for tokens that the pointer is drawn over while pressed, instead of choosing them
+ * @param {{label: string}} options label: what a screen reader calls the map
  */
-export function createGrid({ data, store }, { label, onpaint }) {
+export function createGrid({ data, store }, { label }) {
   const { rows, columns } = data;
   const cells = canvas(columns, rows, { class: "cells", "aria-hidden": "true" });
   const context = cells.getContext("2d"), image = context.createImageData(columns, rows);
@@ -21,9 +20,10 @@ export function createGrid({ data, store }, { label, onpaint }) {
     class: "grid", tabindex: "0", role: "application", "aria-roledescription": "token map", "aria-label": label,
     style: `aspect-ratio: ${columns} / ${rows}`,
     onpointermove: (event) => look(event), onpointerdown: (event) => press(event), onpointerleave: leave, onkeydown: keys,
+    onpointerup: () => { painting = false; }, onpointercancel: () => { painting = false; },
     onfocus: () => { if (store.state.token === null) store.set({ token: 0 }); },
   }, cells, marks);
-  let shown = null, limit = 1, map = null;
+  let shown = null, limit = 1, map = null, onpaint = null, painting = false;
 
   function tokenAt(event) {
     const box = element.getBoundingClientRect();
@@ -34,13 +34,17 @@ export function createGrid({ data, store }, { label, onpaint }) {
   function look(event) {
     const token = tokenAt(event);
     if (token === null) return;
-    if (onpaint && event.buttons) onpaint(token);
+    if (painting) onpaint(token, false);
     store.set({ token });
   }
   function press(event) {
     const token = tokenAt(event);
     if (token === null) return;
-    if (onpaint) { element.setPointerCapture(event.pointerId); onpaint(token); }
+    if (onpaint && event.button === 0) {
+      element.setPointerCapture(event.pointerId);
+      painting = true;
+      onpaint(token, true);
+    }
     store.set({ token, held: onpaint ? store.state.held : token });
   }
   function leave() {
@@ -53,7 +57,7 @@ export function createGrid({ data, store }, { label, onpaint }) {
       const column = Math.min(columns - 1, Math.max(0, (token % columns) + step[1]));
       store.set({ token: row * columns + column, held: row * columns + column });
     } else if (event.key === "p" || event.key === "P") togglePin(store, token);
-    else if ((event.key === " " || event.key === "Enter") && onpaint) onpaint(token);
+    else if ((event.key === " " || event.key === "Enter") && onpaint) onpaint(token, true);
     else return;
     event.preventDefault();
   }
@@ -74,6 +78,17 @@ export function createGrid({ data, store }, { label, onpaint }) {
       if (values === shown && end === limit && colours === map) return;
       [shown, limit, map] = [values, end, colours];
       context.putImageData(paint(image, values, end, colours), 0, 0);
+    },
+    /**
+     * From now on a pressed pointer, Enter and the space bar paint; null: they choose, as ever.
+     * @param {((token: number, first: boolean) => void) | null} paint first: a stroke begins here
+     * @param {string} name what a screen reader now calls the map
+     */
+    paintWith(paint, name) {
+      onpaint = paint;
+      painting = false;
+      element.classList.toggle("painting", Boolean(paint));
+      element.setAttribute("aria-label", name);
     },
     mark(state) {
       put(chosen, state.token);

@@ -4,9 +4,11 @@ import { openPayload } from "./data.js";
 import { createDerived, runnerUp, strengthsOf } from "./derive.js";
 import { h, say } from "./dom.js";
 import { createJourney } from "./journey.js";
+import { createBanner } from "./laboratory_banner.js";
 import { argmax } from "./maths.js";
 import { createPanel as createAttention } from "./panel_attention.js";
 import { createPanel as createClasses } from "./panel_classes.js";
+import { createPanel as createLaboratory } from "./panel_laboratory.js";
 import { createPanel as createPixels } from "./panel_pixels.js";
 import { createPanel as createSeqPool } from "./panel_seqpool.js";
 import { createPanel as createTokens } from "./panel_tokens.js";
@@ -26,10 +28,10 @@ import { place, scientific, signed, times } from "./words.js";
  */
 
 /** The panels, by the names that `State.station` takes. */
-const PANELS = { pixels: createPixels, tokens: createTokens, attention: createAttention, seqpool: createSeqPool, classes: createClasses };
+const PANELS = { pixels: createPixels, tokens: createTokens, attention: createAttention, seqpool: createSeqPool, classes: createClasses, laboratory: createLaboratory };
 
 /** Panels beside the journey: what one does with the network, not where one is in it. */
-const TOOLS = [];
+const TOOLS = [["laboratory", "Pooling laboratory"]];
 
 const GOOD = 1e-3; // logits; float32 sums of a few hundred parts stay well below
 
@@ -49,9 +51,10 @@ export function mount(host, json, style) {
   const photo = createPhoto(explorer), journey = createJourney(explorer), panels = new Map();
   const title = h("h2", { tabindex: "-1" }), body = h("div", { class: "body" });
   const spoken = h("p", { class: "unseen", "aria-live": "polite" });
+  const banner = createBanner(explorer, () => title.focus());
   const tools = TOOLS.map(([name, text]) => [name, h("button", { type: "button", onclick: () => store.set({ station: name }) }, text)]);
   root.replaceChildren(h("style", {}, style), h("div", { class: "explorer" },
-    journey.element, h("div", { class: "tools" }, tools.map(([, button]) => button)),
+    journey.element, h("div", { class: "tools" }, tools.map(([, button]) => button), banner.element),
     h("div", { class: "columns" }, photo.element, h("section", { class: "card panel", "aria-label": "Station" }, title, body)), spoken));
   followTheme(root.lastElementChild);
 
@@ -59,6 +62,7 @@ export function mount(host, json, style) {
   store.follow((state, before) => {
     journey.draw(state, before);
     photo.draw(state, before);
+    banner.draw(state);
     const first = !panels.has(state.station);
     if (first) panels.set(state.station, { panel: PANELS[state.station](explorer), drawn: null });
     const entry = panels.get(state.station);

@@ -18,11 +18,6 @@ export function softmax(scores, beta = 1) {
   return raised.map((v) => v / total);
 }
 
-export function normalise(values) {
-  const total = sum(values);
-  return Float64Array.from(values, (v) => (total > 0 ? v / total : 1 / values.length));
-}
-
 /** exp(entropy): the number of tokens that an equally spread map would cover. */
 export function effectiveTokens(share) {
   const total = sum(share);

@@ -1,10 +1,11 @@
 // SeqPool: weight times evidence is contribution, and the contributions sum to the score.
 
 import { SIGNED, WEIGHT } from "./colour.js";
-import { h, say, select, svg } from "./dom.js";
-import { createGrid, createLegend } from "./grid.js";
-import { descending, extent, maximum, sum } from "./maths.js";
-import { TIMES, percent, plural, signed } from "./words.js";
+import { h, say, svg } from "./dom.js";
+import { descending, sum } from "./maths.js";
+import { createMap } from "./named_map.js";
+import { createPickers } from "./pickers.js";
+import { TIMES, plural, signed } from "./words.js";
 
 const WIDTH = 760, HEIGHT = 200, LEFT = 46, RIGHT = 16, TOP = 34, BOTTOM = 30;
 
@@ -15,46 +16,27 @@ const REASONS = {
 
 /** @param {import("./main.js").Explorer} explorer */
 export function createPanel(explorer) {
-  const { data, store, derived } = explorer;
+  const { data, derived } = explorer;
   const mean = data.pool === "mean";
   const splits = Boolean(data.weights || data.maxContributions);
-  const classes = data.labels.map((label, i) => [i, label]);
-  const a = select("Explain", classes, store.state.a, (value) => store.set(value === store.state.b ? { a: value, b: store.state.a } : { a: value }));
-  const b = select("against", [[-1, "the mean class"], ...classes], store.state.b ?? -1,
-    (value) => store.set(value === store.state.a ? { b: store.state.a, a: store.state.b ?? store.state.a } : { b: value < 0 ? null : value }));
+  const pickers = createPickers(explorer);
   const sentence = h("p", { class: "sentence" });
   const badge = explorer.badge();
-  const maps = [];
-  if (data.weights) maps.push(map("Weight", mean ? "every token counts alike" : "how much each token counts, the same for every class", (s) => derived.weights(s), WEIGHT));
-  maps.push(map("Evidence", "what each token says, before pooling weighs it", (s) => derived.evidence(s), SIGNED));
-  if (splits) maps.push(map("Contribution", "what it adds to the score", (s) => derived.contribution(s), SIGNED));
+  const maps = [], map = (title, words, values, colours) => maps.push(createMap(explorer, { title, words, values, colours }));
+  if (data.weights) map("Weight", mean ? "every token counts alike" : "how much each token counts, the same for every class", (s) => derived.weights(s), WEIGHT);
+  map("Evidence", "what each token says, before pooling weighs it", (s) => derived.evidence(s), SIGNED);
+  if (splits) map("Contribution", "what it adds to the score", (s) => derived.contribution(s), SIGNED);
   const signs = data.weights ? [TIMES, "="] : ["", ""];
   const run = createRunningSum(explorer);
 
-  /** One map of the row with its scale and its words. */
-  function map(title, words, values, colours) {
-    const grid = createGrid(explorer, { label: `${title}: ${words}` }), legend = createLegend();
-    return {
-      element: h("figure", {}, grid.element, legend.element, h("figcaption", {}, h("b", {}, title), " ", words)),
-      draw(state) {
-        const now = values(state), limit = colours.signed ? extent(now) : maximum(now);
-        grid.show(now, limit, colours);
-        grid.mark(state);
-        if (colours.signed) legend.show(signed(-limit), signed(limit), colours);
-        else legend.show("0", percent(limit), colours);
-      },
-    };
-  }
-
   return {
     title: { seqpool: "SeqPool: who voted for what", mean: "Mean pooling: who voted for what", max: "Max pooling: who won which channels", class_token: "A class token instead of SeqPool" }[data.pool],
-    element: h("div", {}, h("div", { class: "row" }, a.element, b.element), REASONS[data.pool] ? h("p", { class: "note" }, REASONS[data.pool]) : null, sentence,
+    element: h("div", {}, pickers.element, REASONS[data.pool] ? h("p", { class: "note" }, REASONS[data.pool]) : null, sentence,
       h("div", { class: `maps maps-${maps.length}` }, maps.flatMap((made, i) => (i ? [h("span", { class: "sign", "aria-hidden": "true" }, signs[i - 1]), made.element] : [made.element]))),
       splits ? h("div", { class: "row head" }, h("h3", {}, "Running sum, largest first, landing on the score"), badge.element) : null,
       splits ? run.element : null),
     draw(state, before) {
-      a.set(state.a);
-      b.set(state.b ?? -1);
+      pickers.draw(state);
       for (const made of maps) made.draw(state);
       if (!splits) { say(sentence, without(explorer, state)); return; }
       const parts = derived.contribution(state);
