@@ -16,8 +16,8 @@ export function openPayload(json) {
   const raw = typeof json === "string" ? JSON.parse(json) : json;
   if (raw.version !== 1) throw new Error(`this page reads payloads of version 1; this one says ${raw.version}`);
   const [rows, columns] = raw.grid, n = rows * columns, m = raw.tokens, first = m - n, k = raw.labels.length;
-  const attentions = decode(raw.attentions);
-  const sent = raw.fused && Object.fromEntries(Object.entries(raw.fused).map(([name, array]) => [name, decode(array)]));
+  const attentions = raw.attentions && renormalise(decode(raw.attentions), m);
+  const sent = raw.fused && Object.fromEntries(Object.entries(raw.fused).map(([name, array]) => [name, renormalise(decode(array), m)]));
   const alpha = decode(raw.alpha), logits = decode(raw.logits);
   const fusedNow = new Map();
 
@@ -59,6 +59,16 @@ export function openPayload(json) {
 }
 
 /** @typedef {ReturnType<typeof openPayload>} Data */
+
+/** Make rows of m values sum to 1 again, which float16 rounded. */
+function renormalise(values, m) {
+  for (let start = 0; start < values.length; start += m) {
+    let total = 0;
+    for (let j = start; j < start + m; j++) total += values[j];
+    if (total > 0) for (let j = start; j < start + m; j++) values[j] /= total;
+  }
+  return values;
+}
 
 function fuse(heads, m, fusion) {
   const fused = new Float32Array(m * m);

@@ -14,7 +14,7 @@ export function createJourney(explorer) {
   const folded = data.layers > FOLD;
   const stations = [
     station("pixels", "Pixels", `${data.width}×${data.height}`, h("img", { src: data.pixels, alt: "" })),
-    station("tokens", "Tokens", `${data.rows}×${data.columns} overlapping windows`, strongest(data)),
+    station("tokens", "Tokens", `${data.rows}×${data.columns} ${overlap(data) ? "overlapping windows" : "patches"}`, strongest(data)),
     ...Array.from({ length: folded ? 1 : data.layers }, (_, layer) => {
       const picture = createPicture(data.columns, data.rows, { class: "cells thumb" });
       const made = station("attention", folded ? "Attention" : `Attention ${layer + 1}`, plural(data.heads, "head"), picture.element, folded ? null : layer);
@@ -70,6 +70,12 @@ export function createJourney(explorer) {
       }
     },
   };
+}
+
+/** Whether a token's window reaches into its neighbour's. */
+function overlap(data) {
+  const { stride, window } = data.stages.at(-1);
+  return window[0] > stride[0] || window[1] > stride[1];
 }
 
 /** The nine feature maps of the last stage with the largest mean. */
