@@ -10,8 +10,8 @@ const ALL = 12, BEST = 10, LEADERS = 3; // so many classes are shown whole; of m
 /** @param {import("./main.js").Explorer} explorer */
 export function createTables(explorer) {
   const { data } = explorer, ranking = descending(data.logits), { low, high } = reach(data);
-  const probabilities = table("lab-probabilities", "Probability now, beside the model's", ["Class", "", "Now", "Model", "Change, points"]);
-  const scores = table("lab-reach", "Score within what any weights could reach", ["Class", "", "Now, logits"]);
+  const probabilities = table("lab-probabilities", "Answer now, beside the model's", ["Class", "Probability", "Now", "Model", "Change, points"]);
+  const scores = table("lab-reach", "Score within what any weights could reach", ["Class", "Reachable", "Now, logits"]);
   const from = h("span"), to = h("span");
   let classes = [], rows = [], shown = null;
 
