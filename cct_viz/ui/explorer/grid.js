@@ -19,7 +19,7 @@ export function createGrid({ data, store }, { label }) {
   const element = h("div", {
     class: "grid", tabindex: "0", role: "application", "aria-roledescription": "token map", "aria-label": label,
     style: `aspect-ratio: ${columns} / ${rows}`,
-    onpointermove: (event) => look(event), onpointerdown: (event) => press(event), onpointerleave: leave, onkeydown: keys,
+    onpointermove: (event) => look(event), onpointerdown: (event) => press(event), onpointerleave: leave, onkeydown: keys, onclick: touch,
     onpointerup: () => { painting = false; }, onpointercancel: () => { painting = false; },
     onfocus: () => { if (store.state.token === null) store.set({ token: 0 }); },
   }, cells, marks);
@@ -47,6 +47,11 @@ export function createGrid({ data, store }, { label }) {
     }
     store.set({ token, held: onpaint ? store.state.held : token });
   }
+  /** A click or a tap, not a scroll that began here. */
+  function touch(event) {
+    const token = tokenAt(event);
+    if (token !== null && !onpaint) store.set({ token, held: token, touched: { token } });
+  }
   function leave() {
     store.set({ token: store.state.held });
   }
@@ -58,6 +63,7 @@ export function createGrid({ data, store }, { label }) {
       store.set({ token: row * columns + column, held: row * columns + column });
     } else if (event.key === "p" || event.key === "P") togglePin(store, token);
     else if ((event.key === " " || event.key === "Enter") && onpaint) onpaint(token, true);
+    else if (event.key === " " || event.key === "Enter") store.set({ token, held: token, touched: { token } });
     else return;
     event.preventDefault();
   }

@@ -3,8 +3,10 @@
 import { openPayload } from "./data.js";
 import { createDerived, runnerUp, strengthsOf } from "./derive.js";
 import { h, say } from "./dom.js";
+import { createLink, fromHash } from "./link.js";
 import { createJourney } from "./journey.js";
 import { createBanner } from "./laboratory_banner.js";
+import { createLesson, firstLesson } from "./lesson.js";
 import { argmax } from "./maths.js";
 import { createPanel as createAttention } from "./panel_attention.js";
 import { createPanel as createClasses } from "./panel_classes.js";
@@ -12,9 +14,11 @@ import { createPanel as createLaboratory } from "./panel_laboratory.js";
 import { createPanel as createPixels } from "./panel_pixels.js";
 import { createPanel as createSeqPool } from "./panel_seqpool.js";
 import { createPanel as createTokens } from "./panel_tokens.js";
-import { createPhoto } from "./photo.js";
+import { createPhoto, overlaysOf } from "./photo.js";
 import { changed, createStore } from "./store.js";
 import { place, scientific, signed, times } from "./words.js";
+
+export { linkExplorers } from "./pair.js";
 
 /**
  * What a panel is given, and what it gives back: a title, an element, and `draw(state, before)`, which is called while
@@ -38,23 +42,26 @@ const GOOD = 1e-3; // logits; float32 sums of a few hundred parts stay well belo
 /**
  * Draw an explorer inside `host`, in a shadow root, so that no style of the page around reaches it.
  * @param {HTMLElement} host @param {string | object} json @param {string} style the style sheet
+ * @param {{alone?: boolean}} options alone: false for one of two side by side, which has no lesson and no link
  * @returns {Explorer & {host: HTMLElement}}
  */
-export function mount(host, json, style) {
+export function mount(host, json, style, { alone = true } = {}) {
   const data = openPayload(json);
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
-  const store = createStore(firstState(data, host.explorer));
+  const store = createStore(firstState(data, host.explorer, alone ? location.hash : ""));
   const derived = createDerived(data);
-  const explorer = { host, data, store, derived, describe: (state) => describe({ data, derived }, state), badge: createBadge };
+  const explorer = { host, data, store, derived, overlays: overlaysOf(data).map(([name]) => name), describe: (state) => describe({ data, derived }, state), badge: createBadge };
   host.explorer = explorer;
 
   const photo = createPhoto(explorer), journey = createJourney(explorer), panels = new Map();
   const title = h("h2", { tabindex: "-1" }), body = h("div", { class: "body" });
   const spoken = h("p", { class: "unseen", "aria-live": "polite" });
   const banner = createBanner(explorer, () => title.focus());
+  const link = createLink(explorer), lesson = createLesson(explorer);
   const tools = TOOLS.map(([name, text]) => [name, h("button", { type: "button", onclick: () => store.set({ station: name }) }, text)]);
   root.replaceChildren(h("style", {}, style), h("div", { class: "explorer" },
-    journey.element, h("div", { class: "tools" }, tools.map(([, button]) => button), banner.element),
+    journey.element, h("div", { class: "tools" }, alone ? lesson.button : null, tools.map(([, button]) => button), alone ? link.element : null, banner.element),
+    alone ? lesson.element : null,
     h("div", { class: "columns" }, photo.element, h("section", { class: "card panel", "aria-label": "Station" }, title, body)), spoken));
   followTheme(root.lastElementChild);
 
@@ -63,6 +70,7 @@ export function mount(host, json, style) {
     journey.draw(state, before);
     photo.draw(state, before);
     banner.draw(state);
+    lesson.draw(state, before);
     const first = !panels.has(state.station);
     if (first) panels.set(state.station, { panel: PANELS[state.station](explorer), drawn: null });
     const entry = panels.get(state.station);
@@ -81,15 +89,15 @@ export function mount(host, json, style) {
 }
 
 /** Where a new picture opens: where the reader was, if there was one before, at the class that the model chose. */
-function firstState(data, previous) {
+function firstState(data, previous, hash) {
   const a = argmax(data.logits), fresh = {
     station: "seqpool", token: null, held: null, pinned: [], layer: data.layers - 1, head: null, a, b: runnerUp(data.logits, a),
     overlay: data.weights || data.maxContributions ? "contribution" : "rollout", opacity: 0.7, fusion: "mean", alpha: 0.5, step: data.layers,
     pooling: "model", beta: 1, seed: 0, painted: null, dropped: new Set(),
     feature: { stage: data.stages.length - 1, channel: argmax(strengthsOf(data.stages.at(-1))) }, channelOrder: "strength", commonScale: false,
-    attentionView: "raw", direction: "row", path: 0,
+    attentionView: "raw", direction: "row", path: 0, touched: null, lesson: firstLesson(previous, hash),
   };
-  if (!previous) return fresh;
+  if (!previous) return { ...fresh, ...fromHash(hash, data, { stations: Object.keys(PANELS), overlays: overlaysOf(data).map(([name]) => name) }) };
   const { state } = previous.store, old = previous.data;
   const same = old.layers === data.layers && old.heads === data.heads && old.pool === data.pool && old.n === data.n;
   if (!same) return { ...fresh, station: state.station };

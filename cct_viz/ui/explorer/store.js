@@ -5,6 +5,7 @@
  * @property {string} station the open panel
  * @property {number | null} token the token under the pointer or the keys, 0 to N - 1
  * @property {number | null} held the token that stays chosen when the pointer leaves
+ * @property {{token: number} | null} touched the token that was last clicked, tapped or entered, new each time
  * @property {number[]} pinned up to two tokens kept for comparison
  * @property {number} layer @property {number | null} head null is all heads, fused
  * @property {number} a the class that is explained @property {number | null} b the class it is held against; null is the mean class
@@ -18,6 +19,7 @@
  * @property {string} pooling "model", "beta", "mean", "top", "shuffled", "prior" or "painted"
  * @property {number} beta @property {number} seed of the shuffle @property {Float64Array | null} painted
  * @property {Set<number>} dropped tokens taken out of the pool
+ * @property {import("./lesson.js").Lesson | null} lesson null is closed
  */
 
 /** @param {State} initial */
