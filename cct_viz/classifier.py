@@ -13,6 +13,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+# ONNX Runtime would report to its maker over the network, and keep a database for it in the home folder.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import onnxruntime
 
 from . import checkpoints, hub, prepare

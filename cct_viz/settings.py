@@ -19,8 +19,9 @@ ABANDONED_SECONDS = 600  # how long the pieces of an upload that was broken off 
 MAX_TEMP_MB = 500  # of visitors' files together; the oldest go first, and no upload is taken beyond twice as much
 SWEEP_SECONDS = 60.0
 MAX_WAITING = 32  # calls in the queue, over all functions
-MAX_SESSIONS = 100  # visitors whose last picture is remembered
+MAX_SESSIONS = 64  # whose last picture is remembered, 4 MB each where it was large
 MAX_MAILBOXES = 256  # sessions whose answers wait to be fetched; Gradio keeps 2,000, of some 100 kB each
+MAX_THREADS = 8  # that answer requests; as many more run what the page calls
 WATCH_SECONDS = 10.0
 WATCH_FAILURES = 6  # in a row, until the process is ended
 
@@ -31,6 +32,7 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime would report to its maker, from a database in the home folder
     # Gradio would send statistics, and run pandas over its last 10,000 calls after each, for a page that is closed.
     "GRADIO_ANALYTICS_ENABLED": "False",
     "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000",
@@ -45,7 +47,7 @@ QUEUE: dict[str, Any] = {
 
 LAUNCH: dict[str, Any] = {
     "quiet": True,  # Gradio would advise to share the app in public
-    "max_threads": 8,
+    "max_threads": MAX_THREADS,
     "max_file_size": f"{MAX_UPLOAD_MB}mb",
     "show_error": False,  # tracebacks and paths stay here
     "enable_monitoring": False,  # None leaves a summary page open

@@ -129,7 +129,7 @@ class Exchange:
         """The next part of the body.
 
         Raises:
-            BodyError: it is too long, or takes too long.
+            BodyError: it is too long, takes too long, or breaks off.
         """
         if self.complete:
             return await self._receive()
@@ -138,6 +138,8 @@ class Exchange:
                 message = await self._receive()
         except TimeoutError:
             self.fail(408, f"The request did not arrive within {self.seconds:.0f} s.")
+        if message["type"] == "http.disconnect":
+            self.fail(400, "The caller went away in the middle of the request.")
         self.complete = not message.get("more_body", False)
         self.size += len(message.get("body", b""))
         if self.size > self.limit:
@@ -148,13 +150,10 @@ class Exchange:
         return await self._receive()
 
     async def read(self) -> bytes:
-        """The whole body. What a caller who has gone sent is as good as nothing."""
+        """The whole body."""
         parts = []
         while not self.complete:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                return b""
-            parts.append(message.get("body", b""))
+            parts.append((await self.receive()).get("body", b""))
         return b"".join(parts)
 
     async def drain(self) -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from anyio import to_thread
 from starlette.middleware import Middleware
 
-from ..settings import KEEP_SECONDS, LAUNCH, MAX_UPLOAD_MB, QUEUE
+from ..settings import KEEP_SECONDS, LAUNCH, MAX_THREADS, MAX_UPLOAD_MB, QUEUE
 from .guard import Guard
 from .health import Checks, make_report, start_watchdog
 from .janitor import Janitor
+from .sessions import remember_little
 from .waiting import forget_the_gone, harden
 
 __all__ = ["KEEP_SECONDS", "MAX_UPLOAD_MB", "REPOSITORY", "launch", "theme"]
@@ -127,6 +129,7 @@ def launch(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = MAX_THREADS
         async with janitor.at_work(lambda gone: _forget(page, gone)):
             yield
 
@@ -142,6 +145,7 @@ def launch(
         app_kwargs={"middleware": [guard], "lifespan": lifespan},
         **LAUNCH,
     )
+    remember_little(served[0], page)
     print(f"CCT Explorer is at {served[1]} (Ctrl+C ends it).", flush=True)
     if block:
         start_watchdog(served[1].replace("//0.0.0.0", "//127.0.0.1"))

@@ -1,0 +1,190 @@
+"""The app in a process of its own, and a visitor who talks HTTP to it: what the other benchmarks share.
+
+The client is written with plain streams, because it shares two cores with the app that it measures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = sorted((ROOT / "cct_viz" / "ui" / "examples").glob("*.png"))
+
+
+@dataclass(frozen=True)
+class Use:
+    """What the app's process takes at one moment; memory and disk in megabytes, `peak` since its start."""
+
+    memory: float
+    peak: float
+    threads: int
+    files: int
+    temp: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.memory:6.1f} MB (peak {self.peak:.0f})  {self.threads:3d} threads  {self.files:3d} open files  "
+            f"temp folder {self.temp:5.1f} MB"
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, body and seconds to its last byte."""
+
+    status: int
+    body: bytes
+    seconds: float
+
+
+class Served:
+    """A running app: its address, its process and its temp folder."""
+
+    def __init__(self, port: int, process: subprocess.Popen, temp: Path, started: float):
+        self.port, self.process, self.temp = port, process, temp
+        self.seconds_to_page = time.monotonic() - started
+        self.config = json.loads(self.fetch("config"))
+
+    def fetch(self, path: str) -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=60) as answer:
+            return answer.read()
+
+    def use(self) -> Use:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        kilobytes = {key: int(value) for key, value in re.findall(r"^(\w+):\s+(\d+) kB$", status, re.MULTILINE)}
+        return Use(
+            kilobytes["VmRSS"] / 1e3,
+            kilobytes["VmHWM"] / 1e3,
+            int(re.findall(r"^Threads:\s+(\d+)$", status, re.MULTILINE)[0]),
+            len(os.listdir(f"/proc/{self.process.pid}/fd")),
+            sum(path.stat().st_size for path in self.temp.rglob("*") if path.is_file()) / 1e6,
+        )
+
+    def find_event(self) -> tuple[int, int]:
+        """Number and inputs of what the page runs when a picture was uploaded."""
+        (image,) = [c["id"] for c in self.config["components"] if c["props"].get("elem_id") == "upload"]
+        (event,) = [d for d in self.config["dependencies"] if [image, "change"] in d["targets"]]
+        return event["id"], len(event["inputs"])
+
+
+@contextlib.contextmanager
+def serve(*arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Served]:
+    """`python app.py` on a free port with its default settings, no Hub in reach unless `environment` says so."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as home:
+        own = {
+            "GRADIO_TEMP_DIR": f"{home}/temp",
+            "HF_HOME": f"{home}/hub",
+            "HF_ENDPOINT": "http://127.0.0.1:9",
+            **(environment or {}),
+        }
+        started = time.monotonic()
+        with open(f"{home}/log", "w") as log:
+            command = [sys.executable, "app.py", "--port", str(port), *arguments]
+            process = subprocess.Popen(command, cwd=ROOT, env=os.environ | own, stdout=log, stderr=log)
+            try:
+                wait_for_page(port, process, Path(home) / "log")
+                yield Served(port, process, Path(home) / "temp", started)
+                if "Traceback" in (told := Path(home, "log").read_text()):
+                    print(f"The app's log has a traceback:\n{told[-3000:]}")
+            finally:
+                process.terminate()
+                process.wait(20)
+
+
+def wait_for_page(port: int, process: subprocess.Popen, log: Path) -> None:
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10).close()
+            return
+        except (urllib.error.URLError, OSError):
+            if process.poll() is not None:
+                raise RuntimeError(log.read_text()) from None
+            time.sleep(0.01)
+
+
+async def request(port: int, method: str, path: str, body: bytes = b"", kind: str = "application/json") -> Answer:
+    """One request on a connection of its own, read to its end."""
+    started = time.monotonic()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
+    try:
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n"
+            f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        writer.write(head.encode() + body)
+        await writer.drain()
+        answer = await reader.read(-1)
+    finally:
+        writer.close()
+    head, _, content = answer.partition(b"\r\n\r\n")
+    if b"transfer-encoding: chunked" in head.lower():
+        content = join_chunks(content)
+    return Answer(int(head.split(b" ", 2)[1]) if head else 0, content, time.monotonic() - started)
+
+
+def join_chunks(content: bytes) -> bytes:
+    parts, start = [], 0
+    while start < len(content):
+        end = content.index(b"\r\n", start)
+        size = int(content[start:end], 16)
+        parts.append(content[end + 2 : end + 2 + size])
+        start = end + 4 + size
+    return b"".join(parts)
+
+
+async def upload(port: int, name: str, data: bytes) -> str:
+    """The path that the app gave the file."""
+    mark = secrets.token_hex(8)
+    part = f'--{mark}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'.encode()
+    body = part + data + f"\r\n--{mark}--\r\n".encode()
+    answer = await request(port, "POST", "/gradio_api/upload", body, f"multipart/form-data; boundary={mark}")
+    if answer.status != 200:
+        raise Refused(answer.status, answer.body)
+    return json.loads(answer.body)[0]
+
+
+class Refused(Exception):
+    """The app answered with another status than 200."""
+
+
+async def call_endpoint(port: int, name: str, *data: object) -> bytes:
+    """The data of a named endpoint's answer; b"" where it ends in an error event."""
+    joined = await request(port, "POST", f"/gradio_api/call/{name}", json.dumps({"data": data}).encode())
+    if joined.status != 200:
+        raise Refused(joined.status, joined.body)
+    event = json.loads(joined.body)["event_id"]
+    answer = await request(port, "GET", f"/gradio_api/call/{name}/{event}")
+    return answer.body.rpartition(b"event: complete\ndata: ")[2] if b"event: complete" in answer.body else b""
+
+
+async def call_page(port: int, event: tuple[int, int], session: str, *data: object) -> bytes:
+    """What the page gets when one of its own events has run; b"" where that ends in an error."""
+    number, inputs = event
+    body = {"data": [*data, *[None] * (inputs - len(data))], "fn_index": number, "session_hash": session}
+    joined = await request(port, "POST", "/gradio_api/queue/join", json.dumps(body).encode())
+    if joined.status != 200:
+        raise Refused(joined.status, joined.body)
+    answer = await request(port, "GET", f"/gradio_api/queue/data?session_hash={session}")
+    return answer.body if b'"success":true' in answer.body else b""
+
+
+def file_data(path: str) -> dict[str, object]:
+    return {"path": path, "meta": {"_type": "gradio.FileData"}}
