@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 from cct_viz.plots import TIMES
@@ -289,6 +290,42 @@ def test_every_station_fits_and_can_be_read(visit, viewport, dark):
         visitor.open_station(station)
         assert visitor.overflow() <= 0
         assert visitor.page.evaluate(FIND_FAINT) == []
+    visitor.check_quiet()
+
+
+@pytest.mark.parametrize(("viewport", "dark"), [(DESKTOP, False), (PHONE, True)], ids=["desktop", "dark phone"])
+def test_every_tab_works_fits_and_is_accessible(visit, viewport, dark):
+    """Each tab does what its button says; axe-core finds nothing serious; nothing is wider than the page."""
+    visitor = visit(viewport=viewport, dark=dark)
+    page = visitor.page
+    for name, button, done in (
+        ("Explorer", None, "#explorer .panel h2"),
+        ("Can I trust it?", "Measure", "#trust .plots"),
+        ("Compare", "Compare", "#pair .explorer"),
+        ("Model", None, "#model-page .network"),
+        ("Take it away", "Make the files", "text=_evidence"),
+    ):
+        tab = page.locator("button[role=tab]", has_text=name).locator("visible=true")
+        if not tab.count():  # what has no room on a phone is in a menu
+            page.locator(".overflow-menu > button").click()
+            tab = page.locator(".overflow-dropdown button", has_text=name)
+        tab.first.click()
+        if button:
+            page.get_by_role("button", name=button, exact=True).locator("visible=true").click()
+        page.wait_for_selector(done)
+        page.wait_for_timeout(500)  # motion has ended
+        assert visitor.overflow() <= 0, name
+        violations = Axe().run(page).response["violations"]
+        serious = [(v["id"], v["nodes"][0]["target"]) for v in violations if v["impact"] in ("serious", "critical")]
+        assert serious == [], name
+    visitor.check_quiet()
+
+
+def test_a_link_opens_picture_and_selection(visit, address):
+    visitor = visit()
+    visitor.page.goto(f"{address}?example=ship&model=keras_cct_cifar10#station=classes&token=9")
+    visitor.page.wait_for_selector("#explorer .bars .name:first-child:has-text('ship')")
+    assert visitor.page.inner_text("#explorer .station[aria-current] b") == "Classes"
     visitor.check_quiet()
 
 
