@@ -1,7 +1,7 @@
 """What the server remembers of each visitor: the values of gr.State, and nothing else.
 
 Gradio also keeps the configuration and the last value of every component for each of its sessions, to write links
-from, which this app does not offer. Making them took longer than the model, and a program makes a session for each call.
+from, which this app does not offer. Making them took longer than the model, and every call of a program makes one.
 """
 
 from __future__ import annotations
