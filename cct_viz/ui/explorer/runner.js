@@ -13,17 +13,17 @@ const NO_WORKER = "this browser cannot run the model in the page: it starts no w
 /**
  * Resolves when the model is open; rejects with a sentence where the files or the browser do not allow it.
  * @param {string} configText the content of config.json
- * @param {ArrayBuffer} buffer the content of model.safetensors; the worker takes it over, so it is empty afterwards
+ * @param {ArrayBuffer} buffer the content of model.safetensors; the worker has a copy, so it need not be kept
  */
 export async function startModel(configText, buffer) {
   const worker = await startWorker(), pending = new Map();
   let last = 0;
 
-  function ask(message, { transfer = [], onprogress } = {}) {
+  function ask(message, onprogress) {
     const id = message.open ? 0 : ++last;
     return new Promise((resolve, reject) => {
       pending.set(id, { resolve, reject, onprogress });
-      worker.postMessage({ id, ...message }, transfer);
+      worker.postMessage({ id, ...message });
     });
   }
   function rejectAll(error) {
@@ -50,7 +50,7 @@ export async function startModel(configText, buffer) {
    * @param {{mask?: ArrayLike<number> | null, onprogress?: OnProgress}} [options] mask (N,) of 0 and 1
    * @returns {Promise<import("./model.js").Seen>}
    */
-  const run = (pixels, { mask = null, onprogress } = {}) => ask({ pixels, mask }, { onprogress });
+  const run = (pixels, { mask = null, onprogress } = {}) => ask({ pixels, mask }, onprogress);
 
   /** Drops whatever is under way; its promises are rejected with an error named AbortError. */
   function drop() {
@@ -66,7 +66,7 @@ export async function startModel(configText, buffer) {
    */
   async function explain(picture, about, { onprogress } = {}) {
     drop();
-    return openPayload(await ask({ pixels: picture.pixels, picture, about }, { onprogress }));
+    return openPayload(await ask({ pixels: picture.pixels, picture, about }, onprogress));
   }
 
   /** Ends the worker and frees its memory. */
@@ -77,7 +77,7 @@ export async function startModel(configText, buffer) {
 
   try {
     /** @type {{config: import("./config.js").Config}} */
-    const { config } = await ask({ open: [configText, buffer] }, { transfer: [buffer] });
+    const { config } = await ask({ open: [configText, buffer] });
     return { config, run, explain, drop, close };
   } catch (error) {
     close();

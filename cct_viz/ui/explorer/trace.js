@@ -25,7 +25,10 @@ import { matrix, multiply } from "./kernels.js";
  */
 export const tracePayload = (model, seen, picture, about) => openPayload(makePayload(model, seen, picture, about));
 
-/** The payload itself: an object whose arrays are typed arrays, all its own but for `seen`'s, so that a worker can send it. */
+/**
+ * The payload itself: an object whose arrays are typed arrays, which a worker can send. None lies in the weights' file:
+ * sent, it would take the whole file along.
+ */
 export function makePayload({ config, weights }, seen, picture, about) {
   const { num_tokens: n, sequence_length: m, embedding_dim: dim, num_layers: layers, num_heads: heads, num_classes: k } = config;
   const weight = (name) => weights.get(name).values;

@@ -40,7 +40,8 @@ async function take(job) {
   const pass = model.steps(job.pixels, job.mask);
   for (let done = 0; !job.dropped; done++) {
     const { done: over, value: next } = pass.next();
-    if (over) return send(job.id, job.about ? makePayload(model, next, job.picture, job.about) : next);
+    // Copied, not transferred: once a thread has given one array away, V8 checks at every access to any.
+    if (over) return postMessage({ id: job.id, result: job.about ? makePayload(model, next, job.picture, job.about) : next });
     postMessage({ id: job.id, progress: [done, model.numSteps, next] });
     await breathe();
   }
@@ -59,17 +60,6 @@ function answer(make) {
   } catch (error) {
     postMessage({ id: 0, error: error.message });
   }
-}
-
-/** Hands the arrays over without a copy. */
-function send(id, result) {
-  postMessage({ id, result }, [...buffersOf(result)]);
-}
-
-function buffersOf(value, found = new Set()) {
-  if (ArrayBuffer.isView(value)) found.add(value.buffer);
-  else if (value && typeof value === "object") Object.values(value).forEach((part) => buffersOf(part, found));
-  return found;
 }
 
 if (typeof WorkerGlobalScope !== "undefined") {

@@ -1,0 +1,148 @@
+"""What the model costs in the page: times in headless Chromium beside ONNX Runtime in Python, and memory.
+
+    python benchmarks/page_model.py [--rounds N] [--models NAME ...]
+
+Medians of one image at a time; of the page also the processor time, which says more where others use the machine too. A
+preset without trained weights gets random ones, which cost the same. Marks on two cores: the bundled model 60 ms,
+CCT-7/3x1 two seconds, each below 300 MB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from trace import median_ms
+
+import numpy as np
+from playwright.sync_api import Browser, sync_playwright
+
+from cct_viz.checkpoints import safetensors_dir
+from cct_viz.checkpoints.common import expected_shapes
+from cct_viz.classifier import load
+from cct_viz.preprocessing import normalise
+from cct_viz.presets import DEFAULT, PRESETS
+from cct_viz.ui.explorer import script
+
+CHROMIUM = "/usr/bin/chromium"
+WARM = 3  # passes that are not counted
+WAYS = {
+    "one pass, in a worker": "() => model.run(pixels)",
+    "one pass and all that the explorer draws from": "() => model.explain(picture, about)",
+}
+
+
+def weights_folder(name: str, scratch: Path) -> Path:
+    """The preset's own folder, or one with random weights in `scratch`."""
+    preset = PRESETS[name]
+    if preset.folder:
+        return preset.folder
+    rng = np.random.default_rng(0)
+    weights = {
+        key: rng.normal(0, 0.05, shape).astype(np.float32) + np.float32(key.endswith("gamma"))
+        for key, shape in expected_shapes(preset.config).items()
+    }
+    safetensors_dir.write(scratch / name, preset.config, weights)
+    return scratch / name
+
+
+def measure_page(browser: Browser, folder: Path, pixels: np.ndarray, rounds: int) -> None:
+    page = browser.new_context(offline=True).new_page()
+    page.set_default_timeout(0)
+    page.goto("about:blank")
+    page.add_script_tag(content=script("runner.js"))
+    before = {process: megabytes(process, "VmRSS") for process in renderers(browser)}
+    page.set_content('<input type="file">')
+    page.locator("input").set_input_files(folder / "model.safetensors")
+    opened = page.evaluate(
+        """async ({config, values}) => {
+             const {startModel} = await loadExplorer(), start = performance.now();
+             window.model = await startModel(config, await document.querySelector("input").files[0].arrayBuffer());
+             const took = performance.now() - start;
+             window.pixels = Uint8Array.from(values);
+             window.picture = {pixels, photo: "data:,", pixelsAddress: "data:,", original: [1, 1], crop: [0, 0, 1, 1]};
+             window.about = {model: "", facts: [], picture: ""};
+             return took;
+           }""",
+        {"config": (folder / "config.json").read_text(), "values": pixels.ravel().tolist()},
+    )
+    print(f"  page: opening the model                             {opened:7.1f} ms")
+    repeat = """async (rounds) => {
+      const way = WAY, times = [];
+      for (let i = 0; i < rounds; i++) {
+        const start = performance.now();
+        await way();
+        times.push(performance.now() - start);
+      }
+      return times;
+    }"""
+    for name, way in WAYS.items():
+        first = page.evaluate(repeat.replace("WAY", way), WARM)[0]
+        process = max(before, key=processor_ms)  # the one that is at work
+        start = processor_ms(process)
+        median = np.median(page.evaluate(repeat.replace("WAY", way), rounds))
+        used = (processor_ms(process) - start) / rounds
+        print(f"  page: {name:46s}{median:7.1f} ms, {used:.1f} ms of processor time; the first {first:.1f} ms")
+    heap = page.evaluate("performance.memory.usedJSHeapSize / 1e6")
+    peak = megabytes(process, "VmHWM")
+    print(
+        f"  page: {heap:.0f} MB of script objects; the tab's process "
+        f"{before[process]:.0f} MB before, {peak:.0f} MB at its peak"
+    )
+    page.context.close()
+
+
+def renderers(browser: Browser) -> list[Path]:
+    """/proc's folders of the processes that run pages; a worker lives in its page's. A browser has some to spare."""
+    found = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    return [Path(f"/proc/{process['id']}") for process in found if process["type"] == "renderer"]
+
+
+def megabytes(process: Path, field: str) -> float:
+    lines = (process / "status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1e3
+
+
+def processor_ms(process: Path) -> float:
+    user, system = (process / "stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) * 1e3 / os.sysconf("SC_CLK_TCK")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--models", nargs="+", default=[DEFAULT, "cct_7_3x1_32"])
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        os.environ.setdefault("CCT_VIZ_CACHE", str(Path(scratch) / "cache"))
+        for name in options.models:
+            folder = weights_folder(name, Path(scratch))
+            classifier = load(name if PRESETS[name].folder else folder)
+            pixels = np.random.default_rng(0).integers(0, 256, (*classifier.config.image_size, 3), dtype=np.uint8)
+            batch = normalise(pixels[None], classifier.config.preprocessing)
+            print(f"{name}: {classifier.num_parameters:,} parameters")
+            python = median_ms(
+                {
+                    "one pass, logits only": lambda batch=batch, c=classifier: c.forward(batch),
+                    "one pass and all that a Trace holds": lambda pixels=pixels, c=classifier: c.trace(pixels),
+                },
+                options.rounds,
+            )
+            for way, took in python.items():
+                print(f"  ONNX Runtime: {way:38s}{took:7.1f} ms")
+            # A browser of its own for each model, so that the peak of memory is this model's
+            browser = playwright.chromium.launch(
+                executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--enable-precise-memory-info"]
+            )
+            measure_page(browser, folder, pixels, options.rounds)
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()
