@@ -368,7 +368,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="FILE", help="save figures, confusion matrix and mean pooling weights as JSON"
     )
 
-    text = "Find which weights each map can know about: draw one part anew, compare the maps to the bit."
+    text = "Find which weights each map can know about: draw one part anew, see which maps change."
     sub = command(dependence, text, loads=True)
     sub.add_argument("--data", required=True, help='"cifar10" (its validation images) or an .npz with x and y')
     sub.add_argument("--methods", default="all", help='"all" or names with commas (%(default)s)')

@@ -311,7 +311,7 @@ def test_dependence_has_a_row_for_every_weight(keras_io):
 def test_maps_know_what_lies_before_them_and_no_more(table):
     blind = {
         "head": {"seqpool", "attention", "rollout", "paths", *VARIANTS},
-        # sum_t w_t (e_tc - sum_s w_s e_sc) = 0, so the mean gradient of Grad-CAM is W_c / N for any pool
+        # sum_t w_t (e_tc - sum_s w_s e_sc) = 0 up to rounding, so the mean gradient of Grad-CAM is W_c / N for any pool
         "pool": {"evidence", "grad_cam", *VARIANTS},
         "final norm": set(VARIANTS),
         "MLP 2": set(VARIANTS),

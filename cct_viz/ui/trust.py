@@ -226,7 +226,7 @@ def known(shown: Shown) -> str:
         if m in METHODS or m.split(",")[0] in METHODS
     )
     text = caption(
-        "Each part of the network was drawn anew at random and every map compared to the bit. A map that does not "
+        "Each part of the network was drawn anew at random and every map compared. A map that does not "
         "change cannot know about that part: rollout cannot know the classifier, whatever it seems to show."
     )
     table_html = f"<table><thead><tr><th scope='col'>map</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
