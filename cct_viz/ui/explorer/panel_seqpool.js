@@ -7,7 +7,7 @@ import { createMap } from "./named_map.js";
 import { createPickers } from "./pickers.js";
 import { TIMES, plural, signed } from "./words.js";
 
-const WIDTH = 760, HEIGHT = 200, LEFT = 46, RIGHT = 16, TOP = 34, BOTTOM = 30;
+const HEIGHT = 200, LEFT = 46, RIGHT = 16, TOP = 34, BOTTOM = 30;
 
 const REASONS = {
   class_token: "This model reads its answer with a class token, which collects from the image tokens through attention. It has no pooling weights, and its score does not split into parts of tokens; what each token's content says for the class is still shown.",
@@ -64,47 +64,68 @@ function without({ data, derived }, state) {
   return `The content of ${agree} of ${data.n} tokens is nearer to ${data.labels[state.a]} than to ${other}.`;
 }
 
-/** Bars that start where the one before ended: from the bias to the score. */
+/** Bars that start where the one before ended: from the bias to the score. As wide as its place, so that its words keep their size. */
 function createRunningSum(explorer) {
   const { data, store } = explorer;
-  const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "running-sum", role: "img" });
-  let order = [], values = null, scored = 0;
-  const step = (WIDTH - LEFT - RIGHT) / data.n;
-  const bars = Array.from({ length: data.n }, (_, i) => svg("rect", { width: Math.max(0.8, step * 0.84), rx: Math.min(2, step / 4), onpointerenter: () => store.set({ token: order[i] }) }));
-  const zero = svg("line", { x1: LEFT, x2: WIDTH - RIGHT, class: "axis" }), end = svg("line", { x1: LEFT, x2: WIDTH - RIGHT, class: "score" });
-  const start = svg("text", { x: LEFT, y: HEIGHT - 9 }), middle = svg("text", { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 9, "text-anchor": "middle" }, `${data.n} tokens, sorted`);
-  const landing = svg("text", { x: WIDTH - RIGHT, "text-anchor": "end", class: "landing" }), nought = svg("text", { x: LEFT - 8, "text-anchor": "end" }, "0");
-  picture.append(zero, end, ...bars, start, middle, landing, nought);
+  const picture = svg("svg", { class: "running-sum", role: "img" });
+  let order = [], shown = null, width = 0;
+  const bars = Array.from({ length: data.n }, (_, i) => svg("rect", { onpointerenter: () => store.set({ token: order[i] }) }));
+  const zero = svg("line", { x1: LEFT, class: "axis" }), end = svg("line", { x1: LEFT, class: "score" });
+  const start = svg("text", { x: LEFT, y: HEIGHT - 9 }), count = svg("text", { y: HEIGHT - 9, "text-anchor": "end" }, `${data.n} tokens, sorted`);
+  const landing = svg("text", { "text-anchor": "end", class: "landing" }), nought = svg("text", { x: LEFT - 8, "text-anchor": "end" }, "0");
+  picture.append(zero, end, ...bars, start, count, landing, nought);
+  new ResizeObserver(([entry]) => {
+    width = entry.contentRect.width;
+    if (width && shown) layOut();
+  }).observe(picture);
 
-  function layOut(state, parts) {
+  function layOut() {
+    const { state, parts, scored } = shown, right = width - RIGHT;
+    picture.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     order = descending(parts);
     const bias = explorer.derived.over(data.bias, state);
     const levels = [bias];
     for (const t of order) levels.push(levels.at(-1) + parts[t]);
     const high = Math.max(0, ...levels), low = Math.min(0, ...levels), room = HEIGHT - TOP - BOTTOM;
-    const y = (v) => TOP + ((high - v) / (high - low || 1)) * room;
-    bars.forEach((bar, i) => {
-      bar.setAttribute("x", LEFT + i * step);
-      bar.setAttribute("y", Math.min(y(levels[i]), y(levels[i + 1])));
-      bar.setAttribute("height", Math.max(1.5, Math.abs(y(levels[i]) - y(levels[i + 1]))));
-    });
-    for (const line of [zero, end]) { const at = y(line === zero ? 0 : scored); line.setAttribute("y1", at); line.setAttribute("y2", at); }
-    nought.setAttribute("y", y(0) + 4);
-    landing.setAttribute("y", Math.max(14, y(high) - 10)); // above every bar, so that it crosses none
+    const step = (right - LEFT) / data.n, y = (v) => TOP + ((high - v) / (high - low || 1)) * room;
+    bars.forEach((bar, i) => put(bar, {
+      x: LEFT + i * step,
+      y: Math.min(y(levels[i]), y(levels[i + 1])),
+      width: Math.max(0.8, step * 0.84),
+      height: Math.max(1.5, Math.abs(y(levels[i]) - y(levels[i + 1]))),
+      rx: Math.min(2, step / 4),
+    }));
+    put(zero, { x2: right, y1: y(0), y2: y(0) });
+    put(end, { x2: right, y1: y(scored), y2: y(scored) });
+    put(nought, { y: y(0) + 4 });
+    put(count, { x: right });
+    put(landing, { x: right, y: Math.max(14, y(high) - 10) }); // above every bar, so that it crosses none
     const name = state.b === null ? `${data.labels[state.a]} over the mean class` : `${data.labels[state.a]} over ${data.labels[state.b]}`;
     say(landing, `${name}: ${signed(scored)} logits`);
     say(start, `bias ${signed(bias)}`);
-    picture.setAttribute("aria-label", `Running sum from the bias ${signed(bias)} over ${data.n} tokens to ${signed(scored)} logits for ${name}`);
+    put(picture, { "aria-label": `Running sum from the bias ${signed(bias)} over ${data.n} tokens to ${signed(scored)} logits for ${name}` });
+    colour(state);
+  }
+
+  function colour({ token }) {
+    bars.forEach((bar, i) => {
+      const t = order[i];
+      bar.setAttribute("class", (shown.parts[t] >= 0 ? "for" : "against") + (t === token ? " chosen" : ""));
+    });
   }
 
   return {
     element: picture,
-    draw(state, parts, score) {
-      if (parts !== values || score !== scored) { [values, scored] = [parts, score]; layOut(state, parts); }
-      bars.forEach((bar, i) => {
-        const t = order[i];
-        bar.setAttribute("class", (parts[t] >= 0 ? "for" : "against") + (t === state.token ? " chosen" : ""));
-      });
+    draw(state, parts, scored) {
+      const same = shown && parts === shown.parts && scored === shown.scored;
+      shown = { state, parts, scored };
+      if (!width) return; // not in the page yet
+      if (same) colour(state);
+      else layOut();
     },
   };
+}
+
+function put(element, attributes) {
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
 }
