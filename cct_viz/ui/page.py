@@ -66,7 +66,7 @@ def build_page(models: Models) -> gr.Blocks:
                     elem_id="examples",
                 )
                 label = gr.Label(_label(first), num_top_classes=TOP, label="Prediction", elem_id="prediction")
-                seen = gr.HTML(_below(first), js_on_load=None)
+                seen = gr.HTML(_below(first), js_on_load=None, elem_id="below")
             with gr.Column(scale=10, min_width=300), gr.Tabs():
                 views = []
                 for title, build in VIEWS.items():
