@@ -10,12 +10,12 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from .checkpoints.pth_file import CheckpointWarning
-from .config import numbered_labels
+from .config import Pool, numbered_labels
 from .cost import count_macs, count_parameters
 from .geometry import stage_geometry
 from .hub import HubError, print_progress
@@ -171,9 +171,11 @@ def train(options: argparse.Namespace) -> int:
     config = configure(options.arch, num_classes=classes, image_size=training.x.shape[1:3])
     if options.arch in PRESETS and not is_cifar10(training, validation):  # a preset's class names are its data's
         config = dataclasses.replace(config, labels=numbered_labels(classes))
+    config = dataclasses.replace(config, pool=options.pool or config.pool)
     with contextlib.redirect_stdout(sys.stderr):  # Keras prints its progress; stdout is for the answer
         model = train(config, training, validation, recipe, options.out)
-        metrics = finish(model, recipe, options.out, arch=options.arch, training=training, validation=validation)
+        arch = options.arch + (f" --pool {options.pool}" if options.pool else "")
+        metrics = finish(model, recipe, options.out, arch=arch, training=training, validation=validation)
     _print_metrics(metrics.summary(), as_json=options.json)
     return 0
 
@@ -353,6 +355,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--arch", required=True, metavar="NAME", help="a preset's name or a config.json")
     sub.add_argument("--data", required=True, help='"cifar10" or an .npz with x (n, H, W, 3) uint8 and y (n,)')
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--pool", choices=get_args(Pool), help="what reads the tokens out (as the model has it)")
     sub.add_argument("--epochs", type=int, default=30)
     sub.add_argument("--batch-size", type=int, default=128)
     sub.add_argument("--learning-rate", type=float, default=1e-3)

@@ -120,9 +120,9 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
 
     from cct_viz.config import write_config
 
-    write_config(tmp_path / "tiny.json", tiny_config())
+    write_config(tmp_path / "tiny.json", tiny_config(pool="mean"))  # which --pool replaces
     arguments = ["--arch", tmp_path / "tiny.json", "--data", tmp_path / "data.npz", "--out", tmp_path / "out"]
-    options = ["--epochs", "2", "--batch-size", "8", "--json"]
+    options = ["--epochs", "2", "--batch-size", "8", "--pool", "seqpool", "--json"]
     command = [sys.executable, "-m", "cct_viz", "train", *map(str, arguments), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -131,9 +131,11 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
     out = tmp_path / "out"
     names = {"config.json", "model.safetensors", "model.onnx", "metrics.json", "history.json", "README.md"}
     assert names <= {path.name for path in out.iterdir()}
-    assert "Epoch 2/2" in done.stderr
+    assert "Epoch 1/2, 0:" in done.stderr
+    assert "Epoch 2/2, 0:00:00 left" in done.stderr
     card = (out / "README.md").read_text()
     assert f"{printed['accuracy']:.2%}" in card
+    assert "--arch tiny.json --pool seqpool" in card
     assert "--epochs 2" in card
     assert "cifar" not in card.lower()
     assert str(tmp_path) not in card

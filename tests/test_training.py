@@ -85,6 +85,25 @@ def test_augmented_images_are_moved_and_mirrored_and_nothing_else():
     assert len({one.tobytes() for one in batch}) > 100
 
 
+def test_progress_says_where_how_fast_and_how_long(monkeypatch, capsys):
+    from cct_viz.training import progress
+
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    said = progress.Progress(5, images_per_epoch=400)
+    for epoch in (2, 3):  # two epochs were done before the interruption
+        said.on_epoch_begin(epoch)
+        now[0] += 8
+        said.on_train_batch_end(3)
+        now[0] += 2  # validation
+        said.on_epoch_end(epoch, {"accuracy": 0.5})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "Epoch 3/5, 0:00:20 left, 50 images/s: accuracy 0.5000",
+        "Epoch 4/5, 0:00:10 left, 50 images/s: accuracy 0.5000",
+    ]
+
+
 def test_metrics_by_hand():
     logits = np.log(np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.1, 0.8], [0.5, 0.4, 0.1]]))
     metrics = measure(logits, np.array([0, 1, 0, 1]))

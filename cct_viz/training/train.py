@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ..config import CCTConfig
 from ..model import CCT, build_model
 from ..preprocessing import normalise
 from .data import DataError, Images, augment
+from .progress import Progress
 
 STATE, HISTORY, PLAN = "training_state.weights.h5", "history.json", "training_plan.json"
 
@@ -137,6 +137,7 @@ def train(
         model.load_weights(out / STATE)
     x = normalise(validation.x, config.preprocessing)
     y = np.eye(config.num_classes, dtype=np.float32)[validation.y]
+    progress = Progress(recipe.epochs, images_per_epoch=len(training.x) // recipe.batch_size * recipe.batch_size)
     for epoch in range(len(history), recipe.epochs):
         _seed_dropout(model, recipe.seed, epoch)
         model.fit(
@@ -146,7 +147,7 @@ def train(
             validation_data=(x, y),
             validation_batch_size=500,
             shuffle=False,
-            verbose=1 if sys.stdout.isatty() else 2,
-            callbacks=[_SaveState(out, history)],
+            verbose=0,
+            callbacks=[_SaveState(out, history), progress],
         )
     return model
