@@ -1,0 +1,233 @@
+"""What sequence pooling buys: the same small transformer with other read-outs, on one recipe, seed and budget.
+
+    python benchmarks/pooling.py --data cifar10 [--epochs N] [--seeds N] [--runs DIR] [--also SOURCE ...]
+
+Trains CCT-2/3x2 with sequence pooling, mean, maximum and class token, then CVT-2/4 and ViT-Lite-2/4, with the project's
+own command, one after the other; started again it goes on where it was. Then pools the tokens of the models that have
+SeqPool in other ways without training anything again. Writes benchmarks/pooling.md, anew after each model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from cct_viz.classifier import Classifier, load
+from cct_viz.config import CCTConfig
+from cct_viz.cost import count_macs, count_parameters
+from cct_viz.explain.attention import effective_tokens
+from cct_viz.explain.laboratory import Pooled, pool_shuffled, pool_uniformly, pool_with, sharpen, top_token
+from cct_viz.preprocessing import normalise
+from cct_viz.training.data import Images, is_cifar10, load_images, split
+from cct_viz.training.evaluate import evaluate
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPE = "--batch-size 128 --learning-rate 0.0015 --warmup-epochs 1 --weight-decay 0.06 --label-smoothing 0.1"
+Z = 1.96  # standard deviations on either side that hold 95 % of a normal distribution
+
+
+@dataclass(frozen=True)
+class Twin:
+    """One row of the comparison: how it is called, which folder its runs go to and the options that make it."""
+
+    title: str
+    folder: str
+    options: str
+
+
+TWINS = (
+    Twin("CCT-2/3x2, SeqPool", "cct_2_3x2_seqpool", "--arch cct_2_3x2_32"),
+    Twin("CCT-2/3x2, mean", "cct_2_3x2_mean", "--arch cct_2_3x2_32 --pool mean"),
+    Twin("CCT-2/3x2, class token", "cct_2_3x2_class_token", "--arch cct_2_3x2_32 --pool class_token"),
+    Twin("CCT-2/3x2, maximum", "cct_2_3x2_max", "--arch cct_2_3x2_32 --pool max"),
+    Twin("CVT-2/4, SeqPool", "cvt_2_4", "--arch cvt_2_4_32"),
+    Twin("ViT-Lite-2/4, class token", "vit_2_4", "--arch vit_2_4_32"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A twin's config and, for each seed and validation image, whether its answer was right: (seeds, n) bool."""
+
+    config: CCTConfig
+    right: np.ndarray
+
+
+def train_twin(twin: Twin, options: argparse.Namespace, seed: int) -> Path:
+    """The folder of the trained twin, which the training command fills or goes on filling."""
+    folder = options.runs / f"{twin.folder}_seed{seed}"
+    words = [*twin.options.split(), *RECIPE.split(), "--mixed-bfloat16", "--epochs", str(options.epochs)]
+    words += ["--seed", str(seed), "--data", options.data, "--out", str(folder)]
+    print("python -m cct_viz train", *words, flush=True)
+    subprocess.run([sys.executable, "-m", "cct_viz", "train", *words], cwd=ROOT, check=True)
+    return folder
+
+
+def answer_rightly(classifier: Classifier, images: Images) -> np.ndarray:
+    """(n,) bool: whether the model's first choice is each image's class."""
+    batches = [images.x[start : start + 250] for start in range(0, len(images.x), 250)]
+    logits = [classifier.forward(normalise(batch, classifier.config.preprocessing)) for batch in batches]
+    return np.concatenate(logits).argmax(axis=1) == images.y
+
+
+def wilson_interval(right: int, n: int) -> tuple[float, float]:
+    """95 % interval of a rate of which `right` of `n` were seen.
+
+    Reference: Wilson 1927, Probable inference, the law of succession, and statistical inference, JASA 22.
+    """
+    rate, share = right / n, Z * Z / n
+    centre = (rate + share / 2) / (1 + share)
+    half = Z / (1 + share) * math.sqrt(rate * (1 - rate) / n + share / (4 * n))
+    return centre - half, centre + half
+
+
+def paired_difference(right: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Difference of two accuracies on the same images, right minus other, and half its 95 % interval.
+
+    Only the images on which the two differ count, so this is narrower than the two intervals beside each other.
+    """
+    difference = right.astype(float) - other.astype(float)
+    return float(difference.mean()), Z * float(difference.std()) / math.sqrt(len(difference))
+
+
+def swap_pools(classifier: Classifier, images: Images) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Other weights on the tokens of a model with SeqPool.
+
+    Returns:
+        For each way of pooling (n,) bool, whether the answer is right; and (n,) float, the effective number of tokens
+        of the model's own weights.
+    """
+    prior = evaluate(classifier, images).position_prior
+    numbers = iter(range(len(images.x)))
+    ways: dict[str, Callable[..., Pooled]] = {
+        "its own SeqPool weights": lambda trace: pool_with(trace, trace.pooling_weights),
+        "mean of the tokens": pool_uniformly,
+        "own weights, shuffled over the tokens": lambda trace: pool_shuffled(trace, seed=next(numbers)),
+        "position prior (its mean weights, the same for all images)": lambda trace: pool_with(trace, prior),
+        "top token alone": top_token,
+        "inverted, softmax(-score)": lambda trace: sharpen(trace, -1.0),
+    }
+    right: dict[str, list[bool]] = {name: [] for name in ways}
+    effective = []
+    for trace, label in zip(classifier.traces(images.x), images.y, strict=True):
+        effective.append(effective_tokens(trace.pooling_weights))
+        for name, way in ways.items():
+            right[name].append(bool(way(trace).logits.argmax() == label))
+    return {name: np.array(answers) for name, answers in right.items()}, np.array(effective)
+
+
+def format_twins(outcomes: dict[Twin, Outcome], options: argparse.Namespace) -> str:
+    """The table of the trained twins."""
+    first = outcomes[TWINS[0]]
+    n = first.right.shape[1]
+    lines = [
+        f"| model | accuracy (95 % interval, {n:,} images) | difference to the first | parameters | MACs | epochs |",
+        "|---|---|---|---|---|---|",
+    ]
+    for twin, outcome in outcomes.items():
+        rates = outcome.right.mean(axis=1)
+        low, high = wilson_interval(round(rates.mean() * n), n)
+        seeds = f"; seeds {rates.min():.2%} to {rates.max():.2%}" if len(rates) > 1 else ""
+        mean, half = paired_difference(outcome.right.mean(axis=0), first.right.mean(axis=0))
+        difference = "" if outcome is first else f"{100 * mean:+.2f} ± {100 * half:.2f} points"
+        lines.append(
+            f"| {twin.title} | {rates.mean():.2%} ({low:.2%} to {high:.2%}{seeds}) | {difference} "
+            f"| {count_parameters(outcome.config):,} | {count_macs(outcome.config) / 1e6:.1f} M | {options.epochs} |"
+        )
+    return "\n".join(lines)
+
+
+def format_swaps(swaps: dict[str, tuple[dict[str, np.ndarray], np.ndarray]]) -> str:
+    """The tables of the models whose pool was replaced without training."""
+    parts = []
+    for title, (right, effective) in swaps.items():
+        own = next(iter(right.values()))
+        low, high = np.percentile(effective, [5, 95])
+        parts += [
+            f"### {title}\n",
+            f"Effective number of tokens, exp(entropy of the weights): {effective.mean():.1f} on average, {low:.1f} to "
+            f"{high:.1f} for nine images of ten.\n",
+            "| the same tokens, weighed by | accuracy | difference to its own weights |",
+            "|---|---|---|",
+        ]
+        for name, answers in right.items():
+            mean, half = paired_difference(answers, own)
+            difference = "" if answers is own else f"{100 * mean:+.2f} ± {100 * half:.2f} points"
+            parts.append(f"| {name} | {answers.mean():.2%} | {difference} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def write_report(
+    outcomes: dict[Twin, Outcome],
+    swaps: dict[str, tuple[dict[str, np.ndarray], np.ndarray]],
+    options: argparse.Namespace,
+) -> None:
+    seeds = "one seed" if options.seeds == 1 else f"{options.seeds} seeds"
+    unknown = ", which one seed cannot tell" if options.seeds == 1 else ""
+    missing = [twin.title for twin in TWINS if twin not in outcomes]
+    also = "".join(f" --also {Path(source).name}" for source in options.also)
+    command = (
+        f"python benchmarks/pooling.py --data {options.title} --epochs {options.epochs} --seeds {options.seeds}{also}"
+    )
+    text = f"""# What sequence pooling buys
+
+    {command}
+
+Each model is trained from random weights on {options.title} with the same recipe, seed and budget, which is a
+short one: {options.epochs} epochs, {seeds}, random crops and mirroring,
+`{RECIPE} --mixed-bfloat16`.
+The validation images chose nothing. The paper trains for 200 epochs and more; nothing here says what such a budget
+would leave of the differences.{" Not trained yet: " + "; ".join(missing) + "." if missing else ""}
+
+The interval of an accuracy is Wilson's, over the validation images; that of a difference is over the same images in
+pairs, so it is the sharper of the two. Neither holds what another seed would change{unknown}.
+
+{format_twins(outcomes, options)}
+
+## The same tokens, weighed otherwise
+
+No training: the head is linear, so a trained model's tokens can be pooled with other weights. This says what the model
+makes of its own weights, not what a model trained with another pool would do; for that see the table above. The
+position prior is the mean of the model's weights over these same validation images.
+
+{format_swaps(swaps)}"""
+    (Path(__file__).with_suffix(".md")).write_text(text.rstrip() + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help='"cifar10" or an .npz with x and y')
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each model (%(default)s)")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "pooling", metavar="DIR")
+    parser.add_argument("--also", nargs="*", default=[], metavar="SOURCE", help="more models whose pool to replace")
+    options = parser.parse_args()
+    options.runs = options.runs.resolve()
+    training, validation = split(load_images(options.data))
+    options.title = "cifar10" if is_cifar10(training, validation) else Path(options.data).name
+    outcomes: dict[Twin, Outcome] = {}
+    swaps = {}
+    for twin in TWINS:
+        classifiers = [load(train_twin(twin, options, seed)) for seed in range(options.seeds)]
+        right = np.stack([answer_rightly(classifier, validation) for classifier in classifiers])
+        outcomes[twin] = Outcome(classifiers[0].config, right)
+        if classifiers[0].config.pool == "seqpool":
+            swaps[f"{twin.title}, seed 0"] = swap_pools(classifiers[0], validation)
+        write_report(outcomes, swaps, options)
+    for source in options.also:
+        swaps[Path(source).name] = swap_pools(load(source), validation)
+        write_report(outcomes, swaps, options)
+
+
+if __name__ == "__main__":
+    main()
