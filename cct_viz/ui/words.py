@@ -78,8 +78,8 @@ def example_buttons(names: Sequence[str], pictures: Sequence[np.ndarray]) -> str
 
 
 def signed(value: float) -> str:
-    """A number of logits with its sign, two decimals and a true minus."""
-    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+    """A number of logits with two decimals, a true minus, and its sign unless it rounds to 0."""
+    return f"{value:+z.2f}".replace("-", "\N{MINUS SIGN}").replace("+0.00", "0.00")
 
 
 def caption(*sentences: str) -> str:

@@ -3,8 +3,11 @@
 export const MINUS = "\u2212", TIMES = "\u00d7";
 const minus = (text) => text.replace("-", MINUS);
 
-/** 1.5 -> "+1.50", always with its sign. */
-export const signed = (value, digits = 2) => (value >= 0 ? "+" : MINUS) + Math.abs(value).toFixed(digits);
+/** 1.5 -> "+1.50", with its sign unless it rounds to 0. */
+export function signed(value, digits = 2) {
+  const size = Math.abs(value).toFixed(digits);
+  return (Number(size) === 0 ? "" : value > 0 ? "+" : MINUS) + size;
+}
 export const number = (value, digits = 3) => minus(Number(value.toPrecision(digits)).toString());
 export const percent = (value) => `${(100 * value).toFixed(value > 0 && value < 0.001 ? 2 : 1)} %`;
 /** 1.2e-7 -> "1e-7". */
