@@ -67,6 +67,10 @@ def explain(options: argparse.Namespace) -> int:
     chosen = dict(_read_option(text) for text in options.option)
     trace = classifier.trace(options.image)
     record = write_bundle(classifier, trace, options.out, target=options.target, options=chosen, **methods)
+    if options.page:
+        from .ui.site import write_page
+
+        write_page(classifier, trace, options.out / "explorer.html", name=Path(options.image).stem)
     _note_not_applicable(name for name, found in record["explanations"].items() if "not_applicable" in found)
     if options.json:
         print(json.dumps(record))
@@ -227,9 +231,11 @@ def score(options: argparse.Namespace) -> int:
 
 
 def site(options: argparse.Namespace) -> int:
+    from .classifier import load
     from .ui.site import EXAMPLES, write_site
 
-    path = write_site(_load(options), options.out, options.images or EXAMPLES)
+    bundled = [load(name) for name, preset in PRESETS.items() if preset.folder and name != options.model]
+    path = write_site([_load(options), *bundled], options.out, options.images or EXAMPLES, space=options.space)
     print(json.dumps({"page": str(path), "bytes": path.stat().st_size}) if options.json else path)
     return 0
 
@@ -302,9 +308,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("images", nargs="+", metavar="IMG")
     sub.add_argument("--top", type=int, default=5, help="how many classes (%(default)s)")
 
-    sub = command(site, "Write the explorer of pictures as one static page that needs no server.", loads=True)
-    sub.add_argument("images", nargs="*", type=Path, metavar="IMG", help="pictures to explain (the ten examples)")
+    text = "Write a static site with the models inside: it explains any photo, and needs no server."
+    sub = command(site, text, loads=True)
+    sub.add_argument("images", nargs="*", type=Path, metavar="IMG", help="pictures to open with (the ten examples)")
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--space", action="store_true", help="with the README.md that makes the folder a static Space")
 
     sub = command(explain, "Write pictures, numbers and the whole trace of one image to a folder.", loads=True)
     sub.add_argument("image", metavar="IMG")
@@ -318,6 +326,7 @@ def _parser() -> argparse.ArgumentParser:
         help="for every method that has it; may be repeated",
     )
     sub.add_argument("--target", help="class to explain, by name or index (the model's choice)")
+    sub.add_argument("--page", action="store_true", help="also explorer.html, with the model inside")
 
     command(models, "List the models known by name, with what they cost and what their tokens see.")
 

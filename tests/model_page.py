@@ -24,6 +24,8 @@ ENTRIES = (
     "geometry.js",
     "config.js",
     "data.js",
+    "removal.js",
+    "maths.js",
 )
 
 # Between them every choice on which the models differ.

@@ -170,7 +170,7 @@ const compare = (model, seen) => {
   const picture = {...blank, original, crop}, mine = {...about, prior: Float32Array.from(prior)};
   const made = m.makePayload(model, seen, picture, mine), names = (payload) => Object.keys(payload).join();
   return {
-    mine: describe(m.tracePayload(model, seen, picture, mine)), theirs: describe(m.openPayload(payload)),
+    mine: describe(m.openPayload(m.makePayload(model, seen, picture, mine))), theirs: describe(m.openPayload(payload)),
     names: [names(made), names(JSON.parse(payload))],
   };
 };

@@ -39,7 +39,8 @@ def test_a_worker_gives_the_same_and_keeps_its_weights(page, bundled):
     seen = in_worker(
         page,
         "const model = await start(); const calls = [], picture = {...blank, pixels: bytes(pixels)};"
-        "const data = await model.explain(picture, about, {onprogress: (...call) => calls.push(call.join(' '))});"
+        "const onprogress = (...call) => calls.push(call.join(' '));"
+        "const data = m.openPayload(await model.explain(picture, about, {onprogress}));"
         "const passes = [null, Array(64).fill(0)].map((mask) => model.run(picture.pixels, {mask}));"
         "const [seen, masked] = await Promise.all(passes); model.close();"
         "return {seen, masked: masked.logits.values, bias: data.bias, explained: data.logits, calls: calls.join(),"
@@ -64,7 +65,7 @@ def test_a_new_picture_drops_the_one_under_way(page, bundled):
         " {onprogress: (done) => { calls[i].push(done); then?.(); }});"
         "const first = explain(0, () => { second ??= explain(1); });"
         "const dropped = await first.then(() => 'done', (error) => error.name);"
-        "const data = await second; model.close();"
+        "const data = m.openPayload(await second); model.close();"
         "return {dropped, logits: data.logits, calls: calls.map((list) => list.join()).join(' then ')}",
         pictures=[base64.b64encode(one.tobytes()).decode() for one in pixels],
     )

@@ -1,9 +1,13 @@
 """What a visitor takes away: files that open with no network, numbers that add up, links that come back."""
 
+import dataclasses
 import io
 import json
+import threading
 import zipfile
+from functools import partial
 from html import unescape
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import gradio as gr
@@ -19,8 +23,9 @@ from cct_viz.images import decode
 from cct_viz.serving import Card
 from cct_viz.ui import take_away
 from cct_viz.ui.explorer.export import page_html
+from cct_viz.ui.explorer.inside import pack_model
 from cct_viz.ui.links import read_link, write_link
-from cct_viz.ui.site import EXAMPLES, name_example
+from cct_viz.ui.site import EXAMPLES, name_example, write_site
 from cct_viz.ui.view import Shown
 
 DEER = next(path for path in EXAMPLES if path.stem == "deer")
@@ -84,18 +89,72 @@ def test_the_saved_page_opens_with_the_network_cut(chromium, files, tmp_path):
     context.close()
 
 
-def test_a_site_shows_every_picture(chromium, tmp_path, capsys):
-    assert main(["site", "--out", str(tmp_path / "site"), "--json", *map(str, EXAMPLES[:3])]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["bytes"] == Path(told["page"]).stat().st_size
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder that the command line made, for a static Space, with three of the examples."""
+    folder = tmp_path_factory.mktemp("site") / "made"
+    assert main(["site", "--space", "--out", str(folder), *map(str, EXAMPLES[:3])]) == 0
+    return folder
+
+
+def test_a_site_shows_every_picture(chromium, site):
     context = chromium.new_context(offline=True)
     page = context.new_page()
-    page.goto(Path(told["page"]).as_uri() + f"#picture={EXAMPLES[1].stem}")
+    page.goto((site / "index.html").as_uri() + f"#picture={EXAMPLES[1].stem}")
     page.wait_for_selector(f"#pictures button[aria-label='{EXAMPLES[1].stem}'][aria-pressed=true]")
     page.get_by_role("button", name=EXAMPLES[2].stem, exact=True).click()
     page.wait_for_selector(f"#pictures button[aria-label='{EXAMPLES[2].stem}'][aria-pressed=true]")
     assert page.evaluate("document.querySelector('#explorer').explorer.data.about.picture") == EXAMPLES[2].stem
     context.close()
+
+
+def test_a_site_works_offline_once_it_was_visited(chromium, site):
+    """Served, it keeps its own files; with the server gone it opens again and explains a photo."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=site))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    context = chromium.new_context()
+    page, errors = context.new_page(), []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    try:
+        page.goto(f"http://127.0.0.1:{server.server_port}/")
+        page.evaluate("async () => { await navigator.serviceWorker.ready }")
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    page.reload()
+    page.locator("input[type=file]").set_input_files(DEER)
+    page.wait_for_selector(".bar .told:has-text('deer: deer')")
+    assert errors == []
+    context.close()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        """Say nothing of each request."""
+
+
+def test_a_site_can_be_installed_and_is_a_static_space(site):
+    manifest = json.loads((site / "manifest.webmanifest").read_text())
+    for icon in manifest["icons"]:
+        assert "x".join(map(str, Image.open(site / icon["src"]).size)) == icon["sizes"]
+    kept = (site / "service_worker.js").read_text()
+    assert all(json.dumps(name) in kept for name in ("./", "manifest.webmanifest", "icon-192.png", "icon-512.png"))
+    card = (site / "README.md").read_text().split("---\n")[1]
+    fields = dict(line.split(": ", 1) for line in card.splitlines() if ": " in line)
+    assert fields["sdk"] == "static"
+    assert (site / fields["app_file"]).is_file()
+    assert len(fields["short_description"]) <= 60  # the Hub refuses longer ones
+
+
+def test_the_version_of_a_site_follows_its_files(classifier, site, tmp_path):
+    """Or visitors would keep an old page for ever."""
+    again = write_site([classifier], tmp_path / "a", EXAMPLES[:3]).parent
+    other = write_site([classifier], tmp_path / "b", EXAMPLES[:2]).parent
+    versions = [(folder / "service_worker.js").read_text().splitlines()[0] for folder in (site, again, other)]
+    assert versions[0] == versions[1] != versions[2]
+    assert not (again / "README.md").exists()
 
 
 def test_the_copied_link_names_picture_and_selection(open_explorer):
@@ -161,7 +220,7 @@ def test_texts_cannot_leave_their_place():
     nasty = '</script><!--SCRIPT--><b onload="x">'
     page = page_html({nasty: json.dumps({"about": nasty})}, title=nasty, facts=nasty)
     assert nasty not in page
-    assert page.count("</script>") == 2
+    assert page.count("</script>") == 3
     assert nasty in unescape(page)
 
 
@@ -173,8 +232,13 @@ def test_the_button_makes_files_or_says_why_not(classifier, tmp_path):
     with gr.Blocks() as page:
         view = take_away.build(gr.State(), Models())
     answer = next(f.fn for f in page.fns.values() if any(event == "click" for _, event in f.targets))
-    words, update = answer(look(classifier, DEER))
+    words, update = answer(look(classifier, DEER), True)
     assert words == ""
     assert len(update["value"]) == 4
-    assert "Upload a picture" in answer(None)[0]
+    page = next(Path(path) for path in update["value"] if path.endswith(".html"))
+    assert pack_model(classifier)["weights"] in page.read_text()
+    shown = look(classifier, DEER)
+    huge = dataclasses.replace(shown, card=dataclasses.replace(shown.card, parameters=22_000_000))
+    assert "too large" in answer(huge, True)[0]
+    assert "Upload a picture" in answer(None, True)[0]
     assert view.draw(None)[1]["visible"] is False

@@ -18,7 +18,8 @@ from ..explain import METHODS, NotApplicable, describe, explain, takes
 from ..plots import figure
 from ..serving import Models
 from .explorer.export import page_html
-from .explorer.tab import explorer_payload
+from .explorer.inside import pack_model
+from .explorer.payload import About, make_payload
 from .view import Shown, View
 from .words import caption, facts
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from ..classifier import Classifier
 
 MAPS = tuple(method for method in METHODS if not takes(method, "classifier"))
+MOST_INSIDE = 10_000_000  # parameters: a page of 27 MB
+TOO_LARGE = (
+    "This model is too large to travel in a page from here; `python -m cct_viz explain IMG --page --out DIR` makes it."
+)
 INTRO = caption(
     "The page opens from disk with no network, and everything in it can be touched as here. The archive holds every "
     "number of this explanation with a list of what they were made with; `cct_viz.bundle.read_bundle` adds them up to "
@@ -35,24 +40,27 @@ INTRO = caption(
 
 def build(shown: gr.State, models: Models) -> View:
     gr.HTML(INTRO, js_on_load=None)
+    inside = gr.Checkbox(label="The model inside the page: any photo can be dropped into it, with no network")
     make = gr.Button("Make the files", variant="primary")
     problem = gr.HTML(js_on_load=None)
     files = gr.Files(label="Files", interactive=False, visible=False)
 
-    def answer(shown: Shown | None) -> tuple[str, Any]:
+    def answer(shown: Shown | None, inside: bool) -> tuple[str, Any]:
         if shown is None:
             return caption("Upload a picture or choose an example first."), gr.update(visible=False)
+        if inside and shown.card.parameters > MOST_INSIDE:
+            return caption(TOO_LARGE), gr.update(visible=False)
         try:
-            classifier = models.get(shown.card.name)
+            made = make_files(models.get(shown.card.name), shown, inside=inside)
         except CheckpointError as error:
             return caption(str(error)), gr.update(visible=False)
         folder = files.GRADIO_CACHE  # Gradio removes what lies there in time
-        paths = [save_bytes_to_cache(data, name, folder) for name, data in make_files(classifier, shown).items()]
+        paths = [save_bytes_to_cache(data, name, folder) for name, data in made.items()]
         return "", gr.update(value=paths, visible=True)
 
     make.click(
         answer,
-        [shown],
+        [shown, inside],
         [problem, files],
         concurrency_id="trust",
         concurrency_limit=1,
@@ -62,12 +70,21 @@ def build(shown: gr.State, models: Models) -> View:
     return View([problem, files], lambda shown: ["", gr.update(value=None, visible=False)])
 
 
-def make_files(classifier: Classifier, shown: Shown) -> dict[str, bytes]:
-    """Name -> bytes: the page, the evidence bundle as .zip, and one figure as PNG and as SVG."""
+def make_files(classifier: Classifier, shown: Shown, *, inside: bool = False) -> dict[str, bytes]:
+    """Name -> bytes: the page, the evidence bundle as .zip, and one figure as PNG and as SVG.
+
+    With `inside` the page holds the model too, and names and explains any photo.
+
+    Raises:
+        CheckpointError: `inside`, and a weight that float16 cannot hold.
+    """
     name = re.sub(r"[^\w-]+", "_", shown.name)[:60] or "picture"
     title = f"{shown.trace.labels[shown.trace.class_index()]}: {shown.name}"
-    words = ", ".join([shown.card.name, *facts(shown.card)])
-    page = page_html({shown.name: explorer_payload(shown, classifier)}, title=title, facts=words)
+    known = tuple(facts(shown.card))
+    packed = [pack_model(classifier, known)] if inside else []
+    about = About(shown.card.name, known, shown.name, classifier.position_prior)
+    payloads = {shown.name: make_payload(shown.trace, about)}
+    page = page_html(payloads, title=title, facts=", ".join([shown.card.name, *known]), models=packed)
     made = {f"{name}.html": page.encode(), f"{name}_evidence.zip": _archive(classifier, shown)}
     try:
         heatmaps = explain(shown.trace, "contribution")

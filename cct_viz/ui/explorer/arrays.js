@@ -24,13 +24,18 @@ export function widen(halves) {
   return values;
 }
 
+/** @param {string} base64 @returns {Uint8Array} */
+export function bytesOf(base64) {
+  const text = atob(base64), bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
 /** @param {Encoded | null} encoded @returns {any} a typed array, float16 widened to float32; null stays null */
 export function decode(encoded) {
   if (!encoded) return null;
   if (encoded.values) return encoded.values;
-  const text = atob(encoded.data), bytes = new Uint8Array(text.length);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
-  const values = new KINDS[encoded.dtype](bytes.buffer);
+  const values = new KINDS[encoded.dtype](bytesOf(encoded.data).buffer);
   const count = encoded.shape.reduce((a, b) => a * b, 1);
   if (values.length !== count) throw new Error(`an array has ${values.length} values; its shape ${encoded.shape} needs ${count}`);
   return encoded.dtype === "float16" ? widen(values) : values;

@@ -54,7 +54,7 @@ export function createLink({ data, store }) {
     const address = new URL(location.href), { link, picture } = data.about;
     if (link !== null) address.search = link;
     address.hash = `${toHash(store.state)}&${new URLSearchParams({ picture })}`;
-    const missing = link === "" ? " It does not hold your picture, which is too large for a link." : "";
+    const missing = link === "" ? " It does not hold your picture." : "";
     try {
       await navigator.clipboard.writeText(address.href);
       say(told, `The link is copied.${missing}`);

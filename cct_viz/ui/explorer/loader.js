@@ -12,7 +12,7 @@ function loadModules(sources, style) {
       addresses.set(name, URL.createObjectURL(blob));
     }
     const modules = await import(addresses.get(sources.at(-1)[0]));
-    return { ...modules, style };
+    return { ...modules, style, sources: new Map(sources) };
   })();
   // What a worker begins with: it may not import what the page made, so it makes the same modules of its own.
   globalThis.cctWorkerScript ??= (entry) => {

@@ -12,7 +12,9 @@ import { createPanel as createAttention } from "./panel_attention.js";
 import { createPanel as createClasses } from "./panel_classes.js";
 import { createPanel as createLaboratory } from "./panel_laboratory.js";
 import { createPanel as createPixels } from "./panel_pixels.js";
+import { createPanel as createRemoval } from "./panel_removal.js";
 import { createPanel as createSeqPool } from "./panel_seqpool.js";
+import { createPanel as createSource } from "./panel_source.js";
 import { createPanel as createTokens } from "./panel_tokens.js";
 import { createPhoto, overlaysOf } from "./photo.js";
 import { changed, createStore } from "./store.js";
@@ -29,28 +31,40 @@ export { linkExplorers } from "./pair.js";
  * @property {ReturnType<typeof createDerived>} derived
  * @property {(state: import("./store.js").State) => string} describe the chosen token in words
  * @property {() => {element: Element, show: (identity: string, error: number) => void}} badge
+ * @property {Inside | null} inside
+ *
+ * What a page with the model inside has more.
+ * @typedef {object} Inside
+ * @property {(mask: ArrayLike<number>) => Promise<Float32Array>} ask (K,) logits of this picture without the tokens
+ *   that are 0 in the (N,) mask; rejects with an AbortError once another picture came
+ * @property {Map<string, string>} sources the modules' own text by their names
  */
 
 /** The panels, by the names that `State.station` takes. */
-const PANELS = { pixels: createPixels, tokens: createTokens, attention: createAttention, seqpool: createSeqPool, classes: createClasses, laboratory: createLaboratory };
+const PANELS = { pixels: createPixels, tokens: createTokens, attention: createAttention, seqpool: createSeqPool, classes: createClasses, laboratory: createLaboratory, removal: createRemoval, source: createSource };
 
 /** Panels beside the journey: what one does with the network, not where one is in it. */
 const TOOLS = [["laboratory", "Pooling laboratory"]];
+
+/** Those that run the model, or show it. */
+const INSIDE_TOOLS = [["removal", "Remove tokens"], ["source", "The code"]];
 
 const GOOD = 1e-3; // logits; float32 sums of a few hundred parts stay well below
 
 /**
  * Draw an explorer inside `host`, in a shadow root, so that no style of the page around reaches it.
  * @param {HTMLElement} host @param {string | object} json @param {string} style the style sheet
- * @param {{alone?: boolean}} options alone: false for one of two side by side, which has no lesson and no link
+ * @param {{alone?: boolean, inside?: Inside | null}} options alone: false for one of two side by side, which has no
+ *   lesson and no link
  * @returns {Explorer & {host: HTMLElement}}
  */
-export function mount(host, json, style, { alone = true } = {}) {
-  const data = openPayload(json);
+export function mount(host, json, style, { alone = true, inside = null } = {}) {
+  const data = openPayload(json), known = [...TOOLS, ...(inside ? INSIDE_TOOLS : [])];
+  const stations = Object.keys(PANELS).filter((name) => inside || !INSIDE_TOOLS.some(([tool]) => tool === name));
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
-  const store = createStore(firstState(data, host.explorer, alone ? location.hash : ""));
+  const store = createStore(firstState(data, host.explorer, alone ? location.hash : "", stations));
   const derived = createDerived(data);
-  const explorer = { host, data, store, derived, overlays: overlaysOf(data).map(([name]) => name), describe: (state) => describe({ data, derived }, state), badge: createBadge };
+  const explorer = { host, data, store, derived, overlays: overlaysOf(data).map(([name]) => name), describe: (state) => describe({ data, derived }, state), badge: createBadge, inside };
   host.explorer = explorer;
 
   const photo = createPhoto(explorer), journey = createJourney(explorer), panels = new Map();
@@ -58,7 +72,7 @@ export function mount(host, json, style, { alone = true } = {}) {
   const spoken = h("p", { class: "unseen", "aria-live": "polite" });
   const banner = createBanner(explorer, () => title.focus());
   const link = createLink(explorer), lesson = createLesson(explorer);
-  const tools = TOOLS.map(([name, text]) => [name, h("button", { type: "button", onclick: () => store.set({ station: name }) }, text)]);
+  const tools = known.map(([name, text]) => [name, h("button", { type: "button", onclick: () => store.set({ station: name }) }, text)]);
   root.replaceChildren(h("style", {}, style), h("div", { class: "explorer" },
     journey.element, h("div", { class: "tools" }, alone ? lesson.button : null, tools.map(([, button]) => button), alone ? link.element : null, banner.element),
     alone ? lesson.element : null,
@@ -89,15 +103,15 @@ export function mount(host, json, style, { alone = true } = {}) {
 }
 
 /** Where a new picture opens: where the reader was, if there was one before, at the class that the model chose. */
-function firstState(data, previous, hash) {
+function firstState(data, previous, hash, stations) {
   const a = argmax(data.logits), fresh = {
     station: "seqpool", token: null, held: null, pinned: [], layer: data.layers - 1, head: null, a, b: runnerUp(data.logits, a),
     overlay: data.weights || data.maxContributions ? "contribution" : "rollout", opacity: 0.7, fusion: "mean", alpha: 0.5, step: data.layers,
-    pooling: "model", beta: 1, seed: 0, painted: null, dropped: new Set(),
+    pooling: "model", beta: 1, seed: 0, painted: null, dropped: new Set(), removed: new Set(),
     feature: { stage: data.stages.length - 1, channel: argmax(strengthsOf(data.stages.at(-1))) }, channelOrder: "strength", commonScale: false,
     attentionView: "raw", direction: "row", path: 0, touched: null, lesson: firstLesson(previous, hash),
   };
-  if (!previous) return { ...fresh, ...fromHash(hash, data, { stations: Object.keys(PANELS), overlays: overlaysOf(data).map(([name]) => name) }) };
+  if (!previous) return { ...fresh, ...fromHash(hash, data, { stations, overlays: overlaysOf(data).map(([name]) => name) }) };
   const { state } = previous.store, old = previous.data;
   const same = old.layers === data.layers && old.heads === data.heads && old.pool === data.pool && old.n === data.n;
   if (!same) return { ...fresh, station: state.station };

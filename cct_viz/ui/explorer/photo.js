@@ -28,7 +28,7 @@ export function createPhoto(explorer) {
   const maps = segments("Map over the photo", overlaysOf(data), (overlay) => store.set({ overlay }));
   const opacity = slider("Opacity", { min: 0, max: 100, step: 5, value: 100 * store.state.opacity }, (v) => `${v} %`, (v) => store.set({ opacity: v / 100 }));
   const line = h("p", { class: "line selection" });
-  const bars = createBars(explorer);
+  const bars = createBars(data, explorer.derived.probabilities);
 
   /** A pixel of the model's input chooses, of the tokens that see it, the one whose centre is nearest. */
   function lookAt(event) {
@@ -93,7 +93,7 @@ export function overlaysOf(data) {
 }
 
 /** The map over the photo: a value a token, and how the numbers at the ends of its scale read. */
-function chosenMap({ data, derived }, state) {
+export function chosenMap({ data, derived }, state) {
   const share = (values) => ({ values, signed: false, words: percent, unit: "" });
   const logits = (values) => ({ values, signed: true, words: signed, unit: " logits" });
   switch (state.overlay) {
@@ -158,14 +158,14 @@ function paintOver(image, pixels, limit, colours) {
   }
 }
 
-/** The five best classes under the present weights. */
-function createBars({ data, derived }) {
+/** The five best classes, by the probabilities that belong to a state. @param {(state: import("./store.js").State) => ArrayLike<number>} probabilitiesOf */
+export function createBars(data, probabilitiesOf) {
   const element = h("div", { class: "bars", role: "img" });
   let shown = null;
   return {
     element,
     draw(state) {
-      const probabilities = derived.probabilities(state);
+      const probabilities = probabilitiesOf(state);
       if (probabilities === shown) return;
       shown = probabilities;
       const best = descending(probabilities).slice(0, 5);

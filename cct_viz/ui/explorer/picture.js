@@ -31,6 +31,22 @@ async function decode(source) {
   }
 }
 
+/** The image at a data address, once it is there. @returns {Promise<HTMLImageElement>} */
+export async function waitFor(address) {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  return image;
+}
+
+/** The very pixels (H, W, 3) of a PNG at a data address. */
+export async function readPixels(address) {
+  const image = await waitFor(address), { naturalHeight: height, naturalWidth: width } = image;
+  const context = paper(height, width);
+  context.drawImage(image, 0, 0);
+  return context.getImageData(0, 0, width, height).data.filter((_, i) => i % 4 < 3);
+}
+
 function cut(bitmap, config) {
   const original = [bitmap.height, bitmap.width], { interpolation, crop: share } = config.preprocessing;
   const crop = centreCrop(original, config.image_size, share), [y0, x0, y1, x1] = crop, height = y1 - y0, width = x1 - x0;

@@ -1,6 +1,5 @@
 // A model that runs in a worker, so that the page stays quick while it computes.
 
-import { openPayload } from "./data.js";
 import { NAME } from "./worker.js";
 
 const NO_WORKER = "this browser cannot run the model in the page: it starts no worker with modules; try a newer one";
@@ -52,6 +51,9 @@ export async function startModel(configText, buffer) {
    */
   const run = (pixels, { mask = null, onprogress } = {}) => ask({ pixels, mask }, onprogress);
 
+  /** The same pass, of which only the scores come back. @returns {Promise<Float32Array>} (K,) logits */
+  const answer = (pixels, mask = null) => ask({ pixels, mask, brief: true });
+
   /** Drops whatever is under way; its promises are rejected with an error named AbortError. */
   function drop() {
     worker.postMessage({ drop: true });
@@ -62,11 +64,11 @@ export async function startModel(configText, buffer) {
    * What the explorer draws from, of a new picture. Whatever is still under way is of an older one and is dropped.
    * @param {import("./trace.js").Picture} picture @param {import("./trace.js").About} about
    * @param {{onprogress?: OnProgress}} [options]
-   * @returns {Promise<import("./data.js").Data>}
+   * @returns {Promise<object>} the payload
    */
-  async function explain(picture, about, { onprogress } = {}) {
+  function explain(picture, about, { onprogress } = {}) {
     drop();
-    return openPayload(await ask({ pixels: picture.pixels, picture, about }, onprogress));
+    return ask({ pixels: picture.pixels, picture, about }, onprogress);
   }
 
   /** Ends the worker and frees its memory. */
@@ -78,7 +80,7 @@ export async function startModel(configText, buffer) {
   try {
     /** @type {{config: import("./config.js").Config}} */
     const { config } = await ask({ open: [configText, buffer] });
-    return { config, run, explain, drop, close };
+    return { config, run, answer, explain, drop, close };
   } catch (error) {
     close();
     throw error;

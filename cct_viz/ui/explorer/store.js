@@ -18,7 +18,7 @@
  * @property {string} direction "row" is where the chosen token looks, "column" who looks at it
  * @property {string} pooling "model", "beta", "mean", "top", "shuffled", "prior" or "painted"
  * @property {number} beta @property {number} seed of the shuffle @property {Float64Array | null} painted
- * @property {Set<number>} dropped tokens taken out of the pool
+ * @property {Set<number>} dropped tokens taken out of the pool @property {Set<number>} removed tokens that never reach the encoder
  * @property {import("./lesson.js").Lesson | null} lesson null is closed
  */
 

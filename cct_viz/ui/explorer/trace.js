@@ -1,6 +1,5 @@
 // From what a model saw to what the explorer draws from: the payload that Python's make_payload sends, made in the page.
 
-import { openPayload } from "./data.js";
 import { stageGeometry } from "./geometry.js";
 import { matrix, multiply } from "./kernels.js";
 
@@ -12,22 +11,16 @@ import { matrix, multiply } from "./kernels.js";
  * @property {[number, number]} original height and width of the upright picture
  * @property {[number, number, number, number]} crop y0 x0 y1 x1 in it, end exclusive
  *
- * @typedef {{model: string, facts: string[], picture: string, prior?: Float32Array | null}} About prior (N,) the mean
- *   pooling weights over a data set
+ * @typedef {{model: string, facts: string[], picture: string, prior?: Float32Array | null, link?: string | null}} About
+ *   prior (N,) the mean pooling weights over a data set; link as in Python's About
  */
 
 /**
- * The explorer's data of one pass. Unlike what travels from Python nothing is rounded, and single heads are there
- * however many they are.
+ * The payload of one pass: an object whose arrays are typed arrays, which a worker can send. None lies in the weights'
+ * file: sent, it would take the whole file along. Unlike what travels from Python nothing is rounded, and single heads
+ * are there however many they are.
  * @param {import("./model.js").Model} model @param {import("./model.js").Seen} seen
  * @param {Picture} picture @param {About} about
- * @returns {import("./data.js").Data}
- */
-export const tracePayload = (model, seen, picture, about) => openPayload(makePayload(model, seen, picture, about));
-
-/**
- * The payload itself: an object whose arrays are typed arrays, which a worker can send. None lies in the weights' file:
- * sent, it would take the whole file along.
  */
 export function makePayload({ config, weights }, seen, picture, about) {
   const { num_tokens: n, sequence_length: m, embedding_dim: dim, num_layers: layers, num_heads: heads, num_classes: k } = config;
@@ -38,7 +31,7 @@ export function makePayload({ config, weights }, seen, picture, about) {
   const share = seen.pooling_weights?.values ?? readout(config, winners);
   return {
     version: 1,
-    about: { model: about.model, facts: about.facts, picture: about.picture },
+    about: { model: about.model, facts: about.facts, picture: about.picture, link: about.link ?? null },
     pool: config.pool, block: config.block, labels: config.labels, grid: config.grid, layers, heads, tokens: m,
     photo: picture.photo, pixels: picture.pixelsAddress, size: config.image_size, original: picture.original, crop: picture.crop,
     stages: stageGeometry(config).map((stage, i) => {

@@ -1,5 +1,5 @@
-// The model in a thread of its own. It says that it is ready, then answers messages: {open}, {id, pixels, mask, picture,
-// about}, {drop}. runner.js is the other side; the page imports this module for its name alone.
+// The model in a thread of its own. It says that it is ready, then answers messages: {open}, {id, pixels, mask, brief,
+// picture, about}, {drop}. runner.js is the other side; the page imports this module for its name alone.
 
 import { openModel } from "./model.js";
 import { makePayload } from "./trace.js";
@@ -41,10 +41,16 @@ async function take(job) {
   for (let done = 0; !job.dropped; done++) {
     const { done: over, value: next } = pass.next();
     // Copied, not transferred: once a thread has given one array away, V8 checks at every access to any.
-    if (over) return postMessage({ id: job.id, result: job.about ? makePayload(model, next, job.picture, job.about) : next });
+    if (over) return postMessage({ id: job.id, result: resultOf(job, next) });
     postMessage({ id: job.id, progress: [done, model.numSteps, next] });
     await breathe();
   }
+}
+
+/** @param {import("./model.js").Seen} seen */
+function resultOf({ brief, picture, about }, seen) {
+  if (brief) return seen.logits.values;
+  return about ? makePayload(model, seen, picture, about) : seen;
 }
 
 /** A turn of the event loop; a timer would wait four milliseconds. */
