@@ -353,9 +353,11 @@ def _array(found):
 
 def test_the_code_can_be_read(open_live):
     live = open_live()
-    live.page.get_by_role("button", name="The code").click()
+    live.page.get_by_role("button", name="Lesson").click()
+    live.page.get_by_role("button", name="Read the code").click()
+    live.page.wait_for_selector("h2:has-text('The code, as it runs')")
     assert live.page.locator(".source").inner_text().strip() == (FOLDER / "model.js").read_text().strip()
-    live.page.get_by_role("button", name="The tokenizer").click()
+    live.page.get_by_role("button", name="Tokenizer", exact=True).click()
     assert "function convolve" in live.page.locator(".source").inner_text()
 
 

@@ -48,8 +48,10 @@ export function createLesson(explorer) {
   const back = h("button", { type: "button", onclick: () => go(neighbour(-1)) }, "Back");
   const next = h("button", { type: "button", class: "primary", onclick: () => go(neighbour(1)) });
   const again = h("button", { type: "button", onclick: () => go(steps()[0].name, {}) }, "Start again");
+  const read = h("button", { type: "button", onclick: () => store.set({ station: "source" }) }, "Read the code");
+  read.hidden = !explorer.inside;
   const leave = h("button", { type: "button", onclick: close }, "Leave");
-  const foot = h("div", { class: "foot" }, feedback, h("div", { class: "row" }, back, next, again, score));
+  const foot = h("div", { class: "foot" }, feedback, h("div", { class: "row" }, back, next, again, read, score));
   ask.append(question, choices);
   const element = h("section", { class: "card lesson", "aria-labelledby": id, hidden: true },
     h("div", { class: "top" }, where, marks, leave), away, title, h("div", { class: "halves" }, text, h("div", {}, ask, foot)));

@@ -101,7 +101,7 @@ export function createPanel(explorer) {
   return {
     title: "Remove tokens: the whole model answers again",
     element: h("div", { class: "removal" }, pickers.element, sentence,
-      h("div", { class: "pair" }, fall.element, h("div", {}, h("h3", {}, "Without the removed tokens"), bars.element, h("div", { class: "row" }, all), line)),
+      h("div", { class: "pair wide" }, fall.element, h("div", {}, h("h3", {}, "Without the removed tokens"), bars.element, h("div", { class: "row" }, all), line)),
       h("p", { class: "note" }, `${HINT} ${NOTE}`), trial.element, h("div", { class: "row" }, bar, count, toggle), problem, rounded),
     draw,
   };

@@ -2,7 +2,7 @@
 
 import { h, say, segments } from "./dom.js";
 
-const FILES = [["model.js", "The forward pass"], ["tokenizer.js", "The tokenizer"], ["kernels.js", "Matrix arithmetic"]];
+const FILES = [["model.js", "Forward pass"], ["tokenizer.js", "Tokenizer"], ["kernels.js", "Arithmetic"]];
 
 /** @param {import("./main.js").Explorer} explorer */
 export function createPanel({ inside: { sources } }) {

@@ -54,8 +54,8 @@ export function createPhotoBar({ models, take, choose, cancel }) {
   }
   /** Say what went wrong, and what the page goes on with. */
   function fail(error, words = "") {
-    const text = error.message.replace(/\.$/, "");
-    end("", `${text[0].toUpperCase()}${text.slice(1)}. ${words}`.trim());
+    const text = error.message.replace(/\.$/, "").replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase()); // but not photo.jpg
+    end("", `${text}. ${words}`.trim());
   }
 
   return {
