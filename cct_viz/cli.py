@@ -21,6 +21,7 @@ from .geometry import stage_geometry
 from .hub import HubError, print_progress
 from .hub import push as hub_push
 from .presets import DEFAULT, PRESETS, configure
+from .training.recipes import DEFAULT_RECIPE, OPTIONS, RECIPES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -167,19 +168,23 @@ def push(options: argparse.Namespace) -> int:
 def train(options: argparse.Namespace) -> int:
     from .training.data import is_cifar10, load_images, split
     from .training.finish import finish
-    from .training.train import Recipe, train
+    from .training.train import train
 
-    recipe = Recipe(**{f.name: getattr(options, f.name) for f in dataclasses.fields(Recipe)})
-    training, validation = split(load_images(options.data))
+    given = {name: getattr(options, name) for name in OPTIONS if getattr(options, name) is not None}
+    recipe = dataclasses.replace(RECIPES[options.recipe], **given)
+    training, validation = split(load_images(options.data, image_size=configure(options.arch).image_size))
     classes = int(max(training.y.max(), validation.y.max())) + 1
     config = configure(options.arch, num_classes=classes, image_size=training.x.shape[1:3])
-    if options.arch in PRESETS and not is_cifar10(training, validation):  # a preset's class names are its data's
-        config = dataclasses.replace(config, labels=numbered_labels(classes))
     config = dataclasses.replace(config, pool=options.pool or config.pool)
-    with contextlib.redirect_stdout(sys.stderr):  # Keras prints its progress; stdout is for the answer
+    if training.labels:
+        config = dataclasses.replace(config, labels=training.labels)
+    elif options.arch in PRESETS and not is_cifar10(training, validation):  # a preset's class names are its data's
+        config = dataclasses.replace(config, labels=numbered_labels(classes))
+    choices = ["--arch", Path(options.arch).name, *(["--pool", options.pool] if options.pool else [])]
+    choices += ["--recipe", options.recipe]
+    with contextlib.redirect_stdout(sys.stderr):  # what is said on the way; stdout is for the answer
         model = train(config, training, validation, recipe, options.out)
-        arch = options.arch + (f" --pool {options.pool}" if options.pool else "")
-        metrics = finish(model, recipe, options.out, arch=arch, training=training, validation=validation)
+        metrics = finish(model, recipe, options.out, choices=choices, training=training, validation=validation)
     _print_metrics(metrics.summary(), as_json=options.json)
     return 0
 
@@ -188,10 +193,11 @@ def evaluate(options: argparse.Namespace) -> int:
     from .training.data import load_images, split
     from .training.evaluate import evaluate
 
-    images = load_images(options.data)
+    classifier = _load(options)
+    images = load_images(options.data, image_size=classifier.config.image_size)
     if options.data == "cifar10":
         _, images = split(images)
-    metrics = evaluate(_load(options), images)
+    metrics = evaluate(classifier, images)
     if options.out:
         options.out.write_text(json.dumps(metrics.record()) + "\n", encoding="utf-8")
     _print_metrics(metrics.summary(), as_json=options.json)
@@ -362,20 +368,34 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command(train, "Train a model, or go on where an interrupted training stopped.")
     sub.add_argument("--arch", required=True, metavar="NAME", help="a preset's name or a config.json")
-    sub.add_argument("--data", required=True, help='"cifar10" or an .npz with x (n, H, W, 3) uint8 and y (n,)')
+    sub.add_argument(
+        "--data",
+        required=True,
+        help='"cifar10", an .npz with x (n, H, W, 3) uint8 and y (n,), or a folder with a folder of pictures a class',
+    )
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
     sub.add_argument("--pool", choices=get_args(Pool), help="what reads the tokens out (as the model has it)")
-    sub.add_argument("--epochs", type=int, default=30)
-    sub.add_argument("--batch-size", type=int, default=128)
-    sub.add_argument("--learning-rate", type=float, default=1e-3)
-    sub.add_argument("--warmup-epochs", type=float, default=1.0)
-    sub.add_argument("--weight-decay", type=float, default=1e-4)
-    sub.add_argument("--label-smoothing", type=float, default=0.1)
-    sub.add_argument("--mixed-bfloat16", action="store_true", help="compute in bfloat16, keep float32 weights")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument(
+        "--recipe",
+        choices=tuple(RECIPES),
+        default=DEFAULT_RECIPE,
+        help="how to train (%(default)s); the options below replace single values of it",
+    )
+    sub.add_argument("--epochs", type=int)
+    sub.add_argument("--batch-size", type=int)
+    sub.add_argument("--learning-rate", type=float)
+    sub.add_argument("--warmup-epochs", type=float)
+    sub.add_argument("--weight-decay", type=float)
+    sub.add_argument("--label-smoothing", type=float)
+    sub.add_argument("--mixed-bfloat16", action="store_true", default=None, help="compute in bfloat16, not float32")
+    sub.add_argument("--seed", type=int)
 
     sub = command(evaluate, "Measure accuracy, top-5, loss, calibration error and confusion.", loads=True)
-    sub.add_argument("--data", required=True, help='"cifar10" (its validation images) or an .npz with x and y')
+    sub.add_argument(
+        "--data",
+        required=True,
+        help='"cifar10" (its validation images), an .npz with x and y, or a folder with a folder of pictures a class',
+    )
     sub.add_argument(
         "--out", type=Path, metavar="FILE", help="save figures, confusion matrix and mean pooling weights as JSON"
     )

@@ -131,11 +131,13 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
     out = tmp_path / "out"
     names = {"config.json", "model.safetensors", "model.onnx", "metrics.json", "history.json", "README.md"}
     assert names <= {path.name for path in out.iterdir()}
+    with Image.open(out / "learning_curves.png") as curves:
+        assert curves.format == "PNG"
     assert "Epoch 1/2, 0:" in done.stderr
     assert "Epoch 2/2, 0:00:00 left" in done.stderr
     card = (out / "README.md").read_text()
     assert f"{printed['accuracy']:.2%}" in card
-    assert "--arch tiny.json --pool seqpool" in card
+    assert "--arch tiny.json --pool seqpool --recipe keras_io --data DATA.npz" in card
     assert "--epochs 2" in card
     assert "cifar" not in card.lower()
     assert str(tmp_path) not in card
@@ -154,7 +156,9 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
     [
         (["classify", "x.png", "--model", "nothing"], "neither a preset"),
         (["evaluate", "--data", "missing.npz"], "missing.npz cannot be read: No such file or directory"),
-        (["train", "--arch", "cct_99", "--data", "missing.npz", "--out", "o"], "missing.npz"),
+        (["train", "--arch", "cct_99", "--data", "missing.npz", "--out", "o"], "cct_99"),
+        (["train", "--arch", "cct_2_3x2_32", "--data", "missing.npz", "--out", "o"], "missing.npz"),
+        (["train", "--arch", "cct_2_3x2_32", "--data", "cifar10", "--out", "o", "--epochs", "0"], "epochs is 0"),
     ],
 )
 def test_errors_are_one_sentence_on_stderr(capsys, arguments, message, tmp_path, monkeypatch):

@@ -2,13 +2,21 @@
 
 import dataclasses
 import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import softmax, tiny_config
+from PIL import Image
 
-from cct_viz.training.data import DataError, Images, augment, load_images, split
-from cct_viz.training.evaluate import measure
+from cct_viz.training.augmentation import OPERATIONS, augment, erase, mix, rand_augment
+from cct_viz.training.data import DataError, Images, load_images, split
+from cct_viz.training.evaluate import evaluate, measure
+from cct_viz.training.recipes import RECIPES, Recipe
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +70,39 @@ def test_files_that_are_no_data_are_refused(tmp_path):
             load_images(str(tmp_path / name))
 
 
+def test_a_folder_of_class_folders_is_read_by_name(tmp_path):
+    colours = {"blue": (0, 0, 200), "green": (0, 200, 0), "red": (200, 0, 0)}
+    for name, colour in colours.items():
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            Image.new("RGB", (30 + number, 20), colour).save(tmp_path / name / f"{number}.png")
+    images = load_images(str(tmp_path), image_size=(12, 20))
+    assert images.labels == ("blue", "green", "red")
+    assert images.x.shape == (12, 12, 20, 3)
+    assert [int(y) for y in images.y] == [2 - int(x[0, 0].argmax()) for x in images.x]
+    assert split(images)[1].labels == images.labels
+
+    seen = SimpleNamespace(
+        labels=("red", "green", "blue"),
+        config=tiny_config(pool="mean"),
+        read_out=lambda batch: (batch[:, 0, 0], None),  # the reddest pixel speaks for class 0
+    )
+    assert evaluate(seen, images).accuracy == 1
+    with pytest.raises(DataError, match="no class called blue; its classes are red, green, black"):
+        evaluate(SimpleNamespace(labels=("red", "green", "black")), images)
+    (tmp_path / "red" / "0.png").write_text("no picture")
+    with pytest.raises(DataError, match=r"red: 0\.png is a text file"):
+        load_images(str(tmp_path), image_size=(12, 20))
+    (tmp_path / "red" / "0.png").unlink()
+    (tmp_path / "white").mkdir()
+    with pytest.raises(DataError, match="white holds no pictures"):
+        load_images(str(tmp_path))
+    with pytest.raises(DataError, match="holds 0 folders"):
+        load_images(str(tmp_path / "white"))
+
+
 def test_too_few_images_for_a_batch_are_refused(tmp_path, images):
-    from cct_viz.training.train import Recipe, train
+    from cct_viz.training.train import train
 
     with pytest.raises(DataError, match="120 training images do not fill one batch of 128"):
         train(tiny_config(), images, images, Recipe(epochs=1), tmp_path)
@@ -83,6 +122,64 @@ def test_augmented_images_are_moved_and_mirrored_and_nothing_else():
     assert batch.shape == (300, 10, 14, 3)
     assert {one.tobytes() for one in batch} <= allowed
     assert len({one.tobytes() for one in batch}) > 100
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_each_operation_of_rand_augment_changes_an_image_and_keeps_its_form(name):
+    pixels = np.random.default_rng(0).integers(40, 200, (24, 40, 3), dtype=np.uint8)
+    for strength in (-0.9, 0.9):
+        result = np.asarray(OPERATIONS[name](Image.fromarray(pixels), strength))
+        assert result.shape == pixels.shape
+        assert result.dtype == np.uint8
+        assert np.array_equal(result, pixels) == (name == "identity")
+
+
+def test_translating_moves_by_the_share_of_the_side():
+    image = np.zeros((20, 20, 3), np.uint8)
+    image[10, 15] = 255
+    moved = np.asarray(OPERATIONS["translate_x"](Image.fromarray(image), 1.0))  # 0.45 x 20 = 9 pixels to the left
+    assert moved[10, 6].tolist() == [255, 255, 255]
+    assert moved[10, 19].tolist() == [128, 128, 128]
+
+
+def test_a_seed_decides_what_rand_augment_does_to_each_image_of_its_own():
+    batch = np.stack([np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)] * 60)
+    first, again = (rand_augment(batch, np.random.default_rng(7), magnitude=9) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert len({image.tobytes() for image in first}) > 40  # of 60; some pairs end alike, as two identities do
+
+
+def test_erasing_puts_one_rectangle_of_noise_on_a_share_of_the_images():
+    x = np.full((400, 12, 20, 3), 9, np.float32)  # 9 deviations away from what the noise is
+    erased = erase(x, np.random.default_rng(0), share=0.25)
+    gone = (erased != 9).all(axis=-1)
+    touched = gone.any(axis=(1, 2))
+    assert 70 <= touched.sum() <= 130  # 100 expected, with a deviation of 9
+    for mask in gone[touched]:
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        assert mask.sum() == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+    assert 0.01 < gone[touched].mean() < 0.4
+    assert abs(erased[gone].mean()) < 0.1  # of 10,000 normal draws or more
+    assert (x == 9).all()
+
+
+@pytest.mark.parametrize("alphas", [{"mixup": 0.8, "cutmix": 0.0}, {"mixup": 0.0, "cutmix": 1.0}])
+def test_targets_are_mixed_as_the_images_are(alphas):
+    """Images that are their own class throughout: whatever is mixed, their mean must equal the target."""
+    y = np.eye(4, dtype=np.float32)
+    x = np.broadcast_to(y[:, None, None, :], (4, 12, 20, 4))
+    for seed in range(20):
+        mixed, targets = mix(x, y, np.random.default_rng(seed), **alphas)
+        np.testing.assert_allclose(mixed.mean(axis=(1, 2)), targets, atol=1e-5)  # sums of 240 float32
+        assert mixed.dtype == targets.dtype == np.float32
+        assert set(np.unique(mixed)) == {0.0, 1.0} or alphas["mixup"]
+
+
+def test_recipes_are_data():
+    paper = RECIPES["paper_300"]
+    assert (paper.epochs, paper.learning_rate, paper.mixup, paper.cutmix) == (300, 5.5e-4, 0.8, 1.0)
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        dataclasses.replace(paper, batch_size=0)
 
 
 def test_progress_says_where_how_fast_and_how_long(monkeypatch, capsys):
@@ -122,34 +219,74 @@ def test_calibrated_predictions_have_little_calibration_error():
     assert measure(logits, y).ece < 0.015  # 20,000 draws in 15 bins leave about .01 of noise
 
 
-def test_interrupted_training_ends_with_the_same_weights(tmp_path, images):
-    import keras
-
+def test_training_killed_in_mid_epoch_ends_with_the_same_weights(tmp_path, images):
     from cct_viz.model import named_weights
     from cct_viz.training import train as module
 
     config = tiny_config(stochastic_depth=0.3, dropout=0.1)
     training, validation = split(images)
-    recipe = module.Recipe(epochs=4, batch_size=16, learning_rate=5e-3)
+    recipe = Recipe(
+        epochs=4,
+        batch_size=16,
+        learning_rate=5e-3,
+        final_learning_rate=1e-4,
+        gradient_clip=1.0,
+        ema=0.9,
+        rand_augment=3.0,
+        mixup=0.2,
+        cutmix=0.2,
+        mixed_share=0.75,
+        random_erasing=0.2,
+    )
     whole = module.train(config, training, validation, recipe, tmp_path / "whole")
+    save(tmp_path / "training.npz", training)
+    killed = f"""
+import os, signal, sys
+import numpy as np
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from conftest import tiny_config
+from pathlib import Path
+from cct_viz.training import train as module
+from cct_viz.training.data import Images
 
-    class StopInThirdEpoch(module.Batches):
-        def __getitem__(self, index):
-            if self.epoch == 2 and index == 3:
-                raise RuntimeError("power cut")
-            return super().__getitem__(index)
+class Killing(module.Batches):
+    def __getitem__(self, index):
+        if self.epoch == 2 and index == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(index)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "Batches", StopInThirdEpoch)
-        with pytest.raises(Exception, match="power cut"):  # TensorFlow wraps it in an error of its own
-            module.train(config, training, validation, recipe, tmp_path / "cut")
+module.Batches = Killing
+with np.load({str(tmp_path / "training.npz")!r}) as saved:
+    training = Images(saved["x"], saved["y"])
+config = tiny_config(stochastic_depth=0.3, dropout=0.1)
+module.train(config, training, training, module.{recipe!r}, Path({str(tmp_path / "cut")!r}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", killed], cwd=Path(__file__).parent.parent, capture_output=True, text=True
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
     assert len(json.loads((tmp_path / "cut" / module.HISTORY).read_text())) == 2
-    keras.utils.set_random_seed(99)  # whatever else ran in between must not matter
     resumed = module.train(config, training, validation, recipe, tmp_path / "cut")
-    for (name, a), b in zip(named_weights(whole).items(), named_weights(resumed).values(), strict=True):
-        np.testing.assert_array_equal(np.asarray(a), np.asarray(b), name)
+    finished = module.train(config, training, validation, recipe, tmp_path / "whole")  # nothing left to do
+    for other in (resumed, finished):
+        for (name, a), b in zip(named_weights(whole).items(), named_weights(other).values(), strict=True):
+            np.testing.assert_array_equal(np.asarray(a), np.asarray(b), name)
     history = json.loads((tmp_path / "whole" / module.HISTORY).read_text())
     assert [entry["epoch"] for entry in history] == [1, 2, 3, 4]
     assert history[-1]["loss"] < history[0]["loss"]
+    averaged = whole.evaluate(
+        module.normalise(validation.x, config.preprocessing), np.eye(3)[validation.y], verbose=0, return_dict=True
+    )
+    assert averaged["loss"] == pytest.approx(history[-1]["val_loss"], rel=1e-5)  # what is kept is what was validated
     with pytest.raises(DataError, match="another recipe"):
         module.train(config, training, validation, dataclasses.replace(recipe, epochs=9), tmp_path / "cut")
+
+
+def test_a_plan_from_before_a_recipe_had_all_its_values_is_understood(tmp_path):
+    from cct_viz.training import train as module
+
+    recipe, config = Recipe(epochs=3, seed=5), tiny_config()
+    (tmp_path / "plan.json").write_text(
+        json.dumps({"recipe": {"epochs": 3, "batch_size": 128, "seed": 5}, "config": config.to_dict()})
+    )
+    assert module._read_plan(tmp_path / "plan.json") == (recipe, config)

@@ -1,4 +1,4 @@
-"""Images with labels: where they come from, how they are split, and how a batch is augmented. numpy only."""
+"""Images with labels: where they come from and how they are split. No framework, but to fetch CIFAR-10."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-CROP_PADDING = 4  # pixels of reflection on each side before the random crop, as in He et al. 2016
+from ..images import ImageError, decode
+from ..preprocessing import Preprocessing, prepare
 
 
 class DataError(ValueError):
@@ -19,26 +20,51 @@ class DataError(ValueError):
 class Images(NamedTuple):
     x: np.ndarray  # (n, H, W, 3) uint8
     y: np.ndarray  # (n,) int64
+    labels: tuple[str, ...] | None = None  # what the classes are called, where the data say so
 
 
-def load_images(source: str) -> Images:
-    """The images of `source`: "cifar10" (the 50,000 training images, fetched by Keras) or an .npz file with x and y.
+def load_images(source: str, *, image_size: tuple[int, int] = (32, 32)) -> Images:
+    """The images of `source`: "cifar10" (the 50,000 training images, fetched by Keras), an .npz file with x and y, or a
+    folder with a folder of pictures for each class, in the order of their names.
 
     They come ordered by the SHA-256 of each image's bytes (row-major RGB), so the same images in any order give the
     same split.
 
+    Args:
+        image_size: (height, width) to which the pictures of a folder are cropped and scaled; arrays keep their own.
+
     Raises:
-        DataError: no such file, not an .npz, or arrays of another shape or type.
+        DataError: no such file, not an .npz, arrays of another shape or type, or a folder without pictures.
     """
     if source == "cifar10":
         import keras
 
         (x, y), _ = keras.datasets.cifar10.load_data()
         images = Images(x, y.reshape(-1).astype(np.int64))
+    elif Path(source).is_dir():
+        images = _read_folder(Path(source), image_size)
     else:
         images = _read_npz(Path(source))
     order = np.array(sorted(range(len(images.x)), key=lambda i: hashlib.sha256(images.x[i].tobytes()).digest()))
-    return Images(images.x[order], images.y[order])
+    return Images(images.x[order], images.y[order], images.labels)
+
+
+def _read_folder(path: Path, image_size: tuple[int, int]) -> Images:
+    classes = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    if len(classes) < 2:
+        raise DataError(f"{path} holds {len(classes)} folders; expected one for each class, at least two")
+    x, y = [], []
+    for number, folder in enumerate(classes):
+        files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+        if not files:
+            raise DataError(f"{folder} holds no pictures; expected the pictures of the class {folder.name}")
+        for file in files:
+            try:
+                x.append(prepare(decode(file), image_size, Preprocessing()).pixels)
+            except ImageError as error:
+                raise DataError(f"{folder}: {error}") from error
+            y.append(number)
+    return Images(np.stack(x), np.array(y, np.int64), tuple(folder.name for folder in classes))
 
 
 def _read_npz(path: Path) -> Images:
@@ -64,7 +90,8 @@ def _read_npz(path: Path) -> Images:
 def split(images: Images) -> tuple[Images, Images]:
     """(training, validation): the last tenth validates, so of CIFAR-10's 50,000 images the last 5,000."""
     count = max(1, len(images.x) // 10)
-    return Images(images.x[:-count], images.y[:-count]), Images(images.x[-count:], images.y[-count:])
+    x, y, labels = images
+    return Images(x[:-count], y[:-count], labels), Images(x[-count:], y[-count:], labels)
 
 
 # SHA-256 over the ordered SHA-256 of CIFAR-10's 50,000 training images: their set, whatever file they came in.
@@ -78,15 +105,3 @@ def is_cifar10(*parts: Images) -> bool:
         for image in part.x:
             digest.update(hashlib.sha256(image.tobytes()).digest())
     return digest.hexdigest() == _CIFAR10
-
-
-def augment(batch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each image of a (n, H, W, 3) uint8 batch moved by up to `CROP_PADDING` pixels (reflected edges) and half of them
-    mirrored."""
-    n, height, width, _ = batch.shape
-    p = CROP_PADDING
-    padded = np.pad(batch, ((0, 0), (p, p), (p, p), (0, 0)), mode="reflect")
-    rows = rng.integers(0, 2 * p + 1, n)[:, None] + np.arange(height)
-    columns = rng.integers(0, 2 * p + 1, n)[:, None] + np.arange(width)
-    columns = np.where(rng.random(n)[:, None] < 0.5, columns[:, ::-1], columns)
-    return padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]

@@ -63,10 +63,20 @@ class Metrics:
 def evaluate(classifier: Classifier, images: Images, *, batch_size: int = 250) -> Metrics:
     """Run `classifier` over labelled images.
 
+    Where the images name their classes these are matched with the classifier's by name, else by number.
+
     Raises:
         DataError: labels that the classifier does not have.
     """
     k = len(classifier.labels)
+    if images.labels is not None:
+        unknown = [label for label in images.labels if label not in classifier.labels]
+        if unknown:
+            raise DataError(
+                f"this model has no class called {', '.join(unknown)}; its classes are {', '.join(classifier.labels)}"
+            )
+        numbers = np.array([classifier.labels.index(label) for label in images.labels])
+        images = images._replace(y=numbers[images.y], labels=None)
     if images.y.min() < 0 or images.y.max() >= k:
         raise DataError(f"labels go from {images.y.min()} to {images.y.max()}; this model has classes 0 to {k - 1}")
     own_size = images.x.shape[1:3] == classifier.config.image_size and classifier.config.preprocessing.crop == 1

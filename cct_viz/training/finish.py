@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -14,9 +14,13 @@ from ..checkpoints import safetensors_dir
 from ..classifier import METRICS, Classifier, Source
 from ..model import CCT, named_weights
 from ..prepare import export_here, sha256
+from .curves import draw_curves
 from .data import Images, is_cifar10
 from .evaluate import Metrics, evaluate
-from .train import HISTORY, Recipe
+from .recipes import OPTIONS, Recipe, describe_recipe
+from .train import HISTORY
+
+CURVES = "learning_curves.png"
 
 _CARD = """---
 license: apache-2.0
@@ -42,11 +46,10 @@ trained from random weights on nothing but the data named below, by this project
     {command}
 
 - Data: {data}. Trained on {trained:,} images, validated on {images:,}: the images are ordered by the SHA-256 of their
-  bytes, and the last ones validate. The validation images chose nothing; the last epoch's weights are the ones here.
-- Recipe: {epochs} epochs of {steps} steps, batch {batch_size}, AdamW (learning rate {learning_rate:g} after
-  {warmup_epochs:g} warm-up epoch(s), then cosine decay to 0; weight decay {weight_decay:g} on matrices only),
-  label smoothing {label_smoothing:g}, random crops after reflecting 4 pixels, random mirroring, stochastic depth
-  {stochastic_depth:g}, {precision}, seed {seed}.
+  bytes, and the last ones validate. The validation images chose nothing; the weights after the last epoch are the ones
+  here.
+- Recipe: {epochs} epochs of {steps} steps, batch {batch_size}, {recipe}, stochastic depth {stochastic_depth:g}, seed
+  {seed}.
 - Software: Keras {keras} on {backend}.
 - Figures repeat with: `python -m cct_viz evaluate --model {name} --data {data_argument}`
 
@@ -75,8 +78,14 @@ model-index:
 """
 
 
-def finish(model: CCT, recipe: Recipe, out: Path, *, arch: str, training: Images, validation: Images) -> Metrics:
-    """Write weights, graph, metrics and card of a trained model to `out`; return its validation figures."""
+def finish(
+    model: CCT, recipe: Recipe, out: Path, *, choices: Sequence[str], training: Images, validation: Images
+) -> Metrics:
+    """Write weights, graph, metrics, learning curves and card of a trained model to `out`; return its validation
+    figures.
+
+    `choices` are the words of the command that named model and recipe, as ("--arch", "cct_2_3x2_32"), for the card.
+    """
     weights = {name: keras.ops.convert_to_numpy(v).astype(np.float32) for name, v in named_weights(model).items()}
     safetensors_dir.write(out, model.config, weights)
     export_here(out)
@@ -84,7 +93,8 @@ def finish(model: CCT, recipe: Recipe, out: Path, *, arch: str, training: Images
     classifier = Classifier(out, Source("folder", out.name, sha256(out / "model.safetensors")), checkpoint)
     metrics = evaluate(classifier, validation)
     (out / METRICS).write_text(json.dumps({**metrics.record(), "labels": model.config.labels}) + "\n")
-    files = ("config.json", "model.safetensors", "model.onnx", METRICS, HISTORY)
+    draw_curves(json.loads((out / HISTORY).read_text()), out / CURVES)
+    files = ("config.json", "model.safetensors", "model.onnx", METRICS, HISTORY, CURVES)
     cifar10 = is_cifar10(training, validation)
     card = _CARD.format(
         name=out.name,
@@ -102,15 +112,11 @@ def finish(model: CCT, recipe: Recipe, out: Path, *, arch: str, training: Images
         steps=len(training.x) // recipe.batch_size,
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        warmup_epochs=recipe.warmup_epochs,
-        weight_decay=recipe.weight_decay,
-        label_smoothing=recipe.label_smoothing,
+        recipe=describe_recipe(recipe),
         seed=recipe.seed,
-        precision="bfloat16 arithmetic on float32 weights" if recipe.mixed_bfloat16 else "float32 arithmetic",
         keras=keras.__version__,
         backend=keras.backend.backend(),
-        command=_command(recipe, arch, out.name, "cifar10" if cifar10 else "DATA.npz"),
+        command=_command(recipe, choices, out.name, "cifar10" if cifar10 else "DATA.npz"),
         prior="" if metrics.position_prior is None else _PRIOR.format(images=metrics.images),
         files="\n".join(f"| {file} | `{sha256(out / file)}` |" for file in files),
         **metrics.summary(),
@@ -119,11 +125,11 @@ def finish(model: CCT, recipe: Recipe, out: Path, *, arch: str, training: Images
     return metrics
 
 
-def _command(recipe: Recipe, arch: str, out: str, data: str) -> str:
+def _command(recipe: Recipe, choices: Sequence[str], out: str, data: str) -> str:
     """The command that makes this checkpoint again, on any machine."""
-    words = ["python -m cct_viz train", f"--arch {Path(arch).name}", f"--data {data}", f"--out {out}"]
-    for f in dataclasses.fields(recipe):
-        value, option = getattr(recipe, f.name), "--" + f.name.replace("_", "-")
+    words = ["python -m cct_viz train", *choices, f"--data {data}", f"--out {out}"]
+    for name in OPTIONS:
+        value, option = getattr(recipe, name), "--" + name.replace("_", "-")
         if value is True:
             words.append(option)
         elif value is not False:

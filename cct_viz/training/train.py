@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,12 @@ import numpy as np
 from ..config import CCTConfig
 from ..model import CCT, build_model
 from ..preprocessing import normalise
-from .data import DataError, Images, augment
+from .augmentation import augment, erase, mix, rand_augment
+from .data import DataError, Images
 from .progress import Progress
+from .recipes import Recipe
 
 STATE, HISTORY, PLAN = "training_state.weights.h5", "history.json", "training_plan.json"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is trained. AdamW with linear warm-up and cosine decay to 0; weight decay acts on matrices only."""
-
-    epochs: int
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    warmup_epochs: float = 1.0
-    weight_decay: float = 1e-4
-    label_smoothing: float = 0.1
-    mixed_bfloat16: bool = False
-    seed: int = 0
 
 
 class Batches(keras.utils.PyDataset):
@@ -50,8 +37,16 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng((self.recipe.seed, self.epoch, index))
         chosen = self.order[index * self.recipe.batch_size : (index + 1) * self.recipe.batch_size]
-        x = normalise(augment(self.images.x[chosen], rng), self.config.preprocessing)
-        return x, np.eye(self.config.num_classes, dtype=np.float32)[self.images.y[chosen]]
+        pixels, recipe = augment(self.images.x[chosen], rng), self.recipe
+        if recipe.rand_augment:
+            pixels = rand_augment(pixels, rng, magnitude=recipe.rand_augment)
+        x = normalise(pixels, self.config.preprocessing)
+        y = np.eye(self.config.num_classes, dtype=np.float32)[self.images.y[chosen]]
+        if recipe.random_erasing:
+            x = erase(x, rng, share=recipe.random_erasing)
+        if (recipe.mixup or recipe.cutmix) and self.epoch < round(recipe.mixed_share * recipe.epochs):
+            x, y = mix(x, y, rng, mixup=recipe.mixup, cutmix=recipe.cutmix)
+        return x, y
 
 
 class _SaveState(keras.callbacks.Callback):
@@ -63,12 +58,12 @@ class _SaveState(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.history.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
-        partial = self.out / ("partial_" + STATE)
-        self.model.save_weights(partial, overwrite=True)
-        os.replace(partial, self.out / STATE)
         partial = self.out / ("partial_" + HISTORY)
         partial.write_text(json.dumps(self.history, indent=1))
         os.replace(partial, self.out / HISTORY)
+        partial = self.out / ("partial_" + STATE)  # last, since it says how many epochs are done
+        self.model.save_weights(partial, overwrite=True)
+        os.replace(partial, self.out / STATE)
 
 
 def compile_model(model: CCT, recipe: Recipe, steps_per_epoch: int) -> None:
@@ -76,9 +71,19 @@ def compile_model(model: CCT, recipe: Recipe, steps_per_epoch: int) -> None:
     total = recipe.epochs * steps_per_epoch
     warmup = min(total - 1, round(recipe.warmup_epochs * steps_per_epoch))
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, total - warmup, warmup_target=recipe.learning_rate, warmup_steps=warmup
+        0.0,
+        total - warmup,
+        alpha=recipe.final_learning_rate / recipe.learning_rate,
+        warmup_target=recipe.learning_rate,
+        warmup_steps=warmup,
     )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
+    optimizer = keras.optimizers.AdamW(
+        schedule,
+        weight_decay=recipe.weight_decay,
+        global_clipnorm=recipe.gradient_clip or None,
+        use_ema=recipe.ema > 0,
+        ema_momentum=recipe.ema or 0.99,
+    )
     optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if not v.path.endswith("kernel")])
     model.compile(
         optimizer,
@@ -117,13 +122,15 @@ def train(
     if len(training.x) < recipe.batch_size:
         raise DataError(f"{len(training.x)} training images do not fill one batch of {recipe.batch_size}")
     out.mkdir(parents=True, exist_ok=True)
-    plan = json.dumps({"recipe": dataclasses.asdict(recipe), "config": config.to_dict()}, indent=1) + "\n"
-    if (out / STATE).exists() and (out / PLAN).read_text() != plan:
+    begun = (out / STATE).exists()
+    if not begun:
+        plan = {"recipe": dataclasses.asdict(recipe), "config": config.to_dict()}
+        (out / PLAN).write_text(json.dumps(plan, indent=1) + "\n")
+    elif _read_plan(out / PLAN) != (recipe, config):
         raise DataError(
             f"{out} holds an unfinished training with another recipe or architecture ({PLAN} says which): repeat its "
             "options to go on, or choose another folder"
         )
-    (out / PLAN).write_text(plan)
     keras.utils.set_random_seed(recipe.seed)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.mixed_bfloat16 else "float32")
@@ -131,14 +138,20 @@ def train(
         model = build_model(config)
     finally:
         keras.config.set_dtype_policy(policy)
-    compile_model(model, recipe, len(training.x) // recipe.batch_size)
-    history = json.loads((out / HISTORY).read_text()) if (out / STATE).exists() else []
-    if history:
+    steps = len(training.x) // recipe.batch_size
+    compile_model(model, recipe, steps)
+    history = []
+    if begun:
         model.load_weights(out / STATE)
+        done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // steps
+        history = json.loads((out / HISTORY).read_text())[:done]
     x = normalise(validation.x, config.preprocessing)
     y = np.eye(config.num_classes, dtype=np.float32)[validation.y]
-    progress = Progress(recipe.epochs, images_per_epoch=len(training.x) // recipe.batch_size * recipe.batch_size)
+    progress = Progress(recipe.epochs, images_per_epoch=steps * recipe.batch_size)
+    averages = [keras.callbacks.SwapEMAWeights()] if recipe.ema else []  # in the weights' place while validating
     for epoch in range(len(history), recipe.epochs):
+        if history:  # also where nothing was interrupted: fit ends with the average in place of the weights
+            model.load_weights(out / STATE)
         _seed_dropout(model, recipe.seed, epoch)
         model.fit(
             Batches(training, config, recipe, epoch),
@@ -148,6 +161,14 @@ def train(
             validation_batch_size=500,
             shuffle=False,
             verbose=0,
-            callbacks=[_SaveState(out, history), progress],
+            callbacks=[*averages, _SaveState(out, history), progress],
         )
+    model.load_weights(out / STATE)
+    model.optimizer.finalize_variable_values(model.trainable_variables)
     return model
+
+
+def _read_plan(path: Path) -> tuple[Recipe, CCTConfig]:
+    """What an unfinished training was to be; what its recipe does not name did not exist then, and was not done."""
+    plan = json.loads(path.read_text())
+    return Recipe(**plan["recipe"]), CCTConfig.from_dict(plan["config"])
