@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .model import CCT
 
 METRICS = "metrics.json"  # figures that `evaluate` measured, beside the weights
+_STACKED = ("stream_", "attention_output_", "mlp_output_", "attentions_")  # one a layer, together one array of a Trace
 THREADS = min(2, os.cpu_count() or 1)  # of one session; more gain nothing on images of 32 pixels
 
 
@@ -153,8 +154,9 @@ class Classifier:
         seen = dict(zip(self._outputs, self._run(self._outputs, batch, None), strict=True))
         layers = self.config.num_layers
         for i, p in enumerate(prepared):
-            # Copies, so that one Trace that is kept does not keep the arrays of its whole batch.
-            mine = {name: array[i].copy() for name, array in seen.items()}
+            mine = {name: array[i] for name, array in seen.items()}
+            if len(prepared) > 1:  # one Trace that is kept must not keep the arrays of its whole batch; np.stack copies
+                mine |= {name: array.copy() for name, array in mine.items() if not name.startswith(_STACKED)}
             yield Trace(
                 image=p.image,
                 pixels=p.pixels,
