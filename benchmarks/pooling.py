@@ -31,7 +31,7 @@ from cct_viz.training.data import Images, is_cifar10, load_images, split
 from cct_viz.training.evaluate import evaluate
 
 ROOT = Path(__file__).resolve().parent.parent
-RECIPE = "--batch-size 128 --learning-rate 0.0015 --warmup-epochs 1 --weight-decay 0.06 --label-smoothing 0.1"
+RECIPE = "--recipe fast --warmup-epochs 1 --mixed-bfloat16"
 Z = 1.96  # standard deviations on either side that hold 95 % of a normal distribution
 
 
@@ -65,7 +65,7 @@ class Outcome:
 def train_twin(twin: Twin, options: argparse.Namespace, seed: int) -> Path:
     """The folder of the trained twin, which the training command fills or goes on filling."""
     folder = options.runs / f"{twin.folder}_seed{seed}"
-    words = [*twin.options.split(), *RECIPE.split(), "--mixed-bfloat16", "--epochs", str(options.epochs)]
+    words = [*twin.options.split(), *RECIPE.split(), "--epochs", str(options.epochs)]
     words += ["--seed", str(seed), "--data", options.data, "--out", str(folder)]
     print("python -m cct_viz train", *words, flush=True)
     subprocess.run([sys.executable, "-m", "cct_viz", "train", *words], cwd=ROOT, check=True)
@@ -175,7 +175,7 @@ def write_report(
     seeds = "one seed" if options.seeds == 1 else f"{options.seeds} seeds"
     unknown = ", which one seed cannot tell" if options.seeds == 1 else ""
     missing = [twin.title for twin in TWINS if twin not in outcomes]
-    also = "".join(f" --also {Path(source).name}" for source in options.also)
+    also = " ".join(["", "--also", *(Path(source).name for source in options.also)]) if options.also else ""
     command = (
         f"python benchmarks/pooling.py --data {options.title} --epochs {options.epochs} --seeds {options.seeds}{also}"
     )
@@ -183,11 +183,10 @@ def write_report(
 
     {command}
 
-Each model is trained from random weights on {options.title} with the same recipe, seed and budget, which is a
-short one: {options.epochs} epochs, {seeds}, random crops and mirroring,
-`{RECIPE} --mixed-bfloat16`.
-The validation images chose nothing. The paper trains for 200 epochs and more; nothing here says what such a budget
-would leave of the differences.{" Not trained yet: " + "; ".join(missing) + "." if missing else ""}
+Each model is trained from random weights on {options.title} with the same recipe (`{RECIPE}`),
+seed and budget, which is a short one: {options.epochs} epochs, {seeds}. The validation images chose nothing. The paper
+trains for 200 epochs and more; nothing here says what such a budget would leave of the
+differences.{" Not trained yet: " + "; ".join(missing) + "." if missing else ""}
 
 The interval of an accuracy is Wilson's, over the validation images; that of a difference is over the same images in
 pairs, so it is the sharper of the two. Neither holds what another seed would change{unknown}.
@@ -217,16 +216,14 @@ def main() -> None:
     options.title = "cifar10" if is_cifar10(training, validation) else Path(options.data).name
     outcomes: dict[Twin, Outcome] = {}
     swaps = {}
+    also = {Path(source).name: swap_pools(load(source), validation) for source in options.also}
     for twin in TWINS:
         classifiers = [load(train_twin(twin, options, seed)) for seed in range(options.seeds)]
         right = np.stack([answer_rightly(classifier, validation) for classifier in classifiers])
         outcomes[twin] = Outcome(classifiers[0].config, right)
         if classifiers[0].config.pool == "seqpool":
             swaps[f"{twin.title}, seed 0"] = swap_pools(classifiers[0], validation)
-        write_report(outcomes, swaps, options)
-    for source in options.also:
-        swaps[Path(source).name] = swap_pools(load(source), validation)
-        write_report(outcomes, swaps, options)
+        write_report(outcomes, swaps | also, options)
 
 
 if __name__ == "__main__":
