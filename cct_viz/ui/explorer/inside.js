@@ -3,6 +3,8 @@
 import { bytesOf } from "./arrays.js";
 import { startModel } from "./runner.js";
 
+export { readPixels } from "./picture.js";
+
 /**
  * @typedef {object} Packed a model as Python's `pack_model` writes it
  * @property {string} name @property {string[]} facts @property {string} config the content of config.json
@@ -21,15 +23,20 @@ export function createModels(packed) {
   /** Choose another one; the one before ends, with what it was computing. */
   function choose(index) {
     if (index === chosen) return;
+    close();
+    chosen = index;
+  }
+
+  function close() {
     started?.then((model) => model.close(), () => {}); // who waits for it has been told already
-    [chosen, started] = [index, null];
+    started = null;
   }
 
   /** Drop what is under way. */
   const drop = () => started?.then((model) => model.drop(), () => {});
 
   return {
-    start, choose, drop,
+    start, choose, drop, close,
     get index() { return chosen; },
     get about() { const { name, facts, prior } = packed[chosen]; return { model: name, facts, prior: prior && Float32Array.from(prior), link: "" }; },
   };

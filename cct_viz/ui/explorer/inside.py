@@ -1,11 +1,11 @@
-"""A model as it travels inside a page: its two files, the weights rounded to float16, and what the page says of it."""
+"""A model as it travels to a page, inside of it or beside it: its two files, and what the page says of it."""
 
 from __future__ import annotations
 
 import base64
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...checkpoints import safetensors_dir
 
@@ -13,17 +13,19 @@ if TYPE_CHECKING:
     from ...classifier import Classifier
 
 
-def pack_model(classifier: Classifier, facts: tuple[str, ...] = ()) -> dict[str, Any]:
+def pack_model(
+    classifier: Classifier, facts: tuple[str, ...] = (), *, dtype: Literal["float16", "float32"] = "float16"
+) -> dict[str, Any]:
     """{name, facts, config, weights, prior} for `page_html`: config.json as text, model.safetensors in base64.
 
-    float16 halves the page; the worst rounding error of a weight is one part in two thousand.
+    float16 halves the page, and rounds each weight by one part in two thousand at most.
 
     Raises:
         CheckpointError: a weight that float16 cannot hold.
     """
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        safetensors_dir.write(folder, classifier.config, classifier.weights, dtype="float16")
+        safetensors_dir.write(folder, classifier.config, classifier.weights, dtype=dtype)
         config = (folder / safetensors_dir.CONFIG_FILE).read_text(encoding="utf-8")
         weights = base64.b64encode((folder / safetensors_dir.WEIGHTS_FILE).read_bytes()).decode()
     prior = classifier.position_prior

@@ -49,7 +49,7 @@ export function createLesson(explorer) {
   const next = h("button", { type: "button", class: "primary", onclick: () => go(neighbour(1)) });
   const again = h("button", { type: "button", onclick: () => go(steps()[0].name, {}) }, "Start again");
   const read = h("button", { type: "button", onclick: () => store.set({ station: "source" }) }, "Read the code");
-  read.hidden = !explorer.inside;
+  read.hidden = !explorer.inside?.sources;
   const leave = h("button", { type: "button", onclick: close }, "Leave");
   const foot = h("div", { class: "foot" }, feedback, h("div", { class: "row" }, back, next, again, read, score));
   ask.append(question, choices);

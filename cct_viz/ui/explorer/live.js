@@ -1,11 +1,11 @@
 // A page with models inside: any photo is named and explained where it is. No picture leaves the device.
 
-import { createModels } from "./inside.js";
+import { createModels, readPixels } from "./inside.js";
 import { mount } from "./main.js";
 import { argmax } from "./maths.js";
 import { carried, createRow, firstOf } from "./page.js";
 import { createPhotoBar } from "./photo_bar.js";
-import { preparePicture, readPixels, waitFor } from "./picture.js";
+import { preparePicture, waitFor } from "./picture.js";
 import { percent } from "./words.js";
 
 const OWN = "your photo"; // its key in the row; the others have their names

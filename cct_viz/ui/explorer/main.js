@@ -20,6 +20,7 @@ import { createPhoto, overlaysOf } from "./photo.js";
 import { changed, createStore } from "./store.js";
 import { place, scientific, signed, times } from "./words.js";
 
+export { createFetched } from "./fetched.js";
 export { linkExplorers } from "./pair.js";
 
 /**
@@ -33,11 +34,11 @@ export { linkExplorers } from "./pair.js";
  * @property {() => {element: Element, show: (identity: string, error: number) => void}} badge
  * @property {Inside | null} inside
  *
- * What a page with the model inside has more.
+ * What a page has more that runs the model itself.
  * @typedef {object} Inside
  * @property {(mask: ArrayLike<number>) => Promise<Float32Array>} ask (K,) logits of this picture without the tokens
  *   that are 0 in the (N,) mask; rejects with an AbortError once another picture came
- * @property {Map<string, string>} sources the modules' own text by their names
+ * @property {Map<string, string> | null} sources the modules' own text by their names, where the page has it at hand
  */
 
 /** The panels, by the names that `State.station` takes. */
@@ -46,8 +47,9 @@ const PANELS = { pixels: createPixels, tokens: createTokens, attention: createAt
 /** Panels beside the journey: what one does with the network, not where one is in it. */
 const TOOLS = [["laboratory", "Pooling laboratory"]];
 
-/** Those that run the model, or show it. */
+/** Those that run the model in the page, and show what runs. */
 const INSIDE_TOOLS = [["removal", "Remove tokens"], ["source", "The code"]];
+const hasTool = (name, inside) => Boolean(name === "source" ? inside?.sources : inside);
 
 const GOOD = 1e-3; // logits; float32 sums of a few hundred parts stay well below
 
@@ -59,8 +61,8 @@ const GOOD = 1e-3; // logits; float32 sums of a few hundred parts stay well belo
  * @returns {Explorer & {host: HTMLElement}}
  */
 export function mount(host, json, style, { alone = true, inside = null } = {}) {
-  const data = openPayload(json), known = [...TOOLS, ...(inside ? INSIDE_TOOLS : [])];
-  const stations = Object.keys(PANELS).filter((name) => inside || !INSIDE_TOOLS.some(([tool]) => tool === name));
+  const data = openPayload(json), missing = INSIDE_TOOLS.filter(([name]) => !hasTool(name, inside));
+  const stations = Object.keys(PANELS).filter((name) => !missing.some(([tool]) => tool === name));
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
   const store = createStore(firstState(data, host.explorer, alone ? location.hash : "", stations));
   const derived = createDerived(data);
@@ -72,7 +74,7 @@ export function mount(host, json, style, { alone = true, inside = null } = {}) {
   const spoken = h("p", { class: "unseen", "aria-live": "polite" });
   const banner = createBanner(explorer, () => title.focus());
   const link = createLink(explorer), lesson = createLesson(explorer);
-  const tools = known.map(([name, text]) => [name, h("button", { type: "button", onclick: () => store.set({ station: name }) }, text)]);
+  const tools = [...TOOLS, ...INSIDE_TOOLS].filter(([name]) => stations.includes(name)).map(([name, text]) => [name, h("button", { type: "button", onclick: () => store.set({ station: name }) }, text)]);
   root.replaceChildren(h("style", {}, style), h("div", { class: "explorer" },
     journey.element, h("div", { class: "tools" }, alone ? lesson.button : null, tools.map(([, button]) => button), alone ? link.element : null, banner.element),
     alone ? lesson.element : null,

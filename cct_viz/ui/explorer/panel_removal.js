@@ -29,7 +29,7 @@ export function createPanel(explorer) {
   const sentence = h("p", { class: "sentence", "aria-live": "polite" }), line = h("p", { class: "line" }), rounded = h("p", { class: "note" });
   const all = h("button", { type: "button", class: "quiet", onclick: () => store.set({ removed: new Set() }) }, "Bring all back");
   const bar = h("progress", { "aria-label": "Measured" }), count = h("span", { class: "note" });
-  const toggle = h("button", { type: "button", class: "quiet", onclick: () => { measures = !measures || failed; failed = false; draw(store.state); } });
+  const toggle = h("button", { type: "button", class: "quiet", onclick: () => { measures = !measures || failed; failed = false; say(problem, ""); draw(store.state); } });
   const problem = h("p", { class: "problem", role: "alert" });
   let adds = true;
   fall.grid.element.append(crosses.element);

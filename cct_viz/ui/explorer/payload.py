@@ -31,6 +31,7 @@ class About:
         link: the query of an address that shows the same picture again; empty where it would be too long, None where
             the page holds its pictures itself.
         prior: (N,) the mean pooling weights over a data set, or None where nobody measured them.
+        model_file: where the page can fetch the model from, relative to its own address; None where it cannot.
     """
 
     model: str
@@ -38,6 +39,7 @@ class About:
     picture: str = "picture"
     prior: np.ndarray | None = None
     link: str | None = None
+    model_file: str | None = None
 
 
 def encode(array: np.ndarray, dtype: str) -> dict[str, Any]:
@@ -71,7 +73,13 @@ def make_payload(trace: Trace, about: About) -> str:
     ]
     payload = {
         "version": VERSION,
-        "about": {"model": about.model, "facts": about.facts, "picture": about.picture, "link": about.link},
+        "about": {
+            "model": about.model,
+            "facts": about.facts,
+            "picture": about.picture,
+            "link": about.link,
+            "modelFile": about.model_file,
+        },
         "pool": trace.pool,
         "block": trace.block,
         "labels": trace.labels,

@@ -31,7 +31,7 @@ export function makePayload({ config, weights }, seen, picture, about) {
   const share = seen.pooling_weights?.values ?? readout(config, winners);
   return {
     version: 1,
-    about: { model: about.model, facts: about.facts, picture: about.picture, link: about.link ?? null },
+    about: { model: about.model, facts: about.facts, picture: about.picture, link: about.link ?? null, modelFile: null },
     pool: config.pool, block: config.block, labels: config.labels, grid: config.grid, layers, heads, tokens: m,
     photo: picture.photo, pixels: picture.pixelsAddress, size: config.image_size, original: picture.original, crop: picture.crop,
     stages: stageGeometry(config).map((stage, i) => {
