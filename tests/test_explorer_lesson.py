@@ -361,12 +361,15 @@ def test_the_address_opens_the_lesson(open_explorer, deer):
     page.wait_for_selector(".lesson h2:visible")
 
 
-def show_another(explorer, trace, picture):
+def show_another(explorer, trace, **about):
     """Mount another payload on the same host, as the app does when a picture is uploaded."""
     explorer.page.evaluate(
-        "(json) => globalThis.cctExplorer.then(({mount, style}) => {"
-        " mount(document.querySelector('#explorer'), json, style) })",
-        make_payload(trace, About("tiny", picture=picture)),
+        """async (json) => {
+             const {style, sources} = await globalThis.cctExplorer, names = [...sources.keys()];
+             globalThis.entry ??= importModules([...sources].slice(0, 1 + names.indexOf('main.js')));
+             (await globalThis.entry).mount(document.querySelector('#explorer'), json, style);
+           }""",
+        make_payload(trace, About("tiny", **about)),
     )
 
 
@@ -379,7 +382,7 @@ def test_with_a_new_picture_the_lesson_goes_on(open_explorer, deer):
         learner.press(".lesson .primary", "Next")
     learner.answer(right=False)
     before = learner.text(".text")
-    show_another(explorer, frog, "frog")
+    show_another(explorer, frog, picture="frog")
     learner = Learner(explorer, frog)
     assert (learner.step, explorer.choose()["station"]) == ("seqpool", "seqpool")
     assert learner.text(".where") == "Lesson, step 6 of 10 · frog"
@@ -392,10 +395,10 @@ def test_with_a_new_picture_the_lesson_goes_on(open_explorer, deer):
     learner.press(".lesson .foot button", "Back")
     assert learner.text(".feedback") == "You met this question on another picture."
 
-    show_another(explorer, make_trace(CONFIGS["max"]), "noise")
+    show_another(explorer, make_trace(CONFIGS["max"]), picture="noise")
     assert Learner(explorer, deer).step == "pool"
     learner.press(".lesson .top button", "Leave")
-    show_another(explorer, deer, "deer")
+    show_another(explorer, deer, picture="deer")
     assert explorer.choose()["lesson"] is None
 
 
@@ -404,7 +407,7 @@ def test_a_step_that_the_new_model_has_not_gives_way_to_the_first(open_explorer,
     learner = Learner(explorer, deer).open()
     while learner.step != "bench":
         learner.press(".lesson .primary", "Next")
-    show_another(explorer, make_trace(CONFIGS["class_token"]), "noise")
+    show_another(explorer, make_trace(CONFIGS["class_token"]), picture="noise")
     assert explorer.choose()["lesson"]["step"] == "pixels"
     assert learner.text(".where") == "Lesson, step 1 of 8 · noise"
     explorer.check_quiet()

@@ -21,10 +21,13 @@ INTRO = caption(
 )
 # The explorer's tab has loaded the modules; this one only places two of them side by side.
 _ON_LOAD = """
+let sides = [];
 const show = async () => {
+  for (const {explorer} of sides) explorer.lifetime.abort();
+  sides = [];
   if (!props.value) { element.replaceChildren(); return; }
   const {mount, linkExplorers, style} = await globalThis.loadExplorer();
-  const sides = JSON.parse(props.value).map(([title, payload]) => {
+  sides = JSON.parse(props.value).map(([title, payload]) => {
     const side = document.createElement('section'), head = document.createElement('h3');
     const host = document.createElement('div');
     head.textContent = title;

@@ -157,7 +157,7 @@ export function createLesson(explorer) {
     const name = indexOf(asked.step) >= 0 ? asked.step : steps()[0].name;
     store.set({ ...placeOf(steps()[indexOf(name)]), lesson: { ...asked, step: name } });
   }
-  addEventListener("hashchange", () => { if (element.isConnected && isAsked(location.hash) && !store.state.lesson) open(); });
+  addEventListener("hashchange", () => { if (element.isConnected && isAsked(location.hash) && !store.state.lesson) open(); }, { signal: explorer.lifetime.signal });
 
   return { element, button, draw };
 }

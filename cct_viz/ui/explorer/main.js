@@ -24,15 +24,17 @@ export { createFetched } from "./fetched.js";
 export { linkExplorers } from "./pair.js";
 
 /**
- * What a panel is given, and what it gives back: a title, an element, and `draw(state, before)`, which is called while
- * the panel is open. `before` is the state it last drew, or null.
+ * What a panel is given.
  * @typedef {object} Explorer
+ * @property {HTMLElement} host where it is drawn
  * @property {import("./data.js").Data} data
  * @property {ReturnType<typeof createStore>} store
  * @property {ReturnType<typeof createDerived>} derived
+ * @property {string[]} overlays the maps that this model has for the photo
  * @property {(state: import("./store.js").State) => string} describe the chosen token in words
  * @property {() => {element: Element, show: (identity: string, error: number) => void}} badge
  * @property {Inside | null} inside
+ * @property {AbortController} lifetime ends with the next explorer in this host, or where the page takes the host away
  *
  * What a page has more that runs the model itself.
  * @typedef {object} Inside
@@ -41,7 +43,10 @@ export { linkExplorers } from "./pair.js";
  * @property {Map<string, string> | null} sources the modules' own text by their names, where the page has it at hand
  */
 
-/** The panels, by the names that `State.station` takes. */
+/**
+ * The panels, by the names that `State.station` takes. Each gives a title, an element, and `draw(state, before)`, which
+ * is called while the panel is open; `before` is the state it last drew, or null.
+ */
 const PANELS = { pixels: createPixels, tokens: createTokens, attention: createAttention, seqpool: createSeqPool, classes: createClasses, laboratory: createLaboratory, removal: createRemoval, source: createSource };
 
 /** Panels beside the journey: what one does with the network, not where one is in it. */
@@ -58,7 +63,7 @@ const GOOD = 1e-3; // logits; float32 sums of a few hundred parts stay well belo
  * @param {HTMLElement} host @param {string | object} json @param {string} style the style sheet
  * @param {{alone?: boolean, inside?: Inside | null}} options alone: false for one of two side by side, which has no
  *   lesson and no link
- * @returns {Explorer & {host: HTMLElement}}
+ * @returns {Explorer}
  */
 export function mount(host, json, style, { alone = true, inside = null } = {}) {
   const data = openPayload(json), missing = INSIDE_TOOLS.filter(([name]) => !hasTool(name, inside));
@@ -66,7 +71,9 @@ export function mount(host, json, style, { alone = true, inside = null } = {}) {
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
   const store = createStore(firstState(data, host.explorer, alone ? location.hash : "", stations));
   const derived = createDerived(data);
-  const explorer = { host, data, store, derived, overlays: overlaysOf(data).map(([name]) => name), describe: (state) => describe({ data, derived }, state), badge: createBadge, inside };
+  const lifetime = new AbortController(); // what listens beyond the host listens until another explorer takes its place
+  const explorer = { host, data, store, derived, overlays: overlaysOf(data).map(([name]) => name), describe: (state) => describe({ data, derived }, state), badge: createBadge, inside, lifetime };
+  host.explorer?.lifetime.abort();
   host.explorer = explorer;
 
   const photo = createPhoto(explorer), journey = createJourney(explorer), panels = new Map();
@@ -79,7 +86,7 @@ export function mount(host, json, style, { alone = true, inside = null } = {}) {
     journey.element, h("div", { class: "tools" }, alone ? lesson.button : null, tools.map(([, button]) => button), alone ? link.element : null, banner.element),
     alone ? lesson.element : null,
     h("div", { class: "columns" }, photo.element, h("section", { class: "card panel", "aria-label": "Station" }, title, body)), spoken));
-  followTheme(root.lastElementChild);
+  followTheme(root.lastElementChild, lifetime.signal);
 
   let open = null, speaking = 0;
   store.follow((state, before) => {
@@ -145,13 +152,15 @@ function createBadge() {
 }
 
 /** Gradio marks dark mode on the body; a page of its own follows the system. */
-function followTheme(element) {
+function followTheme(element, signal) {
   const read = () => {
     const gradio = document.querySelector(".gradio-container") !== null;
     const dark = gradio ? document.body.classList.contains("dark") : matchMedia("(prefers-color-scheme: dark)").matches;
     element.dataset.theme = dark ? "dark" : "light";
   };
   read();
-  new MutationObserver(read).observe(document.body, { attributes: true, attributeFilter: ["class"] });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", read);
+  const observer = new MutationObserver(read);
+  observer.observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", read, { signal });
+  signal.addEventListener("abort", () => observer.disconnect());
 }
