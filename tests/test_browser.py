@@ -105,7 +105,7 @@ class Visitor:
         """Everything that tells one result from another: class, the first picture of the page and its numbers."""
         return (
             self.prediction,
-            self.page.inner_text("#prediction .container"),
+            self.page.inner_text("#prediction ol"),
             self.page.get_attribute(".seen img", "src"),
         )
 
@@ -318,6 +318,20 @@ def test_every_tab_works_fits_and_is_accessible(visit, viewport, dark):
         violations = Axe().run(page).response["violations"]
         serious = [(v["id"], v["nodes"][0]["target"]) for v in violations if v["impact"] in ("serious", "critical")]
         assert serious == [], name
+    visitor.check_quiet()
+
+
+def test_no_answer_lands_beside_another_picture(visit):
+    """Choosing another picture ends a measurement under way; the next one is of what is shown."""
+    visitor = visit()
+    page = visitor.page
+    page.locator("button[role=tab]", has_text="Can I trust it?").locator("visible=true").first.click()
+    page.get_by_role("button", name="Measure", exact=True).click()
+    page.click("#examples button[title=truck]")
+    page.wait_for_selector("#prediction h2:has-text('truck')")
+    page.get_by_role("button", name="Measure", exact=True).click()
+    page.wait_for_selector("#trust :text('Measured on')")
+    assert page.inner_text("#trust p >> nth=0") == "Measured on truck with keras_cct_cifar10."
     visitor.check_quiet()
 
 

@@ -12,13 +12,14 @@ from ..serving import Models
 from .explorer.tab import explorer_payload
 from .site import EXAMPLES
 from .view import Shown, View
-from .words import caption
+from .words import NOT_SHOWN, caption
 
 SAME = "the same picture"
 INTRO = caption(
     "Left is what the explorer shows; choose another model or another picture for the right. Whatever is looked at on "
     "one side is looked at on the other."
 )
+TWINS = "Both sides show the same picture under the same model: choose another of either."
 # The explorer's tab has loaded the modules; this one only places two of them side by side.
 _ON_LOAD = """
 let sides = [];
@@ -51,7 +52,10 @@ def build(shown: gr.State, models: Models) -> View:
     with gr.Row():
         model = gr.Dropdown(names, value=names[-1] if names else None, label="Model on the right", min_width=180)
         picture = gr.Dropdown(
-            [SAME, *(path.stem for path in EXAMPLES)], value=SAME, label="Picture on the right", min_width=180
+            [SAME, *(path.stem for path in EXAMPLES)],
+            value=SAME if len(names) > 1 else EXAMPLES[0].stem,
+            label="Picture on the right",
+            min_width=180,
         )
         run = gr.Button("Compare", variant="primary", min_width=120)
     problem = gr.HTML(js_on_load=None)
@@ -59,13 +63,14 @@ def build(shown: gr.State, models: Models) -> View:
 
     def answer(shown: Shown | None, model: str | None, picture: str) -> tuple[str, str]:
         if shown is None or model is None:
-            return caption("Upload a picture or choose an example first."), ""
+            return caption(NOT_SHOWN), ""
+        twins = model == shown.card.name and picture in (SAME, shown.name)
         try:
-            return "", compare(models, shown, model, picture)
+            return caption(TWINS) if twins else "", compare(models, shown, model, picture)
         except CheckpointError as error:
             return caption(str(error)), ""
 
-    run.click(
+    comparing = run.click(
         answer,
         [shown, model, picture],
         [problem, pair],
@@ -73,7 +78,7 @@ def build(shown: gr.State, models: Models) -> View:
         trigger_mode="once",
         api_visibility="private",
     )
-    return View([model, problem, pair], lambda shown: [gr.update(choices=models.names()), "", ""])
+    return View([model, problem, pair], lambda shown: [gr.update(choices=models.names()), "", ""], (comparing,))
 
 
 def compare(models: Models, shown: Shown, model: str, picture: str = SAME) -> str:

@@ -29,6 +29,7 @@ POOLS = {
     "class_token": ("Class token", "one token reads for all"),
 }
 CURVES = (("accuracy", "val_accuracy", "Accuracy", True), ("loss", "val_loss", "Loss", False))
+LOSS = "The loss is what training made small, label smoothing included where it was used; cross-entropy is without it."
 WIDTH, HEIGHT = 360, 190
 
 
@@ -48,7 +49,7 @@ def describe_model(classifier: Classifier, shown: Shown) -> str:
     if metrics:
         parts.append(section("Measured on the validation images", figures(metrics), confusion(metrics)))
     if isinstance(history, list) and len(history) > 1:
-        parts.append(section("Training", curves(history)))
+        parts.append(section("Training", curves(history), caption(LOSS)))
     source = classifier.source
     lines = [*facts(shown.card), f"weights with SHA-256 {source.sha256}"]
     parts.append(section("Where it comes from", "".join(caption(line) for line in lines), _card(folder)))

@@ -18,7 +18,7 @@ from .links import read_link
 from .site import EXAMPLES, name_example
 from .upload import Upload
 from .view import DRAW, Shown, View
-from .words import chip, choice, example_buttons, hub_text, known_classes, notice, seen_figure
+from .words import chip, choice, example_buttons, hub_text, known_classes, notice, prediction, seen_figure
 
 FIRST = Path(__file__).parent / "examples" / "deer.png"
 TOP = 5
@@ -58,14 +58,15 @@ def build_page(models: Models) -> gr.Blocks:
                 )
                 if first is not None:  # the copy that visitors may fetch
                     first = replace(first, path=image.value["path"])
-                shown = gr.State(first, time_to_live=KEEP_SECONDS)
+                # Empty at first, for Gradio goes back to the first value when it forgets: no tab may answer for that.
+                shown = gr.State(None, time_to_live=KEEP_SECONDS)
                 problem = gr.HTML(js_on_load=None, visible=False)
                 examples = gr.HTML(
                     example_buttons([path.stem for path in EXAMPLES], [decode(path) for path in EXAMPLES]),
                     js_on_load=CHOOSE,
                     elem_id="examples",
                 )
-                label = gr.Label(_label(first), num_top_classes=TOP, label="Prediction", elem_id="prediction")
+                answer = gr.HTML(_answer(first), js_on_load=None, elem_id="prediction")
                 seen = gr.HTML(_below(first), js_on_load=None, elem_id="below")
             with gr.Column(scale=10, min_width=300), gr.Tabs():
                 views = []
@@ -82,10 +83,15 @@ def build_page(models: Models) -> gr.Blocks:
             for output, value in zip(view.outputs, view.draw(first), strict=True):
                 if not isinstance(value, dict):  # an update, to a component that is as it should be already
                     output.value = output.postprocess(value)
-        outputs = [shown, image, problem, weights, label, seen, *(output for view in views for output in view.outputs)]
+        outputs = [shown, image, problem, weights, answer, seen, *(output for view in views for output in view.outputs)]
 
         def show(path: str | None, model: str | None, before: Shown | None) -> Any:
             return _show(models, views, path, model, before)
+
+        def show_first(path: str | None, model: str | None, before: Shown | None) -> Any:
+            if first is not None and before is None and (path, model) == (first.path, first.card.name):
+                return [first, *[gr.skip()] * (len(outputs) - 1)]  # the page came with it
+            return show(path, model, before)
 
         for trigger in (image.change, picker.input):
             trigger(
@@ -95,8 +101,9 @@ def build_page(models: Models) -> gr.Blocks:
                 concurrency_id="model",
                 concurrency_limit=2,
                 show_progress="minimal",
-                show_progress_on=[label],
+                show_progress_on=[answer],
                 trigger_mode="always_last",
+                cancels=[run for view in views for run in view.runs],
                 api_visibility="private",
             )
         examples.select(_read_example, None, [image], **DRAW)
@@ -106,7 +113,7 @@ def build_page(models: Models) -> gr.Blocks:
             return gr.skip() if picture is None else picture, gr.skip() if model is None else model
 
         linked = page.load(open_link, None, [image, picker], **DRAW)
-        linked.then(show, [image, picker, shown], outputs, concurrency_id="model", api_visibility="private")
+        linked.then(show_first, [image, picker, shown], outputs, concurrency_id="model", api_visibility="private")
         _watch_hub(page, models, hub, retry, picker, weights)
         add_endpoints(models)
     return page
@@ -152,7 +159,7 @@ def _show(models: Models, views: list[View], path: str | None, model: str | None
 
 def _draw(views: list[View], shown: Shown | None) -> list[Any]:
     """Prediction, what stands below it, and the tabs."""
-    return [_label(shown), _below(shown), *(value for view in views for value in view.draw(shown))]
+    return [_answer(shown), _below(shown), *(value for view in views for value in view.draw(shown))]
 
 
 def _chip(models: Models, name: str | None) -> str:
@@ -168,8 +175,8 @@ def _below(shown: Shown | None) -> str:
     return "" if shown is None else known_classes(shown.trace.labels) + seen_figure(shown.trace)
 
 
-def _label(shown: Shown | None) -> dict[str, float] | None:
-    return dict(shown.trace.top(TOP)) if shown else None
+def _answer(shown: Shown | None) -> str:
+    return "" if shown is None else prediction(shown.trace.top(TOP))
 
 
 def _watch_hub(

@@ -21,7 +21,7 @@ from .explorer.export import page_html
 from .explorer.inside import pack_model
 from .explorer.payload import About, make_payload
 from .view import Shown, View
-from .words import caption, facts
+from .words import NOT_SHOWN, caption, facts
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
@@ -47,7 +47,7 @@ def build(shown: gr.State, models: Models) -> View:
 
     def answer(shown: Shown | None, inside: bool) -> tuple[str, Any]:
         if shown is None:
-            return caption("Upload a picture or choose an example first."), gr.update(visible=False)
+            return caption(NOT_SHOWN), gr.update(visible=False)
         if inside and shown.card.parameters > MOST_INSIDE:
             return caption(TOO_LARGE), gr.update(visible=False)
         try:
@@ -58,7 +58,7 @@ def build(shown: gr.State, models: Models) -> View:
         paths = [save_bytes_to_cache(data, name, folder) for name, data in made.items()]
         return "", gr.update(value=paths, visible=True)
 
-    make.click(
+    making = make.click(
         answer,
         [shown, inside],
         [problem, files],
@@ -67,7 +67,7 @@ def build(shown: gr.State, models: Models) -> View:
         trigger_mode="once",
         api_visibility="private",
     )
-    return View([problem, files], lambda shown: ["", gr.update(value=None, visible=False)])
+    return View([problem, files], lambda shown: ["", gr.update(value=None, visible=False)], (making,))
 
 
 def make_files(classifier: Classifier, shown: Shown, *, inside: bool = False) -> dict[str, bytes]:

@@ -19,20 +19,31 @@ from ..presets import PRESETS
 from ..serving import Models
 from ..trace import Trace
 from .view import Shown, View
-from .words import caption, section, signed
+from .words import NOT_SHOWN, caption, section, signed
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
 
 MAPS = tuple(m for m in RANKINGS if not takes(m, "classifier") or m in ("drop_token", "hide_pixels"))
 WAYS = {
-    "token_drop": "the token never reaches the encoder",
-    "black": "its pixels painted black",
-    "mean": "its pixels painted in the picture's mean colour",
-    "blur": "its pixels blurred",
+    "token_drop": "left out of the encoder",
+    "black": "pixels painted black",
+    "mean": "pixels in their mean colour",
+    "blur": "pixels blurred",
 }
 ABLATIONS = ("ablate_in_pool", "drop_token", "hide_pixels")
 OTHERS = ("contribution", "hires_cam", "grad_cam", "seqpool", "rollout")
+ON_THIS_PAGE = {
+    "seqpool": "Weight",
+    "evidence": "Evidence",
+    "contribution": "Contribution",
+    "attention": "Attention",
+    "rollout": "Rollout",
+    "grad_cam": "Grad-CAM",
+    "hires_cam": "HiResCAM",
+    "drop_token": "Never a token",
+    "hide_pixels": "Its pixels painted over",
+}
 SIZE = (360, 190)  # of a plot, in its own units
 PROMPT = caption(
     "Take the tokens away that a map ranks first: if the model needs them, its answer should fall faster than with "
@@ -55,19 +66,21 @@ def build(shown: gr.State, models: Models) -> View:
         progress: gr.Progress = gr.Progress(),  # noqa: B008  # Gradio's way
     ) -> str:
         if shown is None:
-            return caption("Upload a picture or choose an example first.")
+            return caption(NOT_SHOWN)
         try:
             classifier = models.get(shown.card.name)
             progress(0.1, "Deletion, insertion and 20 random orders")
             curves = measure_map(classifier, shown.trace, method, way)
             progress(0.7, "Three meanings of without")
-            return curves + compare_ablations(classifier, shown.trace) + compare_tools(shown.trace) + known(shown)
+            measured = caption(f"Measured on {shown.name} with {shown.card.name}.")
+            tools = compare_tools(shown.trace)
+            return measured + curves + compare_ablations(classifier, shown.trace) + tools + known(shown)
         except NotApplicable as error:
             return caption(f"{error}. Choose another map.")
         except CheckpointError as error:
             return caption(str(error))
 
-    run.click(
+    measuring = run.click(
         answer,
         [shown, method, way],
         [result],
@@ -76,7 +89,7 @@ def build(shown: gr.State, models: Models) -> View:
         trigger_mode="once",
         api_visibility="private",
     )
-    return View([result], lambda shown: [""])
+    return View([result], lambda shown: [""], (measuring,))
 
 
 def measure_map(classifier: Classifier, trace: Trace, method: str, way: str) -> str:
@@ -88,12 +101,11 @@ def measure_map(classifier: Classifier, trace: Trace, method: str, way: str) -> 
     heatmaps = explain(trace, method, classifier=classifier if takes(method, "classifier") else None)
     found = measure(classifier, trace, heatmaps.maps[-1], protocol=way)
     label = trace.labels[trace.class_index()]
-    better = found.percentile >= 0.95
     verdict = (
         "It points at what this model needs here better than chance."
-        if better
+        if found.percentile >= 0.95
         else "On this picture it is no better than tokens chosen at random: do not read much into it."
-        if found.percentile <= 0.75
+        if found.percentile <= 0.5
         else "On this picture it is not clearly better than tokens chosen at random."
     )
     sentence = (
@@ -217,18 +229,28 @@ def known(shown: Shown) -> str:
     if not path.is_file():
         return ""
     table: dict[str, dict[str, bool | None]] = json.loads(path.read_text())
-    parts = list(table)
-    head = "".join(f'<th scope="col">{escape(part)}</th>' for part in parts)
-    words = {True: "yes", False: "no", None: "n/a"}
-    rows = "".join(
-        f'<tr><th scope="row">{escape(m)}</th>' + "".join(f"<td>{words[table[p][m]]}</td>" for p in parts) + "</tr>"
-        for m in table[parts[0]]
-        if m in METHODS or m.split(",")[0] in METHODS
-    )
+    methods = [m for m in table[next(iter(table))] if m in METHODS or m.split(",")[0] in METHODS]
+    here = [m for m in ON_THIS_PAGE if m in methods]
     text = caption(
         "Each part of the network was drawn anew at random and every map compared. A map that does not "
         "change cannot know about that part: rollout cannot know the classifier, whatever it seems to show."
     )
-    table_html = f"<table><thead><tr><th scope='col'>map</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    scrolling = f'<div class="wide" tabindex="0" role="region" aria-label="Dependence table">{table_html}</div>'
-    return section("What each map can know about", text, scrolling)
+    rest = _dependence_table(table, {m: m for m in methods if m not in here})
+    return section(
+        "What each map can know about",
+        text,
+        _dependence_table(table, {m: ON_THIS_PAGE[m] for m in here}),
+        f"<details><summary>All other methods</summary>{rest}</details>",
+    )
+
+
+def _dependence_table(table: Mapping[str, Mapping[str, bool | None]], names: Mapping[str, str]) -> str:
+    """One row a map, under the name it is given; only what it cannot know stands out."""
+    words = {True: '<td class="quiet">yes</td>', False: "<td><b>no</b></td>", None: '<td class="quiet">n/a</td>'}
+    head = "".join(f'<th scope="col">{escape(part)}</th>' for part in table)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>' + "".join(words[found[m]] for found in table.values()) + "</tr>"
+        for m, name in names.items()
+    )
+    made = f'<table><thead><tr><th scope="col">map</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<div class="wide" tabindex="0" role="region" aria-label="Dependence table">{made}</div>'

@@ -41,7 +41,9 @@ class View:
     Attributes:
         outputs: components that are filled anew for every picture.
         draw: (what is shown, or None) -> one value an output.
+        runs: events that take their time; another picture ends them, so that no answer lands beside it.
     """
 
     outputs: list[gr.components.Component]
     draw: Callable[[Shown | None], list[Any]]
+    runs: tuple[gr.events.Dependency, ...] = ()

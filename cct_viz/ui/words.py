@@ -15,6 +15,9 @@ from ..serving import Card, HubLine
 from ..trace import Trace
 
 EMPTY = "Upload a picture or choose an example, and this page shows what the model made of it."
+NOT_SHOWN = (
+    "Choose a picture first, or choose it again: the app forgets pictures after an hour and when it is started anew."
+)
 LISTED = 12  # so many class names are still read
 SOURCES = {"bundled": "bundled", "folder": "from a folder", "hub": "from the Hub"}
 
@@ -54,6 +57,15 @@ def hub_text(line: HubLine) -> str:
 def notice(text: str) -> str:
     """A sentence on what went wrong, read out by screen readers."""
     return f'<p class="notice" role="alert">{escape(text.rstrip("."))}.</p>' if text else ""
+
+
+def prediction(top: Sequence[tuple[str, float]]) -> str:
+    """The best class as a heading, and the (label, probability) of the best ones as bars."""
+    rows = "".join(
+        f'<li><span>{escape(label)}</span><i style="width:{100 * p:.1f}%"></i><b>{100 * p:.1f} %</b></li>'
+        for label, p in top
+    )
+    return f'<div class="card"><p class="caption">Prediction</p><h2>{escape(top[0][0])}</h2><ol>{rows}</ol></div>'
 
 
 def known_classes(labels: Sequence[str]) -> str:
