@@ -3,6 +3,7 @@
 from cct_viz import settings
 
 settings.set_environment()  # before the imports: the libraries read it once
+settings.set_memory()
 
 import argparse  # noqa: E402
 import os  # noqa: E402

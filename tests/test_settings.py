@@ -110,6 +110,23 @@ def test_importing_the_settings_imports_no_library():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "set()\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library of other systems has other settings")
+def test_what_photos_took_goes_back_to_the_system():
+    """Arrays of half a megabyte, forgotten while smaller ones made later are kept: a heap could not shrink."""
+    code = (
+        "import re, sys; from cct_viz import settings; sys.argv[1:] and settings.set_memory(); import numpy as np\n"
+        "for _ in range(3): [np.ones(2**21) for _ in range(2)]\n"  # glibc learns sizes that it keeps from now on
+        "large, small = [], []\n"
+        "for _ in range(400): large.append(np.ones(2**16)); small.append(np.ones(2**10))\n"
+        "del large; print(re.findall(r'VmRSS:\\s+(\\d+)', open('/proc/self/status').read())[0])"
+    )
+    used = [
+        int(subprocess.run([sys.executable, "-c", code, *told], cwd=ROOT, capture_output=True, check=True).stdout)
+        for told in ([], ["set"])
+    ]
+    assert used[1] < used[0] - 100_000  # kB, of the 200,000 that the arrays took
+
+
 def make_queue(size=2):
     queue = Queue(True, 8, 1, size, None)
     waiting.harden(queue)
