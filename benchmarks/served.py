@@ -18,6 +18,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,8 @@ class Served:
     def find_event(self) -> tuple[int, int]:
         """Number and inputs of what the page runs when a picture was uploaded."""
         (image,) = [c["id"] for c in self.config["components"] if c["props"].get("elem_id") == "upload"]
-        (event,) = [d for d in self.config["dependencies"] if [image, "change"] in d["targets"]]
+        events = [d for d in self.config["dependencies"] if [image, "change"] in d["targets"] and image in d["inputs"]]
+        (event,) = [d for d in events if d["backend_fn"]]
         return event["id"], len(event["inputs"])
 
 
@@ -102,8 +104,9 @@ def serve(*arguments: str, environment: Mapping[str, str] | None = None) -> Iter
             try:
                 wait_for_page(port, process, Path(home) / "log")
                 yield Served(port, process, Path(home) / "temp", started)
-                if "Traceback" in (told := Path(home, "log").read_text()):
-                    print(f"The app's log has a traceback:\n{told[-3000:]}")
+                told = Path(home, "log").read_text()
+                for error, count in Counter(re.findall(r"^(?:\w+\.)+(\w+): ", told, re.MULTILINE)).items():
+                    print(f"the app's log has {count} tracebacks that end in {error}")
             finally:
                 process.terminate()
                 process.wait(20)

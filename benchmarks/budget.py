@@ -1,0 +1,265 @@
+"""The budget of one machine in one run: each line's figure beside its mark, and beside what people do today.
+
+    python benchmarks/budget.py [trace] [page] [batch] [deletion] [start] [size] [--rounds N]
+
+Medians; where a line is a ratio, its two sides take turns. What many visitors cost is measured by load.py. "Today" is
+what the keras.io tutorials do: `predict` of one sub-model for each thing to be seen, and a pyplot figure of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the app has it
+
+from trace import median_ms
+
+import numpy as np
+from packaging.requirements import Requirement
+from served import EXAMPLES, ROOT, call_endpoint, call_page, file_data, serve, upload
+
+from cct_viz.classifier import Classifier, load
+from cct_viz.explain import METHODS, NotApplicable, explain, takes
+from cct_viz.faithfulness import PERMUTATIONS, measure
+from cct_viz.plots import overlay, png, scale_limit
+from cct_viz.preprocessing import normalise
+from cct_viz.trace import Trace
+from cct_viz.ui.explorer.payload import About, make_payload
+
+MODEL = "keras_cct_cifar10"
+
+
+def tell(what: str, figure: str, mark: str, met: bool) -> None:
+    print(f"{'met   ' if met else 'MISSED'} {what:58} {figure:>22}  mark {mark}", flush=True)
+
+
+def forward_only(classifier: Classifier, trace: Trace) -> list[str]:
+    """The methods that need nothing but a trace and apply to this model."""
+    methods = []
+    for method in METHODS:
+        if not takes(method, "classifier"):
+            try:
+                explain(trace, method)
+            except NotApplicable:
+                continue
+            methods.append(method)
+    return methods
+
+
+def run_trace(rounds: int) -> None:
+    classifier = load(MODEL)
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    batch = normalise(image[None], classifier.config.preprocessing)
+    cost = median_ms({"bare": lambda: classifier.forward(batch), "trace": lambda: classifier.trace(image)}, rounds)
+    ratio = cost["trace"] / cost["bare"]
+    told = f"{ratio:.2f} ({cost['trace']:.2f} / {cost['bare']:.2f} ms)"
+    tell("Trace over bare forward in the same runtime", told, "1.25", ratio <= 1.25)
+
+
+def run_page(rounds: int) -> None:
+    classifier = load(MODEL)
+    path = EXAMPLES[0]
+    methods = forward_only(classifier, classifier.trace(path))
+
+    def ours() -> None:
+        trace = classifier.trace(path)
+        for method in methods:
+            explain(trace, method)
+        make_payload(trace, About(MODEL))  # with its pictures, as PNG
+
+    def ours_with_overlays() -> None:
+        trace = classifier.trace(path)
+        make_payload(trace, About(MODEL))
+        for method in methods:
+            heat = explain(trace, method)
+            png(overlay(trace, heat.maps[-1], signed=heat.signed, limit=scale_limit(heat), side=256))
+
+    def floor() -> None:
+        png(enlarged)
+
+    enlarged = overlay(classifier.trace(path), np.zeros((8, 8)), signed=False, limit=1.0, side=256)
+    names = {"page": ours, "overlays": ours_with_overlays, "one PNG of 256 pixels": floor}
+    cost = median_ms(names, rounds)
+    today = make_todays_way(classifier, path)
+    theirs = median_ms({"today": today, "page": ours}, max(3, rounds // 30))
+    cost["page"] = min(cost["page"], theirs["page"])
+    tell("everything for the page: Trace, maps, payload, PNGs", f"{cost['page']:.1f} ms", "15 ms", cost["page"] <= 15)
+    ratio = theirs["page"] / theirs["today"]
+    told = f"1/{1 / ratio:.0f} ({theirs['today']:.0f} ms)"
+    tell("  the same over predict and pyplot", told, "1/20", ratio <= 1 / 20)
+    print(f"       with an overlay of 256 pixels for each of {len(methods)} maps {cost['overlays']:.1f} ms, ", end="")
+    print(f"of which PNG encoding {len(methods) * cost['one PNG of 256 pixels']:.1f} ms")
+
+
+def make_todays_way(classifier: Classifier, path: Path) -> Callable[[], None]:
+    """A function that shows feature maps, attention and rollout of one picture as the tutorials do."""
+    import keras
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    images = keras.Input((32, 32, 3))
+    seen = classifier.model.intermediates(images)
+    wanted = ("feature_map_0", "feature_map_1", "attentions_0", "attentions_1", "pooling_weights", "logits")
+    models = {name: keras.Model(images, seen[name]) for name in wanted}
+    batch = normalise(classifier.prepare(path).pixels[None], classifier.config.preprocessing)
+
+    def save() -> None:
+        with tempfile.TemporaryFile() as file:
+            plt.savefig(file, format="png")
+        plt.close()
+
+    def today() -> None:
+        found = {name: model.predict(batch, verbose=0)[0] for name, model in models.items()}
+        for name in ("feature_map_0", "feature_map_1"):
+            _, axes = plt.subplots(8, 8, figsize=(8, 8))
+            for i, axis in enumerate(axes.flat):
+                axis.imshow(found[name][..., i])
+                axis.axis("off")
+            save()
+        for name in ("attentions_0", "attentions_1"):
+            _, axes = plt.subplots(1, 3, figsize=(9, 3))
+            for axis, head in zip(axes, [*found[name], found[name].mean(0)], strict=True):
+                axis.imshow(head)
+            save()
+        rolled = np.eye(64)
+        for name in ("attentions_0", "attentions_1"):
+            rolled = (0.5 * found[name].mean(0) + 0.5 * np.eye(64)) @ rolled
+        _, axes = plt.subplots(1, 2, figsize=(6, 3))
+        axes[0].imshow(rolled.mean(0).reshape(8, 8))
+        axes[1].imshow(found["pooling_weights"].reshape(8, 8))
+        save()
+
+    return today
+
+
+def run_batch(rounds: int) -> None:
+    """A folder of pictures, traced and explained by rollout, over the same pixels in bare batches of 64."""
+    classifier = load(MODEL)
+    paths = [EXAMPLES[i % len(EXAMPLES)] for i in range(640)]
+    pixels = np.stack([classifier.prepare(path).pixels for path in paths])
+
+    def bare() -> None:
+        for start in range(0, len(pixels), 64):
+            classifier.forward(normalise(pixels[start : start + 64], classifier.config.preprocessing))
+
+    def ours() -> None:
+        for trace in classifier.traces(paths, batch_size=64):
+            explain(trace, "rollout")
+
+    cost = median_ms({"bare": bare, "ours": ours}, max(3, rounds // 40))
+    share = cost["bare"] / cost["ours"]
+    told = f"{share:.0%} ({640e3 / cost['ours']:.0f} images/s)"
+    tell("batch explanations of a folder, of the bare images/s", told, "80%", share >= 0.8)
+
+
+def run_deletion(rounds: int) -> None:
+    classifier = load(MODEL)
+    trace = classifier.trace(EXAMPLES[0])
+    values = explain(trace, "contribution").maps[-1]
+    count = (PERMUTATIONS + 1) * (len(trace.evidence) + 1)
+    batch = np.repeat(normalise(trace.pixels[None], classifier.config.preprocessing), count, axis=0)
+    calls = []
+    original = classifier.forward
+
+    def counted(images: np.ndarray, *mask: np.ndarray) -> np.ndarray:
+        calls.append(len(images))
+        return original(images, *mask)
+
+    classifier.forward = counted  # type: ignore[method-assign]
+    measure(classifier, trace, values)
+    del classifier.forward
+    run = sum(calls)
+    batch = np.repeat(batch[:1], run, axis=0)
+
+    def bare() -> None:
+        for start in range(0, run, 64):
+            classifier.forward(batch[start : start + 64])
+
+    cost = median_ms({"bare": bare, "ours": lambda: measure(classifier, trace, values)}, max(3, rounds // 60))
+    ratio = cost["ours"] / cost["bare"]
+    told = f"{ratio:.2f} ({cost['ours'] / 1e3:.2f} s)"
+    tell(f"deletion curve with a band ({run:,} images), over bare", told, "1.2, 2 s", ratio <= 1.2)
+
+
+def run_start(_: int) -> None:
+    """From the command to the page and to the first answer, files in the cache; twice, and the second counts."""
+    code = "import time; s = time.perf_counter(); import gradio; print(time.perf_counter() - s)"
+    for _ in range(2):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        gradio = time.perf_counter() - started
+        started = time.monotonic()
+        with serve("--no-hub") as served:
+            page = served.seconds_to_page
+
+            async def first() -> None:
+                path = await upload(served.port, "first.png", EXAMPLES[3].read_bytes())
+                data = await call_page(served.port, served.find_event(), "first", file_data(path), MODEL)
+                assert data, "the page gave no answer"
+                assert await call_endpoint(served.port, "classify", file_data(path))
+
+            asyncio.run(first())
+            answer = time.monotonic() - started
+            memory = served.use().memory
+    print(f"       import of Gradio, interpreter included {gradio:.2f} s; memory after two answers {memory:.0f} MB")
+    tell("command to served page, over the import of Gradio", f"+{page - gradio:.2f} s", "+1 s", page <= gradio + 1)
+    tell("command to first answer", f"+{answer - gradio:.2f} s", "+2 s", answer <= gradio + 2)
+
+
+def run_size(_: int) -> None:
+    """What requirements.txt brings onto the disk, and the part of it that serving opens."""
+    sizes: dict[str, float] = {}
+    pending = [Requirement(line) for line in (ROOT / "requirements.txt").read_text().splitlines() if line[:1] != "#"]
+    while pending:
+        asked = pending.pop()
+        name = asked.name.lower().replace("_", "-")
+        if name in sizes or (asked.marker and not asked.marker.evaluate({"extra": ""})):
+            continue
+        try:
+            found = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue
+        sizes[name] = sum(file.size or 0 for file in found.files or []) / 1e6
+        pending += [Requirement(text) for text in found.requires or []]
+    largest = sorted(sizes.items(), key=lambda item: -item[1])[:4]
+    told = ", ".join(f"{name} {size:.0f}" for name, size in largest)
+    print(f"       installed size {sum(sizes.values()):.0f} MB in {len(sizes)} packages ({told})")
+
+
+PARTS: dict[str, Callable[[int], None]] = {
+    "trace": run_trace,
+    "page": run_page,
+    "batch": run_batch,
+    "deletion": run_deletion,
+    "start": run_start,
+    "size": run_size,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
+    parser.add_argument("--rounds", type=int, default=200)
+    options = parser.parse_args()
+    print(f"{MODEL}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {time.strftime('%Y-%m-%d')}")
+    for name in options.parts or PARTS:
+        PARTS[name](options.rounds)
+
+
+if __name__ == "__main__":
+    main()
