@@ -337,9 +337,10 @@ def test_no_answer_lands_beside_another_picture(visit):
 
 def test_a_link_opens_picture_and_selection(visit, address):
     visitor = visit()
-    visitor.page.goto(f"{address}?example=ship&model=keras_cct_cifar10#station=classes&token=9")
+    visitor.page.goto(f"{address}?example=ship&model=keras_cct_cifar10#station=classes&token=9&a=7&b=5")
     visitor.page.wait_for_selector("#explorer .bars .name:first-child:has-text('ship')")
     assert visitor.page.inner_text("#explorer .station[aria-current] b") == "Classes"
+    assert visitor.page.inner_text("#explorer .explained button") == "horse"  # neither picture's winner
     visitor.check_quiet()
 
 

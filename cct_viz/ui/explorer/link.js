@@ -1,30 +1,14 @@
 // The visitor's choices as the end of an address, and back: a link that opens the explorer where it was copied.
 
 import { h, say } from "./dom.js";
-
-/** What a link carries, with how to read it: a field of the state -> the value, or undefined where it makes no sense. */
-const FIELDS = {
-  station: (text) => text,
-  token: (text, { n }) => whole(text, n),
-  layer: (text, { layers }) => whole(text, layers),
-  head: (text, { heads }) => whole(text, heads),
-  a: (text, { k }) => whole(text, k),
-  b: (text, { k }) => (text === "mean" ? null : whole(text, k)),
-  overlay: (text) => text,
-  step: (text, { layers }) => whole(text, layers + 1),
-};
-
-function whole(text, count) {
-  const value = Number(text);
-  return Number.isInteger(value) && value >= 0 && value < count && text !== "" ? value : undefined;
-}
+import { FIELDS } from "./fields.js";
 
 /** "station=seqpool&token=36&..." @param {import("./store.js").State} state */
-export function toHash(state) {
+function toHash(state) {
   const words = new URLSearchParams();
-  for (const name of Object.keys(FIELDS)) {
-    if (state[name] !== null) words.set(name, state[name]);
-    else if (name === "b") words.set(name, "mean");
+  for (const [name, { read, write = (value) => `${value ?? ""}` }] of Object.entries(FIELDS)) {
+    const text = read ? write(state[name]) : "";
+    if (text) words.set(name, text);
   }
   return words.toString();
 }
@@ -33,16 +17,24 @@ export function toHash(state) {
  * The part of a state that an address names. What is not there or makes no sense for this model is left out.
  * @param {string} hash @param {import("./data.js").Data} data @param {{stations: string[], overlays: string[]}} known
  */
-export function fromHash(hash, data, { stations, overlays }) {
+export function fromHash(hash, data, known) {
   const words = new URLSearchParams(hash.replace(/^#/, "")), patch = {};
-  for (const [name, read] of Object.entries(FIELDS)) {
-    if (!words.has(name)) continue;
-    const value = read(words.get(name), data);
-    if (value === undefined || (name === "station" && !stations.includes(value)) || (name === "overlay" && !overlays.includes(value))) continue;
-    patch[name] = value;
+  for (const [name, { read }] of Object.entries(FIELDS)) {
+    const value = read && words.has(name) ? read(words.get(name), data, known) : undefined;
+    if (value !== undefined) patch[name] = value;
   }
   if (patch.token !== undefined) patch.held = patch.token;
   return patch;
+}
+
+/**
+ * Whether a payload is of the picture and the model that the address asks for. The app shows an example until that one
+ * has come; a page that holds its pictures itself has it at once.
+ * @param {string | null} link as in About @param {string} search the address's query
+ */
+export function isAsked(link, search) {
+  const asked = new URLSearchParams(search), shown = new URLSearchParams(link ?? search);
+  return ["model", "example", "pixels"].every((name) => !asked.has(name) || asked.get(name) === shown.get(name));
 }
 
 /** A button that copies a link to what is shown now. @param {import("./main.js").Explorer} explorer */

@@ -3,7 +3,8 @@
 import { openPayload } from "./data.js";
 import { createDerived, runnerUp, strengthsOf } from "./derive.js";
 import { h, say } from "./dom.js";
-import { createLink, fromHash } from "./link.js";
+import { keptOf } from "./fields.js";
+import { createLink, fromHash, isAsked } from "./link.js";
 import { createJourney } from "./journey.js";
 import { createBanner } from "./laboratory_banner.js";
 import { createLesson, firstLesson } from "./lesson.js";
@@ -34,6 +35,7 @@ export { linkExplorers } from "./pair.js";
  * @property {(state: import("./store.js").State) => string} describe the chosen token in words
  * @property {() => {element: Element, show: (identity: string, error: number) => void}} badge
  * @property {Inside | null} inside
+ * @property {string} awaited the address's choices, as long as the picture that they belong to has not come; else empty
  * @property {AbortController} lifetime ends with the next explorer in this host, or where the page takes the host away
  *
  * What a page has more that runs the model itself.
@@ -69,11 +71,13 @@ export function mount(host, json, style, { alone = true, inside = null } = {}) {
   const data = openPayload(json), missing = INSIDE_TOOLS.filter(([name]) => !hasTool(name, inside));
   const stations = Object.keys(PANELS).filter((name) => !missing.some(([tool]) => tool === name));
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
-  const store = createStore(firstState(data, host.explorer, alone ? location.hash : "", stations));
+  const previous = host.explorer ?? null, asked = previous ? previous.awaited : alone ? location.hash : "";
+  const isIt = isAsked(data.about.link, location.search), hash = !previous || isIt ? asked : "";
+  const store = createStore(firstState(data, previous, hash, stations));
   const derived = createDerived(data);
   const lifetime = new AbortController(); // what listens beyond the host listens until another explorer takes its place
-  const explorer = { host, data, store, derived, overlays: overlaysOf(data).map(([name]) => name), describe: (state) => describe({ data, derived }, state), badge: createBadge, inside, lifetime };
-  host.explorer?.lifetime.abort();
+  const explorer = { host, data, store, derived, overlays: overlaysOf(data).map(([name]) => name), describe: (state) => describe({ data, derived }, state), badge: createBadge, inside, lifetime, awaited: isIt ? "" : asked };
+  previous?.lifetime.abort();
   host.explorer = explorer;
 
   const photo = createPhoto(explorer), journey = createJourney(explorer), panels = new Map();
@@ -111,7 +115,7 @@ export function mount(host, json, style, { alone = true, inside = null } = {}) {
   return explorer;
 }
 
-/** Where a new picture opens: where the reader was, if there was one before, at the class that the model chose. */
+/** Where a new picture opens: where the address says, else where the reader was, at the class that the model chose. */
 function firstState(data, previous, hash, stations) {
   const a = argmax(data.logits), fresh = {
     station: "seqpool", token: null, held: null, pinned: [], layer: data.layers - 1, head: null, a, b: runnerUp(data.logits, a),
@@ -120,12 +124,11 @@ function firstState(data, previous, hash, stations) {
     feature: { stage: data.stages.length - 1, channel: argmax(strengthsOf(data.stages.at(-1))) }, channelOrder: "strength", commonScale: false,
     attentionView: "raw", direction: "row", path: 0, touched: null, lesson: firstLesson(previous, hash),
   };
-  if (!previous) return { ...fresh, ...fromHash(hash, data, { stations, overlays: overlaysOf(data).map(([name]) => name) }) };
+  const named = fromHash(hash, data, { stations, overlays: overlaysOf(data).map(([name]) => name) });
+  if (!previous) return { ...fresh, ...named };
   const { state } = previous.store, old = previous.data;
   const same = old.layers === data.layers && old.heads === data.heads && old.pool === data.pool && old.n === data.n;
-  if (!same) return { ...fresh, station: state.station };
-  const { station, layer, head, overlay, opacity, fusion, alpha, step, token, held, attentionView, direction, channelOrder, commonScale } = state;
-  return { ...fresh, station, layer, head, overlay, opacity, fusion, alpha, step, token, held, attentionView, direction, channelOrder, commonScale };
+  return { ...fresh, ...(same ? keptOf(state) : { station: state.station }), ...named };
 }
 
 /** "Token row 6, column 4: weight 4.25× uniform · evidence +2.62 · contribution +0.174 · sees pixels 9–21 × 17–29". */
