@@ -332,6 +332,41 @@ def test_only_a_touch_is_an_answer(open_explorer, deer):
     assert (learner.step, learner.text(".foot .line")) == ("pixels", "1 of 10 right, 1 at the first try")
 
 
+@pytest.mark.parametrize("size", [{"width": 1280, "height": 720}, {"width": 360, "height": 740}], ids=["desk", "phone"])
+def test_a_step_opens_with_question_and_photo_in_view(open_explorer, deer, size):
+    explorer = open_explorer(deer)
+    page = explorer.page
+    page.set_viewport_size(size)
+    page.evaluate("document.querySelector('#explorer').style.marginTop = '700px'")  # as below an upload
+    learner = Learner(explorer, deer).open()
+    for _ in SEQPOOL:
+        top, question, photo = (page.locator(name).bounding_box() for name in (".lesson", ".question", ".photo"))
+        assert 0 <= top["y"] < 10
+        assert photo["y"] < 0.85 * size["height"], learner.step
+        if size["width"] == 360:  # nothing but choices and what is said to the answer stands between
+            between = page.locator(".choices").bounding_box()
+            assert photo["y"] - question["y"] - question["height"] < 90 + (between["height"] if between else 0)
+        learner.card.locator(".primary").click()
+        learner.settle()
+
+
+def test_other_weights_are_another_place_but_in_the_laboratory(open_explorer, deer):
+    explorer = open_explorer(deer)
+    learner = Learner(explorer, deer).open()
+    while learner.step != "contribution":
+        assert learner.text(".away span") == ""
+        learner.press(".lesson .primary", "Next")
+    explorer.choose(pooling="mean")
+    assert "not the model's" in learner.text(".away")
+    learner.touch(0)
+    assert explorer.choose()["lesson"]["answers"] == {}
+    learner.press(".away button", "Go back there")
+    assert explorer.choose()["pooling"] == "model"
+    learner.press(".lesson .primary", "Next")
+    assert (learner.step, explorer.choose(pooling="mean")["station"]) == ("bench", "laboratory")
+    assert learner.text(".away span") == ""
+
+
 def test_a_tap_answers_and_the_feedback_comes_into_view(open_explorer, chromium, deer):
     url = open_explorer(deer).page.url
     context = chromium.new_context(viewport={"width": 360, "height": 700}, has_touch=True, is_mobile=True, offline=True)

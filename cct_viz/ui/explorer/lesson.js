@@ -16,6 +16,7 @@ import { plural } from "./words.js";
  */
 
 const END = "end", ELSEWHERE = "You have gone elsewhere in the explorer. What you touch here does not count.";
+const REWEIGHED = "The pooling laboratory is on, so the numbers are not the model's. What you touch here does not count.";
 const KEPT = ["station", "attentionView", "layer", "head", "feature", "a", "b"]; // whoever changes these has left the step's place
 const BEFORE = "You met this question on another picture.";
 
@@ -33,7 +34,7 @@ export function firstLesson(previous, hash) {
 
 /** @param {import("./main.js").Explorer} explorer */
 export function createLesson(explorer) {
-  const { data, store } = explorer, id = fresh("lesson");
+  const { data, store, derived } = explorer, id = fresh("lesson");
   let made = null, left = null, shown = null;
   const steps = () => (made ??= makeSteps(explorer));
   const indexOf = (name) => (name === END ? steps().length : steps().findIndex((step) => step.name === name));
@@ -53,8 +54,9 @@ export function createLesson(explorer) {
   const leave = h("button", { type: "button", onclick: close }, "Leave");
   const foot = h("div", { class: "foot" }, feedback, h("div", { class: "row" }, back, next, again, read, score));
   ask.append(question, choices);
+  const answering = h("div", { class: "answering" }, ask, foot);
   const element = h("section", { class: "card lesson", "aria-labelledby": id, hidden: true },
-    h("div", { class: "top" }, where, marks, leave), away, title, h("div", { class: "halves" }, text, h("div", {}, ask, foot)));
+    h("div", { class: "top" }, where, marks, leave), away, title, h("div", { class: "halves" }, text, answering));
   const button = h("button", { type: "button", "aria-expanded": "false", onclick: () => (store.state.lesson ? close() : open()) }, "Lesson");
 
   function neighbour(by) {
@@ -65,11 +67,12 @@ export function createLesson(explorer) {
   /** What the store is given at a step: the model's own pooling, no token chosen, and what the step shows. */
   const placeOf = (step) => ({ ...backToModel(), token: null, held: null, pinned: [], ...step?.place });
 
-  /** Go to a step, with the keys' focus on its heading. */
+  /** Go to a step, with the card at the top of the window and the keys' focus on its heading. */
   function go(name, answers = store.state.lesson?.answers ?? {}) {
     store.set({ ...placeOf(steps()[indexOf(name)]), lesson: { step: name, answers } });
     store.flush();
-    title.focus();
+    title.focus({ preventScroll: true });
+    element.scrollIntoView({ block: "start", behavior: "instant" });
   }
 
   function open() {
@@ -96,7 +99,9 @@ export function createLesson(explorer) {
     });
   }
 
-  const isAway = (state, { place, free = [] }) => KEPT.some((name) => name in place && !free.includes(name) && !same(place[name], state[name]));
+  const isReweighed = (state, { place }) => place.station !== "laboratory" && !derived.isModel(state);
+  const isElsewhere = (state, { place, free = [] }) => KEPT.some((name) => name in place && !free.includes(name) && !same(place[name], state[name]));
+  const isAway = (state, step) => isElsewhere(state, step) || isReweighed(state, step);
 
   function drawStep(state, step) {
     const at = indexOf(step.name);
@@ -142,13 +147,13 @@ export function createLesson(explorer) {
     const gone = !ends && isAway(state, step);
     away.classList.toggle("on", gone); // always there, or a screen reader would not follow it
     comeBack.hidden = !gone;
-    say(toldAway, gone ? ELSEWHERE : "");
+    say(toldAway, !gone ? "" : isElsewhere(state, step) ? ELSEWHERE : REWEIGHED);
     if (shown === lesson.step && !changed(state, before, "lesson")) return;
     const answer = lesson.answers[lesson.step];
     drawScore(state);
     say(feedback, answer?.words ?? "");
     feedback.classList.toggle("right", Boolean(answer?.right));
-    if (shown === lesson.step && answer) foot.scrollIntoView({ block: "nearest" });
+    if (shown === lesson.step && answer) answering.scrollIntoView({ block: "nearest" });
     shown = lesson.step;
   }
 
