@@ -304,6 +304,35 @@ def test_removed_tokens_are_removed_for_the_whole_model(open_live, rounded, tmp_
     live.page.wait_for_selector(".removal .sentence:has-text('All tokens are there')")
 
 
+def test_a_model_without_weights_of_tokens_can_lose_tokens_too(open_live, class_token_folder, tmp_path):
+    classifier = load(class_token_folder)
+    write_page(classifier, classifier.trace(draw_photo(12, 20)), tmp_path / "live.html", name="tiny")
+    live = open_live(tmp_path / "live.html")
+    live.choose(station="removal")
+    live.page.evaluate(
+        "document.querySelector('#explorer').explorer.store.set({removed: new Set([1]), overlay: 'rollout'})"
+    )
+    live.page.wait_for_selector(".removal .sentence:has-text('Without 1 token ')")
+    assert "pool" not in live.page.locator(".removal > .sentence").inner_text()  # there is none to leave it out of
+    live.page.wait_for_selector(".removal :text('Measured by')")
+    assert (
+        live.page.locator(".trial .note")
+        .inner_text()
+        .startswith("The order is that of the map over the photo: Rollout")
+    )
+    live.check_quiet()
+
+
+def test_measuring_stops_and_goes_on(open_live):
+    live = open_live()
+    live.page.get_by_role("button", name="Remove tokens").click()
+    live.page.get_by_role("button", name="Stop").click()
+    count = live.page.locator(".removal .row .note")
+    assert count.inner_text() == ""
+    live.page.get_by_role("button", name="Measure").click()
+    live.page.wait_for_selector(".removal :text('Measured by')", timeout=90_000)
+
+
 def test_curves_are_made_as_in_python(chromium, bundled, tmp_path):
     """Orders, steps, areas, the band and the percentile, on the bundled model with its exact weights."""
     page = ModelPage(chromium, tmp_path / "modules.html")

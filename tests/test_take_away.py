@@ -211,6 +211,13 @@ def test_an_example_is_known_by_its_pixels():
     assert name_example(255 - decode(DEER)) is None
 
 
+def test_the_command_line_writes_the_page_with_the_model_inside(classifier, tmp_path):
+    assert main(["explain", str(DEER), "--out", str(tmp_path), "--method", "contribution", "--page"]) == 0
+    page = (tmp_path / "explorer.html").read_text()
+    assert pack_model(classifier)["weights"] in page
+    assert len(page) < 2_000_000
+
+
 def test_a_page_without_pictures_is_refused():
     with pytest.raises(ValueError, match="at least one picture"):
         page_html({}, title="nothing")
@@ -240,5 +247,5 @@ def test_the_button_makes_files_or_says_why_not(classifier, tmp_path):
     shown = look(classifier, DEER)
     huge = dataclasses.replace(shown, card=dataclasses.replace(shown.card, parameters=22_000_000))
     assert "too large" in answer(huge, True)[0]
-    assert "Upload a picture" in answer(None, True)[0]
+    assert "choose it again" in answer(None, True)[0]
     assert view.draw(None)[1]["visible"] is False

@@ -78,10 +78,15 @@ export function openPage({ style, sources }) {
     tell(`The page still shows ${shown.name}.`);
   }
 
-  if (document.querySelector("link[rel=manifest]") && location.protocol !== "file:") navigator.serviceWorker?.register("service_worker.js");
+  if (document.querySelector("link[rel=manifest]") && location.protocol !== "file:") keepOffline();
   host.before(bar.element);
   for (const { key, name, payload } of entries.values()) row.put(key, name, payload.pixels);
   show(entries.get(firstOf(entries)));
+}
+
+/** Where a browser allows it. Where it does not, the site goes on as it is, with the network. */
+function keepOffline() {
+  navigator.serviceWorker?.register("service_worker.js").catch((error) => console.info(`This site is not kept for offline use: ${error.message}`));
 }
 
 /** @param {Entry} entry @param {import("./config.js").Config} config @returns {Promise<import("./trace.js").Picture>} */

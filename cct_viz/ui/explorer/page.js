@@ -21,7 +21,8 @@ export function createRow(choose) {
   return {
     /** Add a picture, or put it in the place of the one with this key. */
     put(key, name, address) {
-      const button = h("button", { type: "button", "aria-label": name, title: name, "aria-pressed": "false", onclick: () => choose(key) }, h("img", { src: address, alt: "" }));
+      const image = h("img", { src: address, alt: "" });
+      const button = h("button", { type: "button", "aria-label": name, title: name, "aria-pressed": "false", onclick: () => choose(key) }, image);
       if (buttons.has(key)) buttons.get(key).replaceWith(button);
       else nav.append(button);
       buttons.set(key, button);

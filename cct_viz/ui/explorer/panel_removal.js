@@ -8,13 +8,14 @@ import { createMap } from "./named_map.js";
 import { createBars } from "./photo.js";
 import { createPickers } from "./pickers.js";
 import { weigh } from "./pooling.js";
-import { createAnswers, without } from "./removal.js";
+import { createAnswers, keepLast, without } from "./removal.js";
 import { createTrial } from "./removal_trial.js";
 import { percent, place, plural, signed } from "./words.js";
 
 const NOTE = "A removed token never reaches the encoder: no token attends to it, and it is not pooled. That cannot take back " +
   "what its window shares with its neighbours' windows.";
 const HINT = "Click a token, or press Enter on it, to remove it; do it again to bring it back.";
+const SUMMING = 1e-4; // logits by which the same weights may differ here and in Python
 const AT_ONCE = 512; // tokens times layers of a model that is quick enough to measure without being asked
 
 /** @param {import("./main.js").Explorer} explorer */
@@ -29,7 +30,7 @@ export function createPanel(explorer) {
   const sentence = h("p", { class: "sentence", "aria-live": "polite" }), line = h("p", { class: "line" }), rounded = h("p", { class: "note" });
   const all = h("button", { type: "button", class: "quiet", onclick: () => store.set({ removed: new Set() }) }, "Bring all back");
   const bar = h("progress", { "aria-label": "Measured" }), count = h("span", { class: "note" });
-  const toggle = h("button", { type: "button", class: "quiet", onclick: () => { measures = !measures || failed; failed = false; say(problem, ""); draw(store.state); } });
+  const toggle = h("button", { type: "button", class: "quiet", onclick: startOrStop });
   const problem = h("p", { class: "problem", role: "alert" });
   let adds = true;
   fall.grid.element.append(crosses.element);
@@ -38,19 +39,26 @@ export function createPanel(explorer) {
     store.set({ removed: withTokens(store.state.removed, [token], adds) });
   }, `Fall of the score without each token. ${HINT}`);
 
+  function startOrStop() {
+    measures = !measures || failed;
+    failed = false;
+    say(problem, "");
+    draw(store.state);
+  }
   /** What one token's removal takes from class a over class b; undefined while that is not known. */
   function fallOf(token, state) {
     const before = answers.of(whole), after = answers.of(alone[token]);
     return before && after && derived.over(before, state) - derived.over(after, state);
   }
+  const makeFalls = keepLast((_, a, b) => Float64Array.from(alone, (_, t) => fallOf(t, { a, b }) ?? 0));
   /** (N,), 0 where it is not known yet. */
-  function falls(state) {
-    return Float64Array.from(alone, (_, t) => fallOf(t, state) ?? 0);
+  function falls({ a, b }) {
+    return makeFalls(answers.size, a, b);
   }
+  const makeProbabilities = keepLast((logits) => (logits ? softmax(logits) : data.probabilities));
   /** (K,) without the removed tokens, as far as it is known: else those of the picture. */
   function probabilitiesOf(state) {
-    const logits = answers.of(chosen(state));
-    return logits ? softmax(logits) : data.probabilities;
+    return makeProbabilities(answers.of(chosen(state)));
   }
 
   /** What the model is to be asked, the most urgent first. */
@@ -101,7 +109,8 @@ export function createPanel(explorer) {
   return {
     title: "Remove tokens: the whole model answers again",
     element: h("div", { class: "removal" }, pickers.element, sentence,
-      h("div", { class: "pair wide" }, fall.element, h("div", {}, h("h3", {}, "Without the removed tokens"), bars.element, h("div", { class: "row" }, all), line)),
+      h("div", { class: "pair wide" }, fall.element,
+        h("div", {}, h("h3", {}, "Without the removed tokens"), bars.element, h("div", { class: "row" }, all), line)),
       h("p", { class: "note" }, `${HINT} ${NOTE}`), trial.element, h("div", { class: "row" }, bar, count, toggle), problem, rounded),
     draw,
   };
@@ -130,6 +139,6 @@ function ofToken({ data }, { token, a, b }, fall) {
 /** The model in a page has rounded weights; a picture that came with the page has the scores of the exact ones. */
 function ofRounding(data, logits) {
   const error = extent(logits.map((v, c) => v - data.logits[c]));
-  if (error === 0) return "";
-  return `The weights in this page are rounded to 16 bits: by them the scores of this picture differ from those it came with by up to ${error.toPrecision(1)} logits.`;
+  if (error < SUMMING) return "";
+  return `The weights in this page are rounded to 16 bits, which changes the scores of this picture by up to ${error.toPrecision(1)} logits.`;
 }

@@ -15,7 +15,7 @@ const NO_PICTURE = "there is no picture in the clipboard; copy one first, or cho
  * @param {() => void} options.cancel
  */
 export function createPhotoBar({ models, take, choose, cancel }) {
-  const file = h("input", { type: "file", accept: "image/*", hidden: true, "aria-label": "Photo", onchange: () => { takeFile(file.files[0]); file.value = ""; } });
+  const file = h("input", { type: "file", accept: "image/*", hidden: true, "aria-label": "Photo", onchange: takeChosen });
   const picker = select("Model", models.map((name, i) => [i, name]), 0, choose);
   const bar = h("progress", { max: 1, value: 0, "aria-label": "Progress" }), step = h("span");
   const stop = h("button", { type: "button", onclick: cancel }, "Cancel");
@@ -23,6 +23,10 @@ export function createPhotoBar({ models, take, choose, cancel }) {
   const told = h("p", { class: "told", role: "status" }), problem = h("p", { class: "problem", role: "alert" });
   picker.element.hidden = models.length < 2;
 
+  function takeChosen() {
+    takeFile(file.files[0]);
+    file.value = ""; // so that the same file can be chosen again
+  }
   const takeFile = (blob) => { if (blob) take(blob, nameOf(blob)); };
   async function takeFromCamera() {
     try {

@@ -48,6 +48,15 @@ export function quantile(values, share) {
 /** The share of `among` below `value`, ties counted half. */
 export const percentile = (value, among) => mean(among.map((other) => Number(other < value) + 0.5 * Number(other === value)));
 
+/** `make` of the arguments at hand, made again only where one of them is another than last time. */
+export function keepLast(make) {
+  let given = null, result;
+  return (...now) => {
+    if (!given || now.some((value, i) => value !== given[i])) [given, result] = [now, make(...now)];
+    return result;
+  };
+}
+
 /**
  * Answers of the model, each asked for once and kept by what `without` wrote.
  * @param {(mask: Uint8Array) => Promise<Float32Array>} ask
@@ -55,6 +64,8 @@ export const percentile = (value, among) => mean(among.map((other) => Number(oth
 export function createAnswers(ask) {
   const kept = new Map();
   return {
+    /** How many are known. */
+    get size() { return kept.size; },
     /** (K,) logits, or undefined while they are not known. */
     of: (left) => kept.get(left),
     async find(left) {

@@ -4,7 +4,10 @@ import { h, say, svg } from "./dom.js";
 import { percent } from "./words.js";
 
 const WIDTH = 360, HEIGHT = 190, LEFT = 44, RIGHT = 12, TOP = 10, BOTTOM = 30;
-const WORDS = { deletion: ["taken away", "as the first tokens of the map are taken away"], insertion: ["put back", "with only the first tokens of the map there"] };
+const WORDS = {
+  deletion: ["taken away", "as the first tokens of the map are taken away"],
+  insertion: ["put back", "with only the first tokens of the map there"],
+};
 
 /** @param {"deletion" | "insertion"} which @param {number} n tokens */
 export function createCurve(which, n) {

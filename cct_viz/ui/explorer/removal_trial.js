@@ -21,12 +21,12 @@ export function createTrial(explorer, answers) {
   const random = randomOrders(data.n, ORDERS, SEED).map(plan), randomStates = random.flatMap((one) => [...one.deletion, ...one.insertion]);
   const curves = Object.fromEntries(WHICH.map((which) => [which, createCurve(which, data.n)]));
   const order = h("p", { class: "note" }), sentence = h("p", { class: "sentence" });
-  let values = null, mine = null;
+  let values = null, mine = null, drawn = [];
 
   /** The map whose order is tried: the one over the photo, where it ranks tokens. */
   function mapOf(state) {
     const overlay = RANKING.includes(state.overlay) ? state.overlay : overlaysOf(data).some(([name]) => name === "contribution") ? "contribution" : "rollout";
-    return { overlay, values: chosenMap(explorer, { ...state, overlay }).values };
+    return { overlay, ...chosenMap(explorer, { ...state, overlay }) };
   }
   function planOf(state) {
     const map = mapOf(state);
@@ -63,16 +63,22 @@ export function createTrial(explorer, answers) {
 
   return {
     element: h("section", { class: "trial", "aria-label": "Deletion and insertion" },
-      h("h3", {}, "Does the map point at what the model needs?"), order, sentence, h("div", { class: "pair wide" }, WHICH.map((which) => curves[which].element))),
+      h("h3", {}, "Does the map point at what the model needs?"), order, sentence,
+      h("div", { class: "pair wide" }, WHICH.map((which) => curves[which].element))),
     wanted(state) {
       const { deletion, insertion } = planOf(state);
       return [...deletion, ...insertion, ...randomStates];
     },
     draw(state) {
-      const found = measured(state), { overlay } = mapOf(state), label = data.labels[state.a];
-      const name = overlaysOf(data).find(([one]) => one === overlay)[1];
-      const whose = state.overlay === overlay ? `The order is that of the map over the photo: ${name}` : `The map over the photo ranks no tokens; the order is ${name}'s`;
-      say(order, `${whose}, largest first. Grey: where ${100 * BAND} % of ${ORDERS} orders drawn at random run.`);
+      const { overlay, values: ranked, signed: isSigned } = mapOf(state), label = data.labels[state.a];
+      const now = [answers.size, ranked, state.a, state.b, state.overlay];
+      if (now.every((value, i) => value === drawn[i])) return;
+      drawn = now;
+      const found = measured(state);
+      const over = isSigned ? `, ${label} over ${state.b === null ? "the mean class" : data.labels[state.b]}` : "";
+      const name = `${overlaysOf(data).find(([one]) => one === overlay)[1]}${over}`;
+      const whose = state.overlay === overlay ? "The order is that of the map over the photo:" : "The map over the photo ranks no tokens; the order is that of";
+      say(order, `${whose} ${name}, largest first. Grey: where ${100 * BAND} % of ${ORDERS} orders drawn at random run.`);
       say(sentence, inWords(found));
       for (const which of WHICH) curves[which].show(label, steps, found.own[which], found.bands[which]);
     },
