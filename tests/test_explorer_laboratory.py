@@ -133,7 +133,7 @@ def test_shuffled_weights_are_the_models_in_an_order_of_their_seed(request, open
 def test_mean_pooling_leaves_painting_and_dropping(open_laboratory, mean):
     explorer = open_laboratory(mean)
     panel = explorer.page.locator(".panel")
-    buttons = panel.get_by_role("group", name="Weights").get_by_role("button").all_inner_texts()
+    buttons = panel.get_by_role("toolbar", name="Weights").get_by_role("button").all_inner_texts()
     assert buttons == ["Model: the mean", "Painted"]
     assert "there is no temperature, no top token, and nothing to shuffle" in panel.inner_text()
     agree(explorer, mean, lab.pool_uniformly(mean))
@@ -280,7 +280,7 @@ def test_tokens_are_taken_out_and_put_back(request, open_laboratory, name):
 def test_keys_alone_paint_and_drop(open_laboratory, deer):
     explorer = open_laboratory(deer)
     keyboard, grid = explorer.page.keyboard, explorer.page.locator(".lab-maps .grid").first
-    group = explorer.page.get_by_role("group", name="Pointer on the weight map")
+    group = explorer.page.get_by_role("toolbar", name="Pointer on the weight map")
     group.get_by_role("button", name="Drop").press("Enter")
     grid.focus()
     for key in ("ArrowRight", "ArrowDown", "Enter", "ArrowDown", "Space"):

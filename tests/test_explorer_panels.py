@@ -223,12 +223,12 @@ def test_opening_a_panel_leaves_the_photo_alone(open_explorer, deer):
     page = explorer.page
     for station in ("tokens", "attention"):
         assert explorer.choose(station=station)["overlay"] == "contribution"
-    page.get_by_role("group", name="What of attention").get_by_text("Rollout").click()
+    page.get_by_role("toolbar", name="What of attention").get_by_text("Rollout").click()
     assert explorer.choose()["overlay"] == "contribution"
     page.get_by_role("option", name="through layer 2").click()
     state = explorer.choose()
     assert (state["overlay"], state["step"]) == ("rollout", 1)
-    page.get_by_role("group", name="What of attention").get_by_text("Raw").click()
+    page.get_by_role("toolbar", name="What of attention").get_by_text("Raw").click()
     assert explorer.choose()["overlay"] == "attention"
 
 

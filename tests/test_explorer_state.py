@@ -97,3 +97,85 @@ def test_other_weights_stay_with_the_next_picture_but_painted_ones(open_explorer
     explorer.choose(pooling="painted")
     show_another(explorer, trace)
     assert explorer.choose()["pooling"] == "model"
+
+
+def test_a_second_click_and_escape_let_a_token_go(open_explorer, trace):
+    explorer = open_explorer(trace)
+    page, pin = explorer.page, explorer.page.get_by_role("button", name="the chosen token")
+    assert pin.is_disabled()
+    for place in (".panel .grid", ".photo"):
+        page.locator(place).first.click()
+        token = explorer.choose()["held"]
+        assert token is not None
+        page.mouse.move(1, 1)
+        assert explorer.choose()["token"] == token
+        page.locator(place).first.click()
+        page.mouse.move(1, 1)
+        state = explorer.choose()
+        assert (state["token"], state["held"]) == (None, None)
+        page.locator(place).first.click()
+        page.keyboard.press("Escape")
+        assert explorer.choose()["held"] is None
+    page.locator(".photo").click()
+    pin.click()
+    state = explorer.choose()
+    assert state["pinned"] == [state["held"]]
+    pin.click()
+    assert explorer.choose()["pinned"] == []
+    explorer.check_quiet()
+
+
+def test_a_finger_chooses_by_tapping_and_not_by_scrolling(open_explorer, chromium, trace):
+    url = open_explorer(trace).page.url
+    context = chromium.new_context(viewport={"width": 360, "height": 700}, has_touch=True, is_mobile=True, offline=True)
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_selector(".explorer .panel h2")
+    session = context.new_cdp_session(page)
+
+    def chosen():
+        state = page.evaluate("document.querySelector('#explorer').explorer.store.state")
+        return state["token"], state["held"]
+
+    for place in (".photo", ".panel .grid"):
+        page.locator(place).first.scroll_into_view_if_needed()
+        box = page.locator(place).first.bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        session.send("Input.synthesizeScrollGesture", {"x": x, "y": y, "yDistance": -60, "gestureSourceType": "touch"})
+        assert chosen() == (None, None)
+        page.locator(place).first.tap()
+        token, held = chosen()
+        assert token == held is not None
+        page.locator(place).first.tap()
+        assert chosen() == (None, None)
+    context.close()
+
+
+def test_keys_of_the_browser_are_left_to_it(open_explorer, trace):
+    explorer = open_explorer(trace)
+    page = explorer.page
+    page.locator(".grid").first.focus()
+    page.evaluate("() => { window.onkeydown = (event) => { globalThis.prevented = event.defaultPrevented } }")
+    for key in ("Control+p", "Alt+ArrowRight", "Meta+ArrowDown"):
+        page.keyboard.press(key)
+        assert not page.evaluate("prevented")
+    state = explorer.choose()
+    assert (state["token"], state["pinned"]) == (0, [])
+
+
+def test_a_row_of_choices_is_one_stop_for_tab(open_explorer, trace):
+    explorer = open_explorer(trace)
+    page = explorer.page
+    inside = "document.querySelector('#explorer').shadowRoot.activeElement"
+    page.keyboard.press("Tab")
+    assert page.evaluate(f"{inside}.textContent") == "Skip to the open station"
+    page.keyboard.press("Enter")
+    assert page.evaluate(f"{inside}.textContent").startswith("SeqPool")
+    row = page.get_by_role("toolbar", name="Map over the photo").get_by_role("button")
+    assert [row.nth(i).get_attribute("tabindex") for i in range(row.count())].count("0") == 1
+    row.get_by_text("Contribution").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert explorer.choose()["overlay"] == "evidence"
+    page.keyboard.press("Tab")
+    assert page.evaluate(f"{inside}.type") == "range"

@@ -50,12 +50,32 @@ export function slider(label, { min, max, step, value }, words, change) {
   };
 }
 
-/** A row of buttons of which one is pressed. @param {[any, string][]} options */
+/** Whether a key is the browser's: Ctrl+P prints. */
+export const hasModifier = (event) => event.ctrlKey || event.metaKey || event.altKey;
+
+/** A row of buttons of which one is pressed: one stop for Tab, arrow keys go on from there. @param {[any, string][]} options */
 export function segments(label, options, choose) {
   const buttons = options.map(([value, text]) => h("button", { type: "button", "aria-pressed": "false", onclick: () => choose(value) }, text));
+  const stopAt = (stop) => buttons.forEach((button, i) => { button.tabIndex = i === stop ? 0 : -1; });
+  let pressed = null;
+
+  function keys(event) {
+    const at = buttons.indexOf(event.target), last = buttons.length - 1;
+    const to = { ArrowLeft: at ? at - 1 : last, ArrowRight: at < last ? at + 1 : 0, Home: 0, End: last }[event.key];
+    if (to === undefined || hasModifier(event)) return;
+    stopAt(to);
+    buttons[to].focus();
+    event.preventDefault();
+  }
+
+  stopAt(0);
   return {
-    element: h("div", { class: "segments", role: "group", "aria-label": label }, buttons),
-    set: (value) => buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(options[i][0] === value))),
-    show: (value, visible) => { const i = options.findIndex(([v]) => v === value); if (i >= 0) buttons[i].hidden = !visible; },
+    element: h("div", { class: "segments", role: "toolbar", "aria-label": label, onkeydown: keys }, buttons),
+    set(value) {
+      if (value === pressed) return;
+      pressed = value;
+      buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(options[i][0] === value)));
+      stopAt(Math.max(0, options.findIndex(([option]) => option === value)));
+    },
   };
 }

@@ -1,12 +1,13 @@
 // A map over the token grid: one square a token, that can be looked at by pointer, touch and keys.
 
 import { paint } from "./colour.js";
-import { canvas, h, say } from "./dom.js";
+import { canvas, h, hasModifier, say } from "./dom.js";
 
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 /**
- * @param {import("./main.js").Explorer} explorer
+ * @param {{data: {rows: number, columns: number}, store: {state: {token: number | null, held: number | null, pinned: number[]}, set: (patch: object) => void}}} source
+ *   an explorer, or cells of their own with what is chosen of them
  * @param {{label: string}} options label: what a screen reader calls the map
  */
 export function createGrid({ data, store }, { label }) {
@@ -23,7 +24,7 @@ export function createGrid({ data, store }, { label }) {
     onpointerup: () => { painting = false; }, onpointercancel: () => { painting = false; },
     onfocus: () => { if (store.state.token === null) store.set({ token: 0 }); },
   }, cells, marks);
-  let shown = null, limit = 1, map = null, onpaint = null, painting = false;
+  let shown = null, limit = 1, map = null, onpaint = null, painting = false, byTouch = false;
 
   function tokenAt(event) {
     const box = element.getBoundingClientRect();
@@ -33,30 +34,29 @@ export function createGrid({ data, store }, { label }) {
   }
   function look(event) {
     const token = tokenAt(event);
-    if (token === null) return;
+    if (token === null || (isTouch(event) && !painting)) return;
     if (painting) onpaint(token, false);
     store.set({ token });
   }
   function press(event) {
     const token = tokenAt(event);
-    if (token === null) return;
-    if (onpaint && event.button === 0) {
-      element.setPointerCapture(event.pointerId);
-      painting = true;
-      onpaint(token, true);
-    }
-    store.set({ token, held: onpaint ? store.state.held : token });
+    byTouch = isTouch(event);
+    if (token === null || !onpaint || event.button !== 0) return;
+    element.setPointerCapture(event.pointerId);
+    painting = true;
+    onpaint(token, true);
+    store.set({ token });
   }
-  /** A click or a tap, not a scroll that began here. */
   function touch(event) {
     const token = tokenAt(event);
-    if (token !== null && !onpaint) store.set({ token, held: token, touched: { token } });
+    if (token !== null && !onpaint) store.set(chosenBy(token, store.state, byTouch));
   }
   function leave() {
     store.set({ token: store.state.held });
   }
   function keys(event) {
     const step = STEPS[event.key], token = store.state.token ?? 0;
+    if (hasModifier(event)) return;
     if (step) {
       const row = Math.min(rows - 1, Math.max(0, Math.floor(token / columns) + step[0]));
       const column = Math.min(columns - 1, Math.max(0, (token % columns) + step[1]));
@@ -64,6 +64,7 @@ export function createGrid({ data, store }, { label }) {
     } else if (event.key === "p" || event.key === "P") togglePin(store, token);
     else if ((event.key === " " || event.key === "Enter") && onpaint) onpaint(token, true);
     else if (event.key === " " || event.key === "Enter") store.set({ token, held: token, touched: { token } });
+    else if (event.key === "Escape" && store.state.token !== null) store.set(NO_TOKEN);
     else return;
     event.preventDefault();
   }
@@ -103,9 +104,18 @@ export function createGrid({ data, store }, { label }) {
   };
 }
 
+export const NO_TOKEN = { token: null, held: null };
+
+/** Fingers choose by tapping only: what begins as a touch may become a scroll. */
+export const isTouch = (event) => event.pointerType === "touch";
+
+/** What a click or a tap on a token sets: it is held or, where it was, let go. A mouse still points at it then, a finger does not. */
+export function chosenBy(token, { held }, byTouch) {
+  return { ...(held !== token ? { token, held: token } : byTouch ? NO_TOKEN : { held: null }), touched: { token } };
+}
+
 /** Keep a token for comparison, or let it go; the oldest of three makes room. */
 export function togglePin(store, token) {
-  if (token === null) return;
   const { pinned } = store.state;
   store.set({ pinned: pinned.includes(token) ? pinned.filter((t) => t !== token) : [...pinned, token].slice(-2) });
 }

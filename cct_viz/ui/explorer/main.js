@@ -5,6 +5,7 @@ import { createDerived, runnerUp, strengthsOf } from "./derive.js";
 import { h, say } from "./dom.js";
 import { keptOf } from "./fields.js";
 import { createLink, fromHash, isAsked } from "./link.js";
+import { NO_TOKEN } from "./grid.js";
 import { createJourney } from "./journey.js";
 import { createBanner } from "./laboratory_banner.js";
 import { createLesson, firstLesson } from "./lesson.js";
@@ -87,10 +88,11 @@ export function mount(host, json, style, { alone = true, inside = null } = {}) {
   const link = createLink(explorer), lesson = createLesson(explorer);
   const tools = [...TOOLS, ...INSIDE_TOOLS].filter(([name]) => stations.includes(name)).map(([name, text]) => [name, h("button", { type: "button", onclick: () => store.set({ station: name }) }, text)]);
   root.replaceChildren(h("style", {}, style), h("div", { class: "explorer" },
-    journey.element, h("div", { class: "tools" }, alone ? lesson.button : null, tools.map(([, button]) => button), alone ? link.element : null, banner.element),
+    h("button", { type: "button", class: "skip", onclick: () => title.focus() }, "Skip to the open station"), journey.element, h("div", { class: "tools" }, alone ? lesson.button : null, tools.map(([, button]) => button), alone ? link.element : null, banner.element),
     alone ? lesson.element : null,
     h("div", { class: "columns" }, photo.element, h("section", { class: "card panel", "aria-label": "Station" }, title, body)), spoken));
   followTheme(root.lastElementChild, lifetime.signal);
+  addEventListener("keydown", (event) => { if (event.key === "Escape" && !event.defaultPrevented) store.set(NO_TOKEN); }, { signal: lifetime.signal });
 
   let open = null, speaking = 0;
   store.follow((state, before) => {

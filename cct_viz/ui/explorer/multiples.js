@@ -1,6 +1,6 @@
 // Many small maps of which one is chosen: a list box that arrow keys walk through in two directions.
 
-import { fresh, h, say } from "./dom.js";
+import { fresh, h, hasModifier, say } from "./dom.js";
 import { createLegend, createPicture } from "./grid.js";
 
 /**
@@ -37,6 +37,7 @@ export function createMultiples({ label, columns, rows, names, captions, table, 
   function keys(event) {
     const width = across ?? getComputedStyle(element).gridTemplateColumns.split(" ").length, at = order.indexOf(marked);
     const to = { ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - width, ArrowDown: at + width, Home: 0, End: order.length - 1 }[event.key];
+    if (hasModifier(event)) return;
     if (to !== undefined && order.length) {
       const i = order[at < 0 ? 0 : to < 0 || to >= order.length ? at : to];
       mark(i); // at once: the next key may come before the next frame

@@ -2,7 +2,7 @@
 
 import { PHOTO, SIGNED, place } from "./colour.js";
 import { canvas, h, say, segments, slider } from "./dom.js";
-import { createLegend } from "./grid.js";
+import { chosenBy, createLegend, isTouch, togglePin } from "./grid.js";
 import { descending, extent } from "./maths.js";
 import { changed } from "./store.js";
 import { number, percent, signed } from "./words.js";
@@ -18,20 +18,24 @@ export function createPhoto(explorer) {
   const between = places(data, width, height);
   const frame = h("i", { class: "window" }), pins = [h("i", { class: "window pin one" }), h("i", { class: "window pin two" })], centre = h("i", { class: "centre" });
   const seers = h("p", { class: "line" });
-  let shown;
+  let shown, byTouch = false;
   const stage = h("div", {
     class: "photo", style: `aspect-ratio: ${data.width} / ${data.height}`,
-    onpointermove: lookAt, onpointerdown: lookAt, onclick: lookAt, onpointerleave: () => { say(seers, ""); store.set({ token: store.state.held }); },
+    onpointerdown: (event) => { byTouch = isTouch(event); },
+    onpointermove: (event) => { if (!isTouch(event)) lookAt(event, (token) => ({ token })); },
+    onclick: (event) => lookAt(event, (token) => chosenBy(token, store.state, byTouch)),
+    onpointerleave: () => { say(seers, ""); store.set({ token: store.state.held }); },
   },
     h("img", { src: data.photo, alt: `The picture that is explained: ${data.about.picture}.` }), overlay, frame, ...pins, centre);
   const legend = createLegend();
   const maps = segments("Map over the photo", overlaysOf(data), (overlay) => store.set({ overlay }));
   const opacity = slider("Opacity", { min: 0, max: 100, step: 5, value: 100 * store.state.opacity }, (v) => `${v} %`, (v) => store.set({ opacity: v / 100 }));
   const line = h("p", { class: "line selection" });
+  const pin = h("button", { type: "button", class: "quiet", onclick: () => togglePin(store, store.state.held) });
   const bars = createBars(data, explorer.derived.probabilities);
 
   /** A pixel of the model's input chooses, of the tokens that see it, the one whose centre is nearest. */
-  function lookAt(event) {
+  function lookAt(event, patch) {
     const box = stage.getBoundingClientRect();
     const x = Math.floor(((event.clientX - box.left) / box.width) * data.width), y = Math.floor(((event.clientY - box.top) / box.height) * data.height);
     if (x < 0 || y < 0 || x >= data.width || y >= data.height) return;
@@ -40,7 +44,7 @@ export function createPhoto(explorer) {
     say(seers, `Pixel ${x + 1}, ${y + 1} is seen by ${tokens.length} of ${data.n} tokens.`);
     const distance = (t) => { const w = data.window(t); return (w.x - x - 0.5) ** 2 + (w.y - y - 0.5) ** 2; };
     const token = tokens.reduce((best, t) => (distance(t) < distance(best) ? t : best));
-    store.set({ token, held: event.type === "pointermove" ? store.state.held : token, ...(event.type === "click" ? { touched: { token } } : {}) });
+    store.set(patch(token));
   }
 
   function put(mark, token) {
@@ -76,11 +80,15 @@ export function createPhoto(explorer) {
       centre.style.top = `${(100 * y) / data.height}%`;
     }
     if (changed(state, before, "token", "a", "b", "layer", "head", "pooling", "beta", "dropped", "painted", "seed")) say(line, explorer.describe(state));
+    pin.disabled = state.held === null;
+    const isPinned = state.pinned.includes(state.held);
+    say(pin, isPinned ? "Unpin" : "Pin");
+    pin.setAttribute("aria-label", `${isPinned ? "Unpin" : "Pin"} the chosen token`);
     bars.draw(state);
   }
 
   const element = h("section", { class: "card rail", "aria-label": "Photo" }, stage, legend.element,
-    h("div", { class: "scroll" }, maps.element), opacity.element, line, seers, bars.element);
+    h("div", { class: "scroll" }, maps.element), opacity.element, h("div", { class: "chosen-token" }, line, pin), seers, bars.element);
   return { element, draw };
 }
 
