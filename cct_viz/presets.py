@@ -217,6 +217,16 @@ PRESETS: dict[str, Preset] = {
             "model.onnx": "89fc9dc2d53e47a70b6da9a504db31f51da2050b417434de1cff6fa156b6d6e7",
         },
     ),
+    "cct_2_3x2_32_cifar10": Preset(
+        "the paper's CCT-2/3x2, trained here on CIFAR-10",
+        _paper_presets()["cct_2_3x2_32"].config,
+        WEIGHTS / "cct_2_3x2_32_cifar10",
+        {
+            "config.json": "876ee94a75a74f47504bbebc3484f25c6bbc5196b83915356ce6d337a1d80cca",
+            "model.safetensors": "5f015a464e4d3ae47828f96495260c34276faebf0c7c0ca0f64f6c71a2b249d1",
+            "model.onnx": "0b56d71bd8d5cbe31c8931e083b55ddcd6fedea05221162ea7ce135f3a6e31b5",
+        },
+    ),
     **_paper_presets(),
     "cct_keras_14_7x2_224": Preset("CCT-keras' default, a CCT-14/7x2 with biases on q, k and v", _cct_keras()),
     "compact_cvt_8_6_32": Preset("CompactTransformers' CVT-8/6", _compact_transformers()),
