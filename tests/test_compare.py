@@ -110,7 +110,10 @@ def test_the_button_refuses_in_words(models, shown):
     with gr.Blocks() as page:
         view = compare.build(gr.State(), models)
     answer = next(f.fn for f in page.fns.values() if any(event == "click" for _, event in f.targets))
-    assert "Upload a picture" in answer(None, "keras_cct_cifar10", compare.SAME)[0]
+    assert "choose it again" in answer(None, "keras_cct_cifar10", compare.SAME)[0]
     assert "no model is called" in answer(shown, "gone", compare.SAME)[0]
-    assert json.loads(answer(shown, "keras_cct_cifar10", compare.SAME)[1])
+    words, pair = answer(shown, "keras_cct_cifar10", compare.SAME)
+    assert json.loads(pair)
+    assert "Both sides show the same" in words
+    assert answer(shown, "keras_cct_cifar10", "cat")[0] == ""
     assert view.draw(None)[1:] == ["", ""]

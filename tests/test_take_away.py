@@ -148,13 +148,13 @@ def test_a_site_can_be_installed_and_is_a_static_space(site):
     assert len(fields["short_description"]) <= 60  # the Hub refuses longer ones
 
 
-def test_the_version_of_a_site_follows_its_files(classifier, site, tmp_path):
+def test_the_version_of_a_site_follows_its_files(classifier, tmp_path):
     """Or visitors would keep an old page for ever."""
-    again = write_site([classifier], tmp_path / "a", EXAMPLES[:3]).parent
-    other = write_site([classifier], tmp_path / "b", EXAMPLES[:2]).parent
-    versions = [(folder / "service_worker.js").read_text().splitlines()[0] for folder in (site, again, other)]
+    counts = (2, 2, 1)
+    pages = [write_site([classifier], tmp_path / str(i), EXAMPLES[:count]) for i, count in enumerate(counts)]
+    versions = [(page.parent / "service_worker.js").read_text().splitlines()[0] for page in pages]
     assert versions[0] == versions[1] != versions[2]
-    assert not (again / "README.md").exists()
+    assert not (pages[0].parent / "README.md").exists()
 
 
 def test_the_copied_link_names_picture_and_selection(open_explorer):

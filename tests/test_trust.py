@@ -1,5 +1,6 @@
 """What the trust tab says is what was measured, and a model that lacks something is told so in words."""
 
+import json
 import re
 from html import unescape
 from pathlib import Path
@@ -17,6 +18,7 @@ from cct_viz.ui import trust
 from cct_viz.ui.view import Shown
 
 ROOT = Path(__file__).parent.parent
+DEPENDENCE = ROOT / "weights/keras_cct_cifar10/dependence.json"
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,8 @@ def test_a_class_token_model_is_told_what_is_not_there():
 def test_the_dependence_table_is_the_one_beside_the_weights(deer):
     shown = Shown("a.png", "a", Card("keras_cct_cifar10", 1, None, "bundled", "", deer.labels, (32, 32)), deer)
     text = trust.known(shown)
-    assert re.search('<th scope="row">rollout</th><td>no</td>', text)  # the first part is the head
+    assert '<th scope="row">Rollout</th><td><b>no</b></td>' in text  # the first part is the head
+    assert text.count('<tr><th scope="row">') == len(json.loads(DEPENDENCE.read_text())["head"])
     other = Shown("a.png", "a", Card("mine", 1, None, "folder", "", deer.labels, (32, 32)), deer)
     assert trust.known(other) == ""
 
@@ -86,7 +89,7 @@ def test_the_button_answers_and_refuses_in_words(classifier, deer):
     answer = next(f.fn for f in page.fns.values() if any(event == "click" for _, event in f.targets))
     shown = Shown("a.png", "a", Card("keras_cct_cifar10", 1, None, "bundled", "", deer.labels, (32, 32)), deer)
     assert "Deletion and insertion" in answer(shown, "rollout", "black", lambda *_: None)
-    assert "Upload a picture" in answer(None, "rollout", "black", lambda *_: None)
+    assert "choose it again" in answer(None, "rollout", "black", lambda *_: None)
     pool = Shown("a.png", "a", shown.card, make_trace(tiny_config(pool="class_token")))
     assert "class token" in answer(pool, "seqpool", "black", lambda *_: None)
     assert view.draw(shown) == [""]  # another picture takes the old answer away
