@@ -49,12 +49,25 @@ class Batches(keras.utils.PyDataset):
         return x, y
 
 
-class _SaveState(keras.callbacks.Callback):
-    """After each epoch, writes weights, optimizer, random state and history; each file whole or not at all."""
+def _seed_epoch(model: CCT, seed: int, epoch: int) -> None:
+    """Put every random state where this epoch starts, whether or not the run was interrupted before it."""
+    states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
+    rng = np.random.default_rng((seed, epoch))
+    for state, start in zip(states, rng.integers(2**31, size=len(states)), strict=True):
+        state.assign([int(start), 0])
+    keras.utils.set_random_seed(int(rng.integers(2**31)))  # on PyTorch, dropout draws from the global generator
 
-    def __init__(self, out: Path, history: list[dict[str, Any]]):
+
+class _Resumable(keras.callbacks.Callback):
+    """Begins each epoch with a random state of its own; ends it by writing weights, optimizer and history, each file
+    whole or not at all."""
+
+    def __init__(self, out: Path, history: list[dict[str, Any]], seed: int):
         super().__init__()
-        self.out, self.history = out, history
+        self.out, self.history, self.seed = out, history, seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        _seed_epoch(self.model, self.seed, epoch)  # not before fit, which draws some numbers when it runs first
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.history.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
@@ -90,18 +103,10 @@ def compile_model(model: CCT, recipe: Recipe, steps_per_epoch: int) -> None:
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
         metrics=[
             keras.metrics.CategoricalAccuracy(name="accuracy"),
-            keras.metrics.TopKCategoricalAccuracy(5, name="top5"),
+            keras.metrics.TopKCategoricalAccuracy(min(5, model.config.num_classes), name="top5"),
         ],
     )
     optimizer.build(model.trainable_variables)
-
-
-def _seed_dropout(model: CCT, seed: int, epoch: int) -> None:
-    """Put every random state of the model where this epoch starts, whether or not the run was interrupted before it."""
-    states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
-    starts = np.random.default_rng((seed, epoch)).integers(2**31, size=len(states))
-    for state, start in zip(states, starts, strict=True):
-        state.assign([int(start), 0])
 
 
 def train(
@@ -152,7 +157,6 @@ def train(
     for epoch in range(len(history), recipe.epochs):
         if history:  # also where nothing was interrupted: fit ends with the average in place of the weights
             model.load_weights(out / STATE)
-        _seed_dropout(model, recipe.seed, epoch)
         model.fit(
             Batches(training, config, recipe, epoch),
             epochs=epoch + 1,
@@ -161,7 +165,7 @@ def train(
             validation_batch_size=500,
             shuffle=False,
             verbose=0,
-            callbacks=[*averages, _SaveState(out, history), progress],
+            callbacks=[*averages, _Resumable(out, history, recipe.seed), progress],
         )
     model.load_weights(out / STATE)
     model.optimizer.finalize_variable_values(model.trainable_variables)
