@@ -87,7 +87,9 @@ def write_site(
     """
     first = classifiers[0]
     payloads = {image.stem: _explain(first, first.trace(image), image.stem) for image in images}
-    words = f"How {_describe(first)} names {len(payloads)} pictures, and any of yours, token by token."
+    words = (
+        f"{len(payloads)} pictures, and any of yours, explained token by token. Everything is computed on your device."
+    )
     models = [pack_model(one, _facts(one)) for one in classifiers]
     page = page_html(payloads, title=TITLE, facts=words, models=models, head=HEAD)
     files = {"index.html": page.encode()}
@@ -110,8 +112,10 @@ def write_page(classifier: Classifier, trace: Trace, path: Path, *, name: str) -
         OSError: `path` cannot be written.
     """
     title = f"{trace.labels[trace.class_index()]}: {name}"
-    models = [pack_model(classifier, _facts(classifier))]
-    page = page_html({name: _explain(classifier, trace, name)}, title=title, facts=_describe(classifier), models=models)
+    facts = _facts(classifier)
+    words = f"{classifier.source.name} ({', '.join(facts)})"
+    models = [pack_model(classifier, facts)]
+    page = page_html({name: _explain(classifier, trace, name)}, title=title, facts=words, models=models)
     path.write_text(page, encoding="utf-8")
 
 
@@ -121,10 +125,6 @@ def _explain(classifier: Classifier, trace: Trace, name: str) -> str:
 
 def _facts(classifier: Classifier) -> tuple[str, ...]:
     return f"{describe_number(classifier.num_parameters)} parameters", f"weights {classifier.source.sha256[:10]}"
-
-
-def _describe(classifier: Classifier) -> str:
-    return f"{classifier.source.name} ({', '.join(_facts(classifier))})"
 
 
 def _manifest() -> dict[str, object]:

@@ -30,6 +30,7 @@ export function openPage({ style, sources }) {
     const ask = async (mask) => (await models.start()).answer(await pixels(), mask);
     mount(host, payload, style, { inside: { ask, sources } });
     [shown, shownBy] = [entry, models.index];
+    bar.describe(models.about.facts);
     row.press(entry.key);
   }
 

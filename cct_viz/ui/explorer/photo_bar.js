@@ -21,7 +21,7 @@ export function createPhotoBar({ models, take, choose, cancel }) {
   const stop = h("button", { type: "button", onclick: cancel }, "Cancel");
   const progress = h("div", { class: "row progress", hidden: true }, bar, step, stop);
   const told = h("p", { class: "told", role: "status" }), problem = h("p", { class: "problem", role: "alert" });
-  picker.element.hidden = models.length < 2;
+  const facts = h("span", { class: "how" }), which = h("div", { class: "row which", hidden: models.length < 2 }, picker.element, facts);
 
   function takeChosen() {
     takeFile(file.files[0]);
@@ -65,8 +65,8 @@ export function createPhotoBar({ models, take, choose, cancel }) {
   return {
     element: h("section", { class: "bar", "aria-label": "Your photo" },
       h("div", { class: "row" }, h("button", { type: "button", class: "primary", onclick: () => file.click() }, "Choose a photo"),
-        h("button", { type: "button", onclick: takeFromCamera }, "Camera"), h("span", { class: "how" }, WORDS), picker.element, file),
-      progress, told, problem),
+        h("button", { type: "button", onclick: takeFromCamera }, "Camera"), h("span", { class: "how" }, WORDS), file),
+      which, progress, told, problem),
     /** How much of the work is done, from 0 to 1, and what is next. */
     show(share, next) {
       progress.hidden = false;
@@ -75,6 +75,8 @@ export function createPhotoBar({ models, take, choose, cancel }) {
       say(problem, "");
     },
     end, fail, pick: picker.set,
+    /** Say what is known of the weights that are in use. */
+    describe: (known) => say(facts, known.join(", ")),
   };
 }
 
