@@ -51,7 +51,7 @@ def sha256(path: Path) -> str:
 
 
 def prepare(folder: str | Path, *, deadline: float = DEADLINE) -> Path:
-    """The cached, ready-to-serve form of the checkpoint in `folder`, made on first use.
+    """The cached, ready-to-serve form of the checkpoint in `folder`, made on first use, which a line on stderr says.
 
     Raises:
         CheckpointError: the checkpoint is damaged or of no known format, or reading it took longer than `deadline`
@@ -62,6 +62,7 @@ def prepare(folder: str | Path, *, deadline: float = DEADLINE) -> Path:
     ready = cache_dir() / _fingerprint(folder)[:32]
     if not _is_whole(ready):
         shutil.rmtree(ready, ignore_errors=True)
+        print(f"Preparing {folder.name}, once on this machine ...", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(dir=ready.parent, prefix="partial_") as scratch:
             out = Path(scratch) / "out"
             _run_child(folder, out, deadline)
