@@ -60,12 +60,13 @@ export function openPayload(json) {
 
 /** @typedef {ReturnType<typeof openPayload>} Data */
 
-/** Make rows of m values sum to 1 again, which float16 rounded. */
+/** Make rows of m values sum to 1, in square matrices one after the other; a row of nothing stays with itself. */
 function renormalise(values, m) {
   for (let start = 0; start < values.length; start += m) {
     let total = 0;
     for (let j = start; j < start + m; j++) total += values[j];
     if (total > 0) for (let j = start; j < start + m; j++) values[j] /= total;
+    else values[start + ((start / m) % m)] = 1;
   }
   return values;
 }
@@ -80,10 +81,5 @@ function fuse(heads, m, fusion) {
     }
     fused[i] = fusion === "mean" ? value / heads.length : value;
   }
-  for (let row = 0; row < m; row++) {
-    let total = 0;
-    for (let j = 0; j < m; j++) total += fused[row * m + j];
-    for (let j = 0; j < m; j++) fused[row * m + j] = total > 0 ? fused[row * m + j] / total : Number(j === row);
-  }
-  return fused;
+  return renormalise(fused, m);
 }

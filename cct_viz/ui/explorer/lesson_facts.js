@@ -26,7 +26,7 @@ const SLACK = 0.01; // of a map's range: no eye tells more apart
 
 /** @typedef {ReturnType<typeof readFacts>} Facts */
 export function readFacts({ data, derived }) {
-  const { labels, k, n, columns } = data, a = argmax(data.logits), b = runnerUp(data.logits, a) ?? null;
+  const { labels, k, n, columns } = data, a = argmax(data.logits), b = runnerUp(data.logits, a);
   const evidence = contrast(data.evidence, k, a, b);
   const contribution = data.maxContributions ? contrast(data.maxContributions, k, a, b) : data.weights && evidence.map((v, t) => v * data.weights[t]);
   const at = (token) => place(token, columns), At = (token) => `R${at(token).slice(1)}`;
@@ -41,7 +41,7 @@ export function readFacts({ data, derived }) {
   };
   /** The pooling panel, with a map over the photo and no token chosen. */
   const atPool = (overlay) => ({ station: "seqpool", overlay, a, b });
-  return { data, derived, n, a, b, A: labels[a], B: b === null ? "the mean class" : labels[b], evidence, contribution, at, At, chance, without, atPool };
+  return { data, derived, n, a, b, A: labels[a], B: labels[b], evidence, contribution, at, At, chance, without, atPool };
 }
 
 /** The rollout panel at a step that is the readout's own share or one layer's. */

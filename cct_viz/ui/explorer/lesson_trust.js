@@ -82,7 +82,7 @@ function evidenceAlone(facts) {
 
 function contentAlone(facts) {
   const { data, n, A, B, a, b, evidence, atPool } = facts, near = tokensWhere(n, (t) => evidence[t] > 0).length;
-  const gap = data.logits[a] - (b === null ? mean(data.logits) : data.logits[b]);
+  const gap = data.logits[a] - data.logits[b];
   return {
     name: "contribution", title: "A token's content is not its share of the answer", place: atPool("evidence"),
     sentences: [
