@@ -3,7 +3,8 @@
 import { PHOTO, SIGNED, WEIGHT } from "./colour.js";
 import { h, say } from "./dom.js";
 import { createPicture } from "./grid.js";
-import { argmax, descending, extent, maximum, sum } from "./maths.js";
+import { argmax, descending, extent, maximum } from "./maths.js";
+import { changed } from "./store.js";
 import { percent, plural } from "./words.js";
 
 const FOLD = 4; // more layers than that share one station
@@ -14,7 +15,7 @@ export function createJourney(explorer) {
   const folded = data.layers > FOLD;
   const stations = [
     station("pixels", "Pixels", `${data.width}×${data.height}`, h("img", { src: data.pixels, alt: "" })),
-    station("tokens", "Tokens", `${data.rows}×${data.columns} ${overlap(data) ? "overlapping windows" : "patches"}`, strongest(data)),
+    station("tokens", "Tokens", `${data.rows}×${data.columns} ${overlap(data) ? "overlapping windows" : "patches"}`, strongest(explorer)),
     ...Array.from({ length: folded ? 1 : data.layers }, (_, layer) => {
       const picture = createPicture(data.columns, data.rows, { class: "cells thumb" });
       const made = station("attention", folded ? "Attention" : `Attention ${layer + 1}`, plural(data.heads, "head"), picture.element, folded ? null : layer);
@@ -60,9 +61,18 @@ export function createJourney(explorer) {
     return made;
   }
 
+  const element = h("nav", { class: "journey", "aria-label": "Stations of the network" }, stations.map(({ button }) => button));
+
+  /** Bring the open station into the strip, where it scrolls; the page stays where it is. */
+  function follow() {
+    const open = stations.find(({ button }) => button.hasAttribute("aria-current"))?.button.getBoundingClientRect(), strip = element.getBoundingClientRect();
+    if (open && (open.left < strip.left || open.right > strip.right)) element.scrollLeft += open.left + open.width / 2 - strip.left - strip.width / 2;
+  }
+
   return {
-    element: h("nav", { class: "journey", "aria-label": "Stations of the network" }, stations.map(({ button }) => button)),
-    draw(state) {
+    element,
+    draw(state, before) {
+      if (changed(state, before, "station", "layer")) requestAnimationFrame(follow); // it may not be in the page yet
       for (const { button, isOpen, draw } of stations) {
         const open = isOpen(state);
         if (open) button.setAttribute("aria-current", "step"); else button.removeAttribute("aria-current");
@@ -78,12 +88,11 @@ function overlap(data) {
   return window[0] > stride[0] || window[1] > stride[1];
 }
 
-/** The nine feature maps of the last stage with the largest mean. */
-function strongest(data) {
-  const stage = data.stages.at(-1), size = stage.rows * stage.columns;
+/** The nine strongest feature maps of the last stage. */
+function strongest({ data, derived }) {
+  const stage = data.stages.at(-1), strengths = derived.strengths(data.stages.length - 1), size = stage.rows * stage.columns;
   const map = (channel) => stage.maps.subarray(channel * size, (channel + 1) * size);
-  const strength = Array.from({ length: stage.channels }, (_, i) => sum(map(i).map(Math.abs)));
-  return h("span", { class: "thumb sheet" }, descending(strength).slice(0, 9).map((channel) => {
+  return h("span", { class: "thumb sheet" }, descending(strengths).slice(0, 9).map((channel) => {
     const picture = createPicture(stage.columns, stage.rows), below = map(channel).some((v) => v < 0);
     picture.show(map(channel), extent(map(channel)), below ? SIGNED : WEIGHT);
     return picture.element;
