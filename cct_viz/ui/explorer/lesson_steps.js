@@ -131,7 +131,8 @@ function trained({ data, at }) {
     name: "trained", title: "What the famous example never trained",
     place: { station: "tokens", overlay: "none", token: middle, held: middle },
     sentences: [
-      `Here a token is ${width} numbers. A positional embedding adds as many that belong to its place: ${at(middle)} gets the same in every picture.`,
+      `Here a token is ${width} numbers. A positional embedding, where there is one, adds as many that belong to its place: `
+        + `${at(middle)} then gets the same in every picture.`,
       `The well-known example of this network on keras.io makes its 64${TIMES}128 embedding once, before training, and not as a variable.`,
       "Its checkpoint holds the 408,139 weights that training changed; the embedding is only a constant in the graph.",
     ],
