@@ -1,8 +1,15 @@
 """The explorer's state in a real Chromium: what is kept, what a link carries, how a token is chosen and let go."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 from conftest import make_trace, tiny_config
+from test_explorer import CONFIGS as EXPLORED
 from test_explorer_lesson import show_another
+
+from cct_viz.plots import TIMES
+from cct_viz.preprocessing import centre_crop
 
 
 @pytest.fixture(scope="module")
@@ -179,3 +186,70 @@ def test_a_row_of_choices_is_one_stop_for_tab(open_explorer, trace):
     assert explorer.choose()["overlay"] == "evidence"
     page.keyboard.press("Tab")
     assert page.evaluate(f"{inside}.type") == "range"
+
+
+def test_the_pixels_panel_says_what_was_done_to_the_picture(open_explorer, trace):
+    explorer = open_explorer(trace)
+    size = trace.pixels.shape[:2]
+    height, width = size
+    for original, crop, words in (
+        (size, 1.0, "came at this size, so it was used as it is."),
+        ((height // 2, width // 2), 1.0, f"came with {width // 2}{TIMES}{height // 2}; it was enlarged."),
+        ((2 * height, 2 * width), 1.0, f"came with {2 * width}{TIMES}{2 * height}; it was made smaller."),
+        (
+            (height, width + 8),
+            1.0,
+            f"came with {width + 8}{TIMES}{height}; the middle {width}{TIMES}{height} was cut out.",
+        ),
+        ((height, width), 0.5, f"the middle {width // 2}{TIMES}{height // 2} was cut out and enlarged."),
+        ((2 * height, 3 * width), 1.0, f"the middle {2 * width}{TIMES}{2 * height} was cut out and made smaller."),
+    ):
+        show_another(explorer, dataclasses.replace(trace, geometry=centre_crop(original, size, crop)))
+        explorer.choose(station="pixels")
+        assert explorer.page.locator(".panel p").first.inner_text().endswith(words)
+
+
+def test_a_scale_of_small_numbers_is_not_rounded_to_nothing(open_explorer):
+    trace = make_trace(tiny_config())
+    quiet = dataclasses.replace(trace.readout_weights, head=trace.readout_weights.head / 50)
+    trace = dataclasses.replace(trace, readout_weights=quiet)
+    explorer = open_explorer(trace)
+    largest = np.abs(explorer.derive("contribution")).max()
+    assert largest < 0.05
+    for legend in (".rail .legend", ".maps figure:last-child .legend"):
+        end = explorer.page.locator(legend).inner_text().split("+")[1].split()[0]
+        assert float(end) == pytest.approx(largest, rel=0.05)
+
+
+@pytest.mark.parametrize("length", [40, 300])
+def test_a_long_class_name_stays_in_its_place(open_explorer, length):
+    names = tuple("abc"[i] * length for i in range(3))
+    explorer = open_explorer(make_trace(tiny_config(labels=names)), width=360)
+    page = explorer.page
+    for station in ("seqpool", "classes", "laboratory"):
+        explorer.choose(station=station)
+        assert explorer.overflow() <= 0
+        card = page.locator(".panel").bounding_box()
+        for box in (select.bounding_box() for select in page.locator(".panel select").all()):
+            assert box["x"] + box["width"] <= card["x"] + card["width"]
+    for i in range(page.locator(".station").count()):
+        assert page.locator(".station").nth(i).bounding_box()["width"] < 130
+    explorer.choose(station="seqpool")
+    place, landing = (page.locator(name).bounding_box() for name in (".running-sum", ".landing"))
+    assert landing["x"] >= place["x"]
+
+
+def test_the_open_station_is_in_view_on_a_phone(open_explorer, trace):
+    explorer = open_explorer(trace, width=360)
+    for station in ("classes", "pixels", "seqpool"):
+        explorer.choose(station=station)
+        explorer.choose()
+        strip, now = (explorer.page.locator(name).bounding_box() for name in (".journey", ".station[aria-current]"))
+        assert strip["x"] <= now["x"] + 1
+        assert now["x"] + now["width"] <= strip["x"] + strip["width"] + 1
+    assert explorer.page.evaluate("scrollY") == 0
+
+
+def test_a_class_token_model_is_not_said_to_pool(open_explorer):
+    explorer = open_explorer(make_trace(EXPLORED["class_token"]))
+    assert "before pooling" not in explorer.page.locator(".panel").inner_text()

@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { createGrid, createLegend } from "./grid.js";
 import { extent, maximum } from "./maths.js";
-import { percent, signed } from "./words.js";
+import { percent, scaleEnd } from "./words.js";
 
 /**
  * @param {import("./main.js").Explorer} explorer
@@ -19,7 +19,7 @@ export function createMap(explorer, { title, words, values, colours }) {
       const now = values(state), limit = colours.signed ? extent(now) : maximum(now);
       grid.show(now, limit, colours);
       grid.mark(state);
-      if (colours.signed) legend.show(signed(-limit), signed(limit), colours);
+      if (colours.signed) legend.show(scaleEnd(-limit), scaleEnd(limit), colours);
       else legend.show("0", percent(limit), colours);
     },
   };

@@ -11,7 +11,7 @@ export function createPanel({ data, store, derived }) {
   const order = descending(data.logits).slice(0, SHOWN);
   const rows = order.map((c) => {
     const bar = h("i"), logit = h("td", { class: "value" }), probability = h("td", { class: "value" });
-    const button = h("button", { type: "button", onclick: () => store.set({ a: c, b: c === store.state.b ? store.state.a : store.state.b }) }, data.labels[c]);
+    const button = h("button", { type: "button", title: data.labels[c], onclick: () => store.set({ a: c, b: c === store.state.b ? store.state.a : store.state.b }) }, data.labels[c]);
     const row = h("tr", {}, h("th", { scope: "row" }, button), h("td", { class: "track-cell" }, h("span", { class: "track" }, bar)), probability, logit);
     return { c, row, bar, logit, probability, button };
   });

@@ -10,7 +10,7 @@ import { createMap } from "./named_map.js";
 import { createPickers } from "./pickers.js";
 import { poolingOf, topToken } from "./pooling.js";
 import { changed } from "./store.js";
-import { place, signed, times } from "./words.js";
+import { place, shorten, signed, times } from "./words.js";
 
 const REASONS = {
   class_token: "This model reads its answer with a class token. Attention has mixed the image tokens into it before, " +
@@ -138,7 +138,7 @@ function createFacts({ data, derived }) {
       const count = (values) => `${effectiveTokens(values).toFixed(1)} of ${data.n}`;
       const score = (logits) => `${signed(derived.over(logits, state))} logits`;
       const most = (values) => times(extent(values), data.n);
-      say(name, `${data.labels[a]} over ${b === null ? "the mean class" : data.labels[b]}`);
+      say(name, `${shorten(data.labels[a], 40)} over ${b === null ? "the mean class" : shorten(data.labels[b], 40)}`);
       effective.show(sum(weights) > 0 ? count(weights) : "none", count(data.weights), effectiveTokens(weights));
       margin.show(score(derived.logits(state)), score(data.logits), derived.over(derived.logits(state), state));
       largest.show(most(weights), most(data.weights), extent(weights));

@@ -5,13 +5,19 @@ import { h, say, svg } from "./dom.js";
 import { descending, sum } from "./maths.js";
 import { createMap } from "./named_map.js";
 import { createPickers } from "./pickers.js";
-import { TIMES, plural, signed } from "./words.js";
+import { TIMES, plural, shorten, signed } from "./words.js";
 
 const HEIGHT = 200, LEFT = 46, RIGHT = 16, TOP = 34, BOTTOM = 30;
 
 const REASONS = {
   class_token: "This model reads its answer with a class token, which collects from the image tokens through attention. It has no pooling weights, and its score does not split into parts of tokens; what each token's content says for the class is still shown.",
   max: "Max pooling takes each channel from the token that has most of it. There is no weight for a token: it contributes through the channels that it wins.",
+};
+
+/** What the evidence is, by the pool that reads it. */
+const SAYS = {
+  seqpool: "what each token says, before pooling weighs it", mean: "what each token says, before the mean is taken",
+  max: "what all of a token's content says, whichever channels it wins", class_token: "what the classifier would make of each token's own content",
 };
 
 /** @param {import("./main.js").Explorer} explorer */
@@ -24,7 +30,7 @@ export function createPanel(explorer) {
   const badge = explorer.badge();
   const maps = [], map = (title, words, values, colours) => maps.push(createMap(explorer, { title, words, values, colours }));
   if (data.weights) map("Weight", mean ? "every token counts alike" : "how much each token counts, the same for every class", (s) => derived.weights(s), WEIGHT);
-  map("Evidence", "what each token says, before pooling weighs it", (s) => derived.evidence(s), SIGNED);
+  map("Evidence", SAYS[data.pool], (s) => derived.evidence(s), SIGNED);
   if (splits) map("Contribution", "what it adds to the score", (s) => derived.contribution(s), SIGNED);
   const signs = data.weights ? [TIMES, "="] : ["", ""];
   const run = createRunningSum(explorer);
@@ -100,10 +106,13 @@ function createRunningSum(explorer) {
     put(nought, { y: y(0) + 4 });
     put(count, { x: right });
     put(landing, { x: right, y: Math.max(14, y(high) - 10) }); // above every bar, so that it crosses none
-    const name = state.b === null ? `${data.labels[state.a]} over the mean class` : `${data.labels[state.a]} over ${data.labels[state.b]}`;
-    say(landing, `${name}: ${signed(scored)} logits`);
+    const name = (most) => `${shorten(data.labels[state.a], most)} over ${state.b === null ? "the mean class" : shorten(data.labels[state.b], most)}`;
+    for (const most of [Infinity, 30, 18, 9, 5]) {
+      say(landing, `${name(most)}: ${signed(scored)} logits`);
+      if (landing.getComputedTextLength() <= right) break;
+    }
     say(start, `bias ${signed(bias)}`);
-    put(picture, { "aria-label": `Running sum from the bias ${signed(bias)} over ${data.n} tokens to ${signed(scored)} logits for ${name}` });
+    put(picture, { "aria-label": `Running sum from the bias ${signed(bias)} over ${data.n} tokens to ${signed(scored)} logits for ${name(Infinity)}` });
     colour(state);
   }
 

@@ -7,7 +7,7 @@ import { descending, extent } from "./maths.js";
 import { createMultiples, createScale } from "./multiples.js";
 import { createOverlap } from "./overlap.js";
 import { createStore } from "./store.js";
-import { TIMES, number, place, plural, signed } from "./words.js";
+import { TIMES, number, place, plural, scaleEnd } from "./words.js";
 
 const ORDERS = [["strength", "Strongest first"], ["number", "By number"]];
 const LIMITS = "A feature map shows where a filter answers and how strongly. Its name is a number: nobody gave it a meaning.";
@@ -98,7 +98,7 @@ function createStage(explorer, stage, byStrength) {
         scale.show(state, colours, number(largest));
       }
       sheet.mark(channel);
-      large.show(values, limit, colours, colours.signed ? [signed(-limit), signed(limit)] : ["0", number(limit)]);
+      large.show(values, limit, colours, colours.signed ? [scaleEnd(-limit), scaleEnd(limit)] : ["0", number(limit)]);
       const rank = `number ${byStrength.indexOf(channel) + 1} by strength, its mean absolute activation: ${number(strengths[channel])}.`;
       const how = state.overlay === "feature" ? "It lies over the photo." : "Click a small map, or press Enter on it, to lay it over the photo.";
       large.say(`Channel ${channel + 1} of ${channels}`, `${rank} ${how}`);

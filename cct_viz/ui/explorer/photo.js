@@ -5,7 +5,7 @@ import { canvas, h, say, segments, slider } from "./dom.js";
 import { chosenBy, createLegend, isTouch, togglePin } from "./grid.js";
 import { descending, extent } from "./maths.js";
 import { changed } from "./store.js";
-import { number, percent, signed } from "./words.js";
+import { number, percent, scaleEnd } from "./words.js";
 
 const SIDE = 192; // pixels of the overlay's longer side; the browser smooths the rest
 
@@ -103,7 +103,7 @@ export function overlaysOf(data) {
 /** The map over the photo: a value a token, and how the numbers at the ends of its scale read. */
 export function chosenMap({ data, derived }, state) {
   const share = (values) => ({ values, signed: false, words: percent, unit: "" });
-  const logits = (values) => ({ values, signed: true, words: signed, unit: " logits" });
+  const logits = (values) => ({ values, signed: true, words: scaleEnd, unit: " logits" });
   switch (state.overlay) {
     case "weight": return share(derived.weights(state));
     case "evidence": return logits(derived.evidence(state));

@@ -8,12 +8,15 @@ export function signed(value, digits = 2) {
   const size = Math.abs(value).toFixed(digits);
   return (Number(size) === 0 ? "" : value > 0 ? "+" : MINUS) + size;
 }
+/** 0.00832 -> "+0.0083": the end of a scale, which must not be rounded to nothing. */
+export const scaleEnd = (value) => signed(value, value ? Math.min(9, Math.max(2, 1 - Math.floor(Math.log10(Math.abs(value))))) : 2);
 export const number = (value, digits = 3) => minus(Number(value.toPrecision(digits)).toString());
 export const percent = (value) => `${(100 * value).toFixed(value > 0 && value < 0.001 ? 2 : 1)} %`;
 /** 1.2e-7 -> "1e-7". */
 export const scientific = (value) => (value === 0 ? "0" : value.toExponential(0).replace("e+", "e"));
 /** A share in multiples of what each of n tokens would have if all had the same. */
 export const times = (share, n) => `${(share * n).toFixed(share * n < 10 ? 2 : 1)}${TIMES} uniform`;
+export const shorten = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 export const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 /** "row 6, column 4" of token t, counted from 1. */
