@@ -20,7 +20,7 @@ const AT_ONCE = 512; // tokens times layers of a model that is quick enough to m
 
 /** @param {import("./main.js").Explorer} explorer */
 export function createPanel(explorer) {
-  const { data, derived, store } = explorer, answers = createAnswers(explorer.inside.ask);
+  const { data, derived, store, lifetime } = explorer, answers = createAnswers(explorer.inside.ask);
   const whole = without(data.n, []), alone = Array.from(whole, (_, t) => without(data.n, [t])), chosen = ({ removed }) => without(data.n, removed);
   let measures = data.n * data.layers <= AT_ONCE, working = false, failed = false;
 
@@ -69,7 +69,7 @@ export function createPanel(explorer) {
     if (working || failed) return;
     working = true;
     try {
-      for (let left; (left = wanted(store.state).find((one) => !answers.of(one)));) {
+      for (let left; !lifetime.signal.aborted && (left = wanted(store.state).find((one) => !answers.of(one)));) {
         await answers.find(left);
         draw(store.state);
       }
