@@ -182,6 +182,23 @@ def test_recipes_are_data():
         dataclasses.replace(paper, batch_size=0)
 
 
+def test_the_rate_rises_then_falls_to_its_end_and_only_matrices_decay():
+    from cct_viz.model import build_model
+    from cct_viz.training.train import compile_model
+
+    model = build_model(tiny_config())
+    recipe = Recipe(epochs=5, learning_rate=1e-3, warmup_epochs=1.0, final_learning_rate=1e-5, weight_decay=0.1)
+    compile_model(model, recipe, 20)
+    rates = [float(model.optimizer._learning_rate(step)) for step in range(101)]
+    assert rates[0] == 0
+    assert max(rates) == rates[20] == pytest.approx(1e-3)
+    assert rates[60] == pytest.approx((1e-3 + 1e-5) / 2)  # half way down the cosine
+    assert rates[100] == pytest.approx(1e-5, rel=1e-3)  # as the difference of numbers near 1 in float32
+    decaying = [v.path for v in model.trainable_variables if model.optimizer._use_weight_decay(v)]
+    assert decaying
+    assert all(path.endswith("kernel") for path in decaying)
+
+
 def test_progress_says_where_how_fast_and_how_long(monkeypatch, capsys):
     from cct_viz.training import progress
 
