@@ -21,7 +21,7 @@ ABANDONED_SECONDS = 600  # how long the pieces of an upload that was broken off 
 MAX_TEMP_MB = 500  # of visitors' files together; the oldest go first, and no upload is taken beyond twice as much
 SWEEP_SECONDS = 60.0
 MAX_WAITING = 32  # calls in the queue, over all functions
-MAX_SESSIONS = 64  # whose last picture is remembered, 4 MB each where it was large
+MAX_SESSIONS = 48  # whose last picture is remembered, 4 MB each where it was large
 MAX_MAILBOXES = 256  # sessions whose answers wait to be fetched; Gradio keeps 2,000, of some 100 kB each
 MAX_THREADS = 8  # that answer requests; as many more run what the page calls
 WATCH_SECONDS = 10.0
@@ -42,11 +42,11 @@ ENVIRONMENT = {
 }
 
 # For the memory of the C library: glibc's names and numbers of mallopt. As it comes, it keeps what photos have taken,
-# in a heap for each thread: after 2,000 calls the app had 906 MB, with these values half of it.
+# in a heap for each thread: after 2,000 calls the app had 906 MB, with these values a third of it.
 MEMORY = {
-    "M_MMAP_THRESHOLD": (-3, 2**18),  # bytes: larger arrays go back to the system as soon as they are forgotten
-    "M_TRIM_THRESHOLD": (-1, 2**20),
-    "M_ARENA_MAX": (-8, 2),
+    "M_MMAP_THRESHOLD": (-3, 2**16),  # bytes: larger arrays go back to the system as soon as they are forgotten
+    "M_TRIM_THRESHOLD": (-1, 2**17),
+    "M_ARENA_MAX": (-8, 1),
 }
 
 QUEUE: dict[str, Any] = {
