@@ -302,6 +302,13 @@ def test_removed_tokens_are_removed_for_the_whole_model(open_live, rounded, tmp_
     assert "Without 2 tokens" in words.first.inner_text()
     live.page.get_by_role("button", name="Bring all back").click()
     live.page.wait_for_selector(".removal .sentence:has-text('All tokens are there')")
+    live.page.locator(".photo").click()  # only a touch of this map removes
+    grid.focus()
+    live.page.keyboard.press("ArrowLeft")
+    box = grid.bounding_box()
+    grid.click(position={"x": box["width"] * 0.9, "y": box["height"] * 0.9})
+    live.page.wait_for_selector(".removal .sentence:has-text('Without 1 token ')")
+    assert live.page.evaluate("[...document.querySelector('#explorer').explorer.store.state.removed]") == [14]
 
 
 def test_a_model_without_weights_of_tokens_can_lose_tokens_too(open_live, class_token_folder, tmp_path):

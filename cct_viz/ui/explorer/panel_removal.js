@@ -32,13 +32,20 @@ export function createPanel(explorer) {
   const bar = h("progress", { "aria-label": "Measured" }), count = h("span", { class: "note" });
   const toggle = h("button", { type: "button", class: "quiet", onclick: startOrStop });
   const problem = h("p", { class: "problem", role: "alert" });
-  let adds = true;
-  fall.grid.element.append(crosses.element);
-  fall.grid.paintWith((token, first) => {
-    if (first) adds = !store.state.removed.has(token);
-    store.set({ removed: withTokens(store.state.removed, [token], adds) });
-  }, `Fall of the score without each token. ${HINT}`);
+  const grid = fall.grid.element;
+  let before = null;
+  grid.append(crosses.element);
+  grid.setAttribute("aria-label", `Fall of the score without each token. ${HINT}`);
+  for (const kind of ["click", "keydown"]) {
+    grid.addEventListener(kind, () => { before = store.state.touched; }, { capture: true });
+    grid.addEventListener(kind, removeTouched);
+  }
 
+  /** After the map's own listener: a click, a tap or Enter has touched a token, other keys have not. */
+  function removeTouched() {
+    const { touched, removed } = store.state;
+    if (touched !== before) store.set({ removed: withTokens(removed, [touched.token], !removed.has(touched.token)) });
+  }
   function startOrStop() {
     measures = !measures || failed;
     failed = false;
