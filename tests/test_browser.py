@@ -298,6 +298,7 @@ def test_every_tab_works_fits_and_is_accessible(visit, viewport, dark):
     """Each tab does what its button says; axe-core finds nothing serious; nothing is wider than the page."""
     visitor = visit(viewport=viewport, dark=dark)
     page = visitor.page
+    page.locator("button[role=tab]").locator("visible=true").first.wait_for()  # they are laid out after the prediction
     for name, button, done in (
         ("Explorer", None, "#explorer .panel h2"),
         ("Can I trust it?", "Measure", "#trust .plots"),
