@@ -115,6 +115,6 @@ function readInWords({ data, derived }, state, read) {
   const value = (token, name) => `${name} ${place(token, data.columns)}: it takes ${share(token)} from there and gives ${percent(column[token + data.first])}.`;
   const pinned = state.pinned.filter((token) => token !== state.token).map((token) => value(token, "Pinned"));
   if (read !== null) return [value(read, "At"), ...pinned].join(" ");
-  const hint = state.held === null ? "Click to keep this token and read others." : "Point at another token to read its value, or pin one with P.";
+  const hint = state.held === null ? "Click to keep this token and read others." : "Point at another token to read its value, or pin this one.";
   return [`From itself it takes ${share(state.token)}.`, ...(pinned.length ? pinned : [hint])].join(" ");
 }
