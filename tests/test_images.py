@@ -469,10 +469,10 @@ def slow_file(kind):
 )
 def test_no_file_takes_long(kind):
     data = slow_file(kind)
-    start = time.perf_counter()
+    start = time.process_time()  # what it costs, however busy the machine is
     image = decode_or_none(data)
     assert image is None or image.shape == (60, 80, 3)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_mutated_files_raise_nothing_but_image_error():
@@ -481,13 +481,13 @@ def test_mutated_files_raise_nothing_but_image_error():
     accepted = 0
     for number in range(500):
         data = mutate(seeds[number % len(seeds)], rng)
-        start = time.perf_counter()
+        start = time.process_time()
         image = decode_or_none(data)
         if image is not None:
             accepted += 1
             assert image.dtype == np.uint8
             assert image.shape[2:] == (3,)
-        assert time.perf_counter() - start < 1
+        assert time.process_time() - start < 1
     assert 50 < accepted < 450  # both answers are exercised
 
 
