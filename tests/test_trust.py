@@ -70,6 +70,13 @@ def test_a_class_token_model_is_told_what_is_not_there():
     assert "Contribution" not in trust.compare_tools(trace)
 
 
+def test_contributions_of_one_sign_are_logits_too():
+    ship = cct_viz.load("cct_2_3x2_32_cifar10").trace(ROOT / "cct_viz/ui/examples/ship.png")
+    assert explain(ship, "contribution").maps.min() > 0
+    (contribution,) = re.findall(r"<b>Contribution \(exact\)</b> (.*?)</figcaption>", trust.compare_tools(ship))
+    assert re.fullmatch(r"sums to the score; full colour is \+0\.\d\d logits", contribution)
+
+
 def test_the_dependence_table_is_the_one_beside_the_weights(deer):
     shown = Shown("a.png", "a", Card("keras_cct_cifar10", 1, None, "bundled", "", deer.labels, (32, 32)), deer)
     text = trust.known(shown)

@@ -38,7 +38,7 @@ def build_page(models: Models) -> gr.Blocks:
             with gr.Column(scale=5, min_width=260, elem_classes="name"):
                 gr.HTML('<h1>CCT Explorer</h1><p class="sub">What a Compact Convolutional Transformer sees</p>')
                 weights = gr.HTML(_chip(models, names[0] if names else None), js_on_load=None)
-            with gr.Column(scale=2, min_width=220):
+            with gr.Column(scale=3, min_width=320):
                 picker = gr.Dropdown(
                     _choices(models), value=names[0] if names else None, label="Model", elem_id="model"
                 )

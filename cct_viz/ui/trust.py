@@ -109,8 +109,8 @@ def measure_map(classifier: Classifier, trace: Trace, method: str, way: str) -> 
         else "On this picture it is not clearly better than tokens chosen at random."
     )
     sentence = (
-        f"Insertion less deletion is {found.curves.srg[0]:+.3f}; chance gives 0. {100 * found.percentile:.0f} % of "
-        f"{PERMUTATIONS} random orders do worse. {verdict}"
+        f"Insertion less deletion is {signed(found.curves.srg[0], 3)}; chance gives 0. "
+        f"{100 * found.percentile:.0f} % of {PERMUTATIONS} random orders do worse. {verdict}"
     )
     deletion = draw_curve(found, "deletion", f"Deletion: {label} as its first tokens are taken away")
     insertion = draw_curve(found, "insertion", f"Insertion: {label} with only its first tokens there")
@@ -157,7 +157,8 @@ def compare_ablations(classifier: Classifier, trace: Trace) -> str:
         "drop_token": ("Never a token", "the others cannot see it"),
         "hide_pixels": ("Its pixels painted over", "its neighbours lose pixels too, for windows overlap"),
     }
-    maps, missing = {}, []
+    maps: dict[str, np.ndarray] = {}
+    missing = []
     for method in ABLATIONS:
         try:
             given = classifier if takes(method, "classifier") else None
@@ -166,7 +167,10 @@ def compare_ablations(classifier: Classifier, trace: Trace) -> str:
             missing.append(str(error))
     label = trace.labels[trace.class_index()]
     text = f"By how much the score of {label} falls, in logits against the mean class. One scale for all."
-    pictures = _pictures({words[m][0]: (values, words[m][1]) for m, values in maps.items()})
+    limit = max((float(np.abs(values).max()) for values in maps.values()), default=0.0)
+    pictures = _pictures(
+        [_picture(words[m][0], values, words[m][1], signed_map=True, limit=limit) for m, values in maps.items()]
+    )
     notes = caption(" ".join(f"{reason[0].upper()}{reason[1:]}." for reason in missing)) if missing else ""
     return section("Three meanings of without", caption(text), pictures, notes)
 
@@ -181,7 +185,7 @@ def compare_tools(trace: Trace) -> str:
         "seqpool": "Weights alone",
         "rollout": "Rollout",
     }
-    drawn: dict[str, tuple[np.ndarray, str]] = {}
+    drawn = []
     for method in OTHERS:
         try:
             heatmaps = explain(trace, method)
@@ -194,32 +198,27 @@ def compare_tools(trace: Trace) -> str:
         elif heatmaps.signed:
             note = "sums to the score"
         else:
-            note = (
-                "a share: no sign and no class" if method != "grad_cam" else "a share: what speaks against is cut off"
-            )
-        drawn[names[method]] = (values, note)
+            note = "a share: " + ("what speaks against is cut off" if method == "grad_cam" else "no sign and no class")
+        limit = float(np.abs(values).max())
+        drawn.append(_picture(names[method], values, note, signed_map=heatmaps.signed, limit=limit))
     text = caption("What other tools would draw. Each picture has its own scale, which stands below it.")
-    return section("The same question, other tools", text, _pictures(drawn, together=False))
+    return section("The same question, other tools", text, _pictures(drawn))
 
 
-def _pictures(maps: Mapping[str, tuple[np.ndarray, str]], *, together: bool = True) -> str:
-    """Small maps side by side: title -> (values, words)."""
-    if not maps:
-        return ""
-    common = max(float(np.abs(values).max()) for values, _ in maps.values())
-    made = []
-    for title, (values, words) in maps.items():
-        negative = bool(values.min() < 0) or together
-        limit = common if together else float(np.abs(values).max())
-        end = (
-            f"{signed(limit)} logits" if negative else f"{100 * limit:.1f} % ({limit * values.size:.1f}{TIMES} uniform)"
-        )
-        alt = f"{title}: a map of {values.shape[0]} by {values.shape[1]} tokens, up to {end}"
-        made.append(
-            f'<figure><img alt="{escape(alt)}" src="{data_url(colourise(values, signed=negative, limit=limit))}">'
-            f"<figcaption><b>{escape(title)}</b> {escape(words)}; full colour is {escape(end)}</figcaption></figure>"
-        )
-    return f'<div class="small-maps">{"".join(made)}</div>'
+def _pictures(made: Sequence[str]) -> str:
+    return f'<div class="small-maps">{"".join(made)}</div>' if made else ""
+
+
+def _picture(title: str, values: np.ndarray, words: str, *, signed_map: bool, limit: float) -> str:
+    """A small map over its title and words; signed maps are in logits, the others are shares."""
+    full = (
+        f"{signed(limit)} logits" if signed_map else f"{100 * limit:.1f} % ({limit * values.size:.1f}{TIMES} uniform)"
+    )
+    alt = f"{title}: a map of {values.shape[0]} by {values.shape[1]} tokens, up to {full}"
+    return (
+        f'<figure><img alt="{escape(alt)}" src="{data_url(colourise(values, signed=signed_map, limit=limit))}">'
+        f"<figcaption><b>{escape(title)}</b> {escape(words)}; full colour is {escape(full)}</figcaption></figure>"
+    )
 
 
 def known(shown: Shown) -> str:

@@ -89,9 +89,10 @@ def example_buttons(names: Sequence[str], pictures: Sequence[np.ndarray]) -> str
     return f'<p class="caption">Or one of ten CIFAR-10 pictures</p><div class="examples">{"".join(made)}</div>'
 
 
-def signed(value: float) -> str:
-    """A number of logits with two decimals, a true minus, and its sign unless it rounds to 0."""
-    return f"{value:+z.2f}".replace("-", "\N{MINUS SIGN}").replace("+0.00", "0.00")
+def signed(value: float, digits: int = 2) -> str:
+    """A number with a true minus, and with its sign unless it rounds to 0."""
+    text = f"{value:+z.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return text.removeprefix("+") if float(f"{value:z.{digits}f}") == 0 else text
 
 
 def caption(*sentences: str) -> str:
