@@ -164,6 +164,18 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def rounded(cache, tmp_path_factory):
+    """A tiny classifier whose weights float16 holds exactly: the page's numbers must be its numbers."""
+    from cct_viz.checkpoints import safetensors_dir
+    from cct_viz.classifier import load
+
+    folder = write_random_checkpoint(tmp_path_factory.mktemp("weights") / "exact", tiny_config())
+    weights = safetensors_dir.read(folder).weights
+    safetensors_dir.write(folder, tiny_config(), weights, dtype="float16")
+    return load(folder)
+
+
+@pytest.fixture(scope="session")
 def tiny_classifier(tiny_folder, cache):
     from cct_viz.classifier import load
 

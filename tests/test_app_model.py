@@ -1,4 +1,7 @@
-"""The app's explorer removes tokens in the page: the model comes once, as a file, and answers there. Needs Chromium."""
+"""In the app, too, tokens are removed and pixels painted over in the page: the model comes once, and answers there.
+
+Needs Chromium.
+"""
 
 import numpy as np
 from test_browser import EXAMPLES, Visitor, address  # noqa: F401  # the fixture that serves the app
@@ -43,6 +46,28 @@ def test_tokens_are_removed_in_the_page(chromium, address):  # noqa: F811
         np.testing.assert_allclose(read_falls(page, tokens), -heat[list(tokens)], atol=6e-4)  # three digits
         assert len(fetched(visitor)) == 1
     assert page.locator("#explorer").get_by_role("button", name="The code").count() == 0
+    assert visitor.errors == []
+    visitor.context.close()
+
+
+def test_the_picture_is_painted_over_in_the_page(chromium, address):  # noqa: F811
+    classifier = cct_viz.load("keras_cct_cifar10")
+    visitor = Visitor(chromium, address)
+    page = visitor.page
+    page.locator("#explorer").get_by_role("button", name="Paint over").click()
+    page.wait_for_selector("#explorer .paint tbody tr")
+    page.locator("#explorer .paint").get_by_role("button", name="Black").click()
+    page.locator("#explorer .paint .grid").focus()
+    for key in (*["ArrowDown"] * 16, *["ArrowRight"] * 16, "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector("#explorer .paint .sentence:has-text('With 9 pixels painted over')", timeout=90_000)
+    painted = classifier.trace(EXAMPLES / "deer.png").pixels.copy()
+    painted[15:18, 15:18] = 0
+    expected = np.sort(classifier.trace(painted).probabilities)[::-1][:5]
+    cells = page.locator("#explorer .paint tbody td:nth-child(3)")
+    found = [float(cells.nth(i).get_attribute("data-value")) for i in range(cells.count())]
+    np.testing.assert_allclose(found, expected, atol=1e-4)  # float32 on both sides, summed in another order
+    assert len(fetched(visitor)) == 1
     assert visitor.errors == []
     visitor.context.close()
 

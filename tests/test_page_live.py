@@ -5,11 +5,10 @@ import base64
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import Explored, make_trace, softmax, tiny_config, write_random_checkpoint
+from conftest import Explored, make_trace, softmax, tiny_config
 from model_page import BUNDLED, ModelPage, assert_close, draw_photo, image_file
 
 import cct_viz
-from cct_viz.checkpoints import safetensors_dir
 from cct_viz.classifier import load
 from cct_viz.explain import explain
 from cct_viz.faithfulness import percentile, remove
@@ -27,15 +26,6 @@ NO_WORKER = "window.Worker = undefined"
 @pytest.fixture(scope="module")
 def bundled():
     return cct_viz.load(BUNDLED)
-
-
-@pytest.fixture(scope="module")
-def rounded(cache, tmp_path_factory):
-    """A tiny classifier whose weights float16 holds exactly: the page's numbers must be its numbers."""
-    folder = write_random_checkpoint(tmp_path_factory.mktemp("weights") / "exact", tiny_config())
-    weights = safetensors_dir.read(folder).weights
-    safetensors_dir.write(folder, tiny_config(), weights, dtype="float16")
-    return load(folder)
 
 
 @pytest.fixture(scope="module")
@@ -416,7 +406,7 @@ def test_nothing_serious_where_the_model_is_inside(open_live, width, dark):
     assert serious(live.page) == []
     choose(live, PHOTO)
     told(live)
-    for name in ("Remove tokens", "The code"):
+    for name in ("Remove tokens", "Paint over", "The code"):
         live.page.get_by_role("button", name=name).click()
         live.page.wait_for_timeout(300)
         assert serious(live.page) == [], name

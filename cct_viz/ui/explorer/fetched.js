@@ -1,7 +1,9 @@
 // The model beside the page: fetched from the app, with the modules that run it, when it is first asked. Once for all
 // pictures of one model.
 
-const AWAY = "the model cannot be fetched from the app; check the connection, then press Measure";
+import { readPixels } from "./pixels.js";
+
+const AWAY = "the model cannot be fetched from the app; check the connection, then try again";
 
 /** @type {{address: string, opening: Promise<any> | null} | null} */
 let kept = null;
@@ -15,8 +17,8 @@ async function open(address) {
   } catch {
     throw new Error(AWAY);
   }
-  const { createModels, readPixels } = await globalThis.importModules(found.sources);
-  return { models: createModels([found.model]), readPixels };
+  const { createModels } = await globalThis.importModules(found.sources);
+  return createModels([found.model]);
 }
 
 /**
@@ -26,20 +28,20 @@ async function open(address) {
  */
 export function createFetched(address, pixels) {
   if (kept && kept.address !== address) {
-    kept.opening?.then(({ models }) => models.close(), () => {}); // who waits has been told already
+    kept.opening?.then((models) => models.close(), () => {}); // who waits has been told already
     kept = null;
   }
-  kept?.opening?.then(({ models }) => models.drop(), () => {}); // what was asked of the picture before
+  kept?.opening?.then((models) => models.drop(), () => {}); // what was asked of the picture before
   if (!address) return null;
   const mine = (kept ??= { address, opening: null });
   const models = () => (mine.opening ??= open(address).catch((error) => { mine.opening = null; throw error; }));
   let given = null;
   return {
     sources: null,
-    async ask(mask) {
-      const { models: { start }, readPixels } = await models();
+    async ask({ mask = null, pixels: painted = null }) {
+      const { start } = await models();
       given ??= await readPixels(pixels);
-      return (await start()).answer(given, mask);
+      return (await start()).answer(painted ?? given, mask);
     },
   };
 }

@@ -2,6 +2,7 @@
 
 import { paint } from "./colour.js";
 import { canvas, h, hasModifier, say } from "./dom.js";
+import { drawPixels } from "./pixels.js";
 
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
@@ -85,6 +86,11 @@ export function createGrid({ data, store }, { label }) {
       if (values === shown && end === limit && colours === map) return;
       [shown, limit, map] = [values, end, colours];
       context.putImageData(paint(image, values, end, colours), 0, 0);
+    },
+    /** Show colours (N, 3), each as it is. */
+    showPixels(pixels) {
+      drawPixels(context, pixels);
+      shown = null;
     },
     /**
      * From now on a pressed pointer, Enter and the space bar paint; null: they choose, as ever.

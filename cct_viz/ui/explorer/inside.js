@@ -3,8 +3,6 @@
 import { bytesOf } from "./arrays.js";
 import { startModel } from "./runner.js";
 
-export { readPixels } from "./picture.js";
-
 /**
  * @typedef {object} Packed a model as Python's `pack_model` writes it
  * @property {string} name @property {string[]} facts @property {string} config the content of config.json

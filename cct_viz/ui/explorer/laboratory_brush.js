@@ -62,7 +62,7 @@ export function withTokens(set, tokens, add) {
 }
 
 /** The tokens on a straight line to `to`, without `from`: a quick pointer leaves no gaps. */
-function between(from, to, columns) {
+export function between(from, to, columns) {
   const row = (t) => Math.floor(t / columns), column = (t) => t % columns;
   const steps = Math.max(Math.abs(row(to) - row(from)), Math.abs(column(to) - column(from)));
   return Array.from({ length: steps }, (_, i) => {

@@ -77,7 +77,7 @@ function table(name, caption, heads) {
 const value = (name = "") => h("td", { class: `value ${name}` });
 
 /** A number as people read it, whole for those who ask: on hover and in the page's data. */
-function tell(cell, number, text) {
+export function tell(cell, number, text) {
   say(cell, text);
   cell.dataset.value = number;
   cell.title = String(number);

@@ -1,11 +1,12 @@
 // A page with models inside: any photo is named and explained where it is. No picture leaves the device.
 
-import { createModels, readPixels } from "./inside.js";
+import { createModels } from "./inside.js";
 import { mount } from "./main.js";
 import { argmax } from "./maths.js";
 import { carried, createRow, firstOf } from "./page.js";
 import { createPhotoBar } from "./photo_bar.js";
-import { preparePicture, waitFor } from "./picture.js";
+import { preparePicture } from "./picture.js";
+import { readPixels, waitFor } from "./pixels.js";
 import { percent } from "./words.js";
 
 const OWN = "your photo"; // its key in the row; the others have their names
@@ -27,7 +28,7 @@ export function openPage({ style, sources }) {
 
   /** Mount an explorer. `pixels` gives what the model was given, once somebody asks the model again. */
   function put(entry, payload, pixels) {
-    const ask = async (mask) => (await models.start()).answer(await pixels(), mask);
+    const ask = async ({ mask = null, pixels: painted = null }) => (await models.start()).answer(painted ?? await pixels(), mask);
     mount(host, payload, style, { inside: { ask, sources } });
     [shown, shownBy] = [entry, models.index];
     bar.describe(models.about.facts);

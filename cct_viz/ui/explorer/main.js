@@ -13,6 +13,7 @@ import { argmax } from "./maths.js";
 import { createPanel as createAttention } from "./panel_attention.js";
 import { createPanel as createClasses } from "./panel_classes.js";
 import { createPanel as createLaboratory } from "./panel_laboratory.js";
+import { createPanel as createPaint } from "./panel_paint.js";
 import { createPanel as createPixels } from "./panel_pixels.js";
 import { createPanel as createRemoval } from "./panel_removal.js";
 import { createPanel as createSeqPool } from "./panel_seqpool.js";
@@ -41,8 +42,9 @@ export { linkExplorers } from "./pair.js";
  *
  * What a page has more that runs the model itself.
  * @typedef {object} Inside
- * @property {(mask: ArrayLike<number>) => Promise<Float32Array>} ask (K,) logits of this picture without the tokens
- *   that are 0 in the (N,) mask; rejects with an AbortError once another picture came
+ * @property {(change: {mask?: ArrayLike<number>, pixels?: ArrayLike<number>}) => Promise<Float32Array>} ask (K,) logits of
+ *   this picture without the tokens that are 0 in the (N,) mask, or of other pixels (H, W, 3); rejects with an AbortError
+ *   once another picture came
  * @property {Map<string, string> | null} sources the modules' own text by their names, where the page has it at hand
  */
 
@@ -50,13 +52,13 @@ export { linkExplorers } from "./pair.js";
  * The panels, by the names that `State.station` takes. Each gives a title, an element, and `draw(state, before)`, which
  * is called while the panel is open; `before` is the state it last drew, or null.
  */
-const PANELS = { pixels: createPixels, tokens: createTokens, attention: createAttention, seqpool: createSeqPool, classes: createClasses, laboratory: createLaboratory, removal: createRemoval, source: createSource };
+const PANELS = { pixels: createPixels, tokens: createTokens, attention: createAttention, seqpool: createSeqPool, classes: createClasses, laboratory: createLaboratory, removal: createRemoval, paint: createPaint, source: createSource };
 
 /** Panels beside the journey: what one does with the network, not where one is in it. */
 const TOOLS = [["laboratory", "Pooling laboratory"]];
 
 /** Those that run the model in the page, and show what runs. */
-const INSIDE_TOOLS = [["removal", "Remove tokens"], ["source", "The code"]];
+const INSIDE_TOOLS = [["removal", "Remove tokens"], ["paint", "Paint over"], ["source", "The code"]];
 const hasTool = (name, inside) => Boolean(name === "source" ? inside?.sources : inside);
 
 const GOOD = 1e-3; // logits; float32 sums of a few hundred parts stay well below

@@ -3,24 +3,23 @@
 import { SIGNED } from "./colour.js";
 import { h, say } from "./dom.js";
 import { createCrosses, withTokens } from "./laboratory_brush.js";
-import { argmax, extent, pool, softmax } from "./maths.js";
+import { argmax, pool, softmax } from "./maths.js";
 import { createMap } from "./named_map.js";
 import { createBars } from "./photo.js";
 import { createPickers } from "./pickers.js";
 import { weigh } from "./pooling.js";
 import { createAnswers, keepLast, without } from "./removal.js";
 import { createTrial } from "./removal_trial.js";
-import { percent, place, plural, signed } from "./words.js";
+import { ofRounding, percent, place, plural, signed } from "./words.js";
 
 const NOTE = "A removed token never reaches the encoder: no token attends to it, and it is not pooled. That cannot take back " +
   "what its window shares with its neighbours' windows.";
 const HINT = "Click a token, or press Enter on it, to remove it; do it again to bring it back.";
-const SUMMING = 1e-4; // logits by which the same weights may differ here and in Python
 const AT_ONCE = 512; // tokens times layers of a model that is quick enough to measure without being asked
 
 /** @param {import("./main.js").Explorer} explorer */
 export function createPanel(explorer) {
-  const { data, derived, store, lifetime } = explorer, answers = createAnswers(explorer.inside.ask);
+  const { data, derived, store, lifetime } = explorer, answers = createAnswers((mask) => explorer.inside.ask({ mask }));
   const whole = without(data.n, []), alone = Array.from(whole, (_, t) => without(data.n, [t])), chosen = ({ removed }) => without(data.n, removed);
   let measures = data.n * data.layers <= AT_ONCE, working = false, failed = false;
 
@@ -141,11 +140,4 @@ function ofToken({ data }, { token, a, b }, fall) {
   if (token === null) return "Point at a token to read what its removal takes.";
   const score = `${data.labels[a]} over ${b === null ? "the mean class" : data.labels[b]}`;
   return `Token ${place(token, data.columns)}: ${fall === undefined ? "not measured yet" : `without it ${score} changes by ${signed(-fall, 3)} logits`}.`;
-}
-
-/** The model in a page has rounded weights; a picture that came with the page has the scores of the exact ones. */
-function ofRounding(data, logits) {
-  const error = extent(logits.map((v, c) => v - data.logits[c]));
-  if (error < SUMMING) return "";
-  return `The weights in this page are rounded to 16 bits, which changes the scores of this picture by up to ${error.toPrecision(1)} logits.`;
 }

@@ -1,6 +1,7 @@
 // From a file, a camera or a canvas to what the model is given and what the page shows.
 
 import { checkImage, damaged } from "./image_header.js";
+import { drawPixels, paper } from "./pixels.js";
 import { centreCrop, resize } from "./preprocess.js";
 
 const SHOWN = 512; // pixels of the shown photo's longer side; one of up to WHOLE pixels is kept as it is
@@ -31,22 +32,6 @@ async function decode(source) {
   }
 }
 
-/** The image at a data address, once it is there. @returns {Promise<HTMLImageElement>} */
-export async function waitFor(address) {
-  const image = new Image();
-  image.src = address;
-  await image.decode();
-  return image;
-}
-
-/** The very pixels (H, W, 3) of a PNG at a data address. */
-export async function readPixels(address) {
-  const image = await waitFor(address), { naturalHeight: height, naturalWidth: width } = image;
-  const context = paper(height, width);
-  context.drawImage(image, 0, 0);
-  return context.getImageData(0, 0, width, height).data.filter((_, i) => i % 4 < 3);
-}
-
 function cut(bitmap, config) {
   const original = [bitmap.height, bitmap.width], { interpolation, crop: share } = config.preprocessing;
   const crop = centreCrop(original, config.image_size, share), [y0, x0, y1, x1] = crop, height = y1 - y0, width = x1 - x0;
@@ -59,16 +44,6 @@ function cut(bitmap, config) {
   return { pixels, pixelsAddress: addressOf(pixels, config.image_size), photo: shown(bitmap, crop), original, crop };
 }
 
-/** A white canvas: transparent pixels lie over white. */
-function paper(height, width) {
-  const canvas = Object.assign(document.createElement("canvas"), { height, width });
-  const context = canvas.getContext("2d", { willReadFrequently: true }); // kept where it can be read exactly
-  context.fillStyle = "white";
-  context.fillRect(0, 0, width, height);
-  context.imageSmoothingQuality = "high";
-  return context;
-}
-
 function shown(bitmap, [y0, x0, y1, x1]) {
   const side = Math.max(y1 - y0, x1 - x0), scale = side > WHOLE ? Math.min(1, SHOWN / side) : 1;
   const [height, width] = [y1 - y0, x1 - x0].map((length) => Math.max(1, Math.round(length * scale)));
@@ -78,8 +53,7 @@ function shown(bitmap, [y0, x0, y1, x1]) {
 }
 
 function addressOf(pixels, [height, width]) {
-  const context = paper(height, width), image = context.getImageData(0, 0, width, height);
-  for (let cell = 0; cell < height * width; cell++) for (let c = 0; c < 3; c++) image.data[4 * cell + c] = pixels[3 * cell + c];
-  context.putImageData(image, 0, 0);
+  const context = paper(height, width);
+  drawPixels(context, pixels);
   return context.canvas.toDataURL();
 }

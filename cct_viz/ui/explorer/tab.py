@@ -42,7 +42,7 @@ show();
 
 def build(shown: gr.State, models: Models) -> View:
     """The explorer follows whatever picture is shown. What is done in it asks the server for nothing but, once somebody
-    removes tokens, the model's file."""
+    removes tokens or paints over the picture, the model's file."""
     page = gr.HTML(
         html_template=f'<div class="explorer-empty">{EMPTY}</div>',
         js_on_load=script() + _ON_LOAD,

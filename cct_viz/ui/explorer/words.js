@@ -1,5 +1,7 @@
 // Numbers and sentences as people read them.
 
+import { extent } from "./maths.js";
+
 export const MINUS = "\u2212", TIMES = "\u00d7";
 const minus = (text) => text.replace("-", MINUS);
 
@@ -24,3 +26,12 @@ export const place = (token, columns) => `row ${Math.floor(token / columns) + 1}
 
 /** How a model reads its answer out of the tokens, by the name of its pool. */
 export const READERS = { seqpool: "SeqPool's weights", mean: "all tokens alike", max: "each token by the channels it wins", class_token: "the class token" };
+
+const SUMMING = 1e-4; // logits by which the same weights may differ here and in Python
+
+/** The model in a page has rounded weights; a picture that came with the page has the scores of the exact ones. */
+export function ofRounding(data, logits) {
+  const error = extent(logits.map((v, c) => v - data.logits[c]));
+  if (error < SUMMING) return "";
+  return `The weights in this page are rounded to 16 bits, which changes the scores of this picture by up to ${error.toPrecision(1)} logits.`;
+}
