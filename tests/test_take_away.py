@@ -1,5 +1,6 @@
 """What a visitor takes away: files that open with no network, numbers that add up, links that come back."""
 
+import base64
 import dataclasses
 import io
 import json
@@ -204,6 +205,16 @@ def test_a_picture_too_large_for_a_link_gives_none(classifier):
 )
 def test_a_bad_link_is_as_none(query):
     assert read_link(query, ["keras_cct_cifar10"]) == (None, None)
+
+
+@pytest.mark.parametrize(("kind", "side", "taken"), [("PNG", 512, True), ("PNG", 513, False), ("GIF", 32, False)])
+def test_a_link_unfolds_to_no_more_than_a_model_sees(kind, side, taken):
+    """Of one colour, 5120x5120 pixels fit into a link, and every visit would decode them."""
+    file = io.BytesIO()
+    Image.new("1", (side, side)).save(file, kind)
+    pixels = base64.urlsafe_b64encode(file.getvalue()).decode().rstrip("=")
+    picture, _ = read_link({"pixels": pixels}, [])
+    assert (picture is not None) == taken
 
 
 def test_an_example_is_known_by_its_pixels():

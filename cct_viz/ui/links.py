@@ -9,12 +9,14 @@ from urllib.parse import urlencode
 
 import numpy as np
 
+from ..image_headers import find_format, read_header
 from ..images import ImageError, decode
 from ..plots import png
 from .site import EXAMPLES, name_example
 from .view import Shown
 
 LONGEST = 8000  # characters that servers and chats still take as an address
+MOST_PIXELS = 512 * 512  # no model here sees more; 3 kB of one colour would unfold to 26 megapixels
 
 
 def write_link(shown: Shown) -> str:
@@ -39,6 +41,14 @@ def read_link(query: Mapping[str, str], models: Sequence[str]) -> tuple[np.ndarr
         return None, model
     try:
         data = base64.b64decode(pixels + "=" * (-len(pixels) % 4), altchars=b"-_", validate=True)
-        return decode(data), model
+        return decode(data) if _is_small_png(data) else None, model
     except (binascii.Error, ValueError, ImageError):
         return None, model
+
+
+def _is_small_png(data: bytes) -> bool:
+    """Whether these bytes are of the kind and size that `write_link` sends; a damaged header is a ValueError."""
+    if find_format(data) != "PNG":
+        return False
+    height, width = read_header(data, "PNG").size
+    return height * width <= MOST_PIXELS
