@@ -1,6 +1,7 @@
 """A page with the model inside: any photo is named and explained from disk, with the network cut. Needs Chromium."""
 
 import base64
+import json
 
 import numpy as np
 import pytest
@@ -231,6 +232,31 @@ def test_another_model_explains_the_same_picture(open_live):
     assert told(live).startswith("deer: deer ")
     assert live.page.evaluate("document.querySelector('#explorer').explorer.data.about.model") == "another"
     np.testing.assert_allclose(logits(live), before, atol=0.03)  # the same weights, of three digits here
+
+
+ASK = "document.querySelector('#explorer').explorer.inside.ask({}).then((found) => [...found], (error) => error.name)"
+CHOOSE_ANOTHER = (
+    "{ const models = document.querySelector('.which select'); models.value = 1;"
+    " models.dispatchEvent(new Event('change')) }"
+)
+
+
+def test_what_is_shown_is_asked_of_the_model_that_made_it(open_live, bundled, tmp_path):
+    """Also while another model computes, and after that is cancelled. The other one has other scores."""
+    packed = pack_model(bundled)
+    config = json.loads(packed["config"])
+    config["layer_norm_epsilon"] = 0.5
+    other = {**packed, "name": "another", "config": json.dumps(config)}
+    payload = make_payload(bundled.trace(EXAMPLES[0]), About(BUNDLED, picture="one"))
+    (tmp_path / "two.html").write_text(page_html({"one": payload}, title="Two", models=[packed, other]))
+    live = open_live(tmp_path / "two.html")
+    assert live.page.evaluate(f"{CHOOSE_ANOTHER} {ASK}") == "AbortError"
+    live.page.get_by_role("button", name="Cancel").click()
+    np.testing.assert_allclose(live.page.evaluate(ASK), logits(live), atol=0.03)  # weights of three digits
+    live.page.get_by_label("Model").select_option(label="another")
+    live.page.wait_for_selector(".bar .told:has-text('one: ')")
+    np.testing.assert_allclose(live.page.evaluate(ASK), logits(live), atol=1e-4)
+    live.check_quiet()
 
 
 def over(live, table):

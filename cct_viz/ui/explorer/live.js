@@ -28,9 +28,14 @@ export function openPage({ style, sources }) {
 
   /** Mount an explorer. `pixels` gives what the model was given, once somebody asks the model again. */
   function put(entry, payload, pixels) {
-    const ask = async ({ mask = null, pixels: painted = null }) => (await models.start()).answer(painted ?? await pixels(), mask);
+    const by = models.index;
+    async function ask({ mask = null, pixels: painted = null }) {
+      const given = painted ?? await pixels();
+      if (models.index !== by) throw new DOMException("another model is chosen", "AbortError"); // its numbers are not of this payload
+      return (await models.start()).answer(given, mask);
+    }
     mount(host, payload, style, { inside: { ask, sources } });
-    [shown, shownBy] = [entry, models.index];
+    [shown, shownBy] = [entry, by];
     bar.describe(models.about.facts);
     row.press(entry.key);
   }
