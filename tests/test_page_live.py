@@ -259,6 +259,13 @@ def test_what_is_shown_is_asked_of_the_model_that_made_it(open_live, bundled, tm
     live.check_quiet()
 
 
+def test_another_model_takes_up_the_photo_that_is_under_way(open_live):
+    live = open_live("two.html")
+    live.page.evaluate(f"(data) => {{ ({DROP})(data); {CHOOSE_ANOTHER} }}", base64.b64encode(PHOTO).decode())
+    assert told(live).startswith("dropped: ")
+    assert live.page.evaluate("document.querySelector('#explorer').explorer.data.about.model") == "another"
+
+
 def over(live, table):
     """What class a of the page's state has over the mean class in a table (N, K)."""
     return table[:, live.choose()["a"]] - table.mean(axis=1)

@@ -24,7 +24,7 @@ export function openPage({ style, sources }) {
   const row = createRow((key) => show(entries.get(key)));
   const take = (source, name) => show({ key: OWN, name, source });
   const bar = createPhotoBar({ models: packed.map(({ name }) => name), take, choose, cancel });
-  let shown = null, shownBy = 0, latest = 0;
+  let shown = null, shownBy = 0, coming = null, latest = 0; // coming: what is under way, until it is shown or has failed
 
   /** Mount an explorer. `pixels` gives what the model was given, once somebody asks the model again. */
   function put(entry, payload, pixels) {
@@ -35,7 +35,7 @@ export function openPage({ style, sources }) {
       return (await models.start()).answer(given, mask);
     }
     mount(host, payload, style, { inside: { ask, sources } });
-    [shown, shownBy] = [entry, by];
+    [shown, shownBy, coming] = [entry, by, null];
     bar.describe(models.about.facts);
     row.press(entry.key);
   }
@@ -43,6 +43,7 @@ export function openPage({ style, sources }) {
   /** What the page came with is there at once; the rest is computed. @param {Entry} entry */
   async function show(entry) {
     const mine = ++latest;
+    coming = entry;
     if (entry.payload && models.index === 0) {
       models.drop();
       put(entry, entry.payload, () => readPixels(entry.payload.pixels));
@@ -69,7 +70,7 @@ export function openPage({ style, sources }) {
 
   function choose(index) {
     models.choose(index);
-    show(shown);
+    show(coming ?? shown);
   }
 
   function cancel() {
@@ -80,6 +81,7 @@ export function openPage({ style, sources }) {
 
   /** Go on with what is shown, and with the model that made it. */
   function stay(tell) {
+    coming = null;
     models.choose(shownBy);
     bar.pick(shownBy);
     tell(`The page still shows ${shown.name}.`);
