@@ -30,7 +30,8 @@ class Gradio:
 def ask(path, *parts, app=None, method="POST", length=None, pause=0.0, room=True, health=None, headers=(), **options):
     """Send one request through the guard; `length` is the Content-Length told. Returns status, headers, body."""
     app = app or Gradio()
-    guard = Guard(app, health=lambda: health or {"queue": True}, admit=lambda length: room, **options)
+    janitor = {"admit": lambda length: room, "give_back": lambda length: None} if isinstance(room, bool) else room
+    guard = Guard(app, health=lambda: health or {"queue": True}, **janitor, **options)
     told = [] if length is None else [(b"content-length", str(length).encode())]
     scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": [*told, *headers]}
     waiting, sent = list(parts), []
@@ -112,6 +113,39 @@ def test_no_upload_is_taken_when_there_is_no_room():
     status, _, body = ask(UPLOAD, b"x", app=app, room=False)
     assert (status, app.called) == (503, False)
     assert "no room" in json.loads(body)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "parts", "length", "taken"),
+    [
+        ("GET", [b""], None, 0),
+        ("PUT", [b"{}"], None, 0),
+        ("POST", [b""], None, 0),  # nothing came, whatever could have
+        ("POST", [b"x" * 500], None, 500),
+        ("POST", [b"x" * 500], settings.MB, 500),
+        ("POST", [b"x" * settings.MB] * 30, None, 0),  # refused, so that nothing is left of it
+        ("POST", [b"--b\r\n--", b"b\r\n\r\n--b--"], None, 17 + 3 * settings.FILE_BYTES),
+        ("POST", [b"--b"] * (settings.MAX_FILES + 2), None, 0),
+    ],
+)
+def test_callers_take_the_room_of_what_they_store_and_no_more(method, parts, length, taken):
+    ledger = []
+
+    def admit(size):
+        ledger.append(size)
+        return True
+
+    room = {"admit": admit, "give_back": lambda size: ledger.append(-size)}
+    headers = [(b"content-type", b"multipart/form-data; boundary=b")]
+    ask(UPLOAD, *parts, method=method, length=length, room=room, headers=headers)
+    assert sum(ledger) == taken
+
+
+def test_an_upload_holds_few_files_however_it_is_cut():
+    headers = [(b"content-type", b'multipart/form-data; boundary="bound"')]
+    body = b"--bound\r\n\r\n3by\r\n" * 1000
+    status, _, words = ask(UPLOAD, *[body[i : i + 3] for i in range(0, len(body), 3)], headers=headers)
+    assert (status, f"{settings.MAX_FILES} files" in words.decode()) == (413, True)
 
 
 @pytest.mark.parametrize("path", [JOIN, UPLOAD])

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.formparsers import MultiPartException
 from starlette.responses import JSONResponse
@@ -58,10 +59,13 @@ class Guard:
         *,
         health: Callable[[], dict[str, bool]],
         admit: Callable[[int], bool],
+        give_back: Callable[[int], None],
         mcp: bool = False,
     ) -> None:
-        """`health`: what /healthz answers; `admit`: whether an upload of so many bytes may be stored."""
-        self.app, self.health, self.admit, self.mcp = app, health, admit, mcp
+        """`health`: what /healthz answers; `admit`: whether so many bytes more may be stored; `give_back`: they were
+        not."""
+        self.app, self.health, self.mcp = app, health, mcp
+        self.admit, self.give_back = admit, give_back
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,12 +84,13 @@ class Guard:
         if not OPEN.fullmatch(path) and not (self.mcp and MCP.fullmatch(path)):
             return await exchange.refuse(404, "Not found.")
         exchange.check_length()
-        if path.rstrip("/") == UPLOAD:
-            if not self.admit(exchange.length):
-                raise BodyError(
-                    503, "The app has no room for more pictures at this moment; try again in a few minutes."
-                )
-            return await self.app(scope, exchange.receive, exchange.send)
+        if exchange.upload:
+            exchange.take_room(b"")
+            try:
+                return await self.app(scope, exchange.receive, exchange.send)
+            finally:
+                if exchange.fault:  # Gradio's parser has cleared its files away
+                    self.give_back(exchange.taken)
         if scope["method"] in ("GET", "HEAD", "OPTIONS"):  # open for hours, so nothing may time their end
             return await self.app(scope, exchange.pass_on, exchange.send)
         body = await exchange.read()
@@ -102,7 +107,7 @@ class Exchange:
     """One request and its answer: counts and times the body, and puts the headers on."""
 
     def __init__(self, guard: Guard, scope: Message, receive: Receive, send: Send, path: str) -> None:
-        upload = path.rstrip("/") == UPLOAD
+        self.upload = upload = path.rstrip("/") == UPLOAD and scope["method"] == "POST"
         self.limit = settings.MAX_UPLOAD_MB * settings.MB + FORM_BYTES if upload else settings.MAX_JSON_BYTES
         self.seconds = settings.UPLOAD_SECONDS if upload else settings.JSON_SECONDS
         self.deadline = time.monotonic() + self.seconds
@@ -111,6 +116,8 @@ class Exchange:
         told = self.headers.get("content-length", "")
         self.length = int(told) if told.isdecimal() else self.limit
         self.size, self.complete, self.started = 0, False, False
+        self.taken, self.parts, self.tail = 0, 0, b""
+        self.boundary = b"--" + parse_options_header(self.headers.get("content-type"))[1].get(b"boundary", b"")
         self.fault: BodyError | None = None
 
     def check_length(self) -> None:
@@ -119,7 +126,7 @@ class Exchange:
             self.fail(413, "")
 
     def fail(self, status: int, text: str) -> NoReturn:
-        if status == 413:
+        if not text:
             limit = f"{self.limit // settings.MB} MB" if self.limit > settings.MB else f"{self.limit // 1000} kB"
             text = f"The request is larger than the maximum allowed size of {limit}."
         self.fault = BodyError(status, text)
@@ -144,7 +151,26 @@ class Exchange:
         self.size += len(message.get("body", b""))
         if self.size > self.limit:
             self.fail(413, "")
+        if self.upload:
+            self.take_room(message.get("body", b""))
         return message
+
+    def take_room(self, body: bytes) -> None:
+        """Ask for the disk that these bytes will take, as they come: what callers only announce keeps nobody out.
+
+        Raises:
+            BodyError: there is none left, or there are too many files, each of which takes a block and a folder.
+        """
+        known = self.tail + body
+        files = known.count(self.boundary)
+        self.tail = known[-len(self.boundary) + 1 :]
+        self.parts += files
+        if self.parts > settings.MAX_FILES + 1:  # the end looks like one more
+            self.fail(413, f"An upload may hold {settings.MAX_FILES} files; send the others by themselves.")
+        room = len(body) + files * settings.FILE_BYTES
+        if not self.guard.admit(room):
+            self.fail(503, "The app has no room for more pictures at this moment; try again in a few minutes.")
+        self.taken += room
 
     async def pass_on(self) -> Message:
         return await self._receive()

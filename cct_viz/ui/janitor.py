@@ -50,11 +50,15 @@ class Janitor:
         self.size = 0
 
     def admit(self, length: int) -> bool:
-        """Whether an upload of `length` bytes may come; it is counted until the next sweep."""
+        """Whether `length` bytes more may be stored; they are counted until the next sweep, or until given back."""
         if self.size + length > 2 * settings.MAX_TEMP_MB * settings.MB:
             return False
         self.size += length
         return True
+
+    def give_back(self, length: int) -> None:
+        """Count `length` bytes no more that were admitted and not stored."""
+        self.size = max(0, self.size - length)  # a sweep meanwhile has found them gone
 
     def sweep(self) -> set[str]:
         """Remove what is too old, then the oldest beyond the cap; returns the files that are gone."""

@@ -125,7 +125,8 @@ def launch(
     page.queue(**QUEUE)
     harden(page._queue)
     janitor = Janitor(Path(page.GRADIO_CACHE), keep=lambda: _shown_files(page))
-    guard = Middleware(Guard, health=make_report(page, checks or {}), admit=janitor.admit, mcp=mcp)
+    room = {"admit": janitor.admit, "give_back": janitor.give_back}
+    guard = Middleware(Guard, health=make_report(page, checks or {}), mcp=mcp, **room)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
