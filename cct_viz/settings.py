@@ -19,6 +19,7 @@ JSON_SECONDS = 20.0
 KEEP_SECONDS = 3600  # how long a visitor's files are kept
 ABANDONED_SECONDS = 600  # how long the pieces of an upload that was broken off are kept
 MAX_TEMP_MB = 500  # of visitors' files together; the oldest go first, and no upload is taken beyond twice as much
+MAX_TEMP_FILES = 2000  # of visitors together, for file systems run out of names before they run out of room
 MAX_FILES = 8  # in one upload; the page sends one, and Gradio would take a thousand
 FILE_BYTES = 8192  # of the disk for a file and its folder, besides what is in it
 SWEEP_SECONDS = 60.0

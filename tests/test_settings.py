@@ -187,7 +187,7 @@ def test_old_files_go_and_new_and_shown_ones_stay(folder):
     gone = made.sweep()
     assert left(folder) == ["first.png", "new.png", "tmpcoming"]
     assert gone == {str(folder / "abc" / "old.png"), str(folder / "tmpbroken")}
-    assert made.size == 30
+    assert made.size >= 3 * (10 + settings.FILE_BYTES // 2)
     os.utime(folder / "abc", (0, 0))
     made.remove_empty_folders()
     assert not (folder / "abc").exists()
@@ -196,16 +196,30 @@ def test_old_files_go_and_new_and_shown_ones_stay(folder):
 
 def test_the_oldest_go_when_there_are_too_many(folder, monkeypatch):
     monkeypatch.setattr(settings, "MB", 1)
-    monkeypatch.setattr(settings, "MAX_TEMP_MB", 25)
+    monkeypatch.setattr(settings, "FILE_BYTES", 0)
+    monkeypatch.setattr(settings, "MAX_TEMP_MB", 250_000)
     for i in range(5):
-        write(folder, f"{i}/picture{i}.png", 60 * i)
+        write(folder, f"{i}/picture{i}.png", 60 * i, 100_000)
     made = Janitor(folder)
     made.sweep()
     assert left(folder) == ["picture0.png", "picture1.png"]
-    assert made.admit(20)
-    assert not made.admit(20)
+    assert made.admit(200_000)
+    assert not made.admit(200_000)
+    made.give_back(200_000)
+    assert made.admit(200_000)
     made.sweep()
-    assert made.admit(20)
+    assert made.admit(200_000)
+
+
+@pytest.mark.parametrize("limit", ["MAX_TEMP_FILES", "MAX_TEMP_MB"])
+def test_tiny_files_count_for_the_disk_they_take_and_for_themselves(folder, monkeypatch, limit):
+    monkeypatch.setattr(settings, limit, 1 if limit == "MAX_TEMP_MB" else 40)
+    for i in range(400):
+        write(folder, f"{i}/tiny.png", i, 3)
+    made = Janitor(folder)
+    made.sweep()
+    assert 40 <= len(left(folder)) <= 250
+    assert made.size >= len(left(folder)) * settings.FILE_BYTES // 2
 
 
 def test_only_a_folder_of_its_own_is_swept(tmp_path):

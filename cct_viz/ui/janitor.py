@@ -40,7 +40,7 @@ def make_folder() -> Path:
 
 
 class Janitor:
-    """Sweeps one folder. `size`: the bytes of its files at the last sweep and of what was admitted since."""
+    """Sweeps one folder. `size`: the bytes of disk it took at the last sweep and those that were admitted since."""
 
     def __init__(self, folder: Path, *, keep: Callable[[], Collection[str]] = tuple) -> None:
         """`keep` names the files that stay: those that the page itself shows."""
@@ -69,18 +69,19 @@ class Janitor:
                 path = Path(parent, name)
                 with contextlib.suppress(OSError):  # its owner may have moved it meanwhile
                     status = path.lstat()
-                    found.append((status.st_mtime, status.st_size, path))
+                    found.append((status.st_mtime, _space(status), path))
         found.sort(reverse=True)
-        total = 0
+        total = files = 0
         for modified, size, path in found:
             loose = path.parent == self.folder  # a whole upload lies in a folder of its own
             too_old = now - modified > (settings.ABANDONED_SECONDS if loose else settings.KEEP_SECONDS)
-            if str(path) not in kept and (too_old or total + size > settings.MAX_TEMP_MB * settings.MB):
+            too_many = files >= settings.MAX_TEMP_FILES or total + size > settings.MAX_TEMP_MB * settings.MB
+            if str(path) not in kept and (too_old or too_many):
                 with contextlib.suppress(OSError):
                     path.unlink()
                     gone.add(str(path))
                     continue
-            total += size
+            total, files = total + size, files + 1
         self.size = total
         with contextlib.suppress(OSError):
             os.utime(self.folder)  # this app lives
@@ -112,3 +113,8 @@ class Janitor:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+
+def _space(status: os.stat_result) -> int:
+    """The disk that a file takes with its folder: three bytes take a block or more. Windows does not tell blocks."""
+    return max(status.st_size, 512 * getattr(status, "st_blocks", 0)) + settings.FILE_BYTES // 2
