@@ -212,14 +212,17 @@ def test_a_new_picture_takes_the_place_of_the_one_under_way(open_live, bundled):
     assert live.page.locator("progress").first.is_hidden()
 
 
+# The page's thread is told to cancel at the first progress, before anything can come back
+CANCEL_AT_ONCE = (
+    "new MutationObserver((_, all) => { const stop = document.querySelector('.progress button');"
+    " if (!stop.parentElement.hidden) { all.disconnect(); stop.click(); } })"
+    ".observe(document.querySelector('.progress'), {attributes: true})"
+)
+
+
 def test_cancel_stops_and_says_what_is_shown(open_live):
     live = open_live()
-    # The page's thread is told to cancel at the first progress, before anything can come back
-    live.page.evaluate(
-        "new MutationObserver((_, all) => { const stop = document.querySelector('.progress button');"
-        " if (!stop.parentElement.hidden) { all.disconnect(); stop.click(); } })"
-        ".observe(document.querySelector('.progress'), {attributes: true})"
-    )
+    live.page.evaluate(CANCEL_AT_ONCE)
     choose(live, PHOTO)
     assert told(live) == "Stopped. The page still shows deer."
     assert live.page.locator("#pictures button").count() == 1
@@ -361,6 +364,25 @@ def test_measuring_stops_and_goes_on(open_live):
     assert count.inner_text() == ""
     live.page.get_by_role("button", name="Measure").click()
     live.page.wait_for_selector(".removal :text('Measured by')", timeout=90_000)
+
+
+@pytest.mark.parametrize("tool", ["Remove tokens", "Paint over"])
+def test_after_cancel_the_open_tool_goes_on(open_live, rounded, tmp_path, tool):
+    write_page(rounded, rounded.trace(draw_photo(12, 20)), tmp_path / "live.html", name="tiny")
+    live = open_live(tmp_path / "live.html")
+    # As after a cancel: what was asked is dropped, the explorer stays, and nobody draws it again
+    live.page.evaluate(
+        "const { inside } = document.querySelector('#explorer').explorer, ask = inside.ask; let first = true;"
+        "inside.ask = async (change) => { if (!first) return ask(change);"
+        "  first = false; throw new DOMException('', 'AbortError') }; void 0"
+    )
+    live.page.get_by_role("button", name=tool).click()
+    if tool == "Remove tokens":
+        live.page.wait_for_selector(".removal :text('Measured by')")
+    else:
+        live.page.wait_for_selector(".paint tbody tr")
+        live.page.get_by_text("The model answers…").wait_for(state="hidden")
+    live.check_quiet()
 
 
 def test_curves_are_made_as_in_python(chromium, bundled, tmp_path):

@@ -8,6 +8,7 @@ import { argmax, descending, softmax } from "./maths.js";
 import { colourAt, countSeers, differing, meanColour, paintSquares } from "./painting.js";
 import { tokensAt } from "./photo.js";
 import { readPixels } from "./pixels.js";
+import { AGAIN } from "./removal.js";
 import { ofRounding, percent, place, plural } from "./words.js";
 
 const BEST = 5;
@@ -24,7 +25,7 @@ export function createPanel(explorer) {
   const { data, store, lifetime, inside } = explorer;
   /** (K,) logits of the pictures that have been asked for. @type {WeakMap<Uint8ClampedArray, Float32Array>} */
   const answers = new WeakMap();
-  let original = null, pixels = null, answered = null, working = false, failed = false; // pictures (H, W, 3); answered: the last with an answer
+  let original = null, pixels = null, answered = null, working = false, failed = false, again = 0; // pictures (H, W, 3); answered: the last with an answer
   let tool = "brush", size = 3, colour = "mean", last = null, speaking = 0, shown = [];
   const palette = { mean: null, black: [0, 0, 0], white: [255, 255, 255], picked: null };
 
@@ -103,7 +104,11 @@ export function createPanel(explorer) {
         show(store.state);
       }
     } catch (error) {
-      if (error.name === "AbortError") return; // another picture came; if this one stays, the next drawing goes on
+      if (error.name === "AbortError") { // another picture is under way; where this one stays, it goes on
+        clearTimeout(again);
+        again = setTimeout(work, AGAIN);
+        return;
+      }
       failed = true; // until the next stroke
       say(problem, `${error.message[0].toUpperCase()}${error.message.slice(1)}.`);
       say(waiting, "");

@@ -8,7 +8,7 @@ import { createMap } from "./named_map.js";
 import { createBars } from "./photo.js";
 import { createPickers } from "./pickers.js";
 import { weigh } from "./pooling.js";
-import { createAnswers, keepLast, without } from "./removal.js";
+import { AGAIN, createAnswers, keepLast, without } from "./removal.js";
 import { createTrial } from "./removal_trial.js";
 import { ofRounding, percent, place, plural, signed } from "./words.js";
 
@@ -21,7 +21,7 @@ const AT_ONCE = 512; // tokens times layers of a model that is quick enough to m
 export function createPanel(explorer) {
   const { data, derived, store, lifetime } = explorer, answers = createAnswers((mask) => explorer.inside.ask({ mask }));
   const whole = without(data.n, []), alone = Array.from(whole, (_, t) => without(data.n, [t])), chosen = ({ removed }) => without(data.n, removed);
-  let measures = data.n * data.layers <= AT_ONCE, working = false, failed = false;
+  let measures = data.n * data.layers <= AT_ONCE, working = false, failed = false, again = 0;
 
   const pickers = createPickers(explorer), trial = createTrial(explorer, answers), crosses = createCrosses(data);
   const fall = createMap(explorer, { title: "Fall", words: "of the score when this one token is removed, in logits", values: falls, colours: SIGNED });
@@ -80,7 +80,11 @@ export function createPanel(explorer) {
         draw(store.state);
       }
     } catch (error) {
-      if (error.name === "AbortError") return; // another picture came; if this one stays, the next drawing goes on
+      if (error.name === "AbortError") { // another picture is under way; where this one stays, it goes on
+        clearTimeout(again);
+        again = setTimeout(work, AGAIN);
+        return;
+      }
       failed = true;
       say(problem, `${error.message[0].toUpperCase()}${error.message.slice(1)}.`);
       drawProgress(store.state);

@@ -4,6 +4,8 @@
 import { mean } from "./maths.js";
 import { shuffle } from "./pooling.js";
 
+export const AGAIN = 250; // milliseconds until the model is asked again for what was dropped
+
 /** (N,): the tokens by falling value; equal ones in an order of chance, for the grid's own is none. */
 export function rank(values, seed) {
   return Array.from(shuffle(values.map((_, t) => t), seed)).sort((a, b) => values[b] - values[a]);
