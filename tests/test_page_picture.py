@@ -12,6 +12,7 @@ from model_page import ModelPage, draw_photo, failure, image_file
 from PIL import Image, ImageCms
 
 from cct_viz.config import Preprocessing
+from cct_viz.image_headers import read_header
 from cct_viz.images import decode
 from cct_viz.preprocessing import centre_crop, prepare
 
@@ -150,6 +151,35 @@ def test_what_is_no_picture_is_a_sentence(page, case):
     script = "await m.preparePicture(new File([bytes(data)], 'photo'), m.readConfig(config))"
     config = json.dumps(tiny_config().to_dict())
     assert failure(page, script, data=make(), config=config).startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("size", "says"),
+    [
+        (200_000_000, "photo is a file of 200 MB; PNG, JPEG, WebP, GIF and BMP images are accepted up to 106 MB"),
+        (100, "photo cannot be read; PNG, JPEG, WebP, GIF and BMP images are accepted"),
+    ],
+)
+def test_a_file_too_large_is_not_read(page, size, says):
+    """The file here fails whoever reads it, as one that was taken away meanwhile."""
+    script = (
+        "const file = new File(['GIF'], 'photo'); Object.defineProperty(file, 'size', {value: size});"
+        "file.arrayBuffer = async () => { throw new DOMException('The requested file could not', 'NotReadableError') };"
+        "await m.preparePicture(file, m.readConfig(config))"
+    )
+    assert failure(page, script, size=size, config=json.dumps(tiny_config().to_dict())) == says
+
+
+def test_a_gif_is_as_large_as_its_first_frame(page):
+    """A frame may reach beyond the logical screen; a comment and a control block stand before it here."""
+    data = image_file(Image.fromarray(draw_photo(8, 9)).quantize(16), "GIF", comment=b"a" * 600, transparency=0)
+    frame = data.index(b",", data.index(b"!\xf9"))
+    assert data[frame + 5 : frame + 9] == struct.pack("<2H", 9, 8)
+    for place in ((0, 0, 60_000, 50_000), (59_000, 49_000, 1000, 1000)):
+        large = data[: frame + 1] + struct.pack("<4H", *place) + data[frame + 9 :]
+        assert read_header(large, "GIF").size == (50_000, 60_000)
+        assert list(page.run("return m.readSize(bytes(data).buffer)", data=large).values()) == [50_000, 60_000]
+    assert list(page.run("return m.readSize(bytes(data).buffer)", data=data).values()) == [8, 9]
 
 
 def test_sizes_of_webp_headers(page):

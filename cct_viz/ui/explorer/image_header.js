@@ -4,6 +4,7 @@
 const MEGA = 2 ** 20;
 const MOST = { JPEG: 64 * MEGA, other: 25 * MEGA };
 const MOST_BYTES = 4 * MOST.other + MEGA;
+const MAX_BLOCKS = 100_000; // of a GIF, before its first frame
 const ACCEPTED = "PNG, JPEG, WebP, GIF and BMP images are accepted";
 
 const starts = (bytes, text) => [...text].every((letter, i) => bytes[i] === letter.charCodeAt(0));
@@ -19,12 +20,25 @@ function findKind(bytes) {
 /** (height, width) as stored, by kind; a RangeError where the header is cut short. @type {Record<string, (view: DataView) => [number, number]>} */
 const SIZES = {
   PNG: (view) => [view.getUint32(20), view.getUint32(16)],
-  GIF: (view) => [view.getUint16(8, true), view.getUint16(6, true)],
+  GIF: readGif,
   BMP: (view) => (view.getUint32(14, true) === 12 ? [view.getUint16(20, true), view.getUint16(18, true)]
     : [Math.abs(view.getInt32(22, true)), view.getInt32(18, true)]),
   WebP: readWebP,
   JPEG: readJpeg,
 };
+
+/** Goes from block to block to the first frame: it may reach beyond the screen, and decoders make room for both. */
+function readGif(view) {
+  const short = (at) => view.getUint16(at, true), palette = view.getUint8(10);
+  let at = 13 + (palette & 0x80 ? 3 * 2 ** ((palette & 7) + 1) : 0);
+  for (let blocks = 0; blocks < MAX_BLOCKS; at++, blocks++) {
+    const kind = view.getUint8(at);
+    if (kind === 0x2c) return [Math.max(short(8), short(at + 3) + short(at + 7)), Math.max(short(6), short(at + 1) + short(at + 5))];
+    if (kind !== 0x21) break;
+    for (at += 2; view.getUint8(at) && blocks < MAX_BLOCKS; blocks++) at += 1 + view.getUint8(at);
+  }
+  throw new RangeError("no frame");
+}
 
 function readWebP(view) {
   const kind = String.fromCharCode(...[12, 13, 14, 15].map((at) => view.getUint8(at)));
@@ -45,13 +59,19 @@ function readJpeg(view) {
 /** (height, width) as stored of a file of a known kind. @param {ArrayBuffer} buffer */
 export const readSize = (buffer) => SIZES[findKind(new Uint8Array(buffer))](new DataView(buffer));
 
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(0)} MB`;
+
+/** The bytes of a file; refuses one that is too large before it is read. @param {Blob} file @param {string} name */
+export async function readFile(file, name) {
+  if (file.size > MOST_BYTES) throw new Error(`${name} is a file of ${megabytes(file.size)}; ${ACCEPTED} up to ${megabytes(MOST_BYTES)}`);
+  try { return await file.arrayBuffer(); } catch { throw new Error(`${name} cannot be read; ${ACCEPTED}`); } // a folder, or changed meanwhile
+}
+
 /**
  * Refuses, in a sentence, a file that is no image of a known kind, or a huge one.
  * @param {ArrayBuffer} buffer @param {string} name
  */
 export function checkImage(buffer, name) {
-  const megabytes = (bytes) => `${(bytes / 1e6).toFixed(0)} MB`;
-  if (buffer.byteLength > MOST_BYTES) throw new Error(`${name} is a file of ${megabytes(buffer.byteLength)}; ${ACCEPTED} up to ${megabytes(MOST_BYTES)}`);
   const kind = findKind(new Uint8Array(buffer));
   if (!kind) throw new Error(`${name} is ${buffer.byteLength ? "not an image that this page reads" : "an empty file"}; ${ACCEPTED}`);
   let size;

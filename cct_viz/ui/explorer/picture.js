@@ -1,6 +1,6 @@
 // From a file, a camera or a canvas to what the model is given and what the page shows.
 
-import { checkImage, damaged } from "./image_header.js";
+import { checkImage, damaged, readFile } from "./image_header.js";
 import { drawPixels, paper } from "./pixels.js";
 import { centreCrop, resize } from "./preprocess.js";
 
@@ -24,7 +24,7 @@ export async function preparePicture(source, config) {
 /** The picture, which comes upright. Colour profiles are ignored, as in training: the model knows pixels as files store them. */
 async function decode(source) {
   const name = source.name || "The picture";
-  if (source instanceof Blob) checkImage(await source.arrayBuffer(), name);
+  if (source instanceof Blob) checkImage(await readFile(source, name), name);
   try {
     return await createImageBitmap(source, { colorSpaceConversion: "none" });
   } catch {
