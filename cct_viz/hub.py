@@ -31,11 +31,8 @@ FREE_BYTES, BYTES_PER_SECOND = 10_000_000, 100_000
 ANSWER_SECONDS = 15.0  # to the first answer, so that a wall that swallows requests is seen before the deadline
 MAX_BYTES = 500_000_000
 
-# (repo id, 40-hex commit) -> {file: SHA-256}, for revisions whose content was seen and is known to be right.
-KNOWN: dict[tuple[str, str], dict[str, str]] = {}
-
 COMMIT = re.compile(r"[0-9a-f]{40}")
-SHA256 = re.compile(r"[0-9a-f]{64}")
+DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # git's SHA-1 of a small file; SHA-256 in large-file storage
 REPO_ID = re.compile(r"(?=.{3,96}$)[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*(?<![.-])", re.ASCII)
 REVISION = re.compile(r"[\w][\w./+-]*", re.ASCII)
 SHARD = re.compile(r"variables/variables\.data-\d{5}-of-(\d{5})")
@@ -75,8 +72,7 @@ def fetch(
     """Return the model files of `owner/name`: from the cache, without any request, if they are all there, else fetched.
 
     HF_ENDPOINT, HF_HOME (HF_HUB_CACHE) and HF_HUB_OFFLINE are respected; no token is ever sent. Files are checked
-    against the sizes and SHA-256 that the Hub lists and against `KNOWN`; what fails is downloaded afresh once, then
-    refused.
+    against the sizes and checksums that the Hub lists; what fails is downloaded afresh once, then refused.
 
     Args:
         repo_id: owner/name of a model repository in the project's format or with a tf-keras SavedModel.
@@ -104,9 +100,7 @@ def fetch(
         job = {"repo_id": repo_id, "revision": revision, "cache": str(cache), "fresh": fresh}
         done = _run_child(job, started=started, seconds=seconds, progress=progress)
         snapshot = Snapshot(Path(done["folder"]), repo_id, done["commit"], from_cache=False)
-        known = KNOWN.get((repo_id, snapshot.revision), {})
-        expected = {name: (size, known.get(name, sha256)) for name, (size, sha256) in done["files"].items()}
-        damaged = _find_damaged(snapshot.folder, expected)
+        damaged = _find_damaged(snapshot.folder, done["files"])
         if not damaged:
             return snapshot
         for name in damaged:  # else the next call would take them from the cache
@@ -240,31 +234,33 @@ def _look_up(cache: Path, repo_id: str, revision: str | None) -> tuple[Snapshot 
     if snapshot is None:
         return None, []
     folder = snapshot.folder
-    known = KNOWN.get((repo_id, folder.name), {})
-    expected = {name: (None, known.get(name, _linked_sha256(folder / name))) for name in files}
-    return snapshot, _find_damaged(folder, expected)
+    return snapshot, _find_damaged(folder, {name: (None, _linked_digest(folder / name)) for name in files})
 
 
-def _linked_sha256(file: Path) -> str | None:
-    """The cache links each file to a blob named by its ETag, which is the SHA-256 for files in large-file storage."""
+def _linked_digest(file: Path) -> str | None:
+    """The cache links each file to a blob named by its ETag, which is the checksum that the Hub lists."""
     name = Path(os.readlink(file)).name if file.is_symlink() else ""
-    return name if SHA256.fullmatch(name) else None
+    return name if DIGEST.fullmatch(name) else None
 
 
 def _find_damaged(folder: Path, expected: Mapping[str, tuple[int | None, str | None]]) -> list[str]:
     damaged = []
-    for name, (size, sha256) in expected.items():
+    for name, (size, digest) in expected.items():
         file = folder / name
         with contextlib.suppress(OSError):
-            if size in (None, file.stat().st_size) and sha256 in (None, _sha256(file)):
+            if size in (None, file.stat().st_size) and (digest is None or digest == _digest(file, len(digest))):
                 continue
         damaged.append(name)
     return damaged
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _digest(file: Path, digits: int) -> str:
+    """The checksum of a file in so many hex digits: 64, SHA-256; 40, the SHA-1 by which git knows it."""
+    if digits == 64:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    content = file.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _run_child(job: dict[str, Any], *, started: float, seconds: float, progress: Progress | None) -> dict[str, Any]:
@@ -328,7 +324,7 @@ def _raise_too_slow(repo_id: str, limit: float, done: int, total: int) -> NoRetu
 
 
 def _download(repo_id: str, revision: str | None, cache: str, fresh: bool, say: Callable[..., None]) -> dict[str, Any]:
-    """List, choose and download, in the child. Returns the folder, its commit and {file: (size, SHA-256 or None)}."""
+    """List, choose and download, in the child. Returns the folder, its commit and {file: (size, digest or None)}."""
     from huggingface_hub import HfApi, constants, hf_hub_download
     from huggingface_hub.hf_api import RepoFile
 
@@ -359,7 +355,8 @@ def _download(repo_id: str, revision: str | None, cache: str, fresh: bool, say: 
         if fresh:
             (folder / name).unlink(missing_ok=True)
         size, lfs = listed[name].size, listed[name].lfs
-        sums[name] = (size, lfs.sha256 if lfs else None)
+        digest = lfs.sha256 if lfs else listed[name].blob_id
+        sums[name] = (size, digest if DIGEST.fullmatch(digest or "") else None)
         counter = _counter(size, before, total, say)
         hf_hub_download(
             repo_id, name, revision=commit, cache_dir=cache, force_download=fresh, token=False, tqdm_class=counter

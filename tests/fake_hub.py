@@ -361,6 +361,7 @@ FAULTS: dict[str, tuple[str, Callable[[Handler], bool]]] = {
     "shortens files": ("file store", with_content(lambda content: content[:-1])),
     "endless body": ("GET store", with_endless_body),
     "garbage of the right size": ("file store", with_content(lambda content: bytes(len(content)))),
+    "garbage in small files": ("file", with_content(lambda content: bytes(len(content)))),
     "no JSON": ("info", answering(200, b"<html>please log in</html>")),
     "no commit": ("info", answering(200, b'{"id": "keras-io/cct"}')),
     "strange commit": ("info", answering(200, b'{"id": "keras-io/cct", "sha": "../../../../etc"}')),

@@ -1,7 +1,6 @@
 """The Hub, with the real client against a server on loopback that misbehaves."""
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -180,6 +179,7 @@ EXPECTED = {
     "shortens files": ("damaged", "not of the size listed"),
     "endless body": ("damaged", "not of the size listed"),
     "garbage of the right size": ("damaged", "checksum"),
+    "garbage in small files": ("damaged", "checksum"),
     "no JSON": ("damaged", "HF_ENDPOINT"),
     "no commit": ("damaged", "HF_ENDPOINT"),
     "strange commit": ("damaged", "HF_ENDPOINT"),
@@ -360,22 +360,25 @@ def test_a_damaged_cache_is_mended(fake_hub, project):
     assert (fake_hub.bodies().count("model.safetensors"), fake_hub.count("info")) == (1, 1)
 
 
-def test_known_checksums_are_checked(fake_hub, project, monkeypatch):
-    """config.json is not in large-file storage: nothing but `KNOWN` tells that its content is wrong."""
-    right = hashlib.sha256((project / "config.json").read_bytes()).hexdigest()
-    monkeypatch.setitem(hub.KNOWN, (REPO, fake_hub.commit(REPO)), {"config.json": right})
-    assert not fetch(REPO).from_cache
+def test_garbage_in_a_small_file_is_refused_and_not_kept(fake_hub, project):
+    """config.json is not in large-file storage: only git's checksum in the listing tells that its content is wrong."""
+    fake_hub.fault = "garbage in small files"
+    with pytest.raises(HubError, match=r"^config\.json of keras-io/cct arrived damaged") as caught:
+        fetch(REPO)
+    assert (caught.value.kind, fake_hub.bodies().count("config.json")) == ("damaged", 2)
+    assert fake_hub.bodies().count("model.safetensors") <= 2
+    assert hub.cached() == []
+    fake_hub.fault = None
+    assert_same(fetch(REPO), project, ["config.json", "model.safetensors"])
     assert fetch(REPO).from_cache
-    fake_hub.requests.clear()
-    monkeypatch.setitem(hub.KNOWN, (REPO, fake_hub.commit(REPO)), {"config.json": "0" * 64})
-    with pytest.raises(HubError, match=r"config\.json of keras-io/cct arrived damaged") as caught:
-        fetch(REPO)
-    assert (caught.value.kind, fake_hub.bodies().count("config.json")) == ("damaged", 1)
-    with pytest.raises(HubError, match=r"config\.json"):
-        fetch(REPO)
-    assert fake_hub.bodies().count("config.json") == 2  # once each: the file of before was still there to be linked
-    monkeypatch.setitem(hub.KNOWN, (REPO, fake_hub.commit(REPO)), {"config.json": right})
-    assert not fetch(REPO).from_cache  # what was refused is not kept as a snapshot
+
+
+def test_garbage_that_the_cache_took_before_is_fetched_anew(fake_hub, project):
+    blob = (fetch(REPO).folder / "config.json").resolve()
+    blob.write_bytes(bytes(blob.stat().st_size))
+    snapshot = fetch(REPO)
+    assert not snapshot.from_cache
+    assert_same(snapshot, project, ["config.json", "model.safetensors"])
 
 
 def test_garbage_is_downloaded_afresh_once(fake_hub, project):
