@@ -239,6 +239,34 @@ def test_folders_of_dead_processes_go_and_those_of_living_ones_stay(folder):
     assert (dead.exists(), living.exists(), other.exists()) == (False, True, True)
 
 
+def test_a_running_app_removes_what_others_leave_when_they_are_killed(folder):
+    made, dead, living = Janitor(folder), folder.parent / f"{PREFIX}dead", folder.parent / f"{PREFIX}living"
+    for each in (dead, living):
+        each.mkdir()
+        (each / "a.png").write_bytes(b"x")
+    for i in range(janitor.LEFT_SWEEPS + 1):
+        assert dead.exists()
+        os.utime(living, (i, i))  # as its own sweeps do
+        made.remove_folders_of_the_dead()
+    assert (dead.exists(), living.exists(), folder.exists()) == (False, True, True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM to catch")
+def test_visitors_files_go_when_the_app_is_told_to_end(tmp_path):
+    code = (
+        "import gradio as gr; from cct_viz.ui.janitor import make_folder; from cct_viz.ui.launch import launch;"
+        "make_folder()\nwith gr.Blocks() as page: gr.HTML()\nlaunch(page)"
+    )
+    environment = os.environ | {"GRADIO_TEMP_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as app:
+        line = app.stdout.readline()
+        there = list(tmp_path.glob(f"{PREFIX}*"))
+        app.terminate()
+        status = app.wait(timeout=30)
+    assert "CCT Explorer is at" in line
+    assert (len(there), status, list(tmp_path.glob(f"{PREFIX}*"))) == (1, 128 + 15, [])
+
+
 def test_the_janitor_works_while_the_app_is_served(folder, monkeypatch):
     monkeypatch.setattr(settings, "SWEEP_SECONDS", 0.01)
     write(folder, "abc/old.png", 2 * settings.KEEP_SECONDS)

@@ -19,6 +19,7 @@ from .. import settings
 
 PREFIX = "cct_explorer_"
 LEFT_SECONDS = 3600  # a folder that nobody has touched for so long belongs to an app that has died
+LEFT_SWEEPS = 10  # so does one that did not change over so many: time jumps where a machine was asleep, sweeps do not
 
 
 def make_folder() -> Path:
@@ -48,6 +49,7 @@ class Janitor:
             raise ValueError(f"{folder} may hold files of others; call make_folder before the page is built")
         self.folder, self._keep = folder, keep
         self.size = 0
+        self._others: dict[Path, tuple[float, int]] = {}  # folder -> when it changed, for how many sweeps it has not
 
     def admit(self, length: int) -> bool:
         """Whether `length` bytes more may be stored; they are counted until the next sweep, or until given back."""
@@ -87,6 +89,20 @@ class Janitor:
             os.utime(self.folder)  # this app lives
         return gone
 
+    def remove_folders_of_the_dead(self) -> None:
+        """Remove what apps that were killed have left beside this one's folder; those that live touch theirs."""
+        others = {}
+        for folder in self.folder.parent.glob(f"{PREFIX}*"):
+            with contextlib.suppress(OSError):  # somebody else's, or gone meanwhile
+                changed = folder.stat().st_mtime
+                before, sweeps = self._others.get(folder, (changed, -1))
+                sweeps = sweeps + 1 if changed == before else 0
+                if folder != self.folder and sweeps >= LEFT_SWEEPS:
+                    shutil.rmtree(folder, ignore_errors=True)
+                else:
+                    others[folder] = (changed, sweeps)
+        self._others = others
+
     def remove_empty_folders(self) -> None:
         """To be called where uploads are moved into their folders, so that none is taken away in between."""
         for folder in self.folder.iterdir():
@@ -99,6 +115,7 @@ class Janitor:
         while True:
             await asyncio.sleep(settings.SWEEP_SECONDS)
             gone = await asyncio.to_thread(self.sweep)
+            await asyncio.to_thread(self.remove_folders_of_the_dead)
             with contextlib.suppress(OSError):
                 self.remove_empty_folders()
             tidy(gone)

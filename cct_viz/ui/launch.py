@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import signal
 import socket
+import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import gradio as gr
 from anyio import to_thread
@@ -122,6 +125,8 @@ def launch(
     if mcp and importlib.util.find_spec("mcp") is None:
         raise OSError("The package for MCP is missing: run pip install 'gradio[mcp]', or start without --mcp.")
     _try_address(host, port)
+    if block and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _end)
     page.queue(**QUEUE)
     harden(page._queue)
     janitor = Janitor(Path(page.GRADIO_CACHE), keep=lambda: _shown_files(page))
@@ -152,6 +157,12 @@ def launch(
         start_watchdog(served[1].replace("//0.0.0.0", "//127.0.0.1"))
         page.block_thread()
     return served
+
+
+def _end(number: int, _: object) -> NoReturn:
+    """End in order, so that visitors' files go; a second signal ends at once."""
+    signal.signal(number, signal.SIG_DFL)
+    sys.exit(128 + number)
 
 
 def _shown_files(page: gr.Blocks) -> set[str]:
