@@ -19,6 +19,7 @@ from cct_viz.ui.explorer.export import page_html
 from cct_viz.ui.explorer.inside import pack_model
 from cct_viz.ui.explorer.payload import About, make_payload
 from cct_viz.ui.site import EXAMPLES, write_page
+from cct_viz.ui.trust import judge
 
 PHOTO = image_file(draw_photo(120, 160), "JPEG", quality=95)
 NO_WORKER = "window.Worker = undefined"
@@ -430,6 +431,18 @@ def _array(found):
     if isinstance(found, dict):
         return np.array([_array(one) for one in found.values()])
     return found
+
+
+def test_the_verdict_is_that_of_the_trust_tab(chromium, tmp_path):
+    shares = [0.0, 0.5, 0.525, 0.75, 0.925, 0.95, 1.0]
+    page = ModelPage(chromium, tmp_path / "modules.html")
+    got = list(page.run("return shares.map(m.judge)", shares=shares).values())
+    page.context.close()
+    assert got == [judge(share) for share in shares]
+    assert [("no better" in words, "not clearly" in words) for words in got[1:5]] == [
+        (True, False),
+        *[(False, True)] * 3,
+    ]
 
 
 def test_the_code_can_be_read(open_live):

@@ -101,22 +101,24 @@ def measure_map(classifier: Classifier, trace: Trace, method: str, way: str) -> 
     heatmaps = explain(trace, method, classifier=classifier if takes(method, "classifier") else None)
     found = measure(classifier, trace, heatmaps.maps[-1], protocol=way)
     label = trace.labels[trace.class_index()]
-    verdict = (
-        "It points at what this model needs here better than chance."
-        if found.percentile >= 0.95
-        else "On this picture it is no better than tokens chosen at random: do not read much into it."
-        if found.percentile <= 0.5
-        else "On this picture it is not clearly better than tokens chosen at random."
-    )
     sentence = (
         f"Insertion less deletion is {signed(found.curves.srg[0], 3)}; chance gives 0. "
-        f"{100 * found.percentile:.0f} % of {PERMUTATIONS} random orders do worse. {verdict}"
+        f"{100 * found.percentile:.0f} % of {PERMUTATIONS} random orders do worse. {judge(found.percentile)}"
     )
     deletion = draw_curve(found, "deletion", f"Deletion: {label} as its first tokens are taken away")
     insertion = draw_curve(found, "insertion", f"Insertion: {label} with only its first tokens there")
     grey = caption("Grey: where 90 % of the random orders run.", describe(method))
     lead, plots = f'<p class="lead">{escape(sentence)}</p>', f'<div class="plots">{deletion}{insertion}</div>'
     return section("Deletion and insertion", lead, plots, grey)
+
+
+def judge(percentile: float) -> str:
+    """What it means that a map does better than this share, 0 to 1, of random orders; removal.js says the same."""
+    if percentile >= 0.95:
+        return "It points at what this model needs here better than chance."
+    if percentile <= 0.5:
+        return "On this picture it is no better than tokens chosen at random: do not read much into it."
+    return "On this picture it is not clearly better than tokens chosen at random."
 
 
 def draw_curve(found: Faithfulness, which: str, title: str) -> str:

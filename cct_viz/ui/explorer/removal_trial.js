@@ -3,7 +3,7 @@
 import { h, say } from "./dom.js";
 import { softmax } from "./maths.js";
 import { chosenMap, overlaysOf } from "./photo.js";
-import { alongOrder, areaUnder, percentile, quantile, randomOrders, rank, spreadSteps } from "./removal.js";
+import { alongOrder, areaUnder, judge, percentile, quantile, randomOrders, rank, spreadSteps } from "./removal.js";
 import { createCurve } from "./removal_curves.js";
 import { signed } from "./words.js";
 
@@ -89,8 +89,5 @@ function inWords({ srg, better, others }) {
   if (srg === null) return "If the model needs these tokens, its answer falls faster without them than without tokens drawn at random.";
   const gain = `Insertion less deletion is ${signed(srg, 3)}; chance gives 0.`;
   if (others.length < ORDERS) return `${gain} ${others.length} of ${ORDERS} random orders are measured.`;
-  const verdict = better >= 0.95 ? "It points at what this model needs here better than chance."
-    : better <= 0.75 ? "On this picture it is no better than tokens chosen at random: do not read much into it."
-      : "On this picture it is not clearly better than tokens chosen at random.";
-  return `${gain} ${Math.round(100 * better)} % of ${ORDERS} random orders do worse. ${verdict}`;
+  return `${gain} ${Math.round(100 * better)} % of ${ORDERS} random orders do worse. ${judge(better)}`;
 }
