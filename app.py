@@ -32,8 +32,9 @@ def read_address(arguments: argparse.Namespace) -> tuple[str | None, int | None]
     """
     host, text = (os.environ.pop(f"GRADIO_SERVER_{name}", None) for name in ("NAME", "PORT"))
     text = text if arguments.port is None else arguments.port
-    if text and not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
-        raise OSError(f"{text!r} is no port; --port and GRADIO_SERVER_PORT take a number from 1 to 65535.")
+    if text and not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535):
+        shown = text if len(text) <= 20 else f"{text[:20]}..."
+        raise OSError(f"{shown!r} is no port; --port and GRADIO_SERVER_PORT take a number from 1 to 65535.")
     return arguments.host or host, int(text) if text else None
 
 

@@ -274,7 +274,7 @@ def check_one_sentence(done, said):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("text", ["99999", "0", "-1", "http"])
+@pytest.mark.parametrize("text", ["99999", "0", "-1", "http", "1" * 5000])
 def test_a_port_that_is_none_costs_one_sentence(text):
     check_one_sentence(run_app(f"--port={text}"), "from 1 to 65535")
 
