@@ -84,7 +84,7 @@ class Models:
         """
         self._load = load
         self._lock = threading.Lock()  # of the table and the line
-        self._running = threading.Lock()  # of the models: one call at a time, whoever asks
+        self._running = threading.Lock()  # of `trace`: one picture at a time, whoever asks
         self._table: dict[str, tuple[Classifier, Card]] = {}
         self._failed: dict[str, str] = {}
         self._line = HubLine("")
