@@ -117,14 +117,20 @@ def test_a_site_works_offline_once_it_was_visited(chromium, site):
     context = chromium.new_context()
     page, errors = context.new_page(), []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    address = f"http://127.0.0.1:{server.server_port}/"
+    (site / "notes.html").write_text('<title>Notes</title><link rel="icon" href="icon-192.png">')
     try:
-        page.goto(f"http://127.0.0.1:{server.server_port}/")
+        page.goto(address)
         page.evaluate("async () => { await navigator.serviceWorker.ready }")
+        page.goto(address + "notes.html")  # not the site's, but in its folder
+        assert page.title() == "Notes"
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
-    page.reload()
+    for name in ("index.html?from=a+friend", "?from=a+friend"):
+        page.goto(address + name)
+        page.wait_for_selector(".explorer .panel h2")
     page.locator("input[type=file]").set_input_files(DEER)
     page.wait_for_selector(".bar .told:has-text('deer: deer')")
     assert errors == []

@@ -2,6 +2,7 @@
 // new version, which is fetched whole and takes over when the page is opened again.
 
 const OWN = `${registration.scope} `, NAME = OWN + VERSION; // other sites of this address have caches of their own
+const PAGES = [registration.scope, `${registration.scope}index.html`]; // other pages may lie in the same folder
 
 addEventListener("install", (event) => {
   event.waitUntil(caches.open(NAME).then((cache) => cache.addAll(FILES.map((file) => new Request(file, { cache: "reload" })))));
@@ -13,6 +14,7 @@ addEventListener("activate", (event) => {
 });
 
 addEventListener("fetch", (event) => {
-  const wanted = event.request.mode === "navigate" ? "./" : event.request;
+  const address = new URL(event.request.url), isPage = PAGES.includes(address.origin + address.pathname); // whatever its query
+  const wanted = event.request.mode === "navigate" && isPage ? "./" : event.request;
   event.respondWith(caches.open(NAME).then((cache) => cache.match(wanted)).then((kept) => kept ?? fetch(event.request)));
 });
