@@ -164,6 +164,36 @@ def test_the_version_of_a_site_follows_its_files(classifier, tmp_path):
     assert not (pages[0].parent / "README.md").exists()
 
 
+def test_a_site_keeps_every_picture(chromium, classifier, tmp_path):
+    """Also of files that have one name, and beside one named as the visitor's own would be."""
+    paths = [tmp_path / name for name in ("a/cat.png", "b/cat.png", "b/cat 2.png", "b/your photo.png")]
+    for path, example in zip(paths, EXAMPLES, strict=False):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(example.read_bytes())
+    context = chromium.new_context(offline=True)
+    page = context.new_page()
+    page.goto(write_site([classifier], tmp_path / "made", paths).as_uri())
+    page.locator("input[type=file]").set_input_files(DEER)
+    page.wait_for_selector("#pictures button[aria-label=deer]")
+    names = page.locator("#pictures button").evaluate_all("(all) => all.map((one) => one.title)")
+    assert names == ["cat", "cat 2", "cat 2 2", "your photo", "deer"]
+    context.close()
+
+
+@pytest.mark.parametrize("name", ["README.md", "index.html"])
+def test_a_site_takes_the_place_of_its_own_files_only(classifier, tmp_path, name):
+    for _ in range(2):
+        write_site([classifier], tmp_path, EXAMPLES[:1], space=True)
+    (tmp_path / name).write_text("# My notes, with `python -m cct_viz site --space` in them\n")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(OSError, match=f"{name} is there already and is not of a site"):
+        write_site([classifier], tmp_path, EXAMPLES[1:2], space=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    (tmp_path / "README.md").write_text("# My notes\n")
+    if name == "README.md":  # which a site that is no Space does not write
+        write_site([classifier], tmp_path, EXAMPLES[:1])
+
+
 def test_the_copied_link_names_picture_and_selection(open_explorer):
     explorer = open_explorer(make_trace(tiny_config()), picture="cat & dog")
     explorer.choose(station="pixels", token=4, b=None)

@@ -13,7 +13,7 @@ from ..images import decode
 from .explorer.export import page_html
 from .explorer.inside import pack_model
 from .explorer.payload import About, make_payload
-from .site_files import HEAD, TITLE, site_files
+from .site_files import HEAD, TITLE, check_place, site_files
 from .words import describe_number
 
 if TYPE_CHECKING:
@@ -49,10 +49,11 @@ def write_site(
     Raises:
         ImageError: one of the images cannot be read.
         CheckpointError: a weight that float16 cannot hold.
-        OSError: `out` cannot be written.
+        OSError: `out` cannot be written, or holds an index.html or README.md that is not a site's.
     """
+    check_place(out, space=space)
     first = classifiers[0]
-    payloads = {image.stem: _explain(first, first.trace(image), image.stem) for image in images}
+    payloads = {name: _explain(first, first.trace(image), name) for name, image in _name_pictures(images).items()}
     words = (
         f"{len(payloads)} pictures, and any of yours, explained token by token. Everything is computed on your device."
     )
@@ -62,6 +63,18 @@ def write_site(
     for name, content in site_files(page, space=space).items():
         (out / name).write_bytes(content)
     return out / "index.html"
+
+
+def _name_pictures(images: Sequence[Path]) -> dict[str, Path]:
+    """Each image by the name of its file; further ones of the same name are numbered."""
+    named: dict[str, Path] = {}
+    for image in images:
+        name, count = image.stem, 1
+        while name in named:
+            count += 1
+            name = f"{image.stem} {count}"
+        named[name] = image
+    return named
 
 
 def write_page(classifier: Classifier, trace: Trace, path: Path, *, name: str) -> None:

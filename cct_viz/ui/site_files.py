@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -41,6 +42,28 @@ tags:
 One page that holds its models: drop a photo into it, and it is named and explained where you are. No picture leaves
 your device. Made by `python -m cct_viz site --space`.
 """
+
+# By this a file is known that an earlier run wrote: the end of its card, and the links of its page.
+_OWN_CARD = SPACE_CARD.splitlines()[-1]
+_OWN_PAGE = '<link rel="manifest" href="manifest.webmanifest">'
+
+
+def check_place(out: Path, *, space: bool) -> None:
+    """Refuse a folder whose index.html, or README.md where `space` would write one, is somebody else's.
+
+    Raises:
+        OSError: such a file, or one that cannot be read.
+    """
+    for name, mark in [("index.html", _OWN_PAGE), *([("README.md", _OWN_CARD)] if space else [])]:
+        path = out / name
+        if not path.exists():
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        is_own = mark in text and TITLE in text if name == "index.html" else text.rstrip().endswith(mark)
+        if not is_own:
+            raise FileExistsError(
+                f"{path} is there already and is not of a site; move it away, or choose another --out"
+            )
 
 
 def site_files(page: str, *, space: bool) -> dict[str, bytes]:

@@ -9,12 +9,12 @@ import { preparePicture } from "./picture.js";
 import { readPixels, waitFor } from "./pixels.js";
 import { percent } from "./words.js";
 
-const OWN = "your photo"; // its key in the row; the others have their names
+const OWN = Symbol("the visitor's own photo"); // its key in the row; the others have their names
 
 /**
  * A picture of the row. One that came with the page has what Python made of it with the first model; the visitor's own
  * has its source.
- * @typedef {{key: string, name: string, payload?: any, source?: Blob | HTMLCanvasElement}} Entry
+ * @typedef {{key: string | symbol, name: string, payload?: any, source?: Blob | HTMLCanvasElement}} Entry
  */
 
 /** Fill the page. @param {{style: string, sources: Map<string, string>}} loaded */

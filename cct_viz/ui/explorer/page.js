@@ -14,7 +14,7 @@ export function firstOf(pictures) {
 
 /**
  * The pictures as a row of buttons, left out where there is but one.
- * @param {(key: string) => void} choose
+ * @param {(key: string | symbol) => void} choose
  */
 export function createRow(choose) {
   const nav = document.getElementById("pictures"), buttons = new Map();
