@@ -254,8 +254,12 @@ def test_what_is_shown_is_asked_of_the_model_that_made_it(open_live, bundled, tm
     payload = make_payload(bundled.trace(EXAMPLES[0]), About(BUNDLED, picture="one"))
     (tmp_path / "two.html").write_text(page_html({"one": payload}, title="Two", models=[packed, other]))
     live = open_live(tmp_path / "two.html")
-    assert live.page.evaluate(f"{CHOOSE_ANOTHER} {ASK}") == "AbortError"
-    live.page.get_by_role("button", name="Cancel").click()
+    cancel = "document.querySelector('.progress button').click()"
+    found = live.page.evaluate(
+        f"(async () => {{ {CHOOSE_ANOTHER} const found = await {ASK}; {cancel}; return found }})()"
+    )
+    assert found == "AbortError"
+    assert told(live) == "Stopped. The page still shows one."
     np.testing.assert_allclose(live.page.evaluate(ASK), logits(live), atol=0.03)  # weights of three digits
     live.page.get_by_label("Model").select_option(label="another")
     live.page.wait_for_selector(".bar .told:has-text('one: ')")
@@ -268,6 +272,35 @@ def test_another_model_takes_up_the_photo_that_is_under_way(open_live):
     live.page.evaluate(f"(data) => {{ ({DROP})(data); {CHOOSE_ANOTHER} }}", base64.b64encode(PHOTO).decode())
     assert told(live).startswith("dropped: ")
     assert live.page.evaluate("document.querySelector('#explorer').explorer.data.about.model") == "another"
+
+
+def copy_link(live):
+    live.page.evaluate("navigator.clipboard.writeText = async (text) => { globalThis.copied = text }; void 0")
+    live.page.get_by_role("button", name="Copy link").click()
+    words = live.page.locator(".link [role=status]:not(:empty)")
+    words.wait_for()
+    return words.inner_text(), live.page.evaluate("copied")
+
+
+def test_a_link_brings_the_other_model_back(open_live):
+    live = open_live("two.html")
+    live.page.get_by_label("Model").select_option(label="another")
+    told(live)
+    live.choose(station="pixels", token=9)
+    words, address = copy_link(live)
+    assert words == "The link is copied."
+    live.page.goto("about:blank")
+    live.page.goto(address)
+    assert told(live).startswith("deer: ")
+    about = live.page.evaluate("document.querySelector('#explorer').explorer.data.about")
+    assert (about["model"], about["picture"]) == ("another", "deer")
+    assert live.page.get_by_label("Model").input_value() == "1"
+    state = live.choose()
+    assert (state["station"], state["token"]) == ("pixels", 9)
+    choose(live, PHOTO)
+    live.page.wait_for_selector(".bar .told:has-text('photo: ')")
+    assert copy_link(live)[0] == "The link is copied. It does not hold your picture."
+    live.check_quiet()
 
 
 def over(live, table):

@@ -36,7 +36,7 @@ export function createModels(packed) {
   return {
     start, choose, drop, close,
     get index() { return chosen; },
-    get about() { const { name, facts, prior } = packed[chosen]; return { model: name, facts, prior: prior && Float32Array.from(prior), link: "" }; },
+    get about() { const { name, facts, prior } = packed[chosen]; return { model: name, facts, prior: prior && Float32Array.from(prior) }; },
   };
 }
 

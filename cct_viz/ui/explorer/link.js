@@ -27,12 +27,16 @@ export function fromHash(hash, data, known) {
   return patch;
 }
 
+/** The model that the end of the address names, where a page that holds several wrote it; else null. */
+export const askedModel = () => new URLSearchParams(location.hash.slice(1)).get("model");
+
 /**
  * Whether a payload is of the picture and the model that the address asks for. The app shows an example until that one
- * has come; a page that holds its pictures itself has it at once.
- * @param {string | null} link as in About @param {string} search the address's query
+ * has come; a page that holds its pictures itself shows its first model until the other one has answered.
+ * @param {{link: string | null, model: string}} about @param {string} search the address's query
  */
-export function isAsked(link, search) {
+export function isAsked({ link, model }, search) {
+  if (link === null && (askedModel() ?? model) !== model) return false;
   const asked = new URLSearchParams(search), shown = new URLSearchParams(link ?? search);
   return ["model", "example", "pixels"].every((name) => !asked.has(name) || asked.get(name) === shown.get(name));
 }
@@ -43,9 +47,9 @@ export function createLink({ data, store }) {
   const button = h("button", { type: "button", onclick: copy }, "Copy link");
 
   async function copy() {
-    const address = new URL(location.href), { link, picture } = data.about;
+    const address = new URL(location.href), { link, picture, model } = data.about;
     if (link !== null) address.search = link;
-    address.hash = `${toHash(store.state)}&${new URLSearchParams({ picture })}`;
+    address.hash = `${toHash(store.state)}&${new URLSearchParams(link === null ? { picture, model } : { picture })}`;
     const missing = link === "" ? " It does not hold your picture." : "";
     try {
       await navigator.clipboard.writeText(address.href);

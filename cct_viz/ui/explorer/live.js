@@ -1,6 +1,7 @@
 // A page with models inside: any photo is named and explained where it is. No picture leaves the device.
 
 import { createModels } from "./inside.js";
+import { askedModel } from "./link.js";
 import { mount } from "./main.js";
 import { argmax } from "./maths.js";
 import { carried, createRow, firstOf } from "./page.js";
@@ -55,7 +56,7 @@ export function openPage({ style, sources }) {
       const { config, explain } = await models.start(), picture = await prepare(entry, config);
       if (mine !== latest) return;
       const onprogress = (done, all, next) => { if (mine === latest) bar.show(done / all, next); };
-      const payload = await explain(picture, { ...models.about, picture: entry.name }, { onprogress });
+      const payload = await explain(picture, { ...models.about, picture: entry.name, link: entry.key === OWN ? "" : null }, { onprogress });
       if (mine !== latest) return;
       if (entry.key === OWN) {
         entries.set(OWN, entry);
@@ -91,6 +92,11 @@ export function openPage({ style, sources }) {
   host.before(bar.element);
   for (const { key, name, payload } of entries.values()) row.put(key, name, payload.pixels);
   show(entries.get(firstOf(entries)));
+  const asked = packed.findIndex(({ name }) => name === askedModel());
+  if (asked > 0) {
+    bar.pick(asked);
+    choose(asked);
+  }
 }
 
 /** Where a browser allows it. Where it does not, the site goes on as it is, with the network. */

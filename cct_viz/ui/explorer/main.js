@@ -75,7 +75,7 @@ export function mount(host, json, style, { alone = true, inside = null } = {}) {
   const stations = Object.keys(PANELS).filter((name) => !missing.some(([tool]) => tool === name));
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
   const previous = host.explorer ?? null, asked = previous ? previous.awaited : alone ? location.hash : "";
-  const isIt = isAsked(data.about.link, location.search), hash = !previous || isIt ? asked : "";
+  const isIt = isAsked(data.about, location.search), hash = !previous || isIt ? asked : "";
   const store = createStore(firstState(data, previous, hash, stations));
   const derived = createDerived(data);
   const lifetime = new AbortController(); // what listens beyond the host listens until another explorer takes its place
