@@ -18,9 +18,11 @@ def trace():
 
 
 def count_live(explorer):
-    """DOM nodes and listeners that the page still holds once the garbage is collected."""
+    """DOM nodes and listeners that the page still holds once the garbage is collected, which takes several rounds."""
     session = explorer.context.new_cdp_session(explorer.page)
-    session.send("HeapProfiler.collectGarbage")
+    for _ in range(5):
+        explorer.page.wait_for_timeout(50)  # for what an observer or a frame still holds
+        session.send("HeapProfiler.collectGarbage")
     return session.send("Memory.getDOMCounters")
 
 
