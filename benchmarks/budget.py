@@ -25,18 +25,17 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the app has it
 
-from trace import median_ms
+from trace import forward_only, median_ms
 
 import numpy as np
 from packaging.requirements import Requirement
 from served import EXAMPLES, ROOT, call_endpoint, call_page, file_data, serve, upload
 
 from cct_viz.classifier import Classifier, load
-from cct_viz.explain import METHODS, NotApplicable, explain, takes
+from cct_viz.explain import explain
 from cct_viz.faithfulness import PERMUTATIONS, measure
 from cct_viz.plots import overlay, png, scale_limit
 from cct_viz.preprocessing import normalise
-from cct_viz.trace import Trace
 from cct_viz.ui.explorer.payload import About, make_payload
 
 MODEL = "keras_cct_cifar10"
@@ -44,19 +43,6 @@ MODEL = "keras_cct_cifar10"
 
 def tell(what: str, figure: str, mark: str, met: bool) -> None:
     print(f"{'met   ' if met else 'MISSED'} {what:58} {figure:>22}  mark {mark}", flush=True)
-
-
-def forward_only(classifier: Classifier, trace: Trace) -> list[str]:
-    """The methods that need nothing but a trace and apply to this model."""
-    methods = []
-    for method in METHODS:
-        if not takes(method, "classifier"):
-            try:
-                explain(trace, method)
-            except NotApplicable:
-                continue
-            methods.append(method)
-    return methods
 
 
 def run_trace(rounds: int) -> None:
@@ -72,7 +58,7 @@ def run_trace(rounds: int) -> None:
 def run_page(rounds: int) -> None:
     classifier = load(MODEL)
     path = EXAMPLES[0]
-    methods = forward_only(classifier, classifier.trace(path))
+    methods = forward_only(classifier.trace(path))
 
     def ours() -> None:
         trace = classifier.trace(path)

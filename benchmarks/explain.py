@@ -18,7 +18,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the app has it
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from trace import median_ms
+from trace import forward_only, median_ms
 
 import numpy as np
 
@@ -45,25 +45,25 @@ def main() -> None:
             return False
         return True
 
-    forward_only = [method for method in METHODS if not takes(method, "classifier") and applies(method)]
+    methods = forward_only(trace)
 
     def explain_fresh() -> None:
         seen = classifier.trace(image)  # a new trace, so that nothing is kept from the round before
         start = time.perf_counter()
-        for method in forward_only:
+        for method in methods:
             explain(seen, method)
         fresh.append(time.perf_counter() - start)
 
     fresh: list[float] = []
     alone = median_ms(
-        {method: lambda method=method: explain(trace, method) for method in forward_only} | {"all": explain_fresh},
+        {method: lambda method=method: explain(trace, method) for method in methods} | {"all": explain_fresh},
         options.rounds,
     )
     print(f"{classifier.source.name}, {os.cpu_count()} cores, {options.rounds} rounds, medians")
-    for method in forward_only:
+    for method in methods:
         print(f"{method:42} {alone[method]:9.2f} ms")
     print(f"{'all forward-only methods of a new trace':42} {1e3 * float(np.median(fresh[5:])):9.2f} ms  mark 3 ms")
-    values = explain(trace, forward_only[0]).maps[-1]
+    values = explain(trace, methods[0]).maps[-1]
     for protocol in PROTOCOLS:
         cost = median_ms({protocol: lambda p=protocol: measure(classifier, trace, values, protocol=p)}, 3)[protocol]
         print(f"{f'deletion curve and band, {protocol}':42} {cost:9.2f} ms  mark 2,000 ms")

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from cct_viz.classifier import load
 from cct_viz.explain import METHODS, NotApplicable, explain, takes
 from cct_viz.preprocessing import normalise
+from cct_viz.trace import Trace
 
 
 def median_ms(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -36,6 +37,19 @@ def median_ms(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, f
     return {name: 1e3 * float(np.median(values)) for name, values in times.items()}
 
 
+def forward_only(trace: Trace) -> list[str]:
+    """The methods that need nothing but a trace and apply to its model."""
+    methods = []
+    for method in METHODS:
+        if not takes(method, "classifier"):
+            try:
+                explain(trace, method)
+            except NotApplicable:
+                continue
+            methods.append(method)
+    return methods
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="keras_cct_cifar10")
@@ -47,13 +61,11 @@ def main() -> None:
     batch = normalise(image[None], classifier.config.preprocessing)
     trace = classifier.trace(image)
 
+    methods = forward_only(trace)
+
     def all_maps() -> None:
-        for method in METHODS:
-            if not takes(method, "classifier"):
-                try:
-                    explain(trace, method)
-                except NotApplicable:
-                    continue
+        for method in methods:
+            explain(trace, method)
 
     fast = median_ms(
         {
