@@ -10,18 +10,21 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from .checkpoints.pth_file import CheckpointWarning
-from .config import Pool, numbered_labels
+from .config import CCTConfig, ConfigError, Pool, numbered_labels
 from .cost import count_macs, count_parameters
 from .geometry import stage_geometry
 from .hub import HubError, print_progress
 from .hub import push as hub_push
 from .presets import DEFAULT, PRESETS, configure
 from .training.recipes import DEFAULT_RECIPE, OPTIONS, RECIPES
+
+if TYPE_CHECKING:
+    from .training.data import Images
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -166,27 +169,48 @@ def push(options: argparse.Namespace) -> int:
 
 
 def train(options: argparse.Namespace) -> int:
-    from .training.data import is_cifar10, load_images, split
+    from .classifier import load
+    from .training.data import load_images, split
     from .training.finish import finish
+    from .training.start import start_from
     from .training.train import train
 
     given = {name: getattr(options, name) for name in OPTIONS if getattr(options, name) is not None}
     recipe = dataclasses.replace(RECIPES[options.recipe], **given)
-    training, validation = split(load_images(options.data, image_size=configure(options.arch).image_size))
-    classes = int(max(training.y.max(), validation.y.max())) + 1
-    config = configure(options.arch, num_classes=classes, image_size=training.x.shape[1:3])
-    config = dataclasses.replace(config, pool=options.pool or config.pool)
-    if training.labels:
-        config = dataclasses.replace(config, labels=training.labels)
-    elif options.arch in PRESETS and not is_cifar10(training, validation):  # a preset's class names are its data's
-        config = dataclasses.replace(config, labels=numbered_labels(classes))
-    choices = ["--arch", Path(options.arch).name, *(["--pool", options.pool] if options.pool else [])]
+    if options.start:
+        if options.pool:
+            raise ConfigError("--pool goes with --arch: a trained model keeps the pool it learned with")
+        classifier = load(options.start, progress=print_progress)
+        images = load_images(options.data, image_size=classifier.config.image_size)
+        start = start_from(classifier, images)
+        config, choices = start.config, ["--from", start.name]
+    else:
+        images = load_images(options.data, image_size=configure(options.arch).image_size)
+        start, config = None, _untrained_config(options, images)
+        choices = ["--arch", Path(options.arch).name, *(["--pool", options.pool] if options.pool else [])]
+    training, validation = split(images)
     choices += ["--recipe", options.recipe]
     with contextlib.redirect_stdout(sys.stderr):  # what is said on the way; stdout is for the answer
-        model = train(config, training, validation, recipe, options.out)
-        metrics = finish(model, recipe, options.out, choices=choices, training=training, validation=validation)
+        model = train(config, training, validation, recipe, options.out, start=start)
+        metrics = finish(
+            model, recipe, options.out, choices=choices, training=training, validation=validation, start=start
+        )
     _print_metrics(metrics.summary(), as_json=options.json)
     return 0
+
+
+def _untrained_config(options: argparse.Namespace, images: Images) -> CCTConfig:
+    """The named architecture, with the classes and the size of the images."""
+    from .training.data import is_cifar10
+
+    classes = int(images.y.max()) + 1
+    config = configure(options.arch, num_classes=classes, image_size=images.x.shape[1:3])
+    config = dataclasses.replace(config, pool=options.pool or config.pool)
+    if images.labels:
+        return dataclasses.replace(config, labels=images.labels)
+    if options.arch in PRESETS and not is_cifar10(images):  # a preset's class names are its data's
+        return dataclasses.replace(config, labels=numbered_labels(classes))
+    return config
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -367,7 +391,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--private", action="store_true", help="make a new repository private")
 
     sub = command(train, "Train a model, or go on where an interrupted training stopped.")
-    sub.add_argument("--arch", required=True, metavar="NAME", help="a preset's name or a config.json")
+    begun = sub.add_mutually_exclusive_group(required=True)
+    begun.add_argument("--arch", metavar="NAME", help="a preset's name or a config.json, at random weights")
+    begun.add_argument(
+        "--from", dest="start", metavar="SOURCE", help="a trained model, to go on with: preset, folder or Hub repo"
+    )
     sub.add_argument(
         "--data",
         required=True,

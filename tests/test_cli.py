@@ -152,6 +152,21 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
     assert classifier.position_prior.shape == (15,)
     assert classifier.position_prior.sum() == pytest.approx(1)
 
+    pictures = tmp_path / "own"  # which nothing trained on: two classes of it, in folders
+    for i in range(20):
+        (pictures / f"kind_{i % 2}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(x[i].astype(np.uint8)).save(pictures / f"kind_{i % 2}" / f"{i}.png")
+    arguments = ["--from", out, "--data", pictures, "--out", tmp_path / "tuned", "--epochs", "1", "--batch-size", "8"]
+    command = [sys.executable, "-m", "cct_viz", "train", *map(str, arguments), "--recipe", "fine_tune"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert load(tmp_path / "tuned").labels == ("kind_0", "kind_1")
+    card = (tmp_path / "tuned" / "README.md").read_text()
+    first, second = [line for line in card.splitlines() if line.startswith("    python -m cct_viz train")]
+    assert "--arch tiny.json --pool seqpool" in first
+    assert "--from out --recipe fine_tune" in second
+    assert classifier.source.sha256 in card
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -160,6 +175,11 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
         (["evaluate", "--data", "missing.npz"], "missing.npz cannot be read: No such file or directory"),
         (["train", "--arch", "cct_99", "--data", "missing.npz", "--out", "o"], "cct_99"),
         (["train", "--arch", "cct_2_3x2_32", "--data", "missing.npz", "--out", "o"], "missing.npz"),
+        (["train", "--from", "cct_2_3x2_32", "--data", "missing.npz", "--out", "o"], "without weights"),
+        (
+            ["train", "--from", "keras_cct_cifar10", "--pool", "mean", "--data", "cifar10", "--out", "o"],
+            "--pool goes with --arch",
+        ),
         (["train", "--arch", "cct_2_3x2_32", "--data", "cifar10", "--out", "o", "--epochs", "0"], "epochs is 0"),
     ],
 )
@@ -188,7 +208,7 @@ def test_own_data_does_not_get_the_names_of_a_presets_classes(monkeypatch, tmp_p
 
     seen = {}
 
-    def fake_train(config, *rest):
+    def fake_train(config, *rest, start):
         seen["labels"] = config.labels
         raise ValueError("far enough")
 

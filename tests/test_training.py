@@ -13,10 +13,12 @@ import pytest
 from conftest import softmax, tiny_config
 from PIL import Image
 
+from cct_viz.checkpoints import CheckpointError
 from cct_viz.training.augmentation import OPERATIONS, augment, erase, mix, rand_augment
 from cct_viz.training.data import DataError, Images, load_images, split
 from cct_viz.training.evaluate import evaluate, measure
 from cct_viz.training.recipes import RECIPES, Recipe
+from cct_viz.training.start import start_from
 
 
 @pytest.fixture(scope="module")
@@ -299,6 +301,35 @@ module.train(config, training, training, module.{recipe!r}, Path({str(tmp_path /
         module.train(config, training, validation, dataclasses.replace(recipe, epochs=9), tmp_path / "cut")
 
 
+def test_training_goes_on_from_a_trained_model(tmp_path, images, tiny_classifier):
+    """The same classes keep the head, so not a step makes no difference; others get a new one, and the rest is kept."""
+    from cct_viz.model import named_weights
+    from cct_viz.training import train as module
+
+    same = start_from(tiny_classifier, images)
+    assert (same.name, same.config) == (tiny_classifier.source.name, tiny_classifier.config)
+    recipe = Recipe(epochs=1, batch_size=16, learning_rate=1e-12)  # so small that nothing moves
+    model = module.train(same.config, images, images, recipe, tmp_path / "same", start=same)
+    for name, variable in named_weights(model).items():
+        np.testing.assert_allclose(np.asarray(variable), tiny_classifier.weights[name], atol=1e-7, err_msg=name)
+
+    other = start_from(tiny_classifier, images._replace(labels=("red", "green", "blue")))
+    assert other.config.labels == ("red", "green", "blue")
+    assert {name for name in tiny_classifier.weights if name not in other.weights} == {"head/kernel", "head/bias"}
+    model = module.train(other.config, images, images, recipe, tmp_path / "other", start=other)
+    kept = named_weights(model)["block_0/attention/query/kernel"]
+    np.testing.assert_allclose(np.asarray(kept), tiny_classifier.weights["block_0/attention/query/kernel"], atol=1e-7)
+    assert np.ptp(np.asarray(named_weights(model)["head/kernel"])) > 0
+
+    begun = recipe, tmp_path / "same"
+    with pytest.raises(DataError, match="recipe, architecture or start"):
+        module.train(same.config, images, images, *begun)  # from random weights this time
+    with pytest.raises(DataError, match=r"12 x 12 pixels; .* was trained on 12 x 20"):
+        start_from(tiny_classifier, images._replace(x=images.x[:, :, :12]))
+    with pytest.raises(CheckpointError, match="has shape"):
+        module.train(tiny_config(mlp_dim=16), images, images, recipe, tmp_path / "wrong", start=same)
+
+
 def test_a_plan_from_before_a_recipe_had_all_its_values_is_understood(tmp_path):
     from cct_viz.training import train as module
 
@@ -306,4 +337,4 @@ def test_a_plan_from_before_a_recipe_had_all_its_values_is_understood(tmp_path):
     (tmp_path / "plan.json").write_text(
         json.dumps({"recipe": {"epochs": 3, "batch_size": 128, "seed": 5}, "config": config.to_dict()})
     )
-    assert module._read_plan(tmp_path / "plan.json") == (recipe, config)
+    assert module._read_plan(tmp_path / "plan.json") == (recipe, config, None)

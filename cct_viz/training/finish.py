@@ -18,6 +18,7 @@ from .curves import draw_curves
 from .data import Images, is_cifar10
 from .evaluate import Metrics, evaluate
 from .recipes import OPTIONS, Recipe, describe_recipe
+from .start import Start
 from .train import HISTORY
 
 CURVES = "learning_curves.png"
@@ -32,7 +33,7 @@ tags: [cct, compact-convolutional-transformer, {pool}]
 # {name}
 
 A compact transformer of {parameters:,} parameters ({layers} layers, {heads} heads, width {width}, {tokens} tokens),
-trained from random weights on nothing but the data named below, by this project's own code.
+{begun}
 
 | on {images:,} validation images | |
 |---|---|
@@ -43,7 +44,7 @@ trained from random weights on nothing but the data named below, by this project
 
 ## How it was made
 
-    {command}
+{commands}
 
 - Data: {data}. Trained on {trained:,} images, validated on {images:,}: the images are ordered by the SHA-256 of their
   bytes, and the last ones validate. The validation images chose nothing; the weights after the last epoch are the ones
@@ -62,6 +63,11 @@ trained from random weights on nothing but the data named below, by this project
 `model.onnx` was exported from `config.json` and `model.safetensors` and is run only while it hashes to this value.
 {prior}"""
 
+_AT_RANDOM = "trained from random weights on nothing but the data named below, by this project's own code."
+_FROM = """trained on the data named below, by this project's own code. It began with the weights of `{name}`, whose
+model.safetensors has the SHA-256 `{sha256}`. {first}What follows is about the last training."""
+_KNOWN = "The commands that made those come first. "
+
 _PRIOR = """`position_prior` in `metrics.json` is each token's pooling weight averaged over the {images:,} validation
 images, tokens row by row.
 """
@@ -79,12 +85,20 @@ model-index:
 
 
 def finish(
-    model: CCT, recipe: Recipe, out: Path, *, choices: Sequence[str], training: Images, validation: Images
+    model: CCT,
+    recipe: Recipe,
+    out: Path,
+    *,
+    choices: Sequence[str],
+    training: Images,
+    validation: Images,
+    start: Start | None = None,
 ) -> Metrics:
     """Write weights, graph, metrics, learning curves and card of a trained model to `out`; return its validation
     figures.
 
-    `choices` are the words of the command that named model and recipe, as ("--arch", "cct_2_3x2_32"), for the card.
+    `choices` are the words of the command that named model and recipe, as ("--arch", "cct_2_3x2_32"), for the card;
+    `start` is what the training began with, if not random weights.
     """
     weights = {name: keras.ops.convert_to_numpy(v).astype(np.float32) for name, v in named_weights(model).items()}
     safetensors_dir.write(out, model.config, weights)
@@ -96,6 +110,7 @@ def finish(
     draw_curves(json.loads((out / HISTORY).read_text()), out / CURVES)
     files = ("config.json", "model.safetensors", "model.onnx", METRICS, HISTORY, CURVES)
     cifar10 = is_cifar10(training, validation)
+    command = _command(recipe, choices, out.name, "cifar10" if cifar10 else "DATA.npz")
     card = _CARD.format(
         name=out.name,
         dataset=_CIFAR10_CARD.format(name=out.name, **metrics.summary()) if cifar10 else "",
@@ -116,7 +131,10 @@ def finish(
         seed=recipe.seed,
         keras=keras.__version__,
         backend=keras.backend.backend(),
-        command=_command(recipe, choices, out.name, "cifar10" if cifar10 else "DATA.npz"),
+        begun=_AT_RANDOM
+        if start is None
+        else _FROM.format(name=start.name, sha256=start.sha256, first=_KNOWN if start.commands else ""),
+        commands="\n".join(f"    {line}" for line in (*(start.commands if start else ()), command)),
         prior="" if metrics.position_prior is None else _PRIOR.format(images=metrics.images),
         files="\n".join(f"| {file} | `{sha256(out / file)}` |" for file in files),
         **metrics.summary(),

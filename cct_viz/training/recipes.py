@@ -53,6 +53,8 @@ RECIPES = {
     "keras_io": Recipe(epochs=30),
     # For small models on few epochs, where stronger augmentation only keeps them from fitting.
     "fast": Recipe(epochs=60, learning_rate=1.5e-3, warmup_epochs=3.0, weight_decay=0.06),
+    # For a trained model, which by now fits what it sees: gentler steps, stronger augmentation.
+    "fine_tune": Recipe(epochs=40, learning_rate=1e-3, warmup_epochs=2.0, weight_decay=0.06, rand_augment=4.0),
     # configs/pretrained/cct_7-3x1_cifar10_300epochs.yml of the authors' repository, but for the crop's random scale.
     "paper_300": Recipe(
         epochs=300,

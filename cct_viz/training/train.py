@@ -11,13 +11,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..checkpoints import assign
 from ..config import CCTConfig
-from ..model import CCT, build_model
+from ..model import CCT, build_model, named_weights
 from ..preprocessing import normalise
 from .augmentation import augment, erase, mix, rand_augment
 from .data import DataError, Images
 from .progress import Progress
 from .recipes import Recipe
+from .start import Start
 
 STATE, HISTORY, PLAN = "training_state.weights.h5", "history.json", "training_plan.json"
 
@@ -115,6 +117,8 @@ def train(
     validation: Images,
     recipe: Recipe,
     out: Path,
+    *,
+    start: Start | None = None,
 ) -> CCT:
     """Train `config` on `training`, or go on from the state in `out`, and return the trained model.
 
@@ -123,18 +127,19 @@ def train(
 
     Raises:
         DataError: fewer images than a batch takes, or `out` holds an unfinished training of something else.
+        CheckpointError: the weights to begin with are not of this architecture.
     """
     if len(training.x) < recipe.batch_size:
         raise DataError(f"{len(training.x)} training images do not fill one batch of {recipe.batch_size}")
     out.mkdir(parents=True, exist_ok=True)
-    begun = (out / STATE).exists()
+    begun, begun_with = (out / STATE).exists(), start.sha256 if start else None
     if not begun:
-        plan = {"recipe": dataclasses.asdict(recipe), "config": config.to_dict()}
+        plan = {"recipe": dataclasses.asdict(recipe), "config": config.to_dict(), "start": begun_with}
         (out / PLAN).write_text(json.dumps(plan, indent=1) + "\n")
-    elif _read_plan(out / PLAN) != (recipe, config):
+    elif _read_plan(out / PLAN) != (recipe, config, begun_with):
         raise DataError(
-            f"{out} holds an unfinished training with another recipe or architecture ({PLAN} says which): repeat its "
-            "options to go on, or choose another folder"
+            f"{out} holds an unfinished training with another recipe, architecture or start ({PLAN} says which): "
+            "repeat its options to go on, or choose another folder"
         )
     keras.utils.set_random_seed(recipe.seed)
     policy = keras.config.dtype_policy()
@@ -143,6 +148,9 @@ def train(
         model = build_model(config)
     finally:
         keras.config.set_dtype_policy(policy)
+    if start and not begun:
+        drawn = {name: keras.ops.convert_to_numpy(v) for name, v in named_weights(model).items()}
+        assign(model, {**drawn, **start.weights})
     steps = len(training.x) // recipe.batch_size
     compile_model(model, recipe, steps)
     history = []
@@ -172,7 +180,8 @@ def train(
     return model
 
 
-def _read_plan(path: Path) -> tuple[Recipe, CCTConfig]:
-    """What an unfinished training was to be; what its recipe does not name did not exist then, and was not done."""
+def _read_plan(path: Path) -> tuple[Recipe, CCTConfig, str | None]:
+    """What an unfinished training was to be, and the hash of what it began with; what its recipe does not name did not
+    exist then, and was not done."""
     plan = json.loads(path.read_text())
-    return Recipe(**plan["recipe"]), CCTConfig.from_dict(plan["config"])
+    return Recipe(**plan["recipe"]), CCTConfig.from_dict(plan["config"]), plan.get("start")
