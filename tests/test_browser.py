@@ -86,7 +86,7 @@ def address(chromium, tmp_path_factory):
 class Visitor:
     """A browser page that notes every console error and every request."""
 
-    def __init__(self, browser, url, *, viewport=DESKTOP, dark=False):
+    def __init__(self, browser, url, *, viewport=DESKTOP, dark=False, link=""):
         self.context = browser.new_context(viewport=viewport, color_scheme="dark" if dark else "light")
         self.page = self.context.new_page()
         self.page.set_default_timeout(30000)
@@ -94,7 +94,7 @@ class Visitor:
         self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(url + ("?__theme=dark" if dark else ""))
+        self.page.goto(url + link + ("?__theme=dark" if dark else ""))
         self.page.wait_for_selector("#prediction h2")
 
     @property
@@ -336,9 +336,8 @@ def test_no_answer_lands_beside_another_picture(visit):
     visitor.check_quiet()
 
 
-def test_a_link_opens_picture_and_selection(visit, address):
-    visitor = visit()
-    visitor.page.goto(f"{address}?example=ship&model=keras_cct_cifar10#station=classes&token=9&a=7&b=5")
+def test_a_link_opens_picture_and_selection(visit):
+    visitor = visit(link="?example=ship&model=keras_cct_cifar10#station=classes&token=9&a=7&b=5")
     visitor.page.wait_for_selector("#explorer .bars .name:first-child:has-text('ship')")
     assert visitor.page.inner_text("#explorer .station[aria-current] b") == "Classes"
     assert visitor.page.inner_text("#explorer .explained button") == "horse"  # neither picture's winner

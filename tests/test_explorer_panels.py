@@ -174,6 +174,7 @@ def test_a_layer_and_head_are_chosen_by_hand_keys_and_lists(open_explorer):
     assert (state["layer"], state["head"]) == (3, None)
     page.get_by_role("combobox", name="Layer").select_option("14")
     page.get_by_role("combobox", name="Head").select_option("6")
+    explorer.choose()
     assert page.locator(".multiple[aria-selected=true]").get_attribute("aria-label") == "layer 14, head 6"
     active = page.locator("[role=listbox]").get_attribute("aria-activedescendant")
     assert page.locator(f"#{active}").get_attribute("aria-label") == "layer 14, head 6"
@@ -253,11 +254,13 @@ def test_feature_maps_are_sorted_and_searched(open_explorer, deer, stage):
     assert page.locator(".multiple .caption").all_inner_texts() == [str(i + 1) for i in range(maps.shape[-1])]
     search = page.get_by_label("Channel", exact=True)
     search.fill("6")
+    explorer.choose()
     assert page.locator(".multiple .caption").all_inner_texts()[:2] == ["6", "60"]
     search.press("Enter")
     state = explorer.choose()
     assert (state["feature"], state["overlay"]) == ({"stage": stage, "channel": 5}, "feature")
     search.fill("999")
+    explorer.choose()
     assert page.locator(".multiple").count() == 0
     assert f"No channel 999: this stage has 1 to {maps.shape[-1]}." in panel_text(explorer)
     explorer.check_quiet()

@@ -8,6 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import Explored, make_trace, softmax, tiny_config
 from model_page import BUNDLED, ModelPage, assert_close, draw_photo, image_file
+from playwright.sync_api import expect
 
 import cct_viz
 from cct_viz.classifier import load
@@ -395,7 +396,7 @@ def test_measuring_stops_and_goes_on(open_live):
     live.page.get_by_role("button", name="Remove tokens").click()
     live.page.get_by_role("button", name="Stop").click()
     count = live.page.locator(".removal .row .note")
-    assert count.inner_text() == ""
+    expect(count).to_have_text("")
     live.page.get_by_role("button", name="Measure").click()
     live.page.wait_for_selector(".removal :text('Measured by')", timeout=90_000)
 
@@ -485,7 +486,7 @@ def test_the_code_can_be_read(open_live):
     live.page.wait_for_selector("h2:has-text('The code, as it runs')")
     assert live.page.locator(".source").inner_text().strip() == (FOLDER / "model.js").read_text().strip()
     live.page.get_by_role("button", name="Tokenizer", exact=True).click()
-    assert "function convolve" in live.page.locator(".source").inner_text()
+    expect(live.page.locator(".source")).to_contain_text("function convolve")
 
 
 def test_a_page_without_the_model_has_no_such_tools(open_explorer):

@@ -109,7 +109,7 @@ def test_a_stroke_of_a_picked_colour_leaves_no_gap(live, rounded):
     use(live, "1", "Picked")  # nothing is picked yet, so this picks first
     live.page.mouse.click(*at(live, 10, 15))
     red, green, blue = PHOTO[10, 15]
-    assert live.page.get_by_text(f"red {red}, green {green}, blue {blue}", exact=True).count() == 1
+    live.page.get_by_text(f"red {red}, green {green}, blue {blue}", exact=True).wait_for()
     live.page.mouse.move(*at(live, 2, 3))
     live.page.mouse.down()
     live.page.mouse.move(*at(live, 2, 17))
