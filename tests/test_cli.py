@@ -157,9 +157,7 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
         (pictures / f"kind_{i % 2}").mkdir(parents=True, exist_ok=True)
         Image.fromarray(x[i].astype(np.uint8)).save(pictures / f"kind_{i % 2}" / f"{i}.png")
     arguments = ["--from", out, "--data", pictures, "--out", tmp_path / "tuned", "--epochs", "1", "--batch-size", "8"]
-    command = [sys.executable, "-m", "cct_viz", "train", *map(str, arguments), "--recipe", "fine_tune"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert main(["train", *map(str, arguments), "--recipe", "fine_tune"]) == 0
     assert load(tmp_path / "tuned").labels == ("kind_0", "kind_1")
     card = (tmp_path / "tuned" / "README.md").read_text()
     first, second = [line for line in card.splitlines() if line.startswith("    python -m cct_viz train")]
