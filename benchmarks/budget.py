@@ -1,9 +1,10 @@
 """The budget of one machine in one run: each line's figure beside its mark, and beside what people do today.
 
     python benchmarks/budget.py [trace] [page] [batch] [deletion] [start] [size] [--rounds N]
+    python benchmarks/budget.py official --official DIR [--rounds N]
 
-Medians; where a line is a ratio, its two sides take turns. What many visitors cost is measured by load.py. "Today" is
-what the keras.io tutorials do: `predict` of one sub-model for each thing to be seen, and a pyplot figure of each.
+Medians; where a line is a ratio, its two sides take turns. What many visitors cost is measured by load.py. What people
+do today is in today.py; the paper's PyTorch model comes from a checkout of its authors' repository, DIR.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from importlib import metadata
@@ -25,20 +26,23 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the app has it
 
-from trace import forward_only, median_ms
+from trace import forward_only, median_ms, times_ms
 
 import numpy as np
 from packaging.requirements import Requirement
 from served import EXAMPLES, ROOT, call_endpoint, call_page, file_data, serve, upload
+from today import Official, make_keras_way
 
 from cct_viz.classifier import Classifier, load
 from cct_viz.explain import explain
 from cct_viz.faithfulness import PERMUTATIONS, measure
 from cct_viz.plots import overlay, png, scale_limit
 from cct_viz.preprocessing import normalise
+from cct_viz.presets import AUTHORS
 from cct_viz.ui.explorer.payload import About, make_payload
 
 MODEL = "keras_cct_cifar10"
+OFFICIAL_MODEL = "cct_2_3x2_32_cifar10"
 
 
 def tell(what: str, figure: str, mark: str, met: bool) -> None:
@@ -59,12 +63,7 @@ def run_page(rounds: int) -> None:
     classifier = load(MODEL)
     path = EXAMPLES[0]
     methods = forward_only(classifier.trace(path))
-
-    def ours() -> None:
-        trace = classifier.trace(path)
-        for method in methods:
-            explain(trace, method)
-        make_payload(trace, About(MODEL))  # with its pictures, as PNG
+    ours = make_page(classifier, path)
 
     def ours_with_overlays() -> None:
         trace = classifier.trace(path)
@@ -79,7 +78,7 @@ def run_page(rounds: int) -> None:
     enlarged = overlay(classifier.trace(path), np.zeros((8, 8)), signed=False, limit=1.0, side=256)
     names = {"page": ours, "overlays": ours_with_overlays, "one PNG of 256 pixels": floor}
     cost = median_ms(names, rounds)
-    today = make_todays_way(classifier, path)
+    today = make_keras_way(classifier, path)
     theirs = median_ms({"today": today, "page": ours}, max(3, rounds // 30))
     cost["page"] = min(cost["page"], theirs["page"])
     tell("everything for the page: Trace, maps, payload, PNGs", f"{cost['page']:.1f} ms", "15 ms", cost["page"] <= 15)
@@ -90,47 +89,76 @@ def run_page(rounds: int) -> None:
     print(f"of which PNG encoding {len(methods) * cost['one PNG of 256 pixels']:.1f} ms")
 
 
-def make_todays_way(classifier: Classifier, path: Path) -> Callable[[], None]:
-    """A function that shows feature maps, attention and rollout of one picture as the tutorials do."""
-    import keras
-    import matplotlib
+def make_page(classifier: Classifier, path: Path) -> Callable[[], None]:
+    """A function that makes everything the page shows of a picture: trace, maps, payload with its PNGs."""
+    methods = forward_only(classifier.trace(path))
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    def page() -> None:
+        trace = classifier.trace(path)
+        for method in methods:
+            explain(trace, method)
+        make_payload(trace, About(classifier.source.name))
 
-    images = keras.Input((32, 32, 3))
-    seen = classifier.model.intermediates(images)
-    wanted = ("feature_map_0", "feature_map_1", "attentions_0", "attentions_1", "pooling_weights", "logits")
-    models = {name: keras.Model(images, seen[name]) for name in wanted}
-    batch = normalise(classifier.prepare(path).pixels[None], classifier.config.preprocessing)
+    return page
 
-    def save() -> None:
-        with tempfile.TemporaryFile() as file:
-            plt.savefig(file, format="png")
-        plt.close()
 
-    def today() -> None:
-        found = {name: model.predict(batch, verbose=0)[0] for name, model in models.items()}
-        for name in ("feature_map_0", "feature_map_1"):
-            _, axes = plt.subplots(8, 8, figsize=(8, 8))
-            for i, axis in enumerate(axes.flat):
-                axis.imshow(found[name][..., i])
-                axis.axis("off")
-            save()
-        for name in ("attentions_0", "attentions_1"):
-            _, axes = plt.subplots(1, 3, figsize=(9, 3))
-            for axis, head in zip(axes, [*found[name], found[name].mean(0)], strict=True):
-                axis.imshow(head)
-            save()
-        rolled = np.eye(64)
-        for name in ("attentions_0", "attentions_1"):
-            rolled = (0.5 * found[name].mean(0) + 0.5 * np.eye(64)) @ rolled
-        _, axes = plt.subplots(1, 2, figsize=(6, 3))
-        axes[0].imshow(rolled.mean(0).reshape(8, 8))
-        axes[1].imshow(found["pooling_weights"].reshape(8, 8))
-        save()
+def run_official(rounds: int, checkout: Path | None = None) -> None:
+    """The paper's model as its authors wrote it, with forward hooks, beside ours with the same weights."""
+    if checkout is None or not (checkout / "src" / "cct.py").is_file():
+        print(f"       the authors' model is left out: name a checkout of {AUTHORS} with --official")
+        return
+    try:
+        import torch
+    except ImportError:
+        print("       the authors' model is left out: PyTorch is not installed")
+        return
+    classifier = load(OFFICIAL_MODEL)
+    path = EXAMPLES[0]
+    preprocessing = classifier.config.preprocessing
+    pixels = classifier.prepare(path).pixels
+    batch = normalise(pixels[None], preprocessing)
+    official = Official(checkout, mean=preprocessing.mean, std=preprocessing.std, weights=classifier.weights)
+    tensor = official.normalise(pixels)
+    off = official.compare(classifier.trace(pixels))
+    print(f"       {OFFICIAL_MODEL}: PyTorch's hooks and Trace agree within {off:.0e}; medians, and the fastest rounds")
+    for threads in (2, 1):
+        torch.set_num_threads(threads)
+        bare = {"theirs": lambda: official.forward(tensor), "ours": lambda: classifier.forward(batch)}
+        seen = {"theirs": lambda: official.see(pixels), "ours": lambda: classifier.trace(pixels)}
+        tell_ratio(f"bare forward pass, PyTorch's threads {threads}", times_ms(bare, rounds))
+        tell_ratio(f"hooks / Trace, PyTorch's threads {threads}", times_ms(seen, rounds))
+    shown = {"theirs": lambda: official.show(path), "ours": make_page(classifier, path)}
+    tell_ratio("hooks and pyplot / everything for the page", times_ms(shown, max(3, rounds // 30)))
+    tell_first(path, checkout)
 
-    return today
+
+def tell_first(path: Path, checkout: Path) -> None:
+    """A process of its own from its start to everything seen of a first picture: seconds, and memory at its peak."""
+    ways = {
+        "theirs": "from PIL import Image; import numpy, pathlib, today; "
+        f"official = today.Official(pathlib.Path({str(checkout.resolve())!r}), mean=(0, 0, 0), std=(1, 1, 1)); "
+        f"official.see(numpy.array(Image.open({str(path)!r}).convert('RGB'))); ",
+        "ours": f"from cct_viz.classifier import load; load({OFFICIAL_MODEL!r}).trace({str(path)!r}); ",
+    }
+    paths = {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "benchmarks")))}
+    memory = {}
+
+    def start(name: str) -> None:
+        command = [sys.executable, "-c", ways[name] + "print(open('/proc/self/status').read())"]
+        status = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | paths).stdout
+        memory[name] = int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 1e3
+
+    times = times_ms({name: lambda name=name: start(name) for name in ways}, 5)
+    tell_ratio("from start to the first picture seen", times)
+    print(f"       {'peak memory of that':45} {memory['theirs']:8.0f} / {memory['ours']:6.0f} MB")
+
+
+def tell_ratio(what: str, times: dict[str, np.ndarray]) -> None:
+    ways = (times["theirs"], times["ours"])
+    told = []
+    for theirs, ours in ([np.median(way) for way in ways], [np.min(way) for way in ways]):
+        told.append(f"{theirs:8.2f} / {ours:6.2f} ms = {theirs / ours:5.1f}")
+    print(f"       {what:45} {told[0]}, fastest {told[1]}", flush=True)
 
 
 def run_batch(rounds: int) -> None:
@@ -227,9 +255,10 @@ def run_size(_: int) -> None:
     print(f"       installed size {sum(sizes.values()):.0f} MB in {len(sizes)} packages ({told})")
 
 
-PARTS: dict[str, Callable[[int], None]] = {
+PARTS: dict[str, Callable[..., None]] = {
     "trace": run_trace,
     "page": run_page,
+    "official": run_official,
     "batch": run_batch,
     "deletion": run_deletion,
     "start": run_start,
@@ -241,10 +270,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=[])
     parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--official", metavar="DIR", type=Path, help="checkout of the paper's authors' repository")
     options = parser.parse_args()
     print(f"{MODEL}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {time.strftime('%Y-%m-%d')}")
     for name in options.parts or PARTS:
-        PARTS[name](options.rounds)
+        PARTS[name](options.rounds, **({"checkout": options.official} if name == "official" else {}))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ from cct_viz.preprocessing import normalise
 from cct_viz.trace import Trace
 
 
-def median_ms(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def times_ms(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
+    """(rounds,) milliseconds of each way; they take turns, after five rounds that do not count."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for warm in (True, False):
         for _ in range(5 if warm else rounds):
@@ -34,7 +35,11 @@ def median_ms(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, f
                 way()
                 if not warm:
                     times[name].append(time.perf_counter() - start)
-    return {name: 1e3 * float(np.median(values)) for name, values in times.items()}
+    return {name: 1e3 * np.array(values) for name, values in times.items()}
+
+
+def median_ms(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    return {name: float(np.median(times)) for name, times in times_ms(ways, rounds).items()}
 
 
 def forward_only(trace: Trace) -> list[str]:
