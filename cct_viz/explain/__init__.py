@@ -6,6 +6,7 @@ write the function and its line here; captions, the command line and the contrac
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 import types
@@ -61,13 +62,18 @@ def method_options(method: str) -> dict[str, Any]:
     """
     if method not in METHODS:
         raise ValueError(f"no method is called {method!r}; there are {', '.join(METHODS)}")
-    parameters = list(inspect.signature(METHODS[method]).parameters.values())[1:]
-    return {p.name: p.default for p in parameters if p.name not in ("target", "classifier")}
+    return {name: p.default for name, p in _parameters(METHODS[method]).items() if name not in ("target", "classifier")}
 
 
 def takes(method: str, argument: str) -> bool:
     """Whether a method uses `target` or `classifier`."""
-    return argument in inspect.signature(METHODS[method]).parameters
+    return argument in _parameters(METHODS[method])
+
+
+@functools.cache  # reading a signature takes longer than most methods do
+def _parameters(method: Callable[..., Heatmaps]) -> dict[str, inspect.Parameter]:
+    """What a method takes besides the Trace."""
+    return dict(list(inspect.signature(method).parameters.items())[1:])
 
 
 def describe(method: str) -> str:
