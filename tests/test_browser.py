@@ -15,6 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 from cct_viz.plots import TIMES
+from cct_viz.presets import DEFAULT
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "cct_viz" / "ui" / "examples"
@@ -164,7 +165,7 @@ def test_first_paint_is_a_whole_result(visit):
     visitor = visit()
     assert visitor.prediction == "deer"
     chip = visitor.page.inner_text(".chip")
-    assert "keras_cct_cifar10" in chip
+    assert DEFAULT in chip
     assert "parameters" in chip
     assert "% validation accuracy" in chip
     visitor.page.wait_for_selector("#explorer .station[aria-current]:has-text('SeqPool')")
@@ -332,7 +333,7 @@ def test_no_answer_lands_beside_another_picture(visit):
     page.wait_for_selector("#prediction h2:has-text('truck')")
     page.get_by_role("button", name="Measure", exact=True).click()
     page.wait_for_selector("#trust :text('Measured on')")
-    assert page.inner_text("#trust p >> nth=0") == "Measured on truck with keras_cct_cifar10."
+    assert page.inner_text("#trust p >> nth=0") == f"Measured on truck with {DEFAULT}."
     visitor.check_quiet()
 
 

@@ -259,7 +259,8 @@ def test_an_example_is_known_by_its_pixels():
 
 
 def test_the_command_line_writes_the_page_with_the_model_inside(classifier, tmp_path):
-    assert main(["explain", str(DEER), "--out", str(tmp_path), "--method", "contribution", "--page"]) == 0
+    options = ["--model", "keras_cct_cifar10", "--method", "contribution", "--page"]
+    assert main(["explain", str(DEER), "--out", str(tmp_path), *options]) == 0
     page = (tmp_path / "explorer.html").read_text()
     assert pack_model(classifier)["weights"] in page
     assert len(page) < 2_000_000
