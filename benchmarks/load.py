@@ -28,6 +28,7 @@ from served import (
     Served,
     call_endpoint,
     call_page,
+    call_refused,
     file_data,
     request,
     serve,
@@ -44,17 +45,22 @@ def make_photo(size: tuple[int, int] = PHOTO_SIZE) -> bytes:
     return buffer.getvalue()
 
 
-async def visit(served: Served, way: str, number: int) -> None:
-    """One answer, from the upload to its last byte."""
+async def visit(served: Served, way: str, number: int, session: str) -> None:
+    """One answer, from the upload to its last byte; the page knows a visitor who comes back by the session."""
     data = EXAMPLES[number % len(EXAMPLES)].read_bytes()
     path = await upload(served.port, f"v{number}.png", data + number.to_bytes(4, "big"))  # a picture of its own
     if way == "page":
-        answer = await call_page(served.port, served.find_event(), f"s{number % 60}_{number}", file_data(path), MODEL)
-    else:
-        arguments = ("rollout", "") if way == "explain" else ()
-        answer = await call_endpoint(served.port, way, file_data(path), *arguments)
-    if not answer:
+        await show_on_page(served, path, session)
+        return
+    arguments = ("rollout", "") if way == "explain" else ()
+    if not await call_endpoint(served.port, way, file_data(path), *arguments):
         raise ValueError(f"{way} gave no answer")
+
+
+async def show_on_page(served: Served, path: str, session: str) -> None:
+    """What the page does when `path` was uploaded. A notice that refuses the picture is a success to Gradio."""
+    if b"Prediction" not in await call_page(served.port, served.find_event(), session, file_data(path), MODEL):
+        raise ValueError("the page showed no prediction")
 
 
 MODEL = "keras_cct_cifar10"
@@ -65,13 +71,13 @@ async def drive(served: Served, way: str, users: int, seconds: float) -> str:
     times, refused, errors = [], 0, Counter()
     until, number = time.monotonic() + seconds, 0
 
-    async def user() -> None:
+    async def user(name: str) -> None:
         nonlocal refused, number
         while time.monotonic() < until:
             number += 1
             started = time.monotonic()
             try:
-                await visit(served, way, number)
+                await visit(served, way, number, name)
                 times.append(time.monotonic() - started)
             except Refused as refusal:
                 refused += 1
@@ -82,7 +88,7 @@ async def drive(served: Served, way: str, users: int, seconds: float) -> str:
                 errors[str(error)[:60]] += 1
 
     started = time.monotonic()
-    await asyncio.gather(*[user() for _ in range(users)])
+    await asyncio.gather(*[user(f"{users}_{i}") for i in range(users)])
     rate = len(times) / (time.monotonic() - started)
     p50, p95 = np.percentile(times, [50, 95]) if times else (np.nan, np.nan)
     told = f"{way:9} {users:3d} users {rate:6.1f} calls/s  p50 {1e3 * p50:6.0f} ms  p95 {1e3 * p95:6.0f} ms"
@@ -122,7 +128,7 @@ def run_crowd(served: Served, _: float) -> None:
     slowest = max(told, default=0)
     print(
         f"crowd of 200: {len(told)} refused, slowest told after {slowest:.2f} s (mark 1 s); {len(answered)} accepted, "
-        f"all answered within {max(answered):.2f} s; {lost} lost or without a sentence (mark 0)"
+        f"all answered within {max(answered, default=0):.2f} s; {lost} lost or without a sentence (mark 0)"
     )
 
 
@@ -228,25 +234,31 @@ def run_threads(served: Served, _: float) -> None:
     print(f"16 threads, 50 images each: {equal} of 800 equal to the serial run (mark 800)")
 
 
-async def mixed_call(served: Served, number: int, chance: random.Random, photo: bytes) -> str:
-    """One call of a long day; returns what was expected and did or did not happen."""
+async def mixed_call(served: Served, number: int, session: str, chance: random.Random, photo: bytes) -> str:
+    """One call of a long day, of the kind that is returned.
+
+    Raises:
+        AssertionError, ValueError: the app did something else than such a call asks for.
+        Refused: it had no place for it.
+    """
     port = served.port
     kind = chance.choices(list(MIX), list(MIX.values()))[0]
     example = EXAMPLES[number % 10].read_bytes() + number.to_bytes(4, "big")
     if kind in ("page", "classify", "explain"):
-        await visit(served, kind, number)
+        await visit(served, kind, number, session)
     elif kind == "photo":
         path = await upload(port, "photo.jpg", photo + number.to_bytes(4, "big"))
-        session = f"soak{number % 80}_{number}"
-        assert await call_page(port, served.find_event(), session, file_data(path), MODEL)
+        await show_on_page(served, path, session)
     elif kind == "broken":
         cut = bytearray(example[: chance.randrange(20, 1500)])
         cut[chance.randrange(len(cut))] ^= 1 << chance.randrange(8)
         path = await upload(port, "broken.png", bytes(cut))
-        await call_endpoint(port, "classify", file_data(path))
+        sentence = await call_refused(port, "classify", file_data(path))
+        assert sentence.startswith("broken.png"), f"a broken picture got {sentence!r}"
     elif kind == "nonsense":
         path = await upload(port, "a.png", example)
-        assert not await call_endpoint(port, "explain", file_data(path), "no such method", "zebra")
+        sentence = await call_refused(port, "explain", file_data(path), "no such method", "zebra")
+        assert "no method is called" in sentence, f"a method that is none got {sentence!r}"
     elif kind == "refused":
         odd = chance.choice([b"[" * 60_000, b"x" * 600_000, json.dumps({"data": [file_data("http://a/b")]}).encode()])
         assert (await request(port, "POST", "/gradio_api/queue/join", odd)).status in (400, 413, 422)
@@ -281,19 +293,23 @@ MIX = {
 
 
 async def run_soak_calls(served: Served, calls: int, first: int, photo: bytes) -> Counter:
-    """`calls` mixed calls by eight visitors; how many of each kind there were, and what went wrong."""
+    """`calls` mixed calls by eight at a time; how many of each kind there were, and what went wrong.
+
+    Each visitor makes ten calls in one session, and then another one comes.
+    """
     seen, chance, numbers = Counter(), random.Random(first), iter(range(first, first + calls))
 
-    async def visitor() -> None:
-        for number in numbers:
+    async def come(place: int) -> None:
+        for own, number in enumerate(numbers):
+            session = f"{first}_{place}_{own // 10}"
             try:
-                seen[await mixed_call(served, number, chance, photo)] += 1
+                seen[await mixed_call(served, number, session, chance, photo)] += 1
             except Refused as refusal:
                 seen[f"refused {refusal.args[0]}"] += 1
             except (AssertionError, ValueError, OSError) as error:
                 seen[f"WRONG {type(error).__name__} {error}"[:70]] += 1
 
-    await asyncio.gather(*[visitor() for _ in range(8)])
+    await asyncio.gather(*[come(place) for place in range(8)])
     return seen
 
 
@@ -308,11 +324,13 @@ def run_soak(served: Served, _: float, calls: int = 2000) -> None:
         seen += asyncio.run(run_soak_calls(served, quarter, warm + i * quarter, photo))
         print(f"soak, after {(i + 1) * quarter} more:  {served.use()}", flush=True)
     after = served.use()
+    wrong = sum(count for kind, count in seen.items() if kind.startswith("WRONG"))
     print(f"soak: {dict(seen)}")
     print(
-        f"soak of {calls}: memory {after.memory - before.memory:+.1f} MB to {after.memory:.0f} MB (marks 30 and 400), "
-        f"threads {after.threads - before.threads:+d}, open files {after.files - before.files:+d}, temp folder "
-        f"{after.temp:.0f} MB (mark 500); health {served.fetch('healthz').decode()}"
+        f"soak of {calls}: {wrong} wrong (mark 0), memory {after.memory - before.memory:+.1f} MB to "
+        f"{after.memory:.0f} MB (marks 30 and 400), threads {after.threads - before.threads:+d}, open files "
+        f"{after.files - before.files:+d}, temp folder {after.temp:.0f} MB (mark 500); "
+        f"health {served.fetch('healthz').decode()}"
     )
 
 

@@ -170,12 +170,23 @@ class Refused(Exception):
 
 async def call_endpoint(port: int, name: str, *data: object) -> bytes:
     """The data of a named endpoint's answer; b"" where it ends in an error event."""
+    return (await _call(port, name, data)).partition(b"event: complete\ndata: ")[2]
+
+
+async def call_refused(port: int, name: str, *data: object) -> str:
+    """The sentence with which a named endpoint refuses; "" where it answers, or refuses without one."""
+    told = (await _call(port, name, data)).partition(b"event: error\ndata: ")[2]
+    error = json.loads(told or b"null")
+    return error["error"] or "" if isinstance(error, dict) else ""
+
+
+async def _call(port: int, name: str, data: tuple[object, ...]) -> bytes:
+    """The events that a call of a named endpoint ends in."""
     joined = await request(port, "POST", f"/gradio_api/call/{name}", json.dumps({"data": data}).encode())
     if joined.status != 200:
         raise Refused(joined.status, joined.body)
     event = json.loads(joined.body)["event_id"]
-    answer = await request(port, "GET", f"/gradio_api/call/{name}/{event}")
-    return answer.body.rpartition(b"event: complete\ndata: ")[2] if b"event: complete" in answer.body else b""
+    return (await request(port, "GET", f"/gradio_api/call/{name}/{event}")).body
 
 
 async def call_page(port: int, event: tuple[int, int], session: str, *data: object) -> bytes:
