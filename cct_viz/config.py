@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +46,7 @@ def _require(condition: bool, message: str) -> None:
 
 
 def _require_classes(count: int) -> None:
+    _require(isinstance(count, Integral), f"{count!r} classes; expected a whole number")
     _require(count <= MOST_CLASSES, f"{count:,} classes; expected {MOST_CLASSES:,} at most")
 
 
@@ -157,7 +159,9 @@ class CCTConfig:
 
     def __post_init__(self) -> None:
         _require(
-            len(self.image_size) == 2 and all(type(s) is int and 1 <= s <= LARGEST_SIDE for s in self.image_size),
+            isinstance(self.image_size, (tuple, list))
+            and len(self.image_size) == 2
+            and all(type(s) is int and 1 <= s <= LARGEST_SIDE for s in self.image_size),
             f"image_size is {self.image_size!r}; expected (height, width), 1 to {LARGEST_SIDE} pixels each",
         )
         _require(len(self.tokenizer) >= 1, "tokenizer is empty; expected one conv stage or more")

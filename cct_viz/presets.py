@@ -257,7 +257,7 @@ def configure(
     if num_classes is not None and num_classes != config.num_classes:
         config = dataclasses.replace(config, labels=numbered_labels(num_classes))
     if image_size is not None:
-        size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+        size = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
         config = dataclasses.replace(config, image_size=size)  # type: ignore[arg-type]  # other lengths it refuses
     return config
 

@@ -33,6 +33,7 @@ def test_from_dict_names_every_unknown_and_missing_entry():
         ({"image_size": (10**6, 10**6)}, r"image_size is \(1000000, 1000000\); expected .* 1 to 4096 pixels each"),
         ({"image_size": (0, 20)}, "1 to 4096 pixels each"),
         ({"image_size": "24"}, "image_size is '24'; expected"),
+        ({"image_size": 24}, "image_size is 24; expected"),
         ({"image_size": (12, 20, 3)}, "image_size is"),
         ({"image_size": (True, 20)}, "image_size is"),
         ({"image_size": (12, 20.0)}, "image_size is"),
@@ -93,6 +94,22 @@ def test_configure_changes_size_and_classes(tmp_path):
     assert configure(str(tmp_path / "config.json")) == config
     with pytest.raises(ConfigError, match="neither a preset"):
         configure("cct_99")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_size": 2.5}, r"image_size is \(2.5, 2.5\); expected \(height, width\), 1 to 4096 pixels each"),
+        ({"image_size": "large"}, r"image_size is \('large', 'large'\); expected"),
+        ({"image_size": (32,)}, r"image_size is \(32,\); expected"),
+        ({"num_classes": 2.5}, "2.5 classes; expected a whole number"),
+        ({"num_classes": "ten"}, "'ten' classes; expected a whole number"),
+        ({"num_classes": -1}, "0 labels; expected two classes or more"),
+    ],
+)
+def test_sizes_that_are_none_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        configure("keras_cct_cifar10", **changes)
 
 
 def test_classes_have_a_limit():
