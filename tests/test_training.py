@@ -1,7 +1,9 @@
 """Training on a tiny model: it learns, and an interrupted run ends with the same weights."""
 
 import dataclasses
+import importlib.util
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -299,6 +301,97 @@ module.train(config, training, training, module.{recipe!r}, Path({str(tmp_path /
     assert averaged["loss"] == pytest.approx(history[-1]["val_loss"], rel=1e-5)  # what is kept is what was validated
     with pytest.raises(DataError, match="another recipe"):
         module.train(config, training, validation, dataclasses.replace(recipe, epochs=9), tmp_path / "cut")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+def test_on_jax_two_devices_train_as_one_does_and_go_on_after_an_interruption(tmp_path, images):
+    """In a process of its own, whose CPU counts as two devices. Dropout and stochastic depth stay on: JAX draws the
+    same numbers however an array is divided."""
+    save(tmp_path / "images.npz", images)
+    script = f"""
+import json, sys
+import keras
+import numpy as np
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from conftest import tiny_config
+from pathlib import Path
+from cct_viz.model import named_weights
+from cct_viz.training import train as module
+from cct_viz.training.data import DataError, Images
+from cct_viz.training.recipes import Recipe
+
+class Failing(module.Batches):
+    def __getitem__(self, index):
+        if self.epoch == 1 and index == 2:
+            raise RuntimeError("cut off")
+        return super().__getitem__(index)
+
+def train(out, images=13, **changes):  # 13 images to validate: one more than two devices can share
+    model = module.train(config, training, Images(whole.x[:images], whole.y[:images]),
+                         Recipe(**recipe | changes), folder / out)
+    said.setdefault("devices", []).append(sorted({{len(v.value.sharding.device_set) for v in model.variables}}))
+    np.savez(folder / out, **{{k.replace("/", "."): np.asarray(v) for k, v in named_weights(model).items()}})
+
+folder, said = Path({str(tmp_path)!r}), {{"refused": []}}
+with np.load(folder / "images.npz") as saved:
+    whole = Images(saved["x"], saved["y"])
+training = Images(whole.x[:64], whole.y[:64])
+config = tiny_config(num_layers=1, stochastic_depth=0.3, dropout=0.1)
+recipe = dict(epochs=3, batch_size=16, learning_rate=5e-3, gradient_clip=1.0, ema=0.9)
+train("two")
+module.Batches, complete = Failing, module.Batches
+try:
+    train("cut")
+except RuntimeError as error:
+    said["error"] = str(error)
+module.Batches = complete
+said["left_behind"] = keras.distribution.distribution() is not None
+train("cut")
+for changes in (dict(batch_size=15), dict(images=1)):
+    try:
+        train("refused", **changes)
+    except DataError as error:
+        said["refused"].append(str(error))
+first = keras.distribution.list_devices()[:1]
+keras.distribution.list_devices = lambda: first
+train("one")
+(folder / "said.json").write_text(json.dumps(said))
+"""
+    environment = os.environ | {
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        # Without optimisation it compiles in half the time.
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Path(__file__).parent.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Training on 2 devices" in done.stdout
+    said = json.loads((tmp_path / "said.json").read_text())
+    assert said["devices"] == [[2], [2], [1]]
+    assert (said["error"], said["left_behind"]) == ("cut off", False)
+    assert (
+        "15 images cannot be divided among 2 devices: make it a multiple of 2, as --batch-size 16" in said["refused"][0]
+    )
+    assert "2 devices need 2 validation images, and there are 1" in said["refused"][1]
+    history = json.loads((tmp_path / "two" / "history.json").read_text())
+    assert history[-1]["loss"] < history[0]["loss"] - 0.1
+    with (
+        np.load(tmp_path / "one.npz") as one,
+        np.load(tmp_path / "two.npz") as two,
+        np.load(tmp_path / "cut.npz") as cut,
+    ):
+        for name in one:
+            np.testing.assert_array_equal(two[name], cut[name], name)
+            # What adds the same to all scores of a softmax has no gradient but rounding, which AdamW makes large.
+            if not name.endswith(("key.bias", "score.bias")):
+                # Sums of float32 in another order; one image that counted otherwise would move weights by 1e-3.
+                np.testing.assert_allclose(one[name], two[name], atol=1e-5, err_msg=name)
 
 
 def test_training_goes_on_from_a_trained_model(tmp_path, images, tiny_classifier):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -111,6 +112,27 @@ def compile_model(model: CCT, recipe: Recipe, steps_per_epoch: int) -> None:
     optimizer.build(model.trainable_variables)
 
 
+def _count_devices(recipe: Recipe, validation: Images) -> int:
+    """How many devices share each batch: on JAX all that Keras lists of the best kind. On the other backends Keras
+    distributes nothing, and there is one.
+
+    Raises:
+        DataError: a batch cannot be divided among them, or there are more of them than validation images.
+    """
+    count = len(keras.distribution.list_devices()) if keras.backend.backend() == "jax" else 1
+    fewer = "or let JAX see fewer devices (CUDA_VISIBLE_DEVICES=0 shows it one)"
+    if rest := recipe.batch_size % count:
+        raise DataError(
+            f"a batch of {recipe.batch_size} images cannot be divided among {count} devices: make it a multiple of "
+            f"{count}, as --batch-size {recipe.batch_size + count - rest}, {fewer}"
+        )
+    if len(validation.x) < count:
+        raise DataError(
+            f"{count} devices need {count} validation images, and there are {len(validation.x)}: add some, {fewer}"
+        )
+    return count
+
+
 def train(
     config: CCTConfig,
     training: Images,
@@ -125,12 +147,17 @@ def train(
     `out` receives the plan, the history and, after each epoch, the training state. The validation figures of each epoch
     go to the history; they choose nothing.
 
+    Where JAX sees several devices, they share each batch (`keras.distribution.DataParallel`), and the history's
+    figures are of as many validation images as they can share evenly.
+
     Raises:
-        DataError: fewer images than a batch takes, or `out` holds an unfinished training of something else.
+        DataError: fewer images than a batch takes, a batch that the devices cannot share, or `out` holds an unfinished
+            training of something else.
         CheckpointError: the weights to begin with are not of this architecture.
     """
     if len(training.x) < recipe.batch_size:
         raise DataError(f"{len(training.x)} training images do not fill one batch of {recipe.batch_size}")
+    devices = _count_devices(recipe, validation)
     out.mkdir(parents=True, exist_ok=True)
     begun, begun_with = (out / STATE).exists(), start.sha256 if start else None
     if not begun:
@@ -141,6 +168,24 @@ def train(
             f"{out} holds an unfinished training with another recipe, architecture or start ({PLAN} says which): "
             "repeat its options to go on, or choose another folder"
         )
+    if devices > 1:
+        print(f"Training on {devices} devices", flush=True)
+    with keras.distribution.DataParallel().scope() if devices > 1 else contextlib.nullcontext():
+        return _fit(config, training, validation, recipe, out, start=start, devices=devices)
+
+
+def _fit(
+    config: CCTConfig,
+    training: Images,
+    validation: Images,
+    recipe: Recipe,
+    out: Path,
+    *,
+    start: Start | None,
+    devices: int,
+) -> CCT:
+    """Build the model, take up the state in `out` if there is one, and train the epochs left, on that many devices."""
+    begun = (out / STATE).exists()
     keras.utils.set_random_seed(recipe.seed)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.mixed_bfloat16 else "float32")
@@ -158,8 +203,9 @@ def train(
         model.load_weights(out / STATE)
         done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // steps
         history = json.loads((out / HISTORY).read_text())[:done]
-    x = normalise(validation.x, config.preprocessing)
-    y = np.eye(config.num_classes, dtype=np.float32)[validation.y]
+    validated = len(validation.x) // devices * devices
+    x = normalise(validation.x[:validated], config.preprocessing)
+    y = np.eye(config.num_classes, dtype=np.float32)[validation.y[:validated]]
     progress = Progress(recipe.epochs, images_per_epoch=steps * recipe.batch_size)
     averages = [keras.callbacks.SwapEMAWeights()] if recipe.ema else []  # in the weights' place while validating
     for epoch in range(len(history), recipe.epochs):
@@ -170,7 +216,7 @@ def train(
             epochs=epoch + 1,
             initial_epoch=epoch,
             validation_data=(x, y),
-            validation_batch_size=500,
+            validation_batch_size=500 // devices * devices,
             shuffle=False,
             verbose=0,
             callbacks=[*averages, _Resumable(out, history, recipe.seed), progress],
