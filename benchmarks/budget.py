@@ -104,8 +104,11 @@ def make_page(classifier: Classifier, path: Path) -> Callable[[], None]:
 
 def run_official(rounds: int, checkout: Path | None = None) -> None:
     """The paper's model as its authors wrote it, with forward hooks, beside ours with the same weights."""
-    if checkout is None or not (checkout / "src" / "cct.py").is_file():
+    if checkout is None:
         print(f"       the authors' model is left out: name a checkout of {AUTHORS} with --official")
+        return
+    if not (checkout / "src" / "cct.py").is_file():
+        print(f"       the authors' model is left out: {checkout} is no checkout of {AUTHORS}, it has no src/cct.py")
         return
     try:
         import torch

@@ -316,10 +316,9 @@ async def run_soak_calls(served: Served, calls: int, first: int, photo: bytes) -
 def run_soak(served: Served, _: float, calls: int = 2000) -> None:
     photo = make_photo()
     warm = max(calls // 4, 50)
-    asyncio.run(run_soak_calls(served, warm, 0, photo))
+    seen, quarter = asyncio.run(run_soak_calls(served, warm, 0, photo)), calls // 4
     before = served.use()
     print(f"soak, after {warm} calls of warm-up:  {before}", flush=True)
-    seen, quarter = Counter(), calls // 4
     for i in range(4):
         seen += asyncio.run(run_soak_calls(served, quarter, warm + i * quarter, photo))
         print(f"soak, after {(i + 1) * quarter} more:  {served.use()}", flush=True)
@@ -327,7 +326,7 @@ def run_soak(served: Served, _: float, calls: int = 2000) -> None:
     wrong = sum(count for kind, count in seen.items() if kind.startswith("WRONG"))
     print(f"soak: {dict(seen)}")
     print(
-        f"soak of {calls}: {wrong} wrong (mark 0), memory {after.memory - before.memory:+.1f} MB to "
+        f"soak of {calls} after {warm}: {wrong} wrong (mark 0), memory {after.memory - before.memory:+.1f} MB to "
         f"{after.memory:.0f} MB (marks 30 and 400), threads {after.threads - before.threads:+d}, open files "
         f"{after.files - before.files:+d}, temp folder {after.temp:.0f} MB (mark 500); "
         f"health {served.fetch('healthz').decode()}"

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from .checkpoints.pth_file import CheckpointWarning
-from .config import CCTConfig, ConfigError, Pool, numbered_labels
+from .config import CCTConfig, ConfigError, Pool
 from .cost import count_macs, count_parameters
 from .geometry import stage_geometry
 from .hub import HubError, print_progress
 from .hub import push as hub_push
 from .presets import DEFAULT, PRESETS, configure
-from .training.recipes import DEFAULT_RECIPE, OPTIONS, RECIPES
+from .training.recipes import DEFAULT_RECIPE, DEFAULT_RECIPE_OF_TRAINED, OPTIONS, RECIPES
 
 if TYPE_CHECKING:
     from .training.data import Images
+    from .training.start import Start
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -169,27 +170,20 @@ def push(options: argparse.Namespace) -> int:
 
 
 def train(options: argparse.Namespace) -> int:
-    from .classifier import load
-    from .training.data import load_images, split
+    from .training.data import DataError, split
     from .training.finish import finish
-    from .training.start import start_from
     from .training.train import train
 
+    data = Path(options.data)
+    if data.is_dir() and options.out.resolve().is_relative_to(data.resolve()):
+        raise DataError(f"{options.out} lies among the pictures, where it would pass for a class; choose another --out")
     given = {name: getattr(options, name) for name in OPTIONS if getattr(options, name) is not None}
-    recipe = dataclasses.replace(RECIPES[options.recipe], **given)
-    if options.start:
-        if options.pool:
-            raise ConfigError("--pool goes with --arch: a trained model keeps the pool it learned with")
-        classifier = load(options.start, progress=print_progress)
-        images = load_images(options.data, image_size=classifier.config.image_size)
-        start = start_from(classifier, images)
-        config, choices = start.config, ["--from", start.name]
-    else:
-        images = load_images(options.data, image_size=configure(options.arch).image_size)
-        start, config = None, _untrained_config(options, images)
-        choices = ["--arch", Path(options.arch).name, *(["--pool", options.pool] if options.pool else [])]
+    recipe_name = options.recipe or (DEFAULT_RECIPE if options.start is None else DEFAULT_RECIPE_OF_TRAINED)
+    recipe = dataclasses.replace(RECIPES[recipe_name], **given)
+    begin = _begin_untrained if options.start is None else _begin_trained
+    images, config, start, choices = begin(options)
+    choices += ["--recipe", recipe_name]
     training, validation = split(images)
-    choices += ["--recipe", options.recipe]
     with contextlib.redirect_stdout(sys.stderr):  # what is said on the way; stdout is for the answer
         model = train(config, training, validation, recipe, options.out, start=start)
         metrics = finish(
@@ -199,26 +193,47 @@ def train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _untrained_config(options: argparse.Namespace, images: Images) -> CCTConfig:
-    """The named architecture, with the classes and the size of the images."""
-    from .training.data import is_cifar10
+Begun = tuple["Images", CCTConfig, "Start | None", list[str]]  # and the words of the command that say so
 
-    classes = int(images.y.max()) + 1
-    config = configure(options.arch, num_classes=classes, image_size=images.x.shape[1:3])
-    config = dataclasses.replace(config, pool=options.pool or config.pool)
-    if images.labels:
-        return dataclasses.replace(config, labels=images.labels)
-    if options.arch in PRESETS and not is_cifar10(images):  # a preset's class names are its data's
-        return dataclasses.replace(config, labels=numbered_labels(classes))
-    return config
+
+def _begin_trained(options: argparse.Namespace) -> Begun:
+    from .classifier import load
+    from .training.data import DataError
+    from .training.start import start_from
+
+    if options.pool:
+        raise ConfigError("--pool goes with --arch: a trained model keeps the pool it learned with")
+    classifier = load(options.start, progress=print_progress)
+    if options.out.resolve() == classifier.folder.resolve():
+        raise DataError(f"{options.out} is the folder to begin with; choose another --out")
+    images = _read_labelled(options, classifier.config)
+    start = start_from(classifier, images)
+    head = "its own head" if "head/kernel" in start.weights else "a new head"
+    print(f"{start.name} goes on with {head} for {start.config.num_classes} classes", file=sys.stderr)
+    return images, start.config, start, ["--from", start.name]
+
+
+def _begin_untrained(options: argparse.Namespace) -> Begun:
+    from .training.start import untrained_config
+
+    images = _read_labelled(options, configure(options.arch))
+    choices = ["--arch", Path(options.arch).name, *(["--pool", options.pool] if options.pool else [])]
+    return images, untrained_config(options.arch, images, pool=options.pool), None, choices
+
+
+def _read_labelled(options: argparse.Namespace, config: CCTConfig) -> Images:
+    """The images of --data, cut and scaled as the model sees them where they are pictures."""
+    from .training.data import load_images
+
+    return load_images(options.data, image_size=config.image_size, preprocessing=config.preprocessing)
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    from .training.data import load_images, split
+    from .training.data import split
     from .training.evaluate import evaluate
 
     classifier = _load(options)
-    images = load_images(options.data, image_size=classifier.config.image_size)
+    images = _read_labelled(options, classifier.config)
     if options.data == "cifar10":
         _, images = split(images)
     metrics = evaluate(classifier, images)
@@ -394,7 +409,7 @@ def _parser() -> argparse.ArgumentParser:
     begun = sub.add_mutually_exclusive_group(required=True)
     begun.add_argument("--arch", metavar="NAME", help="a preset's name or a config.json, at random weights")
     begun.add_argument(
-        "--from", dest="start", metavar="SOURCE", help="a trained model, to go on with: preset, folder or Hub repo"
+        "--from", dest="start", metavar="SOURCE", help="a trained model, to go on with: bundled, folder or Hub repo"
     )
     sub.add_argument(
         "--data",
@@ -406,8 +421,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--recipe",
         choices=tuple(RECIPES),
-        default=DEFAULT_RECIPE,
-        help="how to train (%(default)s); the options below replace single values of it",
+        help=f"how to train ({DEFAULT_RECIPE}; of a trained model {DEFAULT_RECIPE_OF_TRAINED}); the options below "
+        "replace single values of it",
     )
     sub.add_argument("--epochs", type=int)
     sub.add_argument("--batch-size", type=int)

@@ -236,8 +236,8 @@ PRESETS: dict[str, Preset] = {
     ),
 }
 
-# What the app and the command line show unless told otherwise: the most accurate, and as fast as the other.
-DEFAULT = next(name for name, preset in PRESETS.items() if preset.folder is not None)
+# What the app and the command line show unless told otherwise: the more accurate one, and as fast as the other.
+DEFAULT = "cct_2_3x2_32_cifar10"
 
 
 def configure(

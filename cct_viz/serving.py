@@ -19,7 +19,7 @@ from .checkpoints import CheckpointError
 from .classifier import Classifier
 from .hub import HubError
 from .preprocessing import decode
-from .presets import PRESETS
+from .presets import DEFAULT, PRESETS
 from .trace import Trace
 
 HUB_REPO = "keras-io/cct"
@@ -244,7 +244,8 @@ class Models:
 
 
 def _bundled() -> list[str]:
-    return [name for name, preset in PRESETS.items() if preset.folder is not None]
+    """The default first: the first model is the one that a page opens with."""
+    return sorted((name for name, preset in PRESETS.items() if preset.folder is not None), key=DEFAULT.__ne__)
 
 
 def _read_accuracy(source: str) -> float | None:

@@ -11,6 +11,8 @@ from PIL import Image
 
 from cct_viz.cli import main
 from cct_viz.explain import METHODS, takes
+from cct_viz.prepare import sha256
+from cct_viz.presets import DEFAULT
 
 ROOT = Path(__file__).parent.parent
 FORWARD = [method for method in METHODS if not takes(method, "classifier")]  # the others are slow, and tested elsewhere
@@ -90,7 +92,8 @@ def test_models(capsys):
     assert row["published"] == "cct_7_3x1_32_sine_cifar100_5000epochs.pth"
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "416,331 parameters" in lines[0]
+    assert lines[0].startswith(DEFAULT)
+    assert "283,723 parameters" in lines[0]
     assert len(lines) == len(rows)
     assert max(map(len, lines)) < 230
 
@@ -139,7 +142,7 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
     assert "Epoch 2/2, 0:00:00 left" in done.stderr
     card = (out / "README.md").read_text()
     assert f"{printed['accuracy']:.2%}" in card
-    assert "--arch tiny.json --pool seqpool --recipe keras_io --data DATA.npz" in card
+    assert "--arch tiny.json --pool seqpool --recipe keras_io --data DATA --out out" in card
     assert "--epochs 2" in card
     assert "cifar" not in card.lower()
     assert str(tmp_path) not in card
@@ -156,14 +159,17 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
     for i in range(20):
         (pictures / f"kind_{i % 2}").mkdir(parents=True, exist_ok=True)
         Image.fromarray(x[i].astype(np.uint8)).save(pictures / f"kind_{i % 2}" / f"{i}.png")
-    arguments = ["--from", out, "--data", pictures, "--out", tmp_path / "tuned", "--epochs", "1", "--batch-size", "8"]
-    assert main(["train", *map(str, arguments), "--recipe", "fine_tune"]) == 0
+    arguments = ["train", "--from", out, "--data", pictures, "--epochs", "1", "--batch-size", "8", "--out"]
+    assert main([*map(str, arguments), str(pictures / "out")]) == 1  # it would pass for a class the next time
+    assert main([*map(str, arguments), str(out)]) == 1
+    assert main([*map(str, arguments), str(tmp_path / "tuned")]) == 0
     assert load(tmp_path / "tuned").labels == ("kind_0", "kind_1")
     card = (tmp_path / "tuned" / "README.md").read_text()
     first, second = [line for line in card.splitlines() if line.startswith("    python -m cct_viz train")]
     assert "--arch tiny.json --pool seqpool" in first
     assert "--from out --recipe fine_tune" in second
-    assert classifier.source.sha256 in card
+    assert sha256(out / "model.safetensors") in card
+    assert "license: apache-2.0" in card
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Training on a tiny model: it learns, and an interrupted run ends with the same weights."""
 
+import copy
 import dataclasses
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,9 +18,14 @@ from conftest import softmax, tiny_config
 from PIL import Image
 
 from cct_viz.checkpoints import CheckpointError
+from cct_viz.classifier import load
+from cct_viz.config import numbered_labels
+from cct_viz.prepare import sha256
+from cct_viz.preprocessing import Preprocessing
 from cct_viz.training.augmentation import OPERATIONS, augment, erase, mix, rand_augment
-from cct_viz.training.data import DataError, Images, load_images, split
+from cct_viz.training.data import DataError, Images, digest, load_images, split
 from cct_viz.training.evaluate import evaluate, measure
+from cct_viz.training.plan import PLAN, Plan, agree
 from cct_viz.training.recipes import RECIPES, Recipe
 from cct_viz.training.start import start_from
 
@@ -74,6 +81,15 @@ def test_files_that_are_no_data_are_refused(tmp_path):
             load_images(str(tmp_path / name))
 
 
+def test_cifar10_out_of_reach_is_told(monkeypatch):
+    def fail():
+        raise Exception("URL fetch failure")  # as Keras does
+
+    monkeypatch.setattr("keras.datasets.cifar10.load_data", fail)
+    with pytest.raises(DataError, match="URL fetch failure"):
+        load_images("cifar10")
+
+
 def test_a_folder_of_class_folders_is_read_by_name(tmp_path):
     colours = {"blue": (0, 0, 200), "green": (0, 200, 0), "red": (200, 0, 0)}
     for name, colour in colours.items():
@@ -85,6 +101,14 @@ def test_a_folder_of_class_folders_is_read_by_name(tmp_path):
     assert images.x.shape == (12, 12, 20, 3)
     assert [int(y) for y in images.y] == [2 - int(x[0, 0].argmax()) for x in images.x]
     assert split(images)[1].labels == images.labels
+    Image.new("RGB", (40, 24), "white").save(tmp_path / "red" / "0.png")
+    with Image.open(tmp_path / "red" / "0.png") as picture:
+        picture.paste((200, 0, 0), (10, 6, 30, 18))  # what a crop of one half shows
+        picture.save(tmp_path / "red" / "0.png")
+    for crop in (0.5, 1.0):
+        read = load_images(str(tmp_path), image_size=(12, 20), preprocessing=Preprocessing(crop=crop))
+        assert (read.x.min(axis=(1, 2, 3)) == 0).all()
+        assert (read.x[..., 2].max() == 255) == (crop == 1.0)
 
     seen = SimpleNamespace(
         labels=("red", "green", "blue"),
@@ -249,7 +273,7 @@ import numpy as np
 from conftest import tiny_config
 from pathlib import Path
 from cct_viz.training import train as module
-from cct_viz.training.data import Images
+from cct_viz.training.data import Images, split
 """
     return subprocess.run(
         [sys.executable, "-c", names + script],
@@ -280,7 +304,7 @@ def test_training_killed_in_mid_epoch_ends_with_the_same_weights(tmp_path, image
         random_erasing=0.2,
     )
     whole = module.train(config, training, validation, recipe, tmp_path / "whole")
-    save(tmp_path / "training.npz", training)
+    save(tmp_path / "images.npz", images)
     killed = f"""
 import os, signal
 
@@ -291,10 +315,10 @@ class Killing(module.Batches):
         return super().__getitem__(index)
 
 module.Batches = Killing
-with np.load({str(tmp_path / "training.npz")!r}) as saved:
-    training = Images(saved["x"], saved["y"])
+with np.load({str(tmp_path / "images.npz")!r}) as saved:
+    training, validation = split(Images(saved["x"], saved["y"]))
 config = tiny_config(stochastic_depth=0.3, dropout=0.1)
-module.train(config, training, training, module.{recipe!r}, Path({str(tmp_path / "cut")!r}))
+module.train(config, training, validation, module.{recipe!r}, Path({str(tmp_path / "cut")!r}))
 """
     done = run_apart(killed)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -411,19 +435,80 @@ def test_training_goes_on_from_a_trained_model(tmp_path, images, tiny_classifier
     assert np.ptp(np.asarray(named_weights(model)["head/kernel"])) > 0
 
     begun = recipe, tmp_path / "same"
-    with pytest.raises(DataError, match="recipe, architecture or start"):
+    with pytest.raises(DataError, match="another start"):
         module.train(same.config, images, images, *begun)  # from random weights this time
-    with pytest.raises(DataError, match=r"12 x 12 pixels; .* was trained on 12 x 20"):
+    with pytest.raises(DataError, match="another data"):
+        module.train(same.config, images, images._replace(y=images.y[::-1]), *begun, start=same)
+    with pytest.raises(DataError, match=r"12 x 12 pixels and tiny takes 12 x 20: scale them"):
         start_from(tiny_classifier, images._replace(x=images.x[:, :, :12]))
     with pytest.raises(CheckpointError, match="has shape"):
         module.train(tiny_config(mlp_dim=16), images, images, recipe, tmp_path / "wrong", start=same)
+    with pytest.raises(DataError, match="--batch-size 120"):
+        module.train(same.config, images, images, Recipe(epochs=1), tmp_path / "few")
+
+
+def test_what_is_no_training_is_left_alone(tmp_path, images, tiny_folder):
+    from cct_viz.training import train as module
+
+    recipe = Recipe(epochs=1, batch_size=16)
+    shutil.copytree(tiny_folder, tmp_path / "weights")
+    with pytest.raises(DataError, match="holds a checkpoint already"):
+        module.train(tiny_config(), images, images, recipe, tmp_path / "weights")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / module.STATE).write_bytes(b"")
+    with pytest.raises(DataError, match="missing or damaged"):
+        module.train(tiny_config(), images, images, recipe, tmp_path / "broken")
+    agree(tmp_path / "broken", Plan(recipe, tiny_config(), None, digest(images, images)), begun=False)
+    with pytest.raises(DataError, match=r"weights\.h5 is damaged"):
+        module.train(tiny_config(), images, images, recipe, tmp_path / "broken")
 
 
 def test_a_plan_from_before_a_recipe_had_all_its_values_is_understood(tmp_path):
-    from cct_viz.training import train as module
+    plan = Plan(Recipe(epochs=3, seed=5), tiny_config(), "a", "b")
+    record = {"recipe": {"epochs": 3, "batch_size": 128, "seed": 5}, "config": plan.config.to_dict()}
+    (tmp_path / PLAN).write_text(json.dumps(record | {"start": "a", "data": "b"}))
+    agree(tmp_path, plan, begun=True)
+    with pytest.raises(DataError, match="another recipe and another data"):
+        agree(tmp_path, dataclasses.replace(plan, recipe=Recipe(epochs=4, seed=5), data="c"), begun=True)
 
-    recipe, config = Recipe(epochs=3, seed=5), tiny_config()
-    (tmp_path / "plan.json").write_text(
-        json.dumps({"recipe": {"epochs": 3, "batch_size": 128, "seed": 5}, "config": config.to_dict()})
-    )
-    assert module._read_plan(tmp_path / "plan.json") == (recipe, config, None)
+
+CARD = """---
+license: mit
+---
+# tiny
+
+    python -m cct_viz train --arch tiny.json --data cifar10 --out tiny
+    python -m cct_viz train --arch tiny.json --data cifar10 --out tiny; rm -rf /
+
+| model.safetensors | `{digest}` |
+"""
+
+
+def test_a_card_speaks_for_its_own_weights_only(tmp_path, images, tiny_folder):
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny_folder, folder)
+    (folder / "README.md").write_text(CARD.format(digest="another"))
+    assert start_from(load(folder), images).commands == ()
+    (folder / "README.md").write_text(CARD.format(digest=sha256(folder / "model.safetensors")))
+    start = start_from(load(folder), images)
+    assert start.commands == ("python -m cct_viz train --arch tiny.json --data cifar10 --out tiny",)
+    assert (start.sha256, start.licence, start.held_out) == (sha256(folder / "model.safetensors"), "mit", True)
+    (folder / "README.md").write_bytes(b"\xe9")
+    start = start_from(load(folder), images)
+    assert (start.commands, start.licence, start.held_out) == ((), None, False)
+
+
+def test_classes_without_names_are_numbered(images, tiny_classifier):
+    """Ten classes are not CIFAR-10's because they are ten, whatever the model had learned before."""
+    assert tiny_classifier.labels == numbered_labels(3)
+    named = copy.copy(tiny_classifier)
+    named.config = dataclasses.replace(tiny_classifier.config, labels=("red", "green", "blue"))
+    start = start_from(named, images)
+    assert start.config.labels == numbered_labels(3)
+    assert "head/kernel" not in start.weights
+
+
+@pytest.mark.parametrize("changes", [{"learning_rate": float("nan")}, {"warmup_epochs": -3.0}, {"epochs": 0}])
+def test_recipes_that_are_none_are_refused(changes):
+    with pytest.raises(ValueError, match=f"{next(iter(changes))} is "):
+        Recipe(**{"epochs": 1} | changes)

@@ -23,7 +23,9 @@ class Images(NamedTuple):
     labels: tuple[str, ...] | None = None  # what the classes are called, where the data say so
 
 
-def load_images(source: str, *, image_size: tuple[int, int] = (32, 32)) -> Images:
+def load_images(
+    source: str, *, image_size: tuple[int, int] = (32, 32), preprocessing: Preprocessing | None = None
+) -> Images:
     """The images of `source`: "cifar10" (the 50,000 training images, fetched by Keras), an .npz file with x and y, or a
     folder with a folder of pictures for each class, in the order of their names.
 
@@ -31,7 +33,8 @@ def load_images(source: str, *, image_size: tuple[int, int] = (32, 32)) -> Image
     same split.
 
     Args:
-        image_size: (height, width) to which the pictures of a folder are cropped and scaled; arrays keep their own.
+        image_size, preprocessing: (height, width) to which, and how, the pictures of a folder are cropped and scaled;
+            arrays stay as they are.
 
     Raises:
         DataError: no such file, not an .npz, arrays of another shape or type, or a folder without pictures.
@@ -39,17 +42,20 @@ def load_images(source: str, *, image_size: tuple[int, int] = (32, 32)) -> Image
     if source == "cifar10":
         import keras
 
-        (x, y), _ = keras.datasets.cifar10.load_data()
+        try:
+            (x, y), _ = keras.datasets.cifar10.load_data()
+        except Exception as error:  # Keras raises nothing more special where its host cannot be reached
+            raise DataError(f"CIFAR-10 could not be fetched, an .npz with x and y will do as well: {error}") from error
         images = Images(x, y.reshape(-1).astype(np.int64))
     elif Path(source).is_dir():
-        images = _read_folder(Path(source), image_size)
+        images = _read_folder(Path(source), image_size, preprocessing or Preprocessing())
     else:
         images = _read_npz(Path(source))
     order = np.array(sorted(range(len(images.x)), key=lambda i: hashlib.sha256(images.x[i].tobytes()).digest()))
     return Images(images.x[order], images.y[order], images.labels)
 
 
-def _read_folder(path: Path, image_size: tuple[int, int]) -> Images:
+def _read_folder(path: Path, image_size: tuple[int, int], preprocessing: Preprocessing) -> Images:
     classes = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
     if len(classes) < 2:
         raise DataError(f"{path} holds {len(classes)} folders; expected one for each class, at least two")
@@ -60,7 +66,7 @@ def _read_folder(path: Path, image_size: tuple[int, int]) -> Images:
             raise DataError(f"{folder} holds no pictures; expected the pictures of the class {folder.name}")
         for file in files:
             try:
-                x.append(prepare(decode(file), image_size, Preprocessing()).pixels)
+                x.append(prepare(decode(file), image_size, preprocessing).pixels)
             except ImageError as error:
                 raise DataError(f"{folder}: {error}") from error
             y.append(number)
@@ -92,6 +98,16 @@ def split(images: Images) -> tuple[Images, Images]:
     count = max(1, len(images.x) // 10)
     x, y, labels = images
     return Images(x[:-count], y[:-count], labels), Images(x[-count:], y[-count:], labels)
+
+
+def digest(*parts: Images) -> str:
+    """SHA-256 of images, classes and their names, as they are parted."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(repr((part.x.shape, part.labels)).encode())
+        total.update(part.x.tobytes())
+        total.update(part.y.tobytes())
+    return total.hexdigest()
 
 
 # SHA-256 over the ordered SHA-256 of CIFAR-10's 50,000 training images: their set, whatever file they came in.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,8 +25,7 @@ from .train import HISTORY
 CURVES = "learning_curves.png"
 
 _CARD = """---
-license: apache-2.0
-library_name: keras
+{licence}library_name: keras
 pipeline_tag: image-classification
 tags: [cct, compact-convolutional-transformer, {pool}]
 {dataset}---
@@ -64,9 +64,10 @@ A compact transformer of {parameters:,} parameters ({layers} layers, {heads} hea
 {prior}"""
 
 _AT_RANDOM = "trained from random weights on nothing but the data named below, by this project's own code."
-_FROM = """trained on the data named below, by this project's own code. It began with the weights of `{name}`, whose
-model.safetensors has the SHA-256 `{sha256}`. {first}What follows is about the last training."""
-_KNOWN = "The commands that made those come first. "
+_FROM = """trained on the data named below, by this project's own code. It began with the weights of `{name}`{revision}
+(SHA-256 of model.safetensors: `{sha256}`). {origin} What follows is about the last training."""
+_KNOWN = "The commands that made those come first."
+_UNKNOWN = "What those had been trained on is not known here: the validation images may be among it."
 
 _PRIOR = """`position_prior` in `metrics.json` is each token's pooling weight averaged over the {images:,} validation
 images, tokens row by row.
@@ -110,13 +111,15 @@ def finish(
     draw_curves(json.loads((out / HISTORY).read_text()), out / CURVES)
     files = ("config.json", "model.safetensors", "model.onnx", METRICS, HISTORY, CURVES)
     cifar10 = is_cifar10(training, validation)
-    command = _command(recipe, choices, out.name, "cifar10" if cifar10 else "DATA.npz")
+    held_out = start is None or start.held_out
+    command = _command(recipe, choices, out.name, "cifar10" if cifar10 else "DATA")
     card = _CARD.format(
         name=out.name,
-        dataset=_CIFAR10_CARD.format(name=out.name, **metrics.summary()) if cifar10 else "",
+        licence=_licence(start),
+        dataset=_CIFAR10_CARD.format(name=out.name, **metrics.summary()) if cifar10 and held_out else "",
         pool=model.config.pool,
         data="the 50,000 training images of CIFAR-10 (Krizhevsky 2009)" if cifar10 else "not published",
-        data_argument="cifar10" if cifar10 else "VALIDATION.npz",
+        data_argument="cifar10" if cifar10 else "VALIDATION",
         trained=len(training.x),
         parameters=sum(array.size for array in weights.values()),
         layers=model.config.num_layers,
@@ -131,9 +134,7 @@ def finish(
         seed=recipe.seed,
         keras=keras.__version__,
         backend=keras.backend.backend(),
-        begun=_AT_RANDOM
-        if start is None
-        else _FROM.format(name=start.name, sha256=start.sha256, first=_KNOWN if start.commands else ""),
+        begun=_describe_start(start),
         commands="\n".join(f"    {line}" for line in (*(start.commands if start else ()), command)),
         prior="" if metrics.position_prior is None else _PRIOR.format(images=metrics.images),
         files="\n".join(f"| {file} | `{sha256(out / file)}` |" for file in files),
@@ -143,9 +144,26 @@ def finish(
     return metrics
 
 
+def _licence(start: Start | None) -> str:
+    """This project's for what it trained from random weights; otherwise that of the weights it began with, if known."""
+    licence = start.licence if start else "apache-2.0"
+    return f"license: {licence}\n" if licence else ""
+
+
+def _describe_start(start: Start | None) -> str:
+    if start is None:
+        return _AT_RANDOM
+    return _FROM.format(
+        name=start.name,
+        revision=f" at commit {start.revision}" if start.revision else "",
+        sha256=start.sha256,
+        origin=_KNOWN if start.commands else _UNKNOWN,
+    )
+
+
 def _command(recipe: Recipe, choices: Sequence[str], out: str, data: str) -> str:
     """The command that makes this checkpoint again, on any machine."""
-    words = ["python -m cct_viz train", *choices, f"--data {data}", f"--out {out}"]
+    words = ["python -m cct_viz train", *map(shlex.quote, choices), f"--data {data}", f"--out {shlex.quote(out)}"]
     for name in OPTIONS:
         value, option = getattr(recipe, name), "--" + name.replace("_", "-")
         if value is True:

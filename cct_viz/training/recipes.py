@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -22,7 +23,7 @@ class Recipe:
         random_erasing: share of the images of which a rectangle is replaced by noise.
 
     Raises:
-        ValueError: no epoch, no image in a batch, or a learning rate that is not above 0.
+        ValueError: no epoch, no image in a batch, a learning rate that is not above 0, or a negative number.
     """
 
     epochs: int
@@ -44,8 +45,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected more than 0")
+        for name in ("warmup_epochs", "weight_decay", "label_smoothing"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more")
 
 
 RECIPES = {
@@ -53,7 +57,7 @@ RECIPES = {
     "keras_io": Recipe(epochs=30),
     # For small models on few epochs, where stronger augmentation only keeps them from fitting.
     "fast": Recipe(epochs=60, learning_rate=1.5e-3, warmup_epochs=3.0, weight_decay=0.06),
-    # For a trained model, which by now fits what it sees: gentler steps, stronger augmentation.
+    # For a trained model, which fits the images as they are: mildly distorted ones go on teaching it.
     "fine_tune": Recipe(epochs=40, learning_rate=1e-3, warmup_epochs=2.0, weight_decay=0.06, rand_augment=4.0),
     # configs/pretrained/cct_7-3x1_cifar10_300epochs.yml of the authors' repository, but for the crop's random scale.
     "paper_300": Recipe(
@@ -68,7 +72,7 @@ RECIPES = {
         mixed_share=175 / 300,
     ),
 }
-DEFAULT_RECIPE = "keras_io"
+DEFAULT_RECIPE, DEFAULT_RECIPE_OF_TRAINED = "keras_io", "fine_tune"
 # What the command line may set otherwise than the recipe has it.
 OPTIONS = (
     "epochs",

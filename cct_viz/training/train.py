@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 from pathlib import Path
@@ -17,12 +16,13 @@ from ..config import CCTConfig
 from ..model import CCT, build_model, named_weights
 from ..preprocessing import normalise
 from .augmentation import augment, erase, mix, rand_augment
-from .data import DataError, Images
+from .data import DataError, Images, digest
+from .plan import Plan, agree
 from .progress import Progress
 from .recipes import Recipe
 from .start import Start
 
-STATE, HISTORY, PLAN = "training_state.weights.h5", "history.json", "training_plan.json"
+STATE, HISTORY = "training_state.weights.h5", "history.json"
 
 
 class Batches(keras.utils.PyDataset):
@@ -120,7 +120,7 @@ def _count_devices(recipe: Recipe, validation: Images) -> int:
         DataError: a batch cannot be divided among them, or there are more of them than validation images.
     """
     count = len(keras.distribution.list_devices()) if keras.backend.backend() == "jax" else 1
-    fewer = "or let JAX see fewer devices (CUDA_VISIBLE_DEVICES=0 shows it one)"
+    fewer = "or let JAX see fewer devices"
     if rest := recipe.batch_size % count:
         raise DataError(
             f"a batch of {recipe.batch_size} images cannot be divided among {count} devices: make it a multiple of "
@@ -151,23 +151,19 @@ def train(
     figures are of as many validation images as they can share evenly.
 
     Raises:
-        DataError: fewer images than a batch takes, a batch that the devices cannot share, or `out` holds an unfinished
-            training of something else.
+        DataError: fewer images than a batch takes, a batch that the devices cannot share, or `out` holds a checkpoint
+            or a training of something else.
         CheckpointError: the weights to begin with are not of this architecture.
     """
     if len(training.x) < recipe.batch_size:
-        raise DataError(f"{len(training.x)} training images do not fill one batch of {recipe.batch_size}")
+        raise DataError(
+            f"{len(training.x)} training images do not fill one batch of {recipe.batch_size}: add some, or make the "
+            f"batch smaller, as --batch-size {len(training.x)}"
+        )
     devices = _count_devices(recipe, validation)
     out.mkdir(parents=True, exist_ok=True)
-    begun, begun_with = (out / STATE).exists(), start.sha256 if start else None
-    if not begun:
-        plan = {"recipe": dataclasses.asdict(recipe), "config": config.to_dict(), "start": begun_with}
-        (out / PLAN).write_text(json.dumps(plan, indent=1) + "\n")
-    elif _read_plan(out / PLAN) != (recipe, config, begun_with):
-        raise DataError(
-            f"{out} holds an unfinished training with another recipe, architecture or start ({PLAN} says which): "
-            "repeat its options to go on, or choose another folder"
-        )
+    plan = Plan(recipe, config, start.sha256 if start else None, digest(training, validation))
+    agree(out, plan, begun=(out / STATE).exists())
     if devices > 1:
         print(f"Training on {devices} devices", flush=True)
     with keras.distribution.DataParallel().scope() if devices > 1 else contextlib.nullcontext():
@@ -200,7 +196,10 @@ def _fit(
     compile_model(model, recipe, steps)
     history = []
     if begun:
-        model.load_weights(out / STATE)
+        try:
+            model.load_weights(out / STATE)
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{out / STATE} is damaged; remove it to begin again") from error
         done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // steps
         history = json.loads((out / HISTORY).read_text())[:done]
     validated = len(validation.x) // devices * devices
@@ -224,10 +223,3 @@ def _fit(
     model.load_weights(out / STATE)
     model.optimizer.finalize_variable_values(model.trainable_variables)
     return model
-
-
-def _read_plan(path: Path) -> tuple[Recipe, CCTConfig, str | None]:
-    """What an unfinished training was to be, and the hash of what it began with; what its recipe does not name did not
-    exist then, and was not done."""
-    plan = json.loads(path.read_text())
-    return Recipe(**plan["recipe"]), CCTConfig.from_dict(plan["config"]), plan.get("start")
