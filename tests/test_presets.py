@@ -1,6 +1,8 @@
 """Every model known by name: the paper's table, its published counts, labels and preprocessing."""
 
 import dataclasses
+import json
+import re
 import tomllib
 
 import numpy as np
@@ -14,6 +16,7 @@ from cct_viz.config import ConfigError
 from cct_viz.cost import count_macs, count_parameters
 from cct_viz.geometry import stage_geometry
 from cct_viz.model import build_model
+from cct_viz.prepare import sha256
 from cct_viz.presets import DATA_SETS, PRESETS, PUBLISHED, configure
 
 AT_32 = [
@@ -167,3 +170,18 @@ def test_every_file_of_the_package_is_packaged():
             for pattern in patterns
         )
         assert kept or file.name == "README.md", file
+
+
+CARDS = sorted(presets.WEIGHTS.rglob("README.md"))
+
+
+@pytest.mark.parametrize("card", CARDS, ids=[card.parent.name for card in CARDS])
+def test_a_card_names_its_files_and_figures(card):
+    text, folder = card.read_text(encoding="utf-8"), card.parent
+    named = dict(re.findall(r"^\| ([\w.]+) \| `([0-9a-f]{64})` \|$", text, re.MULTILINE))
+    assert {"config.json", "model.safetensors", "metrics.json", "history.json"} <= set(named)
+    assert {file: sha256(folder / file) for file in named} == named
+    accuracy = json.loads((folder / "metrics.json").read_text())["accuracy"]
+    assert f"| top-1 accuracy | {accuracy:.2%} |" in text
+    assert f"value: {accuracy:.4f}" in text
+    assert f"python -m cct_viz evaluate --model {folder.name} --data cifar10" in text
