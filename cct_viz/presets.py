@@ -212,8 +212,8 @@ PRESETS: dict[str, Preset] = {
         WEIGHTS / "cct_2_3x2_32_cifar10",
         {
             "config.json": "876ee94a75a74f47504bbebc3484f25c6bbc5196b83915356ce6d337a1d80cca",
-            "model.safetensors": "5f015a464e4d3ae47828f96495260c34276faebf0c7c0ca0f64f6c71a2b249d1",
-            "model.onnx": "0b56d71bd8d5cbe31c8931e083b55ddcd6fedea05221162ea7ce135f3a6e31b5",
+            "model.safetensors": "cc06992f7dc8bf222510fd2fdb83856c69f9ba5681a5a6720cd87a9210220e39",
+            "model.onnx": "2cdbb345ad7baa7f704d5ba949b5f7675fa3419b722397d34a0a56956bebad11",
         },
     ),
     "keras_cct_cifar10": Preset(
