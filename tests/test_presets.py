@@ -184,4 +184,5 @@ def test_a_card_names_its_files_and_figures(card):
     accuracy = json.loads((folder / "metrics.json").read_text())["accuracy"]
     assert f"| top-1 accuracy | {accuracy:.2%} |" in text
     assert f"value: {accuracy:.4f}" in text
-    assert f"python -m cct_viz evaluate --model {folder.name} --data cifar10" in text
+    name = folder.name if folder.name in PRESETS else folder.relative_to(presets.WEIGHTS.parent).as_posix()
+    assert f"python -m cct_viz evaluate --model {name} --data cifar10" in text
