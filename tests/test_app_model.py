@@ -7,6 +7,7 @@ import numpy as np
 from test_browser import EXAMPLES, Visitor, address  # noqa: F401  # the fixture that serves the app
 
 import cct_viz
+from cct_viz.presets import DEFAULT
 
 
 def read_falls(page, tokens):
@@ -30,7 +31,7 @@ def fetched(visitor):
 
 
 def test_tokens_are_removed_in_the_page(chromium, address):  # noqa: F811
-    classifier, tokens = cct_viz.load("keras_cct_cifar10"), (0, 27, 63)
+    classifier, tokens = cct_viz.load(DEFAULT), (0, 27, 63)
     visitor = Visitor(chromium, address)
     page = visitor.page
     page.wait_for_selector("#explorer .station")
@@ -51,7 +52,7 @@ def test_tokens_are_removed_in_the_page(chromium, address):  # noqa: F811
 
 
 def test_the_picture_is_painted_over_in_the_page(chromium, address):  # noqa: F811
-    classifier = cct_viz.load("keras_cct_cifar10")
+    classifier = cct_viz.load(DEFAULT)
     visitor = Visitor(chromium, address)
     page = visitor.page
     page.locator("#explorer").get_by_role("button", name="Paint over").click()

@@ -71,9 +71,9 @@ def test_a_class_token_model_is_told_what_is_not_there():
 
 
 def test_contributions_of_one_sign_are_logits_too():
-    ship = cct_viz.load("cct_2_3x2_32_cifar10").trace(ROOT / "cct_viz/ui/examples/ship.png")
-    assert explain(ship, "contribution").maps.min() > 0
-    (contribution,) = re.findall(r"<b>Contribution \(exact\)</b> (.*?)</figcaption>", trust.compare_tools(ship))
+    airplane = cct_viz.load("keras_cct_cifar10").trace(ROOT / "cct_viz/ui/examples/airplane.png")
+    assert explain(airplane, "contribution").maps.min() > 0
+    (contribution,) = re.findall(r"<b>Contribution \(exact\)</b> (.*?)</figcaption>", trust.compare_tools(airplane))
     assert re.fullmatch(r"sums to the score; full colour is \+0\.\d\d logits", contribution)
 
 
