@@ -73,23 +73,25 @@ def decode(source: str | os.PathLike[str] | bytes | Image.Image | np.ndarray) ->
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _decode_file(bytes(source), "The data")
     if isinstance(source, (str, os.PathLike)):
-        return _decode_file(_read_file(source), _printable(Path(source).name))
+        return _decode_file(_read_file(source), _name_of(source))
     raise ImageError(
         f"A {type(source).__name__} came as the image; a path, the bytes of a file, a PIL image or a uint8 array is "
         "accepted"
     )
 
 
-def _printable(name: str) -> str:
-    """`name` fit for a message: unprintable characters (halves of surrogate pairs break the terminal) as "?"."""
-    name = "".join(c if c.isprintable() else "?" for c in name)
+def _name_of(path: str | os.PathLike[str]) -> str:
+    """A file's name fit for a message: unprintable characters (halves of surrogate pairs break the terminal) as "?"."""
+    name = os.path.basename(os.fspath(path).rstrip(os.sep))
+    if not name.isprintable():
+        name = "".join(c if c.isprintable() else "?" for c in name)
     if len(name) > 80:
         name = f"{name[:40]}...{name[-37:]}"
     return name or "The path"
 
 
 def _read_file(path: str | os.PathLike[str]) -> bytes:
-    name = _printable(Path(path).name)
+    name = _name_of(path)
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device may never end

@@ -71,7 +71,7 @@ def rollout(
     names = ["readout", *(f"through layer {i + 1}" for i in reversed(range(len(layers))))]
     if trace.has_class_token and readout == "model":
         steps, names = steps[1:], names[1:]
-    rows = max(float(np.abs(mixing.sum(axis=-1) - 1).max()) for mixing in layers)
+    rows = float(np.abs(layers.sum(axis=-1) - 1).max())
     return share_maps(trace, np.stack(steps), tuple(names), "rollout", {"rows sum to 1": rows})
 
 
