@@ -6,11 +6,13 @@ import itertools
 import json
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +24,7 @@ import onnxruntime
 from . import checkpoints, hub, prepare
 from .checkpoints import CheckpointError
 from .config import CCTConfig
+from .cost import count_macs
 from .geometry import stage_geometry
 from .preprocessing import Prepared, decode, normalise
 from .preprocessing import prepare as prepare_image
@@ -31,9 +34,13 @@ from .trace import ReadoutWeights, Trace
 if TYPE_CHECKING:
     from .model import CCT
 
+T, R = TypeVar("T"), TypeVar("R")
+
 METRICS = "metrics.json"  # figures that `evaluate` measured, beside the weights
-_STACKED = ("stream_", "attention_output_", "mlp_output_", "attentions_")  # one a layer, together one array of a Trace
-THREADS = min(2, os.cpu_count() or 1)  # of one session; more gain nothing on images of 32 pixels
+THREADS = min(2, os.cpu_count() or 1)  # of one call; more gain nothing on images of 32 pixels
+SMALL_MACS = 200e6  # below, one image is answered as fast by one thread, for a third less of the processors' time
+CHUNK = 16  # images that one thread computes at a time; what they need still fits into the processor's caches
+LANES = THREADS + 1  # threads that compute chunks: the one more goes on while another waits for Python
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class Classifier:
         self._model: CCT | None = None
         self._building = threading.Lock()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = THREADS
+        options.intra_op_num_threads = 1 if count_macs(self.config) < SMALL_MACS else THREADS
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores alone
         options.log_severity_level = 3
@@ -134,7 +141,7 @@ class Classifier:
         return next(self.traces([image]))
 
     def traces(self, images: Iterable[Any], *, batch_size: int = 64) -> Iterator[Trace]:
-        """The traces of many images, in order, computed `batch_size` at a time.
+        """The traces of many images, in order, with at most `batch_size` of them under way.
 
         Raises:
             ImageError: at the first image that cannot be read.
@@ -142,42 +149,73 @@ class Classifier:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected 1 or more")
-        for chunk in _batched(images, batch_size):
-            yield from self._trace_batch([self.prepare(image) for image in chunk])
+        chunks = _batched(images, max(1, min(CHUNK, batch_size // (LANES + 1))))
+        for prepared, seen in _spread(self._see, map(self._prepare_chunk, chunks)):
+            for i, image in enumerate(prepared):
+                yield self._make_trace(image, seen, i)
 
     def prepare(self, image: Any) -> Prepared:
         """Decode an image and cut and scale it to what this model sees."""
         return prepare_image(decode(image), self.config.image_size, self.config.preprocessing)
 
-    def _trace_batch(self, prepared: list[Prepared]) -> Iterator[Trace]:
-        batch = normalise(np.stack([p.pixels for p in prepared]), self.config.preprocessing)
-        seen = dict(zip(self._outputs, self._run(self._outputs, batch, None), strict=True))
+    def _prepare_chunk(self, images: Iterable[Any]) -> tuple[list[Prepared], np.ndarray]:
+        prepared = [self.prepare(image) for image in images]
+        return prepared, normalise(np.stack([image.pixels for image in prepared]), self.config.preprocessing)
+
+    def _see(self, chunk: tuple[list[Prepared], np.ndarray]) -> tuple[list[Prepared], dict[str, np.ndarray]]:
+        """The images of the chunk, and every output of the graph by name."""
+        prepared, batch = chunk
+        return prepared, dict(zip(self._outputs, self._run_chunk(self._outputs, batch), strict=True))
+
+    def _make_trace(self, prepared: Prepared, seen: dict[str, np.ndarray], i: int) -> Trace:
+        """The trace of image `i` of a chunk, with copies: one that is kept must not keep the arrays of them all."""
         layers = self.config.num_layers
-        for i, p in enumerate(prepared):
-            mine = {name: array[i] for name, array in seen.items()}
-            if len(prepared) > 1:  # one Trace that is kept must not keep the arrays of its whole batch; np.stack copies
-                mine |= {name: array.copy() for name, array in mine.items() if not name.startswith(_STACKED)}
-            yield Trace(
-                image=p.image,
-                pixels=p.pixels,
-                geometry=p.geometry,
-                stages=self._stages,
-                feature_maps=tuple(mine[f"feature_map_{s}"] for s in range(len(self._stages))),
-                stream=np.stack([mine[f"stream_{layer}"] for layer in range(layers + 1)]),
-                attention_outputs=np.stack([mine[f"attention_output_{layer}"] for layer in range(layers)]),
-                mlp_outputs=np.stack([mine[f"mlp_output_{layer}"] for layer in range(layers)]),
-                attentions=np.stack([mine[f"attentions_{layer}"] for layer in range(layers)]),
-                representation=mine["representation"],
-                pool_scores=mine.get("pool_scores"),
-                pooling_weights=mine.get("pooling_weights"),
-                logits=mine["logits"],
-                readout_weights=self._readout,
-                labels=self.labels,
-                pool=self.config.pool,
-                block=self.config.block,
-            )
+
+        def own(name: str) -> np.ndarray:
+            return seen[name][i].copy()
+
+        def pile(name: str, count: int) -> np.ndarray:
+            """Outputs `name`_0, `name`_1, ... as one array."""
+            piled = np.empty((count, *seen[f"{name}_0"].shape[1:]), np.float32)
+            for layer in range(count):
+                piled[layer] = seen[f"{name}_{layer}"][i]
+            return piled
+
+        return Trace(
+            image=prepared.image,
+            pixels=prepared.pixels,
+            geometry=prepared.geometry,
+            stages=self._stages,
+            feature_maps=tuple(own(f"feature_map_{s}") for s in range(len(self._stages))),
+            stream=pile("stream", layers + 1),
+            attention_outputs=pile("attention_output", layers),
+            mlp_outputs=pile("mlp_output", layers),
+            attentions=pile("attentions", layers),
+            representation=own("representation"),
+            pool_scores=own("pool_scores") if "pool_scores" in seen else None,
+            pooling_weights=own("pooling_weights") if "pooling_weights" in seen else None,
+            logits=own("logits"),
+            readout_weights=self._readout,
+            labels=self.labels,
+            pool=self.config.pool,
+            block=self.config.block,
+        )
 
     def _run(self, outputs: list[str], batch: np.ndarray, token_mask: np.ndarray | None) -> list[np.ndarray]:
+        """The named outputs of a batch of any size."""
+        if token_mask is not None and len(token_mask) != len(batch):
+            raise ValueError(f"the token mask has {len(token_mask)} rows; expected one for each of {len(batch)} images")
+
+        def run(chunk: slice) -> list[np.ndarray]:
+            return self._run_chunk(outputs, batch[chunk], None if token_mask is None else token_mask[chunk])
+
+        chunks = [slice(start, start + CHUNK) for start in range(0, max(len(batch), 1), CHUNK)]
+        parts = list(_spread(run, chunks))
+        return parts[0] if len(parts) == 1 else [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+    def _run_chunk(
+        self, outputs: list[str], batch: np.ndarray, token_mask: np.ndarray | None = None
+    ) -> list[np.ndarray]:
         expected = (*self.config.image_size, 3)
         if batch.ndim != 4 or batch.shape[1:] != expected:
             raise ValueError(f"the batch has shape {batch.shape}; expected (B, {', '.join(map(str, expected))})")
@@ -290,6 +328,31 @@ def _readout_weights(config: CCTConfig, weights: dict[str, np.ndarray]) -> Reado
         pool_bias=float(weights["pool/score/bias"][0]) if seqpool else 0.0,
         position=weights.get("sequence/position"),
     )
+
+
+def _spread(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """`function` of each item, in order, computed in `LANES` threads; at most LANES + 1 items are under way.
+
+    For functions that leave Python to others, as ONNX Runtime does. The items are drawn in the caller's thread, and a
+    single one is computed there.
+    """
+    items = iter(items)
+    first = list(itertools.islice(items, 2))
+    if len(first) < 2:
+        yield from map(function, first)
+        return
+    with ThreadPoolExecutor(LANES, thread_name_prefix="cct_viz") as lanes:
+        waiting: deque[Future[R]] = deque()
+        try:
+            for item in itertools.chain(first, items):
+                waiting.append(lanes.submit(function, item))
+                if len(waiting) > LANES:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:  # nobody asks for the rest
+                future.cancel()
 
 
 def _batched(items: Iterable[Any], size: int) -> Iterator[tuple[Any, ...]]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from PIL import Image
 
 from cct_viz import presets
 from cct_viz.checkpoints import CheckpointError
-from cct_viz.classifier import load
+from cct_viz.classifier import CHUNK, LANES, _spread, load
 from cct_viz.prepare import is_prepared, prepare, sha256
-from cct_viz.preprocessing import normalise
+from cct_viz.preprocessing import ImageError, normalise
 from cct_viz.trace import trace_arrays
 
 FLOAT32 = 1e-5  # of the largest value: rounding of a few hundred additions in float32
@@ -69,6 +70,45 @@ def test_batches_of_any_size_agree_with_single_images(tiny_classifier, batch_siz
         for name, array in trace_arrays(tiny_classifier.trace(image)).items():
             other = trace_arrays(trace)[name]
             np.testing.assert_allclose(array, other, atol=FLOAT32 * max(1, np.abs(array).max()), err_msg=name)
+
+
+def test_a_large_batch_is_answered_in_order_with_its_masks(tiny_classifier):
+    batch = normalise(random_images(3 * CHUNK + 5), tiny_classifier.config.preprocessing)
+    mask = (np.random.default_rng(0).random((len(batch), 15)) < 0.7).astype(np.float32)
+    logits = tiny_classifier.forward(batch, mask)
+    assert logits.shape == (len(batch), 3)
+    for row, image, kept in zip(logits, batch, mask, strict=True):
+        one = tiny_classifier.forward(image[None], kept[None])[0]
+        np.testing.assert_allclose(row, one, atol=FLOAT32 * max(1, np.abs(one).max()))
+    with pytest.raises(ValueError, match=f"mask has {len(batch) - 1} rows; expected one for each of {len(batch)}"):
+        tiny_classifier.forward(batch, mask[1:])
+    assert tiny_classifier.forward(batch[:0]).shape == (0, 3)
+
+
+def test_work_is_spread_in_order_and_only_a_little_ahead():
+    drawn, done = [], []
+
+    def items():
+        for i in range(100):
+            drawn.append(i)
+            yield i
+
+    results = _spread(lambda i: done.append(i) or 2 * i, items())
+    assert [next(results) for _ in range(10)] == list(range(0, 20, 2))
+    assert len(drawn) <= 10 + LANES + 1
+    results.close()  # as when a visitor leaves
+    assert len(done) <= len(drawn) <= 10 + LANES + 1
+    assert not any(thread.name.startswith("cct_viz") for thread in threading.enumerate())
+
+    def fail(i):
+        if i == 3:
+            raise ImageError("the fourth is broken")
+        return i
+
+    results = _spread(fail, range(100))
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ImageError, match="the fourth"):
+        next(results)
 
 
 def test_threads_share_one_classifier(tiny_classifier):
