@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 T, R = TypeVar("T"), TypeVar("R")
 
 METRICS = "metrics.json"  # figures that `evaluate` measured, beside the weights
-THREADS = min(2, os.cpu_count() or 1)  # of one call; more gain nothing on images of 32 pixels
-SMALL_MACS = 200e6  # below, one image is answered as fast by one thread, for a third less of the processors' time
-CHUNK = 16  # images that one thread computes at a time; what they need still fits into the processor's caches
+THREADS = min(2, os.cpu_count() or 1)  # of one session; more gain nothing on images of 32 pixels
+SMALL_MACS = 200e6  # below, as in CCT-4/3x2, a second thread answers one image no sooner; in CCT-6/3x2 it does
+CHUNK = 16  # images that one thread computes at a time: more gain nothing, fewer lose time between them
 LANES = THREADS + 1  # threads that compute chunks: the one more goes on while another waits for Python
 
 
@@ -138,19 +138,20 @@ class Classifier:
         Raises:
             ImageError: not an image that can be read.
         """
-        return next(self.traces([image]))
+        (prepared,), seen = self._see(self._prepare_chunk([image]))
+        return self._make_trace(prepared, seen, 0)
 
     def traces(self, images: Iterable[Any], *, batch_size: int = 64) -> Iterator[Trace]:
         """The traces of many images, in order, with at most `batch_size` of them under way.
 
         Raises:
-            ImageError: at the first image that cannot be read.
+            ImageError: an image that cannot be read; the few in front of it that were under way with it are lost.
             ValueError: a batch size below 1.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; expected 1 or more")
         chunks = _batched(images, max(1, min(CHUNK, batch_size // (LANES + 1))))
-        for prepared, seen in _spread(self._see, map(self._prepare_chunk, chunks)):
+        for prepared, seen in _spread(self._see, map(self._prepare_chunk, chunks), min(LANES, batch_size - 1)):
             for i, image in enumerate(prepared):
                 yield self._make_trace(image, seen, i)
 
@@ -205,13 +206,14 @@ class Classifier:
         """The named outputs of a batch of any size."""
         if token_mask is not None and len(token_mask) != len(batch):
             raise ValueError(f"the token mask has {len(token_mask)} rows; expected one for each of {len(batch)} images")
+        if len(batch) <= CHUNK:
+            return self._run_chunk(outputs, batch, token_mask)
 
         def run(chunk: slice) -> list[np.ndarray]:
             return self._run_chunk(outputs, batch[chunk], None if token_mask is None else token_mask[chunk])
 
-        chunks = [slice(start, start + CHUNK) for start in range(0, max(len(batch), 1), CHUNK)]
-        parts = list(_spread(run, chunks))
-        return parts[0] if len(parts) == 1 else [np.concatenate(part) for part in zip(*parts, strict=True)]
+        parts = _spread(run, (slice(start, start + CHUNK) for start in range(0, len(batch), CHUNK)))
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def _run_chunk(
         self, outputs: list[str], batch: np.ndarray, token_mask: np.ndarray | None = None
@@ -330,23 +332,31 @@ def _readout_weights(config: CCTConfig, weights: dict[str, np.ndarray]) -> Reado
     )
 
 
-def _spread(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """`function` of each item, in order, computed in `LANES` threads; at most LANES + 1 items are under way.
+def _spread(function: Callable[[T], R], items: Iterable[T], lanes: int = LANES) -> Iterator[R]:
+    """`function` of each item, in order, computed in `lanes` threads; at most `lanes` + 1 items are under way.
 
-    For functions that leave Python to others, as ONNX Runtime does. The items are drawn in the caller's thread, and a
-    single one is computed there.
+    For functions that leave Python to others, as ONNX Runtime does. The items are drawn in the caller's thread; where
+    that fails, what was drawn before comes first.
     """
-    items = iter(items)
-    first = list(itertools.islice(items, 2))
-    if len(first) < 2:
-        yield from map(function, first)
+    if lanes < 1:
+        yield from map(function, items)
         return
-    with ThreadPoolExecutor(LANES, thread_name_prefix="cct_viz") as lanes:
+    with ThreadPoolExecutor(lanes, thread_name_prefix="cct_viz") as threads:
+
+        def begin() -> Iterator[Future[R]]:
+            try:
+                for item in items:
+                    yield threads.submit(function, item)
+            except Exception as error:  # whatever it is, it waits its turn
+                failed: Future[R] = Future()
+                failed.set_exception(error)
+                yield failed
+
         waiting: deque[Future[R]] = deque()
         try:
-            for item in itertools.chain(first, items):
-                waiting.append(lanes.submit(function, item))
-                if len(waiting) > LANES:
+            for future in begin():
+                waiting.append(future)
+                if len(waiting) > lanes:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -56,7 +56,9 @@ class KerasClassifier(Classifier):
         checkpoints.assign(self.model, weights)
         self._weights, self._readout = weights, _readout_weights(self.config, weights)
 
-    def _run(self, outputs: list[str], batch: np.ndarray, token_mask: np.ndarray | None) -> list[np.ndarray]:
+    def _run_chunk(
+        self, outputs: list[str], batch: np.ndarray, token_mask: np.ndarray | None = None
+    ) -> list[np.ndarray]:
         seen = self.model.intermediates(batch, token_mask)
         return [np.asarray(seen[name]) for name in outputs]
 

@@ -105,10 +105,34 @@ def test_work_is_spread_in_order_and_only_a_little_ahead():
             raise ImageError("the fourth is broken")
         return i
 
-    results = _spread(fail, range(100))
-    assert [next(results) for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(ImageError, match="the fourth"):
-        next(results)
+    for results in (_spread(fail, range(100)), _spread(abs, map(fail, range(100))), _spread(fail, range(100), 0)):
+        assert [next(results) for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(ImageError, match="the fourth"):
+            next(results)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 64])
+def test_no_more_images_than_asked_for_are_under_way(tiny_classifier, batch_size):
+    drawn = []
+
+    def images():
+        for image in random_images(200):
+            drawn.append(image)
+            yield image
+
+    for done, _ in enumerate(tiny_classifier.traces(images(), batch_size=batch_size)):
+        assert len(drawn) <= done + batch_size
+
+
+def test_traces_before_a_broken_image_come(tiny_classifier, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    images = [*random_images(40), tmp_path / "broken.png", *random_images(40)]
+    for batch_size, expected in ((1, 40), (64, 32)):  # two whole chunks of 16
+        traces = tiny_classifier.traces(images, batch_size=batch_size)
+        for _ in range(expected):
+            next(traces)
+        with pytest.raises(ImageError, match=r"broken\.png"):
+            next(traces)
 
 
 def test_threads_share_one_classifier(tiny_classifier):
