@@ -84,6 +84,6 @@ def _axis(stages: tuple[ConvStage, ...], length: int, cells: int) -> tuple[np.nd
 
 def _through(start, stop, kernel, stride, padding, length):  # type: ignore[no-untyped-def]
     """The inputs in [0, length) that reach outputs [start, stop) of one sliding window."""
-    low = np.maximum(start * stride - padding, 0)
-    high = np.minimum((stop - 1) * stride - padding + kernel, length)
+    low = np.clip(start * stride - padding, 0, length)
+    high = np.clip((stop - 1) * stride - padding + kernel, low, length)  # empty where a window lies in the padding
     return low, high

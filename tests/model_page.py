@@ -44,6 +44,11 @@ FAMILIES = {
     "patches with a class token": tiny_config(
         tokenizer=(ConvStage(8, 4, 4, use_bias=True, relu=False, pool_size=0),), pool="class_token"
     ),
+    "official with a class token, cells in the padding": tiny_config(
+        tokenizer=(ConvStage(8, 4, 4, padding=4, pool_size=0, pool_zero_padding=0),),
+        block="official",
+        pool="class_token",
+    ),
     "mean": tiny_config(
         tokenizer=(
             ConvStage(5, 7, 2, padding=3, use_bias=True, relu=False),

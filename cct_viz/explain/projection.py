@@ -14,6 +14,7 @@ from ..trace import Heatmaps, Trace
 
 def splat(values: np.ndarray, stage: StageGeometry, size: tuple[int, int]) -> np.ndarray:
     """sum_t h_t S_tp / |S_t|: every token spreads its value evenly over its window; pixels sum to what tokens sum to.
+    The value of a token that sees no pixel, only padding, is lost.
 
     Args:
         values: (..., gh, gw), one a cell of the stage.

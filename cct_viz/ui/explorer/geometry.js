@@ -28,8 +28,9 @@ function walkBack(stages, length, cells) {
   let starts = Array.from({ length: cells }, (_, i) => i), ends = starts.map((i) => i + 1); // clipped: padding holds no pixel
   let first = 0, stride = 1, size = 1; // before clipping, cell i's window is first + i * stride, of this size
   function through(window, step, zeros, before) {
-    starts = starts.map((start) => Math.max(start * step - zeros, 0));
-    ends = ends.map((end) => Math.min((end - 1) * step - zeros + window, before));
+    const inside = (at, low) => Math.min(Math.max(at, low), before);
+    starts = starts.map((start) => inside(start * step - zeros, 0));
+    ends = ends.map((end, i) => inside((end - 1) * step - zeros + window, starts[i])); // empty in the padding
     [first, stride, size] = [first * step - zeros, stride * step, (size - 1) * step + window];
   }
   const layers = [];
