@@ -129,7 +129,7 @@ def prepare(image: np.ndarray, image_size: tuple[int, int], preprocessing: Prepr
     image = decode(image)
     geometry = centre_crop((image.shape[0], image.shape[1]), image_size, preprocessing.crop)
     y0, x0, y1, x1 = geometry.box
-    if geometry.crop_size == image_size:
+    if geometry.crop_size == image_size and max(image_size) <= MAX_SIDE:
         own = image[y0:y1, x0:x1].copy()  # the caller may change what it gave
         return Prepared(own, own, geometry)
     crop = Image.fromarray(image[y0:y1, x0:x1])
@@ -151,7 +151,7 @@ def normalise(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     Raises:
         ValueError: pixels of another type or without three colours; values of 0..1 would pass unnoticed.
     """
-    if pixels.dtype != np.uint8 or pixels.shape[-1:] != (3,):
+    if pixels.dtype != np.uint8 or pixels.ndim < 2 or pixels.shape[-1] != 3:
         raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}; expected uint8 (..., H, W, 3)")
     width = pixels.shape[-2]  # whole rows at a time: arithmetic on three colours at a time costs five times as much
     mean, std = (np.tile(np.asarray(v, np.float32), width) for v in (preprocessing.mean, preprocessing.std))
