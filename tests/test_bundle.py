@@ -48,7 +48,7 @@ def test_the_manifest_says_what_with_and_how(tmp_path):
     assert {"python", "numpy", "onnxruntime"} <= set(record["versions"])
     rollout = record["explanations"]["rollout"]
     assert rollout["options"] == {"head_fusion": "max", "alpha": "measured", "discard": 0.0, "readout": "model"}
-    assert rollout["checks"]["rows sum to 1"] < 1e-9
+    assert rollout["checks"]["rows sum to 1"] < 1e-6  # as the model's float32 softmax gave them
     assert record["explanations"]["seqpool"]["options"] == {}
     assert set(record["files"]) == {
         "rollout.png",

@@ -11,6 +11,7 @@ from contract import NOT_APPLICABLE, check_contract
 import cct_viz
 from cct_viz.explain import METHODS, NotApplicable, describe, explain, method_options, rank_channels, takes
 from cct_viz.explain.attention import attention_shares, effective_tokens, effective_tokens_by_step, mixing_matrices
+from cct_viz.explain.depth import read_early
 
 EXACT = 1e-5  # float32 sums of 15 tokens and 8 channels of order 1
 POOLS = ["seqpool", "mean", "max", "class_token"]
@@ -40,7 +41,7 @@ def test_every_method_is_documented(method):
     doc = " ".join(inspect.getdoc(METHODS[method]).split())
     assert describe(method).endswith(".")
     assert "It cannot" in doc, "each method says what it cannot show"
-    assert all(f"{option}:" in doc for option in method_options(method)) or len(method_options(method)) <= 1
+    assert all(f"{option}:" in doc for option in method_options(method))
 
 
 def make_flat_trace(pool="seqpool"):
@@ -159,11 +160,23 @@ def test_contrast_is_antisymmetric_and_lands_on_the_margin(trace):
 
 def test_adding_to_the_pool_bias_changes_nothing():
     trace = make_trace(tiny_config())
-    moved = np.exp(trace.pool_scores + 5.0 - (trace.pool_scores + 5.0).max())
-    np.testing.assert_allclose(moved / moved.sum(), trace.pooling_weights, atol=1e-6)
+    weights = trace.readout_weights
+    moved = dataclasses.replace(trace, readout_weights=dataclasses.replace(weights, pool_bias=weights.pool_bias + 5.0))
+    for layer in range(len(trace.stream)):
+        before, after = read_early(trace, layer), read_early(moved, layer)
+        np.testing.assert_allclose(after.logits, before.logits, atol=1e-6)
+        np.testing.assert_allclose(after.contributions, before.contributions, atol=1e-6)
 
 
 # Section 3: rollout, composed with the pool
+
+
+def test_rollout_says_when_the_attentions_are_none(trace):
+    assert explain(trace, "rollout").checks["rows sum to 1"] < 1e-6
+    turned = dataclasses.replace(trace, attentions=np.swapaxes(trace.attentions, -1, -2).copy())  # columns for rows
+    off = np.abs(turned.attentions.sum(axis=-1) - 1).max()
+    assert explain(turned, "rollout").checks["rows sum to 1"] == pytest.approx(off, rel=1e-5)
+    assert off > 0.1
 
 
 @pytest.mark.parametrize("fusion", ["mean", "max", "min"])

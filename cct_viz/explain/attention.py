@@ -20,9 +20,9 @@ def attention(trace: Trace, *, layer: int = -1, head: int | None = None, token: 
     that attention carries may be large or nothing.
 
     Args:
-        layer: 0 to L - 1, or negative from the last.
+        layer: 0 to L - 1.
         head: 0 to A - 1; None gives every head.
-        token: 0 to N - 1, an image token whose row to show.
+        token: 0 to N - 1, an image token whose row to show. All three also count from the last, as -1.
 
     Raises:
         ValueError: no such layer, head or token.
@@ -71,7 +71,7 @@ def rollout(
     names = ["readout", *(f"through layer {i + 1}" for i in reversed(range(len(layers))))]
     if trace.has_class_token and readout == "model":
         steps, names = steps[1:], names[1:]
-    rows = float(np.abs(layers.sum(axis=-1) - 1).max())
+    rows = float(np.abs(trace.attentions.sum(axis=-1, dtype=np.float64) - 1).max())  # as the model gave them
     return share_maps(trace, np.stack(steps), tuple(names), "rollout", {"rows sum to 1": rows})
 
 

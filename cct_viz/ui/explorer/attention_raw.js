@@ -75,7 +75,7 @@ export function createRaw(explorer) {
       fusion.set(state.fusion);
       fusion.element.hidden = hasHeads && state.head !== null;
       ways.set(state.direction);
-      badge.show("rows sum to 1", derived.rowError(state));
+      badge.show("rows sum to 1", data.rowError(state.layer, state.head));
       const all = many.map((one) => derived.seen(state, one.layer, one.head)), limits = all.map(maximum), largest = maximum(limits);
       all.forEach((values, i) => sheet.show(i, values, state.commonScale ? largest : limits[i], PHOTO));
       sheet.mark(chosen(state));

@@ -1,7 +1,7 @@
 // A payload opened: arrays decoded once, and the questions that every panel asks of them.
 
 import { decode } from "./arrays.js";
-import { softmax } from "./maths.js";
+import { maximum, softmax, sum } from "./maths.js";
 
 /**
  * @typedef {object} Stage one conv stage of the tokenizer
@@ -16,8 +16,10 @@ export function openPayload(json) {
   const raw = typeof json === "string" ? JSON.parse(json) : json;
   if (raw.version !== 1) throw new Error(`this page reads payloads of version 1; this one says ${raw.version}`);
   const [rows, columns] = raw.grid, n = rows * columns, m = raw.tokens, first = m - n, k = raw.labels.length;
-  const attentions = raw.attentions && renormalise(decode(raw.attentions), m);
-  const sent = raw.fused && Object.fromEntries(Object.entries(raw.fused).map(([name, array]) => [name, renormalise(decode(array), m)]));
+  const attentions = raw.attentions && decode(raw.attentions);
+  const sent = raw.fused && Object.fromEntries(Object.entries(raw.fused).map(([name, array]) => [name, decode(array)]));
+  const errors = rowErrors(attentions ?? sent.mean, m); // as they came, before anything makes them sum to 1
+  for (const values of attentions ? [attentions] : Object.values(sent)) renormalise(values, m);
   const alpha = decode(raw.alpha), logits = decode(raw.logits);
   const fusedNow = new Map();
 
@@ -44,6 +46,8 @@ export function openPayload(json) {
       return { rows: h, columns: w, channels, stride: stage.stride, window: stage.window, windows: decode(stage.windows), centres: decode(stage.centres), maps: decode(stage.maps) };
     }),
     hasHeads: attentions !== null, head, fused,
+    /** The largest distance from 1 of a row's sum, as the model gave it, in one head or in all of a layer's. */
+    rowError: (layer, index) => (attentions ? maximum(index === null ? errors.slice(layer * raw.heads, (layer + 1) * raw.heads) : [errors[layer * raw.heads + index]]) : errors[layer]),
     /** (M,) share of attention in each token's residual step, as measured on this picture. */
     measuredAlpha: (layer) => alpha.subarray(layer * m, (layer + 1) * m),
     readout: decode(raw.readout), weights: decode(raw.weights), scores: decode(raw.scores), prior: decode(raw.prior),
@@ -59,6 +63,12 @@ export function openPayload(json) {
 }
 
 /** @typedef {ReturnType<typeof openPayload>} Data */
+
+/** The largest distance from 1 of a row's sum in each of the square matrices. */
+function rowErrors(values, m) {
+  return Array.from({ length: values.length / (m * m) }, (_, i) => maximum(
+    Array.from({ length: m }, (_, row) => Math.abs(sum(values.subarray((i * m + row) * m, (i * m + row + 1) * m)) - 1))));
+}
 
 /** Make rows of m values sum to 1, in square matrices one after the other; a row of nothing stays with itself. */
 function renormalise(values, m) {

@@ -37,14 +37,6 @@ export function createAttention(data, keep, alphaOf) {
   const lookedAt = (s, layer) => seen(s, layer, s.head);
   const looked = (s) => seen(s, s.layer, s.head);
 
-  /** The largest distance of a row's sum from 1 in the chosen layer and head. */
-  const rowError = (s) => keep("row error", [s.layer, s.head, s.fusion], () => {
-    const values = matrix(s);
-    let worst = 0;
-    for (let i = 0; i < m; i++) worst = Math.max(worst, Math.abs(sum(values.subarray(i * m, (i + 1) * m)) - 1));
-    return worst;
-  });
-
   /** L + 1 rows (M,): the readout, then walked back through one layer more each. */
   const rollout = (s) => keep("rollout", [s.fusion, s.alpha], () => {
     const steps = [Float64Array.from(data.readout)];
@@ -67,7 +59,7 @@ export function createAttention(data, keep, alphaOf) {
     return { names, masses, rows, maps: rows.map((values, p) => values.slice(first).map((v) => (masses[p] > 0 ? v / masses[p] : 0))) };
   });
 
-  return { matrix, row, column, seen, looked, lookedAt, rowError, rollout, rolled, paths };
+  return { matrix, row, column, seen, looked, lookedAt, rollout, rolled, paths };
 }
 
 const past = (row, alpha) => row.map((v, i) => v * (1 - alpha[i]));

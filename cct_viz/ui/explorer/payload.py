@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...explain.attention import FUSIONS, attention_shares, normalise_rows
+from ...explain.attention import FUSIONS, attention_shares
 from ...plots import data_url
 from ...trace import Trace
 
@@ -58,7 +58,7 @@ def make_payload(trace: Trace, about: About) -> str:
     fused = None
     if trace.attentions.size * 2 > MAX_ATTENTION_BYTES:
         fused = {
-            name: encode(normalise_rows(fuse(trace.attentions.astype(np.float64), axis=1)), "float16")
+            name: encode(fuse(trace.attentions.astype(np.float64), axis=1), "float16")  # the page scales the rows
             for name, fuse in FUSIONS.items()
         }
     stages = [
