@@ -240,7 +240,7 @@ def test_feature_maps_are_sorted_and_searched(open_explorer, deer, stage):
     explorer.choose(station="tokens")
     page.get_by_role("button", name=f"Stage {stage + 1}").click()
     maps = deer.feature_maps[stage]
-    strength = np.abs(maps).mean(axis=(0, 1))
+    strength = np.sqrt(np.square(maps, dtype=np.float64).mean(axis=(0, 1)))
     # Feature maps travel as float16, eleven bits.
     np.testing.assert_allclose(ask(explorer, f"Array.from(derived.strengths({stage}))"), strength, rtol=1e-3)
     shown = [int(text) - 1 for text in page.locator(".multiple .caption").all_inner_texts()]

@@ -55,8 +55,8 @@ export function createDerived(data) {
 /** The best class other than `a`. */
 export const runnerUp = (logits, a) => descending(logits).find((c) => c !== a);
 
-/** (channels,) of a conv stage: the mean absolute activation of each of its feature maps. */
+/** (channels,) of a conv stage: the energy sqrt(mean of squares) of each of its feature maps. */
 export function strengthsOf({ maps, rows, columns, channels }) {
   const size = rows * columns;
-  return Float64Array.from({ length: channels }, (_, c) => sum(maps.subarray(c * size, (c + 1) * size).map(Math.abs)) / size);
+  return Float64Array.from({ length: channels }, (_, c) => Math.sqrt(sum(maps.subarray(c * size, (c + 1) * size).map((v) => v * v)) / size));
 }

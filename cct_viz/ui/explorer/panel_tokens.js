@@ -47,7 +47,7 @@ function createStage(explorer, stage, byStrength) {
   });
   const scale = createScale(explorer), overlap = createOverlap(data, stage);
   const sheet = createMultiples({
-    label: `Feature maps of stage ${stage + 1}`, columns, rows, names: Array.from(strengths, (v, c) => `channel ${c + 1}, mean ${number(v)}`),
+    label: `Feature maps of stage ${stage + 1}`, columns, rows, names: Array.from(strengths, (v, c) => `channel ${c + 1}, energy ${number(v)}`),
     captions: Array.from(strengths, (_, c) => `${c + 1}`), choose: (channel) => store.set({ feature: { stage, channel } }), act: lay,
   });
   // The last stage's cells are the tokens; an earlier stage's cells are chosen here alone.
@@ -99,7 +99,7 @@ function createStage(explorer, stage, byStrength) {
       }
       sheet.mark(channel);
       large.show(values, limit, colours, colours.signed ? [scaleEnd(-limit), scaleEnd(limit)] : ["0", number(limit)]);
-      const rank = `number ${byStrength.indexOf(channel) + 1} by strength, its mean absolute activation: ${number(strengths[channel])}.`;
+      const rank = `number ${byStrength.indexOf(channel) + 1} by energy, the root of its mean square: ${number(strengths[channel])}.`;
       const how = state.overlay === "feature" ? "It lies over the photo." : "Click a small map, or press Enter on it, to lay it over the photo.";
       large.say(`Channel ${channel + 1} of ${channels}`, `${rank} ${how}`);
       read(state);
