@@ -24,7 +24,15 @@ def classifier():
             ("7 encoder blocks", "4 heads of width 64, MLP 512", "SeqPool"),
         ),
         ("vit_7_4_32", ("Class token", "4\N{MULTIPLICATION SIGN}4 convolution, stride 4")),
-        ("cct_14_7x2_224", ("14 encoder blocks", "a cell sees 51 pixels", "196\N{MULTIPLICATION SIGN}384")),
+        (
+            "cct_14_7x2_224",
+            (
+                "14 encoder blocks",
+                "a cell sees 51\N{MULTIPLICATION SIGN}51 pixels",
+                "5,521.9 million multiplications",
+                "196\N{MULTIPLICATION SIGN}384",
+            ),
+        ),
     ],
 )
 def test_architecture_is_what_the_configuration_says(name, words):
@@ -37,7 +45,7 @@ def test_figures_are_those_of_the_files(classifier):
     metrics = json.loads((classifier.folder / "metrics.json").read_text())
     text = unescape(model_page.figures(metrics))
     assert f"{100 * metrics['accuracy']:.2f} % of the best guesses are right" in text
-    table = model_page.confusion(metrics)
+    table = model_page.confusion(metrics, classifier.labels)
     assert table.count("<tr>") == 11
     assert sum(map(sum, metrics["confusion"])) == metrics["images"]
     for row in metrics["confusion"]:

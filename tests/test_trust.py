@@ -74,7 +74,9 @@ def test_contributions_of_one_sign_are_logits_too():
     airplane = cct_viz.load("keras_cct_cifar10").trace(ROOT / "cct_viz/ui/examples/airplane.png")
     assert explain(airplane, "contribution").maps.min() > 0
     (contribution,) = re.findall(r"<b>Contribution \(exact\)</b> (.*?)</figcaption>", trust.compare_tools(airplane))
-    assert re.fullmatch(r"sums to the score; full colour is \+0\.\d\d logits", contribution)
+    assert re.fullmatch(
+        r"sums to the score over the mean class, error \de-0\d; full colour is \+0\.\d\d logits", contribution
+    )
 
 
 def test_the_dependence_table_is_the_one_beside_the_weights(deer):

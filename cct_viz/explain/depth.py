@@ -97,7 +97,7 @@ class Ledger:
     """Every class score as a sum over the parts of the model.
 
     Attributes:
-        names: P parts, in the order of the model; the first is what no image changes.
+        names: P parts, in the order of the model; the first are the biases, as this image's norm and pool read them.
         logits: (P, K) float64; the sum over P is the model's logits.
         check: the largest error of that sum.
     """
@@ -116,8 +116,8 @@ def keep_ledger(trace: Trace, *, weights: Weights | None = None) -> Ledger:
     written had another been absent.
 
     Args:
-        weights: `Classifier.weights`; splits each attention into its heads, and moves the projection's bias, which no
-            image changes, to the constants.
+        weights: `Classifier.weights`; splits each attention into its heads, and moves the projection's bias to the
+            constants. The official block's split starts after all attentions, and does not use it.
     """
     names, parts = _parts(trace, weights)
     parts = parts - parts.mean(axis=-1, keepdims=True)  # as the norm does

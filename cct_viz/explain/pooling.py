@@ -75,8 +75,11 @@ def contribution(trace: Trace, *, target: int) -> Heatmaps:
 def contrast(trace: Trace, *, target: int, against: int | str | None = None) -> Heatmaps:
     """Contrast: what each token adds to one class over another.
 
-    D_t = C_tA - C_tB, (1, gh, gw) in logits; sum_t D_t = (y_A - y_B) - (b_A - b_B). `against` is by default the best
-    other class. No shift common to all classes changes it. It cannot show what both classes share.
+    D_t = C_tA - C_tB, (1, gh, gw) in logits; sum_t D_t = (y_A - y_B) - (b_A - b_B). No shift common to all classes
+    changes it. It cannot show what both classes share.
+
+    Args:
+        against: the other class, by name or index; by default the best one that is not the target.
 
     Raises:
         NotApplicable: the model has a class token.

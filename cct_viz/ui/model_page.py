@@ -17,7 +17,7 @@ from ..geometry import stage_geometry
 from ..plots import TIMES, colourise
 from ..serving import Models
 from .view import Shown, View
-from .words import caption, describe_number, facts, section
+from .words import caption, facts, section
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
@@ -47,7 +47,7 @@ def describe_model(classifier: Classifier, shown: Shown) -> str:
     parts = [section("Architecture", architecture(config))]
     history, metrics = _read(folder, "history.json"), _read(folder, "metrics.json")
     if metrics:
-        parts.append(section("Measured on the validation images", figures(metrics), confusion(metrics)))
+        parts.append(section("Measured on the validation images", figures(metrics), confusion(metrics, config.labels)))
     if isinstance(history, list) and len(history) > 1:
         parts.append(section("Training", curves(history), caption(LOSS)))
     source = classifier.source
@@ -68,7 +68,8 @@ def architecture(config: CCTConfig) -> str:
         what += ", ReLU" if stage.relu else ""
         what += f", {stage.pool_size}{TIMES}{stage.pool_size} max pool" if stage.pool_size else ""
         size = f"{shape[0]}{TIMES}{shape[1]}{TIMES}{stage.channels}"
-        boxes.append((f"Tokenizer {i}", size, f"{what}; a cell sees {geometry.window_size[0]} pixels"))
+        sees = TIMES.join(map(str, geometry.window_size))
+        boxes.append((f"Tokenizer {i}", size, f"{what}; a cell sees {sees} pixels"))
     gh, gw = config.stage_shapes[-1]
     boxes.append(("Tokens", f"{gh * gw}{TIMES}{config.embedding_dim}", f"{config.position} position"))
     order = "norm before each part" if config.block == "pre_norm" else "the paper's own block"
@@ -80,8 +81,8 @@ def architecture(config: CCTConfig) -> str:
         f"<li><b>{escape(name)}</b><span>{escape(size)}</span><small>{escape(text)}</small></li>"
         for name, size, text in boxes
     )
-    macs = caption(f"{describe_number(count_macs(config))} multiplications and additions for one picture.")
-    return f'<ol class="network">{made}</ol>{macs}'
+    macs = f"{count_macs(config) / 1e6:,.1f} million multiplications, each with an addition, for one picture."
+    return f'<ol class="network">{made}</ol>{caption(macs)}'
 
 
 def figures(metrics: dict[str, Any]) -> str:
@@ -96,10 +97,10 @@ def figures(metrics: dict[str, Any]) -> str:
     return caption(f"{'; '.join(known)}; on {metrics.get('images', 0):,} images.")
 
 
-def confusion(metrics: dict[str, Any]) -> str:
+def confusion(metrics: dict[str, Any], labels: Sequence[str]) -> str:
     """What was taken for what, as a table whose cells are shaded by their share of the row."""
-    rows, labels = metrics.get("confusion"), metrics.get("labels")
-    if not rows or not labels or len(labels) > 20:
+    rows = metrics.get("confusion")
+    if not rows or len(labels) > 20:
         return ""
     counts = np.asarray(rows, float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

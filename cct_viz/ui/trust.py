@@ -198,7 +198,7 @@ def compare_tools(trace: Trace) -> str:
             miss = float(values.sum() - (trace.logits[target] - trace.bias[target]))
             note = f"its sum misses the score by {signed(miss)} logits"
         elif heatmaps.signed:
-            note = "sums to the score"
+            note = f"sums to the score over the mean class, error {max(heatmaps.checks.values()):.0e}"
         else:
             note = "a share: " + ("what speaks against is cut off" if method == "grad_cam" else "no sign and no class")
         limit = float(np.abs(values).max())

@@ -82,16 +82,16 @@ function head({ data, n, at, At }) {
     free: ["direction", "fusion"],
     sentences: [
       `In attention each token takes from all ${m}, in shares that sum to 100 %. If all were alike, each would give ${percent(1 / m)}.`,
-      `Here (${name}) token ${at(shown)} takes most from ${at(from(shown))}: ${percent(peaks[shown])}.`,
+      `Here (${name}) token ${at(shown)} takes most from ${data.first ? "image token " : ""}${at(from(shown))}: ${percent(peaks[shown])}.`,
       "Move over the photo, or with the arrow keys over a map, and the maps follow.",
     ],
     question: peaks.every(reached) ? null : {
-      kind: "token", text: `Touch a token that takes ${percent(target)} or more from one single token.`, release: true,
+      kind: "token", text: `Touch a token that takes ${percent(target)} or more from one single ${data.first ? "image token" : "token"}.`, release: true,
       answer: `One right answer is ${at(order[0])}: it takes ${percent(peaks[order[0]])} from ${at(from(order[0]))}.`,
       check: (token) => ({
         right: reached(token),
         words: `${At(token)} takes ${percent(peaks[token])} from ${at(from(token))}`
-          + `${reached(token) ? "." : " and less from every other. The panel says in words where a token looks most."}`,
+          + `${reached(token) ? "." : ` and less from every other${data.first ? " image token" : ""}. The panel says in words where a token looks most.`}`,
       }),
     },
   };
