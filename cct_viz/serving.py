@@ -251,10 +251,10 @@ def _bundled() -> list[str]:
 def _read_accuracy(source: str) -> float | None:
     """The accuracy in the metrics.json beside the weights, or None."""
     folder = PRESETS[source].folder if source in PRESETS else Path(source)
-    if folder is None or not (folder / "metrics.json").is_file():
+    if folder is None or not (folder / classifiers.METRICS).is_file():
         return None
     try:
-        value = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["accuracy"]
+        value = json.loads((folder / classifiers.METRICS).read_text(encoding="utf-8"))["accuracy"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return float(value) if isinstance(value, (int, float)) and 0 <= value <= 1 else None

@@ -10,6 +10,7 @@ from PIL import Image, ImageFilter
 
 from ..preprocessing import normalise
 from ..trace import Heatmaps, NotApplicable, Trace
+from .pooling import centred_scores
 
 if TYPE_CHECKING:
     from ..classifier import Classifier
@@ -36,7 +37,7 @@ def ablate_in_pool(trace: Trace, *, target: int) -> Heatmaps:
     evidence = trace.evidence.astype(np.float64)
     evidence = evidence[:, target] - evidence.mean(axis=1)
     n = len(evidence)
-    score = float(_centre(trace.logits - trace.bias)[target])
+    score = float(centred_scores(trace.logits - trace.bias)[target])
     if trace.pooling_weights is None:
         fall, check = _fall_of_max(trace, target), {}
     else:
@@ -141,7 +142,3 @@ def _fall_of_max(trace: Trace, target: int) -> np.ndarray:
 def _signed(trace: Trace, values: np.ndarray, name: str, method: str, checks: dict[str, float]) -> Heatmaps:
     maps = values.reshape(1, *trace.grid).astype(np.float32)
     return Heatmaps(maps, (name,), signed=True, method=method, checks=checks)
-
-
-def _centre(scores: np.ndarray) -> np.ndarray:
-    return scores - scores.mean()
