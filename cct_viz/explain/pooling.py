@@ -40,7 +40,11 @@ def evidence(trace: Trace, *, target: int) -> Heatmaps:
     centred = trace.evidence - trace.evidence.mean(axis=1, keepdims=True)
     checks = {}
     if trace.pooling_weights is not None:
-        gap = trace.pooling_weights @ centred[:, target] + centred_scores(trace.bias)[target] - centred_scores(trace.logits)[target]
+        gap = (
+            trace.pooling_weights @ centred[:, target]
+            + centred_scores(trace.bias)[target]
+            - centred_scores(trace.logits)[target]
+        )
         checks["weighted mean gives the score"] = abs(float(gap))
     return Heatmaps(
         centred[:, target].reshape(1, *trace.grid),
@@ -62,7 +66,11 @@ def contribution(trace: Trace, *, target: int) -> Heatmaps:
         NotApplicable: the model has a class token.
     """
     parts = trace.contributions - trace.contributions.mean(axis=1, keepdims=True)
-    gap = parts[:, target].sum(dtype=np.float64) + centred_scores(trace.bias)[target] - centred_scores(trace.logits)[target]
+    gap = (
+        parts[:, target].sum(dtype=np.float64)
+        + centred_scores(trace.bias)[target]
+        - centred_scores(trace.logits)[target]
+    )
     return Heatmaps(
         parts[:, target].reshape(1, *trace.grid),
         (f"contribution to {trace.labels[target]}",),
