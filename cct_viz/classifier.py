@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -25,6 +26,7 @@ from . import checkpoints, hub, prepare
 from .checkpoints import CheckpointError
 from .config import CCTConfig
 from .cost import count_macs
+from .explain.options import require_whole
 from .geometry import stage_geometry
 from .preprocessing import Prepared, decode, normalise
 from .preprocessing import prepare as prepare_image
@@ -148,8 +150,7 @@ class Classifier:
             ImageError: an image that cannot be read; the few in front of it that were under way with it are lost.
             ValueError: a batch size below 1.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; expected 1 or more")
+        require_whole("batch_size", batch_size, low=1)
         chunks = _batched(images, max(1, min(CHUNK, batch_size // (LANES + 1))))
         for prepared, seen in _spread(self._see, map(self._prepare_chunk, chunks), min(LANES, batch_size - 1)):
             for i, image in enumerate(prepared):
@@ -204,8 +205,14 @@ class Classifier:
 
     def _run(self, outputs: list[str], batch: np.ndarray, token_mask: np.ndarray | None) -> list[np.ndarray]:
         """The named outputs of a batch of any size."""
-        if token_mask is not None and len(token_mask) != len(batch):
-            raise ValueError(f"the token mask has {len(token_mask)} rows; expected one for each of {len(batch)} images")
+        batch = np.asarray(batch)
+        expected = (*self.config.image_size, 3)
+        if batch.ndim != 4 or batch.shape[1:] != expected:
+            raise ValueError(f"the batch has shape {batch.shape}; expected (B, {', '.join(map(str, expected))})")
+        if token_mask is not None and np.shape(token_mask) != (len(batch), self.config.num_tokens):
+            raise ValueError(
+                f"the token mask has shape {np.shape(token_mask)}; expected ({len(batch)}, {self.config.num_tokens})"
+            )
         if len(batch) <= CHUNK:
             return self._run_chunk(outputs, batch, token_mask)
 
@@ -218,18 +225,9 @@ class Classifier:
     def _run_chunk(
         self, outputs: list[str], batch: np.ndarray, token_mask: np.ndarray | None = None
     ) -> list[np.ndarray]:
-        expected = (*self.config.image_size, 3)
-        if batch.ndim != 4 or batch.shape[1:] != expected:
-            raise ValueError(f"the batch has shape {batch.shape}; expected (B, {', '.join(map(str, expected))})")
-        n = self.config.num_tokens
         if token_mask is None:
-            token_mask = np.ones((len(batch), n), np.float32)
-        if token_mask.shape != (len(batch), n):
-            raise ValueError(f"the token mask has shape {token_mask.shape}; expected ({len(batch)}, {n})")
-        feeds = {
-            "images": batch.astype(np.float32, copy=False),
-            "token_mask": token_mask.astype(np.float32, copy=False),
-        }
+            token_mask = np.ones((len(batch), self.config.num_tokens), np.float32)
+        feeds = {"images": np.asarray(batch, np.float32), "token_mask": np.asarray(token_mask, np.float32)}
         return self._session.run(outputs, feeds)
 
 
@@ -254,8 +252,10 @@ def load(
     name = str(source)
     if name in PRESETS:
         return _load_preset(name, PRESETS[name])
-    path = Path(source).expanduser()
-    if name and path.exists():
+    path = Path(source)
+    with contextlib.suppress(RuntimeError):  # "~somebody", who has no home here
+        path = path.expanduser()
+    if name and _exists(path):
         return _load_folder(path, "folder", path.resolve().name)
     if name.startswith((".", "/", "~")):
         raise CheckpointError(f"there is no folder {path.name or name} at the place named; check the path")
@@ -265,6 +265,13 @@ def load(
         )
     snapshot = hub.fetch(name, revision=revision, offline=offline, progress=progress)
     return _load_folder(snapshot.folder, "hub", name, snapshot.revision)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # too long for a name
+        return False
 
 
 def _load_preset(name: str, preset: Preset) -> Classifier:
@@ -346,7 +353,12 @@ def _spread(function: Callable[[T], R], items: Iterable[T], lanes: int = LANES) 
         def begin() -> Iterator[Future[R]]:
             try:
                 for item in items:
-                    yield threads.submit(function, item)
+                    try:
+                        future = threads.submit(function, item)
+                    except RuntimeError:  # the interpreter is ending, and starts no more work in threads
+                        future = Future()
+                        future.set_result(function(item))
+                    yield future
             except Exception as error:  # whatever it is, it waits its turn
                 failed: Future[R] = Future()
                 failed.set_exception(error)

@@ -62,7 +62,7 @@ def slide(length: int, size: int, stride: int, padding: int, rule: str) -> tuple
     """
     padded = length + 2 * padding
     if rule == "same":
-        places = math.ceil(padded / stride)
+        places = -(-padded // stride)
         return places, padding + max(0, (places - 1) * stride + size - padded) // 2
     return (padded - size) // stride + 1, padding
 
@@ -170,6 +170,9 @@ class CCTConfig:
         _require(len(self.labels) >= 2, f"{len(self.labels)} labels; expected two classes or more")
         _require_classes(len(self.labels))
         _require(all(isinstance(label, str) and label for label in self.labels), "labels must be non-empty texts")
+        _require(
+            all(label.isprintable() for label in self.labels), "labels must be printable: no line breaks, no controls"
+        )
         _require(len(set(self.labels)) == len(self.labels), "labels repeat; expected a name of its own for each class")
         _require_choice("position", self.position, ("learnable", "sinusoidal", "none"))
         _require_choice("block", self.block, ("pre_norm", "official"))
@@ -239,8 +242,8 @@ class CCTConfig:
             data["tokenizer"] = tuple(_record(ConvStage, stage) for stage in data.get("tokenizer", ()))
             data["preprocessing"] = _record(Preprocessing, data.get("preprocessing", {}))
             return _record(cls, data)
-        except TypeError as error:
-            raise ConfigError(f"the configuration has a value of the wrong type: {error}") from error
+        except (TypeError, OverflowError) as error:
+            raise ConfigError(f"the configuration has a value of the wrong type or size: {error}") from error
 
 
 # What JSON must hold where a field has this annotation: the type of the value or, in a list, of each of its items.
@@ -289,7 +292,7 @@ def read_config(path: str | Path) -> CCTConfig:
     """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{Path(path).name} cannot be read as JSON: {error}") from error
     _require(isinstance(data, dict), f"{Path(path).name} holds {type(data).__name__}; expected an object")
     return CCTConfig.from_dict(data)

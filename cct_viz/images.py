@@ -82,7 +82,7 @@ def decode(source: str | os.PathLike[str] | bytes | Image.Image | np.ndarray) ->
 
 def _name_of(path: str | os.PathLike[str]) -> str:
     """A file's name fit for a message: unprintable characters (halves of surrogate pairs break the terminal) as "?"."""
-    name = os.path.basename(os.fspath(path).rstrip(os.sep))
+    name = os.path.basename(os.fsdecode(path).rstrip(os.sep))
     if not name.isprintable():
         name = "".join(c if c.isprintable() else "?" for c in name)
     if len(name) > 80:

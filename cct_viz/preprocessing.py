@@ -130,7 +130,7 @@ def prepare(image: np.ndarray, image_size: tuple[int, int], preprocessing: Prepr
     geometry = centre_crop((image.shape[0], image.shape[1]), image_size, preprocessing.crop)
     y0, x0, y1, x1 = geometry.box
     if geometry.crop_size == image_size and max(image_size) <= MAX_SIDE:
-        own = image[y0:y1, x0:x1].copy()  # the caller may change what it gave
+        own = np.array(image[y0:y1, x0:x1])  # the caller may change what it gave, which may be of a class of its own
         return Prepared(own, own, geometry)
     crop = Image.fromarray(image[y0:y1, x0:x1])
     pixels = crop.resize(image_size[::-1], _FILTERS[preprocessing.interpolation])

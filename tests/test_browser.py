@@ -232,10 +232,31 @@ def test_a_bad_file_on_an_empty_page_is_answered(visit, tmp_path, photo, name):
 
 def test_an_svg_over_a_picture_is_answered(visit, tmp_path, photo):
     visitor = visit()
-    check_refusal(visitor, tmp_path / "drawing.svg", photo)
+    before = visitor.state()
+    check_refusal(visitor, tmp_path / "drawing.svg", photo, lambda: visitor.state() == before)
 
 
-def check_refusal(visitor, bad, photo):
+def test_a_picture_named_svg_is_put_back_like_any_other(visit, tmp_path, photo):
+    visitor = visit()
+    (tmp_path / "named.svg").write_bytes(photo.read_bytes())
+    before = visitor.state()
+    visitor.page.set_input_files("#upload input[type=file]", str(tmp_path / "named.svg"))
+    visitor.wait_for_another(before)
+    visitor.page.wait_for_selector(".seen:has-text('of 640')")
+    visitor.page.wait_for_timeout(500)  # all that belongs to it is there
+    before = visitor.state()
+    check_refusal(visitor, tmp_path / "broken.jpg", tmp_path / "named.svg", lambda: visitor.state() == before)
+
+
+def test_the_same_picture_again_takes_the_complaint_away(visit, tmp_path, photo):
+    visitor = visit()
+    before = visitor.state()
+    visitor.page.set_input_files("#upload input[type=file]", str(photo))
+    visitor.wait_for_another(before)
+    check_refusal(visitor, tmp_path / "broken.jpg", photo)
+
+
+def check_refusal(visitor, bad, photo, kept=lambda: True):
     """A file that is no photo gets a sentence that stays, and a good one after it is shown."""
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>'
     bad.write_bytes(svg if bad.suffix == ".svg" else photo.read_bytes()[:3000])
@@ -243,6 +264,7 @@ def check_refusal(visitor, bad, photo):
     visitor.page.wait_for_selector(f".notice:has-text('{bad.name}')")
     visitor.page.wait_for_timeout(1500)  # the box is emptied after that, which is another event
     assert bad.name in visitor.page.inner_text(".notice")
+    assert kept()
     visitor.page.set_input_files("#upload input[type=file]", str(photo))
     visitor.page.wait_for_selector(".seen:has-text('of 640')")
     visitor.page.wait_for_selector(".notice", state="detached")
@@ -333,7 +355,9 @@ def test_no_answer_lands_beside_another_picture(visit):
     page.wait_for_selector("#prediction h2:has-text('truck')")
     page.get_by_role("button", name="Measure", exact=True).click()
     page.wait_for_selector("#trust :text('Measured on')")
-    assert page.inner_text("#trust p >> nth=0") == f"Measured on truck with {DEFAULT}."
+    assert (
+        page.inner_text("#trust p >> nth=0") == f'Measured on the picture "truck" with {DEFAULT}, for its own answer.'
+    )
     visitor.check_quiet()
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -80,9 +81,27 @@ def test_a_large_batch_is_answered_in_order_with_its_masks(tiny_classifier):
     for row, image, kept in zip(logits, batch, mask, strict=True):
         one = tiny_classifier.forward(image[None], kept[None])[0]
         np.testing.assert_allclose(row, one, atol=FLOAT32 * max(1, np.abs(one).max()))
-    with pytest.raises(ValueError, match=f"mask has {len(batch) - 1} rows; expected one for each of {len(batch)}"):
+    with pytest.raises(ValueError, match=rf"\({len(batch) - 1}, 15\); expected \({len(batch)}, 15\)"):
         tiny_classifier.forward(batch, mask[1:])
     assert tiny_classifier.forward(batch[:0]).shape == (0, 3)
+    for wrong in (batch[:, :, :, 0], batch[:, :-1], None, 3, []):
+        with pytest.raises(ValueError, match=rf"the batch has shape {re.escape(str(np.shape(wrong)))}; expected"):
+            tiny_classifier.forward(wrong)
+
+
+def test_traces_are_made_while_the_interpreter_ends(tiny_folder):
+    code = f"""
+import threading, time, numpy as np
+from cct_viz.classifier import CHUNK, load
+classifier = load({str(tiny_folder)!r})
+images = np.zeros((5 * CHUNK, 12, 20, 3), np.uint8)
+def late():
+    time.sleep(0.3)
+    print(len(list(classifier.traces(images))), len(classifier.forward(np.zeros((5 * CHUNK, 12, 20, 3)))))
+threading.Thread(target=late).start()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(5 * CHUNK)] * 2, done.stderr
 
 
 def test_work_is_spread_in_order_and_only_a_little_ahead():
@@ -233,6 +252,8 @@ def test_a_graph_from_elsewhere_is_never_run(tiny_folder, cache, tmp_path):
     [
         ("no_such_model", "neither a preset"),
         ("a/b/c", "neither a preset"),
+        ("x" * 5000, "neither a preset"),
+        ("~no_such_user/model", "there is no folder"),
         ("", "neither a preset"),
         ("./nope", "there is no folder nope"),
         ("/no/where", "there is no folder where"),

@@ -60,6 +60,11 @@ ODD = [
     {"qkv_bias": "no"},
     {"image_size": [12.0, 20.0]},
     {"preprocessing": {"mean": [0, 0, "0"]}},
+    {"preprocessing": {"mean": [10**400, 0, 0]}},
+    {"tokenizer": [{"channels": 8, "padding": 10**400}]},
+    {"labels": ["\ud800", "half a pair of surrogates"]},
+    {"labels": ["\x1b[31mred", "colours of a terminal"]},
+    {"labels": ["two\nlines", "one"]},
 ]
 
 
@@ -69,7 +74,7 @@ def test_odd_json_is_refused_as_config_error(value):
         CCTConfig.from_dict(tiny_config().to_dict() | value)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"format_version": 1}'])
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, "null", '{"format_version": 1}'])
 def test_unreadable_config_files_are_refused(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ConfigError):

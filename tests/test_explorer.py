@@ -7,7 +7,6 @@ from conftest import make_trace, tiny_config
 import cct_viz
 from cct_viz.config import ConvStage, numbered_labels
 from cct_viz.explain.attention import rollout
-from cct_viz.plots import TIMES
 
 TO = "\N{EN DASH}"
 
@@ -78,7 +77,8 @@ def test_a_pointer_on_one_map_selects_everywhere(open_explorer, deer):
     words = page.locator(".selection").inner_text()
     assert words.startswith("Token row 3, column 5: weight ")
     y0, x0, y1, x1 = deer.receptive_field[20]
-    assert words.endswith(f"sees pixels {x0 + 1}{TO}{x1} {TIMES} {y0 + 1}{TO}{y1}")
+    assert words.endswith(f"sees rows {y0 + 1}{TO}{y1}, columns {x0 + 1}{TO}{x1}")
+    assert " logits for deer over " in words
     window, photo = page.locator(".window:visible").bounding_box(), page.locator(".photo").bounding_box()
     assert window["width"] / photo["width"] == pytest.approx((x1 - x0) / 32, abs=0.01)
     explorer.check_quiet()

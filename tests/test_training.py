@@ -206,6 +206,8 @@ def test_targets_are_mixed_as_the_images_are(alphas):
 def test_recipes_are_data():
     paper = RECIPES["paper_300"]
     assert (paper.epochs, paper.learning_rate, paper.mixup, paper.cutmix) == (300, 5.5e-4, 0.8, 1.0)
+    with pytest.raises(ValueError, match=r"label_smoothing is 1\.0; expected less than 1"):
+        dataclasses.replace(paper, label_smoothing=1.0)
     with pytest.raises(ValueError, match="batch_size is 0"):
         dataclasses.replace(paper, batch_size=0)
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -151,7 +152,8 @@ def test_a_bad_picture_changes_nothing_but_the_notice(views, tmp_path, before_is
     assert result[1]["value"] == (str(EXAMPLES[0]) if before_is_there else None)  # the box shows the last good one
     assert "are accepted" in result[2]["value"]
     assert "<b>" not in result[2]["value"]
-    assert all(is_skip(value) for value in [result[0], *result[3:]])
+    assert all(is_skip(value) for value in result[3:])
+    assert result[0].put_back if before else is_skip(result[0])
 
 
 def test_the_notice_outlives_the_box_that_it_emptied(views):
@@ -186,8 +188,13 @@ def test_the_classes_stand_below_the_prediction(views):
 
 
 def test_the_picture_put_back_does_not_run_the_model_again(views):
-    models, before = FakeModels(), shown_as("a.png")
-    assert all(is_skip(value) for value in run_show(models, views, "a.png", before))
+    models, before = FakeModels(), replace(shown_as("a.png"), put_back=True)
+    back, *others = run_show(models, views, "a.png", before)
+    assert all(is_skip(value) for value in others)
+    assert (back.trace, back.put_back) == (before.trace, False)
+    _, _, problem, *others = run_show(models, views, "a.png", back)  # uploaded again: the complaint goes
+    assert problem == page.HIDE
+    assert all(is_skip(value) for value in others)
     assert models.calls == 0
 
 
@@ -198,10 +205,14 @@ def test_another_model_looks_at_the_same_picture(views):
     assert models.calls == 1
 
 
-def test_an_empty_box_empties_the_page_politely(views):
-    result = run_show(FakeModels(), views, None, shown_as("a.png"))
+def test_an_emptied_box_empties_the_page_politely(views):
+    result = page._clear(FakeModels(), views, "tiny")
     assert result[0] is None
     assert result[4:6] == ["", ""]
+
+
+def test_a_box_that_gradio_empties_on_the_way_to_a_file_keeps_the_page(views):
+    assert all(is_skip(value) for value in run_show(FakeModels(), views, None, shown_as("a.png")))
 
 
 def test_without_weights_the_page_says_so(views):
@@ -303,6 +314,8 @@ def test_the_box_hands_over_the_path_and_nothing_else():
         box = type(made)(**made.constructor_args)  # as Gradio makes it anew when a listener updates it
     assert box.get_block_name() == "image"
     assert box.preprocess(None) is None
+    assert box.postprocess("/tmp/photo.svg").path == "/tmp/photo.svg"
+    assert box.postprocess(None) is None
     assert box.preprocess(gr.data_classes.ImageData(path="/tmp/x.png")) == "/tmp/x.png"
     with pytest.raises(gr.Error, match="PNG"):
         box.preprocess(gr.data_classes.ImageData(url="data:image/png;base64,AAAA"))

@@ -79,7 +79,7 @@ def _read_npz(path: Path) -> Images:
             arrays = {name: file[name] for name in file.files}
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile, AttributeError) as error:  # TypeError: an .npy file
         raise DataError(f"{path} cannot be read as an .npz file of plain arrays") from error
     if not {"x", "y"} <= set(arrays):
         raise DataError(f"{path} holds {sorted(arrays)}; expected x (n, H, W, 3) uint8 and y (n,) integers")

@@ -50,6 +50,8 @@ class Recipe:
         for name in ("warmup_epochs", "weight_decay", "label_smoothing"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        if self.label_smoothing >= 1:
+            raise ValueError(f"label_smoothing is {self.label_smoothing}; expected less than 1")
 
 
 RECIPES = {

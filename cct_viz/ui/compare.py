@@ -8,6 +8,7 @@ from dataclasses import replace
 import gradio as gr
 
 from ..checkpoints import CheckpointError
+from ..preprocessing import ImageError
 from ..serving import Models
 from .explorer.tab import explorer_payload
 from .site import EXAMPLES
@@ -50,7 +51,9 @@ def build(shown: gr.State, models: Models) -> View:
     gr.HTML(INTRO, js_on_load=None)
     names = models.names()
     with gr.Row():
-        model = gr.Dropdown(names, value=names[-1] if names else None, label="Model on the right", min_width=180)
+        model = gr.Dropdown(
+            names, value=names[min(1, len(names) - 1)] if names else None, label="Model on the right", min_width=180
+        )
         picture = gr.Dropdown(
             [SAME, *(path.stem for path in EXAMPLES)],
             value=SAME if len(names) > 1 else EXAMPLES[0].stem,
@@ -67,7 +70,7 @@ def build(shown: gr.State, models: Models) -> View:
         twins = model == shown.card.name and picture in (SAME, shown.name)
         try:
             return caption(TWINS) if twins else "", compare(models, shown, model, picture)
-        except CheckpointError as error:
+        except (CheckpointError, ImageError) as error:  # the picture's file may be gone by now
             return caption(str(error)), ""
 
     comparing = run.click(

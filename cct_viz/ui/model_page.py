@@ -133,7 +133,7 @@ def _curve(title: str, lines: Sequence[Sequence[float]], *, percent: bool) -> st
     top = 1.0 if percent else max(map(max, lines))
     drawn = ""
     for share in (0.0, 0.5, 1.0):
-        y, words = 8 + (1 - share) * (HEIGHT - 40), f"{100 * share:.0f} %" if percent else f"{share * top:.1f}"
+        y, words = 8 + (1 - share) * (HEIGHT - 40), f"{100 * share:.0f} %" if percent else f"{share * top:.2f}"
         drawn += f'<text x="34" y="{y + 4:.0f}" text-anchor="end">{words}</text>'
         drawn += f'<line x1="40" x2="{WIDTH - 12}" y1="{y:.1f}" y2="{y:.1f}"/>'
     for kind, line in zip(("thin", "thick"), lines, strict=True):

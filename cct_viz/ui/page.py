@@ -106,6 +106,7 @@ def build_page(models: Models) -> gr.Blocks:
                 cancels=[run for view in views for run in view.runs],
                 api_visibility="private",
             )
+        image.clear(lambda model: _clear(models, views, model), [picker], outputs, **DRAW)
         examples.select(_read_example, None, [image], **DRAW)
 
         def open_link(request: gr.Request) -> tuple[Any, Any]:
@@ -137,12 +138,11 @@ def _look(models: Models, model: str, path: str) -> Shown:
 def _show(models: Models, views: list[View], path: str | None, model: str | None, before: Shown | None) -> list[Any]:
     """One value for each output of the event: a new trace shown everywhere, or what was shown left as it was."""
     unchanged: list[Any] = [gr.skip()] * (6 + sum(len(view.outputs) for view in views))
-    if path is None and before is None:  # the box emptied after a bad upload, whose notice stays
-        return [*unchanged[:3], _chip(models, model), *unchanged[4:]]
-    if path is None:
-        return [None, gr.skip(), HIDE, _chip(models, model), *_draw(views, None)]
+    if path is None:  # emptied by the visitor, which `_clear` answers, or by Gradio on the way to an SVG
+        return unchanged if before else [*unchanged[:3], _chip(models, model), *unchanged[4:]]
     if before is not None and (before.path, before.card.name) == (path, model):
-        return unchanged  # the picture was put back after a bad upload
+        # Put back after a bad upload, it leaves the notice on that; uploaded again, it takes the notice away.
+        return [replace(before, put_back=False), gr.skip(), gr.skip() if before.put_back else HIDE, *unchanged[3:]]
     try:
         if model is None:
             raise CheckpointError(models.problem or "Choose a model first.")
@@ -152,9 +152,14 @@ def _show(models: Models, views: list[View], path: str | None, model: str | None
         back = before.path if before is not None and Path(before.path).is_file() else None
         if before is not None and back is None:  # what was shown cannot be put back
             return [None, gr.update(value=None), told, _chip(models, model), *_draw(views, None)]
-        put_back = gr.skip() if back == path else gr.update(value=back)
-        return [gr.skip(), put_back, told, *unchanged[3:]]
+        if before is None or back == path:
+            return [gr.skip(), gr.skip() if back == path else gr.update(value=back), told, *unchanged[3:]]
+        return [replace(before, put_back=True), gr.update(value=back), told, *unchanged[3:]]
     return [shown, gr.skip(), HIDE, _chip(models, model), *_draw(views, shown)]
+
+
+def _clear(models: Models, views: list[View], model: str | None) -> list[Any]:
+    return [None, gr.skip(), HIDE, _chip(models, model), *_draw(views, None)]
 
 
 def _draw(views: list[View], shown: Shown | None) -> list[Any]:
@@ -176,7 +181,7 @@ def _below(shown: Shown | None) -> str:
 
 
 def _answer(shown: Shown | None) -> str:
-    return "" if shown is None else prediction(shown.trace.top(TOP))
+    return "" if shown is None else prediction(shown.trace.top(TOP), name_example(shown.trace.image))
 
 
 def _watch_hub(

@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 MAPS = tuple(method for method in METHODS if not takes(method, "classifier"))
 MOST_INSIDE = 10_000_000  # parameters: a page of 27 MB
 TOO_LARGE = (
-    "This model is too large to travel in a page from here; `python -m cct_viz explain IMG --page --out DIR` makes it."
+    "This model is too large to travel in a page from here; python -m cct_viz explain IMG --page --out DIR makes it."
 )
 INTRO = caption(
-    "The page opens from disk with no network, and everything in it can be touched as here. The archive holds every "
-    "number of this explanation with a list of what they were made with; `cct_viz.bundle.read_bundle` adds them up to "
-    "the scores again."
+    "The page opens from disk with no network: stations, lesson and pooling laboratory. With the model inside, tokens "
+    "can be removed and pixels painted over in it, too. The archive holds every number of this explanation with a list "
+    "of what they were made with; cct_viz.bundle.read_bundle adds them up to the scores again. The picture is the map "
+    "of contributions to the model's answer."
 )
 
 

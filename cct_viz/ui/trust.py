@@ -44,6 +44,7 @@ ON_THIS_PAGE = {
     "drop_token": "Never a token",
     "hide_pixels": "Its pixels painted over",
 }
+SHORT = {"queries and keys": "Q, K", "values and output": "V, O", "norm before attention": "norm"}
 SIZE = (360, 190)  # of a plot, in its own units
 PROMPT = caption(
     "Take the tokens away that a map ranks first: if the model needs them, its answer should fall faster than with "
@@ -72,7 +73,7 @@ def build(shown: gr.State, models: Models) -> View:
             progress(0.1, "Deletion, insertion and 20 random orders")
             curves = measure_map(classifier, shown.trace, method, way)
             progress(0.7, "Three meanings of without")
-            measured = caption(f"Measured on {shown.name} with {shown.card.name}.")
+            measured = caption(f'Measured on the picture "{shown.name}" with {shown.card.name}, for its own answer.')
             tools = compare_tools(shown.trace)
             return measured + curves + compare_ablations(classifier, shown.trace) + tools + known(shown)
         except NotApplicable as error:
@@ -101,7 +102,10 @@ def measure_map(classifier: Classifier, trace: Trace, method: str, way: str) -> 
     heatmaps = explain(trace, method, classifier=classifier if takes(method, "classifier") else None)
     found = measure(classifier, trace, heatmaps.maps[-1], protocol=way)
     label = trace.labels[trace.class_index()]
+    centred = "against the mean class" in " ".join((METHODS[method].__doc__ or "").split())
+    against = ", against the mean class" if centred else ""
     sentence = (
+        f"The map is {heatmaps.names[-1]}{against}. "
         f"Insertion less deletion is {signed(found.curves.srg[0], 3)}; chance gives 0. "
         f"{100 * found.percentile:.0f} % of {PERMUTATIONS} random orders do worse. {judge(found.percentile)}"
     )
@@ -234,7 +238,8 @@ def known(shown: Shown) -> str:
     here = [m for m in ON_THIS_PAGE if m in methods]
     text = caption(
         "Each part of the network was drawn anew at random and every map compared. A map that does not "
-        "change cannot know about that part: rollout cannot know the classifier, whatever it seems to show."
+        "change cannot know about that part: rollout cannot know the classifier, whatever it seems to show. Q, K are "
+        "queries and keys, V, O values and output, with the number of their layer; norm is the one before attention."
     )
     rest = _dependence_table(table, {m: m for m in methods if m not in here})
     return section(
@@ -248,7 +253,13 @@ def known(shown: Shown) -> str:
 def _dependence_table(table: Mapping[str, Mapping[str, bool | None]], names: Mapping[str, str]) -> str:
     """One row a map, under the name it is given; only what it cannot know stands out."""
     words = {True: '<td class="quiet">yes</td>', False: "<td><b>no</b></td>", None: '<td class="quiet">n/a</td>'}
-    head = "".join(f'<th scope="col">{escape(part)}</th>' for part in table)
+
+    def shorten(part: str) -> str:
+        for long, short in SHORT.items():
+            part = part.replace(long, short)
+        return part
+
+    head = "".join(f'<th scope="col" title="{escape(part)}">{escape(shorten(part))}</th>' for part in table)
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th>' + "".join(words[found[m]] for found in table.values()) + "</tr>"
         for m, name in names.items()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import ImageData
 
 
 class Upload(gr.Image):
@@ -21,6 +23,11 @@ class Upload(gr.Image):
         if not payload.path:
             raise gr.Error("The picture did not come as a file; upload it as a PNG, JPEG, WebP, GIF or BMP file.")
         return str(payload.path)
+
+    def postprocess(self, value: Any) -> Any:
+        if isinstance(value, (str, Path)):  # Gradio's own would read a file named .svg as text
+            return ImageData(path=str(value), orig_name=Path(value).name)
+        return super().postprocess(value)
 
     def get_block_name(self) -> str:
         return "image"  # the part of Gradio's front end that draws it

@@ -23,12 +23,13 @@ DRAW = {
 @dataclass(frozen=True, eq=False)
 class Shown:
     """What a visitor is looking at: the file, what is known of the model, and what it made of the file. Kept in a
-    gr.State."""
+    gr.State. `put_back`: the box is about to show this picture again, for what was uploaded since is none."""
 
     path: str
     name: str
     card: Card
     trace: Trace
+    put_back: bool = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Shown:
         return self  # immutable; Gradio copies the first value for every visitor

@@ -59,13 +59,17 @@ def notice(text: str) -> str:
     return f'<p class="notice" role="alert">{escape(text.rstrip("."))}.</p>' if text else ""
 
 
-def prediction(top: Sequence[tuple[str, float]]) -> str:
-    """The best class as a heading, and the (label, probability) of the best ones as bars."""
+def prediction(top: Sequence[tuple[str, float]], truth: str | None = None) -> str:
+    """The best class as a heading, the (label, probability) of the best ones as bars and, where it is known, the class
+    that the data set gives the picture."""
     rows = "".join(
         f'<li><span>{escape(label)}</span><i style="width:{100 * p:.1f}%"></i><b>{100 * p:.1f} %</b></li>'
         for label, p in top
     )
-    return f'<div class="card"><p class="caption">Prediction</p><h2>{escape(top[0][0])}</h2><ol>{rows}</ol></div>'
+    known = "" if truth is None else caption(f"In CIFAR-10 this picture is labelled {truth}.")
+    return (
+        f'<div class="card"><p class="caption">Prediction</p><h2>{escape(top[0][0])}</h2><ol>{rows}</ol>{known}</div>'
+    )
 
 
 def known_classes(labels: Sequence[str]) -> str:

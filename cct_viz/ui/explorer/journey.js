@@ -33,7 +33,7 @@ export function createJourney(explorer) {
   /** `layer` is set for a station of one attention layer among several. */
   function station(name, title, text, picture, layer = null) {
     const note = h("small", {}, text);
-    const open = () => store.set(layer === null ? { station: name } : { station: name, layer });
+    const open = () => store.set(layer === null ? { station: name } : { station: name, layer, attentionView: "raw" });
     const button = h("button", { type: "button", class: "station", onclick: open }, picture, h("b", {}, title), note);
     return { button, note, isOpen: (state) => state.station === name && (layer === null || state.layer === layer), draw: null };
   }

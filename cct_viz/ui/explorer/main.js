@@ -135,15 +135,16 @@ function firstState(data, previous, hash, stations) {
   return { ...fresh, ...(same ? keptOf(state) : { station: state.station }), ...named };
 }
 
-/** "Token row 6, column 4: weight 4.25× uniform · evidence +2.62 · contribution +0.174 · sees pixels 9–21 × 17–29". */
+/** "Token row 6, column 4: weight 4.25× uniform · evidence +2.62 · contribution +0.174 logits for cat over dog · sees rows 17–29, columns 9–21". */
 function describe({ data, derived }, state) {
   if (state.token === null) return "Point at a token, touch it, or press an arrow key on a map.";
   const t = state.token, { y0, x0, y1, x1 } = data.window(t), parts = [];
   const weights = derived.weights(state), contribution = derived.contribution(state);
   if (weights) parts.push(`weight ${times(weights[t], data.n)}`);
   parts.push(`evidence ${signed(derived.evidence(state)[t])}`);
-  if (contribution) parts.push(`contribution ${signed(contribution[t], 3)} logits`);
-  return `Token ${place(t, data.columns)}: ${parts.join(" · ")} · sees pixels ${x0 + 1}–${x1} × ${y0 + 1}–${y1}`;
+  if (contribution) parts.push(`contribution ${signed(contribution[t], 3)}`);
+  const asked = `logits for ${data.labels[state.a]} over ${state.b === null ? "the mean class" : data.labels[state.b]}`;
+  return `Token ${place(t, data.columns)}: ${parts.join(" · ")} ${asked} · sees rows ${y0 + 1}–${y1}, columns ${x0 + 1}–${x1}`;
 }
 
 /** An identity with its error on this very picture. */

@@ -175,7 +175,7 @@ function whatChanged({ labels }, a, count, before, now) {
 /** The best classes now, each with its probability before. */
 function createTable({ labels }) {
   const body = h("tbody"), cell = () => h("td", { class: "value" });
-  const heads = ["Class", "Probability", "Now", "Before"].map((text, i) => h("th", { scope: "col", class: i > 1 ? "value" : "" }, text));
+  const heads = ["Class", "Probability", "Now", "Before"].map((text, i) => h("th", { scope: "col", class: i > 1 ? "value" : "", "aria-label": text }, i === 1 ? "" : text)); // the bars need no word
   return {
     element: h("div", {}, h("table", { class: "lab-table" }, h("caption", {}, "The best classes now"), h("thead", {}, h("tr", {}, heads)), body),
       h("p", { class: "key", "aria-hidden": "true" }, h("i", { class: "bar" }), "now", h("i", { class: "tick" }), "before")),

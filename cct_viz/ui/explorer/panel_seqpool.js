@@ -27,7 +27,7 @@ export function createPanel(explorer) {
   const splits = Boolean(data.weights || data.maxContributions);
   const pickers = createPickers(explorer);
   const sentence = h("p", { class: "sentence" });
-  const badge = explorer.badge();
+  const badge = explorer.badge(), numbers = h("p", { class: "line below-maps", "aria-hidden": "true" }); // read out beside the photo
   const maps = [], map = (title, words, values, colours) => maps.push(createMap(explorer, { title, words, values, colours }));
   if (data.weights) map("Weight", mean ? "every token counts alike" : "how much each token counts, the same for every class", (s) => derived.weights(s), WEIGHT);
   map("Evidence", SAYS[data.pool], (s) => derived.evidence(s), SIGNED);
@@ -38,12 +38,13 @@ export function createPanel(explorer) {
   return {
     title: { seqpool: "SeqPool: who voted for what", mean: "Mean pooling: who voted for what", max: "Max pooling: who won which channels", class_token: "A class token instead of SeqPool" }[data.pool],
     element: h("div", {}, pickers.element, REASONS[data.pool] ? h("p", { class: "note" }, REASONS[data.pool]) : null, sentence,
-      h("div", { class: `maps maps-${maps.length}` }, maps.flatMap((made, i) => (i ? [h("span", { class: "sign", "aria-hidden": "true" }, signs[i - 1]), made.element] : [made.element]))),
+      h("div", { class: `maps maps-${maps.length}` }, maps.flatMap((made, i) => (i ? [h("span", { class: "sign", "aria-hidden": "true" }, signs[i - 1]), made.element] : [made.element]))), numbers,
       splits ? h("div", { class: "row head" }, h("h3", {}, "Running sum, largest first, landing on the score"), badge.element) : null,
       splits ? run.element : null),
     draw(state, before) {
       pickers.draw(state);
       for (const made of maps) made.draw(state);
+      say(numbers, explorer.describe(state));
       if (!splits) { say(sentence, without(explorer, state)); return; }
       const parts = derived.contribution(state);
       const scored = derived.over(derived.logits(state), state);
@@ -105,7 +106,9 @@ function createRunningSum(explorer) {
     put(end, { x2: right, y1: y(scored), y2: y(scored) });
     put(nought, { y: y(0) + 4 });
     put(count, { x: right });
-    put(landing, { x: right, y: Math.max(14, y(high) - 10) }); // above every bar, so that it crosses none
+    // Beside its own line, on the side from which no bar comes; it has a halo for what it may cross all the same.
+    const fromAbove = parts[order.at(-1)] < 0, below = y(scored) + 17;
+    put(landing, { x: right, y: fromAbove && below < HEIGHT - BOTTOM + 6 ? below : y(scored) - 8 });
     const name = (most) => `${shorten(data.labels[state.a], most)} over ${state.b === null ? "the mean class" : shorten(data.labels[state.b], most)}`;
     for (const most of [Infinity, 30, 18, 9, 5]) {
       say(landing, `${name(most)}: ${signed(scored)} logits`);
