@@ -94,7 +94,7 @@ def _read_option(text: str) -> tuple[str, Any]:
         raise ValueError(f"--option {text!r} has no '='; expected NAME=VALUE, as alpha=0.3")
     try:
         return name, json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return name, value
 
 
@@ -279,8 +279,8 @@ def site(options: argparse.Namespace) -> int:
     from .classifier import load
     from .ui.site import EXAMPLES, write_site
 
-    bundled = [load(name) for name, preset in PRESETS.items() if preset.folder and name != options.model]
-    path = write_site([_load(options), *bundled], options.out, options.images or EXAMPLES, space=options.space)
+    shown = [name for name, preset in PRESETS.items() if preset.folder and not preset.twin and name != options.model]
+    path = write_site([_load(options), *map(load, shown)], options.out, options.images or EXAMPLES, space=options.space)
     print(json.dumps({"page": str(path), "bytes": path.stat().st_size}) if options.json else path)
     return 0
 

@@ -31,6 +31,7 @@ class Preset:
 
     `sha256` maps the folder's files to what they must hash to; a model.onnx that is not listed is never run.
     `published` is the name of the file in which the paper's authors publish weights of this architecture, if they do.
+    A `twin` was trained for a few epochs, to be compared with others of its kind and not to be relied on.
     """
 
     description: str
@@ -38,6 +39,7 @@ class Preset:
     folder: Path | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
     published: str | None = None
+    twin: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,10 +207,77 @@ def _compact_transformers() -> CCTConfig:
     )
 
 
+# Twins: name -> (the paper's architecture, what reads its tokens, the hashes of config, weights and graph)
+_TWINS: dict[str, tuple[str, Pool, str, str, str]] = {
+    "cct_2_3x2_seqpool_seed0": (
+        "cct_2_3x2_32",
+        "seqpool",
+        "876ee94a75a74f47504bbebc3484f25c6bbc5196b83915356ce6d337a1d80cca",
+        "3d814c43aa90bee9f65e7201f66810cebe3b8919632ee115a0bf6f98284a716d",
+        "424bbc8f3fec66edd8189a64bc79b7e462cad86cbca8427938dab93abc42ea16",
+    ),
+    "cct_2_3x2_mean_seed0": (
+        "cct_2_3x2_32",
+        "mean",
+        "b2bbdd1acb19ef8a19b200021253caa845f5b826730ba3454fa16b943796c90f",
+        "3780459489d50c800bb2d0433a07590e8f91fbc4472b9ef6eb266c218115b7ba",
+        "3c573cde0560ea85ff171905b36fe75058015d259a9f4ce44984d234103d8d01",
+    ),
+    "cct_2_3x2_class_token_seed0": (
+        "cct_2_3x2_32",
+        "class_token",
+        "ef88c650fc729682d7f2bb8f90c96bee6ceee963ddc7bb7c9c879b64b1fb42ae",
+        "979bd705dc478e856bbca6820403eee815ca8a5661bc20812289f348367b764f",
+        "839f55f475b5aa2ac37af134cb8d45aeea1a4b74fc18fe4c48b37289221c7077",
+    ),
+    "cct_2_3x2_max_seed0": (
+        "cct_2_3x2_32",
+        "max",
+        "fe5b309edce875ba00f8ba11dd510637394efc1f22751a081763427744be71b7",
+        "594545196e59f532d89e4d93f293e395654dd28517af91de9c1575ca662d922e",
+        "0ee8f07a7ffcf20d65b80e468d4195d5190dca673ce9eb3f1557664ebfaa155f",
+    ),
+    "cvt_2_4_seed0": (
+        "cvt_2_4_32",
+        "seqpool",
+        "bb4dcea4fcc2a147c4a07378e9b97811b0d0e4995a9c347d16712e8728119ba0",
+        "c5b4df6821ae5920b45b025a61a3c7613af3f4f1f060be5b604eef84ead8f6ea",
+        "e1fd47ad00d61ae96006f6a75601facd0fb5e018c665d5b852cf641d295d84b5",
+    ),
+    "vit_2_4_seed0": (
+        "vit_2_4_32",
+        "class_token",
+        "06f792c546295ab20be9e404ca89ef1f1b1298fe321c70c19d007e49ed6b5401",
+        "f5c4a314b76945018de25a8b6bbf685c690c26cb18ebe90650184a38b5edcb8d",
+        "ef4599c9dd755ac248046a05f86f1b2abd2463557da9b80a989ebf3fff4aaf02",
+    ),
+}
+_READ_BY: dict[Pool, str] = {
+    "seqpool": "SeqPool",
+    "mean": "mean pooling",
+    "max": "max pooling",
+    "class_token": "a class token",
+}
+
+
+def _twins() -> dict[str, Preset]:
+    return {
+        name: Preset(
+            f"twin: {_PAPER_PRESETS[arch].description.split()[2]} read by {_READ_BY[pool]}",
+            dataclasses.replace(_PAPER_PRESETS[arch].config, pool=pool),
+            WEIGHTS / "twins" / name,
+            dict(zip(("config.json", "model.safetensors", "model.onnx"), hashes, strict=True)),
+            twin=True,
+        )
+        for name, (arch, pool, *hashes) in _TWINS.items()
+    }
+
+
+_PAPER_PRESETS = _paper_presets()
 PRESETS: dict[str, Preset] = {
     "cct_2_3x2_32_cifar10": Preset(
         "the paper's CCT-2/3x2, trained here on CIFAR-10",
-        _paper_presets()["cct_2_3x2_32"].config,
+        _PAPER_PRESETS["cct_2_3x2_32"].config,
         WEIGHTS / "cct_2_3x2_32_cifar10",
         {
             "config.json": "876ee94a75a74f47504bbebc3484f25c6bbc5196b83915356ce6d337a1d80cca",
@@ -217,7 +286,7 @@ PRESETS: dict[str, Preset] = {
         },
     ),
     "keras_cct_cifar10": Preset(
-        "the keras.io example's architecture, trained here on CIFAR-10",
+        "the keras.io example's model, trained here on CIFAR-10",
         _keras_io(),
         WEIGHTS / "keras_cct_cifar10",
         {
@@ -226,7 +295,8 @@ PRESETS: dict[str, Preset] = {
             "model.onnx": "89fc9dc2d53e47a70b6da9a504db31f51da2050b417434de1cff6fa156b6d6e7",
         },
     ),
-    **_paper_presets(),
+    **_twins(),
+    **_PAPER_PRESETS,
     "cct_keras_14_7x2_224": Preset("CCT-keras' default, a CCT-14/7x2 with biases on q, k and v", _cct_keras()),
     "compact_cvt_8_6_32": Preset("CompactTransformers' CVT-8/6", _compact_transformers()),
     # The notebook flattens the tokens into a dense head; the paper's ViT-Lite, built here, reads a class token.

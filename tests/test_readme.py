@@ -79,6 +79,6 @@ def test_the_table_of_weights_tells_what_the_folders_hold():
     assert bundled
     for folder in bundled:
         metrics = json.loads((folder / "metrics.json").read_text())
-        (row,) = [line for line in section.splitlines() if f"weights/{folder.name}`" in line]
+        (row,) = [line for line in section.splitlines() if f"`{folder.relative_to(ROOT)}`" in line]
         assert f"{metrics['accuracy']:.2%}" in row
         assert f"{metrics['top5']:.2%}" in row

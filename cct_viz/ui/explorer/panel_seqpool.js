@@ -107,7 +107,7 @@ function createRunningSum(explorer) {
     put(nought, { y: y(0) + 4 });
     put(count, { x: right });
     // Beside its own line, on the side from which no bar comes; it has a halo for what it may cross all the same.
-    const fromAbove = parts[order.at(-1)] < 0, below = y(scored) + 17;
+    const fromAbove = y(scored) - y(high) > 20, below = y(scored) + 17;
     put(landing, { x: right, y: fromAbove && below < HEIGHT - BOTTOM + 6 ? below : y(scored) - 8 });
     const name = (most) => `${shorten(data.labels[state.a], most)} over ${state.b === null ? "the mean class" : shorten(data.labels[state.b], most)}`;
     for (const most of [Infinity, 30, 18, 9, 5]) {
