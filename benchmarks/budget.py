@@ -4,7 +4,7 @@
     python benchmarks/budget.py official --official DIR [--rounds N]
 
 Medians; where a line is a ratio, its two sides take turns. What many visitors cost is measured by load.py. What people
-do today is in today.py; the paper's PyTorch model comes from a checkout of its authors' repository, DIR.
+do today is in alternatives.py; the paper's PyTorch model comes from a checkout of its authors' repository, DIR.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the app has it
 from trace import forward_only, median_ms, times_ms
 
 import numpy as np
+from alternatives import Official, make_keras_way
 from packaging.requirements import Requirement
 from served import EXAMPLES, ROOT, call_endpoint, call_page, file_data, serve, upload
-from today import Official, make_keras_way
 
-from cct_viz.classifier import Classifier, load
-from cct_viz.explain import explain
-from cct_viz.faithfulness import PERMUTATIONS, measure
-from cct_viz.plots import overlay, png, scale_limit
-from cct_viz.preprocessing import normalise
-from cct_viz.presets import AUTHORS
-from cct_viz.ui.explorer.payload import About, make_payload
+from cct_viz.architecture.presets import AUTHORS
+from cct_viz.evaluation.faithfulness import PERMUTATIONS, measure
+from cct_viz.images.encode import png
+from cct_viz.images.preprocessing import normalise
+from cct_viz.inference.classifier import Classifier, load
+from cct_viz.methods import explain
+from cct_viz.reports.figures import overlay, scale_limit
+from cct_viz.web.payload import About, make_payload
 
 MODEL = "keras_cct_cifar10"
 OFFICIAL_MODEL = "cct_2_3x2_32_cifar10"
@@ -118,7 +119,7 @@ def run_official(rounds: int, checkout: Path | None = None) -> None:
     classifier = load(OFFICIAL_MODEL)
     path = EXAMPLES[0]
     preprocessing = classifier.config.preprocessing
-    pixels = classifier.prepare(path).pixels
+    pixels = classifier.preprocess(path).pixels
     batch = normalise(pixels[None], preprocessing)
     official = Official(checkout, mean=preprocessing.mean, std=preprocessing.std, weights=classifier.weights)
     tensor = official.normalise(pixels)
@@ -139,9 +140,9 @@ def tell_first(path: Path, checkout: Path) -> None:
     """A process of its own from its start to everything seen of a first picture: seconds, and memory at its peak."""
     ways = {
         "theirs": "from PIL import Image; import numpy, pathlib, today; "
-        f"official = today.Official(pathlib.Path({str(checkout.resolve())!r}), mean=(0, 0, 0), std=(1, 1, 1)); "
+        f"official = alternatives.Official(pathlib.Path({str(checkout.resolve())!r}), mean=(0, 0, 0), std=(1, 1, 1)); "
         f"official.see(numpy.array(Image.open({str(path)!r}).convert('RGB'))); ",
-        "ours": f"from cct_viz.classifier import load; load({OFFICIAL_MODEL!r}).trace({str(path)!r}); ",
+        "ours": f"from cct_viz.inference.classifier import load; load({OFFICIAL_MODEL!r}).trace({str(path)!r}); ",
     }
     paths = {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "benchmarks")))}
     memory = {}
@@ -168,7 +169,7 @@ def run_batch(rounds: int) -> None:
     """A folder of pictures, traced and explained by rollout, over the same pixels in bare batches of 64."""
     classifier = load(MODEL)
     paths = [EXAMPLES[i % len(EXAMPLES)] for i in range(640)]
-    pixels = np.stack([classifier.prepare(path).pixels for path in paths])
+    pixels = np.stack([classifier.preprocess(path).pixels for path in paths])
 
     def bare() -> None:
         for start in range(0, len(pixels), 64):

@@ -22,9 +22,9 @@ from trace import forward_only, median_ms
 
 import numpy as np
 
-from cct_viz.classifier import load
-from cct_viz.explain import METHODS, NotApplicable, explain, takes
-from cct_viz.faithfulness import PROTOCOLS, measure
+from cct_viz.evaluation.faithfulness import PROTOCOLS, measure
+from cct_viz.inference.classifier import load
+from cct_viz.methods import METHODS, NotApplicable, explain, takes
 
 
 def main() -> None:

@@ -28,7 +28,9 @@ from fake_hub import FAULTS, TOKEN, FakeHub
 from served import serve
 from test_hub import EXPECTED, EXPECTED_AT_DEADLINE
 
-from cct_viz import classifier, hub, serving
+from cct_viz.app import models as app_models
+from cct_viz.checkpoints import hub
+from cct_viz.inference import classifier
 
 AT_DEADLINE = r"stopped answering|gave no answer|sent 0\.\d of 0\.3 MB|is busy or down"
 SIZES = {"config.json": 700, "model.safetensors": 300_000}
@@ -42,17 +44,17 @@ def load(source: str, **options: object) -> classifier.Classifier:
     return classifier.load("keras_cct_cifar10")
 
 
-def meet(number: int, fault: str, fake: FakeHub, folder: Path) -> tuple[serving.Models, str, float]:
+def meet(number: int, fault: str, fake: FakeHub, folder: Path) -> tuple[app_models.Models, str, float]:
     """Start the app's models while the Hub has `fault`; returns them, the repository, and the seconds that took."""
     repo = f"strange/host-{number}"
     fake.serve(folder, repo)
     fake.faults[repo] = fault
     started = time.monotonic()
-    serving.HUB_REPO = repo
-    return serving.Models(load=load), repo, time.monotonic() - started
+    app_models.HUB_REPO = repo
+    return app_models.Models(load=load), repo, time.monotonic() - started
 
 
-def wait(models: serving.Models) -> tuple[serving.HubLine, float]:
+def wait(models: app_models.Models) -> tuple[app_models.HubLine, float]:
     """What the page says when the download has ended, and the seconds until then."""
     started = time.monotonic()
     while models.hub_line().busy:
@@ -60,7 +62,9 @@ def wait(models: serving.Models) -> tuple[serving.HubLine, float]:
     return models.hub_line(), time.monotonic() - started
 
 
-def check(fault: str, models: serving.Models, repo: str, fake: FakeHub, met: tuple[serving.HubLine, float]) -> bool:
+def check(
+    fault: str, models: app_models.Models, repo: str, fake: FakeHub, met: tuple[app_models.HubLine, float]
+) -> bool:
     """End the fault and retry; prints one line and returns whether all is as it should be."""
     line, seconds = met
     words = re.escape(EXPECTED[fault][1]) if fault in EXPECTED else AT_DEADLINE

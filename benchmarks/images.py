@@ -28,8 +28,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cct_viz.image_headers import MAX_PIXELS, find_format, read_header
-from cct_viz.images import ACCEPTED, ImageError, decode
+from cct_viz.images.decode import ACCEPTED, ImageError, decode
+from cct_viz.images.headers import MAX_PIXELS, find_format, read_header
 
 ROOT = Path(__file__).resolve().parent.parent
 HANG_SECONDS = 20.0

@@ -169,7 +169,7 @@ def run_oversize(served: Served, _: float) -> None:
 CLOSED = [
     "/gradio_api/file=/etc/passwd",
     f"/gradio_api/file={ROOT}/app.py",
-    f"/gradio_api/file={ROOT}/cct_viz/ui/examples/cat.png",
+    f"/gradio_api/file={ROOT}/cct_viz/web/example_images/cat.png",
     "/gradio_api/file=../../../../etc/passwd",
     "/gradio_api/file=%2e%2e/%2e%2e/etc/passwd",
     "/gradio_api/file=/proc/self/environ",
@@ -223,7 +223,7 @@ def run_threads(served: Served, _: float) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     sys.path.insert(0, str(ROOT))
-    from cct_viz.classifier import load
+    from cct_viz.inference.classifier import load
 
     classifier = load(MODEL)
     images = list(np.random.default_rng(0).integers(0, 256, (50, 40, 48, 3), np.uint8))

@@ -23,12 +23,12 @@ from trace import median_ms
 import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 
-from cct_viz.checkpoints import safetensors_dir
-from cct_viz.checkpoints.common import expected_shapes
-from cct_viz.classifier import load
-from cct_viz.preprocessing import normalise
-from cct_viz.presets import DEFAULT, PRESETS
-from cct_viz.ui.explorer import script
+from cct_viz.architecture.presets import DEFAULT, PRESETS
+from cct_viz.architecture.weights import expected_shapes
+from cct_viz.checkpoints import safetensors
+from cct_viz.images.preprocessing import normalise
+from cct_viz.inference.classifier import load
+from cct_viz.web.modules import script
 
 CHROMIUM = "/usr/bin/chromium"
 WARM = 3  # passes that are not counted
@@ -49,7 +49,7 @@ def weights_folder(name: str, scratch: Path) -> Path:
         key: rng.normal(0, 0.05, shape).astype(np.float32) + np.float32(key.endswith("gamma"))
         for key, shape in expected_shapes(preset.config).items()
     }
-    safetensors_dir.write(scratch / name, preset.config, weights)
+    safetensors.write(scratch / name, preset.config, weights)
     return scratch / name
 
 

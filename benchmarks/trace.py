@@ -19,10 +19,10 @@ import numpy as np
 os.environ["KERAS_BACKEND"] = "tensorflow"
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cct_viz.classifier import load
-from cct_viz.explain import METHODS, NotApplicable, explain, takes
-from cct_viz.preprocessing import normalise
-from cct_viz.trace import Trace
+from cct_viz.images.preprocessing import normalise
+from cct_viz.inference.classifier import load
+from cct_viz.inference.trace import Trace
+from cct_viz.methods import METHODS, NotApplicable, explain, takes
 
 
 def times_ms(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:

@@ -29,9 +29,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-from cct_viz import checkpoints, classifier
+from cct_viz import checkpoints
+from cct_viz.architecture.presets import PRESETS
 from cct_viz.checkpoints import CheckpointError
-from cct_viz.presets import PRESETS
+from cct_viz.inference import classifier
 
 ROOT = Path(__file__).resolve().parent.parent
 HANG_SECONDS = 60.0

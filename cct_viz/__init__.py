@@ -8,19 +8,21 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "CCTConfig": "config",
+    "CCTConfig": "architecture.config",
     "CheckpointError": "checkpoints",
-    "Classifier": "classifier",
-    "Heatmaps": "trace",
-    "HubError": "hub",
-    "ImageError": "preprocessing",
-    "METHODS": "explain",
-    "NotApplicable": "trace",
-    "PRESETS": "presets",
-    "Trace": "trace",
-    "build": "model",
-    "explain": "explain",
-    "load": "classifier",
+    "Classifier": "inference.classifier",
+    "Heatmaps": "inference.trace",
+    "HubError": "checkpoints.hub",
+    "ImageError": "images.preprocessing",
+    "METHODS": "methods",
+    "NotApplicable": "inference.trace",
+    "PRESETS": "architecture.presets",
+    "Trace": "inference.trace",
+    "build": "architecture.keras_model",
+    "explain": "methods",
+    "figure": "reports.figures",
+    "load": "inference.classifier",
+    "read_bundle": "reports.bundle",
 }
 
 __all__ = list(_HOMES)
@@ -29,8 +31,7 @@ __all__ = list(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = importlib.import_module(f".{_HOMES[name]}", __name__)
-    return home if name == _HOMES[name] else getattr(home, name)  # cct_viz.explain is a package that can be called
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from .checkpoints.pth_file import CheckpointWarning
-from .config import CCTConfig, ConfigError, Pool
-from .cost import count_macs, count_parameters
-from .geometry import stage_geometry
-from .hub import HubError, print_progress
-from .hub import push as hub_push
-from .presets import DEFAULT, PRESETS, configure
+from .architecture.config import CCTConfig, ConfigError, Pool
+from .architecture.cost import count_macs, count_parameters
+from .architecture.geometry import stage_geometry
+from .architecture.presets import DEFAULT, PRESETS, configure
+from .checkpoints.hub import HubError, print_progress
+from .checkpoints.hub import push as hub_push
+from .checkpoints.pytorch.state_dict import CheckpointWarning
 from .training.recipes import DEFAULT_RECIPE, DEFAULT_RECIPE_OF_TRAINED, OPTIONS, RECIPES
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def classify(options: argparse.Namespace) -> int:
 
 
 def explain(options: argparse.Namespace) -> int:
-    from .bundle import write_bundle
+    from .reports.bundle import write_bundle
 
     classifier = _load(options)
     methods = {"methods": options.method} if options.method else {}
@@ -73,7 +73,7 @@ def explain(options: argparse.Namespace) -> int:
     trace = classifier.trace(options.image)
     record = write_bundle(classifier, trace, options.out, target=options.target, options=chosen, **methods)
     if options.page:
-        from .ui.site import write_page
+        from .web.site import write_page
 
         write_page(classifier, trace, options.out / "explorer.html", name=Path(options.image).stem)
     _note_not_applicable(name for name, found in record["explanations"].items() if "not_applicable" in found)
@@ -134,7 +134,7 @@ def models(options: argparse.Namespace) -> int:
 
 
 def convert(options: argparse.Namespace) -> int:
-    from .convert import convert
+    from .checkpoints.convert import convert
 
     size = tuple(options.image_size or ())
     with warnings.catch_warnings(record=True) as caught:
@@ -197,7 +197,7 @@ Begun = tuple["Images", CCTConfig, "Start | None", list[str]]  # and the words o
 
 
 def _begin_trained(options: argparse.Namespace) -> Begun:
-    from .classifier import load
+    from .inference.classifier import load
     from .training.data import DataError
     from .training.start import start_from
 
@@ -248,8 +248,8 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def score(options: argparse.Namespace) -> int:
-    from .faithfulness import RANKINGS
-    from .score import write_scores
+    from .evaluation.faithfulness import RANKINGS
+    from .evaluation.score import write_scores
 
     methods = RANKINGS if options.methods == "all" else _split_names(options.methods)
     x = _read_images(options)
@@ -276,8 +276,9 @@ def score(options: argparse.Namespace) -> int:
 
 
 def site(options: argparse.Namespace) -> int:
-    from .classifier import load
-    from .ui.site import EXAMPLES, write_site
+    from .inference.classifier import load
+    from .web.examples import EXAMPLES
+    from .web.site import write_site
 
     shown = [name for name, preset in PRESETS.items() if preset.folder and not preset.twin and name != options.model]
     path = write_site([_load(options), *map(load, shown)], options.out, options.images or EXAMPLES, space=options.space)
@@ -286,8 +287,8 @@ def site(options: argparse.Namespace) -> int:
 
 
 def dependence(options: argparse.Namespace) -> int:
-    from .dependence import find_dependence, format_dependence
-    from .explain import METHODS
+    from .evaluation.randomisation import find_dependence, format_dependence
+    from .methods import METHODS
 
     methods = tuple(METHODS) if options.methods == "all" else _split_names(options.methods)
     x = _read_images(options)
@@ -328,7 +329,7 @@ def _print_metrics(summary: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _load(options: argparse.Namespace) -> Any:
-    from .classifier import load
+    from .inference.classifier import load
 
     return load(options.model, revision=options.revision, offline=options.offline, progress=print_progress)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cct_viz.config import CCTConfig, ConvStage, numbered_labels
-from cct_viz.geometry import stage_geometry
-from cct_viz.preprocessing import centre_crop
-from cct_viz.trace import ReadoutWeights, Trace
+from cct_viz.architecture.config import CCTConfig, ConvStage, numbered_labels
+from cct_viz.architecture.geometry import stage_geometry
+from cct_viz.images.preprocessing import centre_crop
+from cct_viz.inference.trace import ReadoutWeights, Trace
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -129,15 +129,15 @@ def class_token_trace() -> Trace:
 
 
 def write_random_checkpoint(folder, config):
-    from cct_viz.checkpoints import safetensors_dir
-    from cct_viz.checkpoints.common import expected_shapes
+    from cct_viz.architecture.weights import expected_shapes
+    from cct_viz.checkpoints import safetensors
 
     rng = np.random.default_rng(0)
     weights = {
         name: rng.normal(0.0, 0.5, shape).astype(np.float32) + name.endswith("gamma")
         for name, shape in expected_shapes(config).items()
     }
-    safetensors_dir.write(folder, config, weights)
+    safetensors.write(folder, config, weights)
     return folder
 
 
@@ -166,18 +166,18 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def rounded(cache, tmp_path_factory):
     """A tiny classifier whose weights float16 holds exactly: the page's numbers must be its numbers."""
-    from cct_viz.checkpoints import safetensors_dir
-    from cct_viz.classifier import load
+    from cct_viz.checkpoints import safetensors
+    from cct_viz.inference.classifier import load
 
     folder = write_random_checkpoint(tmp_path_factory.mktemp("weights") / "exact", tiny_config())
-    weights = safetensors_dir.read(folder).weights
-    safetensors_dir.write(folder, tiny_config(), weights, dtype="float16")
+    weights = safetensors.read(folder).weights
+    safetensors.write(folder, tiny_config(), weights, dtype="float16")
     return load(folder)
 
 
 @pytest.fixture(scope="session")
 def tiny_classifier(tiny_folder, cache):
-    from cct_viz.classifier import load
+    from cct_viz.inference.classifier import load
 
     return load(tiny_folder)
 
@@ -247,8 +247,8 @@ def open_explorer(chromium, tmp_path):
     made = []
 
     def open_one(trace, *, width=1000, dark=False, **about):
-        from cct_viz.ui.explorer.export import page_html
-        from cct_viz.ui.explorer.payload import About, make_payload
+        from cct_viz.web.html import page_html
+        from cct_viz.web.payload import About, make_payload
 
         path = tmp_path / f"explorer{len(made)}.html"
         payload = make_payload(trace, About(**{"model": "tiny", **about}))

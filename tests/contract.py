@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cct_viz.explain import explain, takes
-from cct_viz.trace import Heatmaps, trace_arrays
+from cct_viz.inference.trace import Heatmaps, trace_arrays
+from cct_viz.methods import explain, takes
 
 NOT_APPLICABLE = {
     ("seqpool", "max"),

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cct_viz.architecture.presets import DEFAULT
+from cct_viz.checkpoints.cache import sha256
 from cct_viz.cli import main
-from cct_viz.explain import METHODS, takes
-from cct_viz.prepare import sha256
-from cct_viz.presets import DEFAULT
+from cct_viz.methods import METHODS, takes
 
 ROOT = Path(__file__).parent.parent
 FORWARD = [method for method in METHODS if not takes(method, "classifier")]  # the others are slow, and tested elsewhere
@@ -123,7 +123,7 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
     np.savez(tmp_path / "data.npz", x=x.astype(np.uint8), y=y)
     from conftest import tiny_config
 
-    from cct_viz.config import write_config
+    from cct_viz.architecture.config import write_config
 
     write_config(tmp_path / "tiny.json", tiny_config(pool="mean"))  # which --pool replaces
     arguments = ["--arch", tmp_path / "tiny.json", "--data", tmp_path / "data.npz", "--out", tmp_path / "out"]
@@ -148,7 +148,7 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
     assert str(tmp_path) not in card
     assert "`position_prior` in `metrics.json`" in card
 
-    from cct_viz.classifier import load
+    from cct_viz.inference.classifier import load
 
     classifier = load(out)
     assert len(classifier.trace(x[0].astype(np.uint8)).top(3)) == 3

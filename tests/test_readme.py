@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cct_viz import cli, presets
+from cct_viz import cli
+from cct_viz.architecture import presets
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

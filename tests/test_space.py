@@ -92,7 +92,7 @@ def test_it_classifies_an_uploaded_picture(address):
     with tempfile.TemporaryDirectory() as folder:
         client = Client(address, verbose=False, analytics_enabled=False, download_files=folder)
         try:
-            answer = client.predict(handle_file(ROOT / "cct_viz/ui/examples/deer.png"), api_name="/classify")
+            answer = client.predict(handle_file(ROOT / "cct_viz/web/example_images/deer.png"), api_name="/classify")
         finally:
             client.close()
     assert answer["label"] == "deer"

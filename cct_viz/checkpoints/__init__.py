@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import keras_saved_model, safetensors_dir
-from .common import Checkpoint, CheckpointError, assign, check, expected_shapes
+from . import safetensors
+from .common import Checkpoint, CheckpointError, assign, check
+from .saved_model import reader as saved_model
 
-__all__ = ["READERS", "Checkpoint", "CheckpointError", "Reader", "assign", "check", "detect", "expected_shapes", "read"]
+__all__ = ["READERS", "Checkpoint", "CheckpointError", "Reader", "assign", "check", "detect", "read"]
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class Reader:
 
 
 READERS: dict[str, Reader] = {
-    safetensors_dir.FORMAT: Reader(safetensors_dir.recognises, safetensors_dir.read),
-    keras_saved_model.FORMAT: Reader(keras_saved_model.recognises, keras_saved_model.read),
+    safetensors.FORMAT: Reader(safetensors.recognises, safetensors.read),
+    saved_model.FORMAT: Reader(saved_model.recognises, saved_model.read),
 }
 
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..config import CCTConfig
+from ..architecture.config import CCTConfig
+from ..architecture.weights import expected_shapes
 
 if TYPE_CHECKING:
-    from ..model import CCT
+    from ..architecture.keras_model import CCT
 
 
 class CheckpointError(ValueError):
@@ -43,44 +44,6 @@ class Checkpoint:
         check(self.weights, self.config)
         for array in self.weights.values():
             array.setflags(write=False)
-
-
-def expected_shapes(config: CCTConfig) -> dict[str, tuple[int, ...]]:
-    """Canonical name -> shape of every weight of the model that `config` describes, in the model's order."""
-    dim, inner = config.embedding_dim, config.num_heads * config.key_dim
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def add_dense(name: str, inputs: int, outputs: int, *, use_bias: bool = True) -> None:
-        shapes[f"{name}/kernel"] = (inputs, outputs)
-        if use_bias:
-            shapes[f"{name}/bias"] = (outputs,)
-
-    def add_norm(name: str) -> None:
-        shapes[f"{name}/gamma"] = shapes[f"{name}/beta"] = (dim,)
-
-    channels = 3
-    for i, stage in enumerate(config.tokenizer):
-        shapes[f"tokenizer/conv_{i}/kernel"] = (stage.kernel_size, stage.kernel_size, channels, stage.channels)
-        if stage.use_bias:
-            shapes[f"tokenizer/conv_{i}/bias"] = (stage.channels,)
-        channels = stage.channels
-    if config.pool == "class_token":
-        shapes["sequence/class_token"] = (1, dim)
-    if config.position != "none":
-        shapes["sequence/position"] = (config.sequence_length, dim)
-    for i in range(config.num_layers):
-        add_norm(f"block_{i}/norm_1")
-        for name in ("query", "key", "value"):
-            add_dense(f"block_{i}/attention/{name}", dim, inner, use_bias=config.qkv_bias)
-        add_dense(f"block_{i}/attention/projection", inner, dim)
-        add_norm(f"block_{i}/norm_2")
-        add_dense(f"block_{i}/mlp_1", dim, config.mlp_dim)
-        add_dense(f"block_{i}/mlp_2", config.mlp_dim, dim)
-    add_norm("norm")
-    if config.pool == "seqpool":
-        add_dense("pool/score", dim, 1)
-    add_dense("head", dim, config.num_classes)
-    return shapes
 
 
 def check(weights: Mapping[str, np.ndarray], config: CCTConfig) -> None:
@@ -120,7 +83,7 @@ def assign(model: CCT, weights: Mapping[str, np.ndarray]) -> None:
     Raises:
         CheckpointError: as `check`; the model is then unchanged.
     """
-    from ..model import named_weights  # here, so that reading checkpoints never loads Keras
+    from ..architecture.keras_model import named_weights  # here, so that reading checkpoints never loads Keras
 
     check(weights, model.config)
     for name, variable in named_weights(model).items():

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..images import ImageError, decode
-from ..preprocessing import Preprocessing, prepare
+from ..images.decode import ImageError, decode
+from ..images.preprocessing import Preprocessing, crop_and_resize
 
 
 class DataError(ValueError):
@@ -66,7 +66,7 @@ def _read_folder(path: Path, image_size: tuple[int, int], preprocessing: Preproc
             raise DataError(f"{folder} holds no pictures; expected the pictures of the class {folder.name}")
         for file in files:
             try:
-                x.append(prepare(decode(file), image_size, preprocessing).pixels)
+                x.append(crop_and_resize(decode(file), image_size, preprocessing).pixels)
             except ImageError as error:
                 raise DataError(f"{folder}: {error}") from error
             y.append(number)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..preprocessing import normalise
+from ..images.preprocessing import normalise
 from .data import DataError, Images
 
 if TYPE_CHECKING:
-    from ..classifier import Classifier
+    from ..inference.classifier import Classifier
 
 BINS = 15
 
@@ -84,7 +84,7 @@ def evaluate(classifier: Classifier, images: Images, *, batch_size: int = 250) -
     prior = np.zeros(classifier.config.num_tokens)
     for start in range(0, len(images.x), batch_size):
         batch = images.x[start : start + batch_size]
-        pixels = batch if own_size else np.stack([classifier.prepare(image).pixels for image in batch])
+        pixels = batch if own_size else np.stack([classifier.preprocess(image).pixels for image in batch])
         answers, weights = classifier.read_out(normalise(pixels, classifier.config.preprocessing))
         logits.append(answers)
         if weights is not None:

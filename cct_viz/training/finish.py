@@ -11,10 +11,10 @@ import keras
 import numpy as np
 
 from .. import checkpoints
-from ..checkpoints import safetensors_dir
-from ..classifier import METRICS, Classifier, Source
-from ..model import CCT, named_weights
-from ..prepare import export_here, sha256
+from ..architecture.keras_model import CCT, named_weights
+from ..checkpoints import safetensors
+from ..checkpoints.cache import export_here, sha256
+from ..inference.classifier import METRICS, Classifier, Source
 from .curves import draw_curves
 from .data import Images, is_cifar10
 from .evaluate import Metrics, evaluate
@@ -102,7 +102,7 @@ def finish(
     `start` is what the training began with, if not random weights.
     """
     weights = {name: keras.ops.convert_to_numpy(v).astype(np.float32) for name, v in named_weights(model).items()}
-    safetensors_dir.write(out, model.config, weights)
+    safetensors.write(out, model.config, weights)
     export_here(out)
     checkpoint = checkpoints.read(out)
     classifier = Classifier(out, Source("folder", out.name, sha256(out / "model.safetensors")), checkpoint)

@@ -7,8 +7,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..checkpoints.safetensors_dir import WEIGHTS_FILE
-from ..config import CCTConfig
+from ..architecture.config import CCTConfig
+from ..checkpoints.safetensors import WEIGHTS_FILE
 from .data import DataError
 from .recipes import Recipe
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checkpoints.safetensors_dir import WEIGHTS_FILE
-from ..classifier import Classifier
-from ..config import CIFAR10_LABELS, CCTConfig, Pool, numbered_labels
-from ..prepare import sha256
-from ..presets import PRESETS, configure
+from ..architecture.config import CIFAR10_LABELS, CCTConfig, Pool, numbered_labels
+from ..architecture.presets import PRESETS, configure
+from ..checkpoints.cache import sha256
+from ..checkpoints.safetensors import WEIGHTS_FILE
+from ..inference.classifier import Classifier
 from .data import DataError, Images, is_cifar10
 
 # Words that need no quoting, so that a card from elsewhere cannot slip another command into ours.

@@ -11,10 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..architecture.config import CCTConfig
+from ..architecture.keras_model import CCT, build_model, named_weights
 from ..checkpoints import assign
-from ..config import CCTConfig
-from ..model import CCT, build_model, named_weights
-from ..preprocessing import normalise
+from ..images.preprocessing import normalise
 from .augmentation import augment, erase, mix, rand_augment
 from .data import DataError, Images, digest
 from .plan import Plan, agree

@@ -1,0 +1,102 @@
+"""The endpoints for programs: /classify and /explain, as gradio_client calls them."""
+
+from __future__ import annotations
+
+import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
+
+from ..checkpoints import CheckpointError
+from ..images.preprocessing import ImageError
+from ..inference.trace import Heatmaps, Trace
+from ..methods import METHODS, describe, explain, takes
+from ..reports.bundle import heatmaps_to_json
+from ..reports.figures import figure
+from .models import Models
+from .upload import Upload
+
+# Matplotlib opens its fonts anew for each thread and keeps them, and Gradio's threads come and go.
+_DRAWING = ThreadPoolExecutor(1, "drawing")
+
+
+def add_endpoints(models: Models) -> None:
+    """Add both endpoints to the page that is being built, with components that nobody sees."""
+    with gr.Row(visible=False):
+        image = Upload(label="image")
+        method = gr.Textbox("rollout", label="method", max_length=100)
+        target = gr.Textbox("", label="target", max_length=200)
+        classes = gr.Label(label="classes")
+        files = gr.File(label="PNG"), gr.File(label="JSON")
+        run = gr.Button()
+
+    def classify(image: str | None) -> dict[str, float]:
+        """The class probabilities of an image, by the app's default model."""
+        trace = _trace(models, image)
+        return dict(trace.top(len(trace.labels)))
+
+    def explain_image(image: str | None, method: str = "rollout", target: str = "") -> tuple[str, str]:
+        """A PNG with the maps of one method over the image, and a JSON file with every number and the identity checks.
+
+        `method` is one of METHODS; `target` a class by name or number, empty for the one that the model chose.
+        """
+        method = method.strip()
+        if method in METHODS and takes(method, "classifier"):
+            raise _refuse(f"{method} runs the model again, which is offered in Python and on the command line only.")
+        trace = _trace(models, image)
+        chosen: int | str | None = target.strip() or None
+        if isinstance(chosen, str) and chosen not in trace.labels and chosen.isdecimal():
+            chosen = int(chosen)
+        try:
+            heatmaps = explain(trace, method, target=chosen)
+            index = trace.class_index(chosen)
+        except ValueError as error:
+            raise _refuse(error) from error
+        picture = _DRAWING.submit(_draw, trace, heatmaps).result()
+        numbers = {
+            "model": models.names()[0],
+            "target": trace.labels[index],
+            "description": describe(heatmaps.method),
+            "top": [{"label": label, "probability": probability} for label, probability in trace.top(5)],
+            "labels": list(trace.labels),
+            "logits": trace.logits.tolist(),
+            "grid": list(trace.grid),
+            "receptive_field": trace.receptive_field.tolist(),
+            **heatmaps_to_json(heatmaps),
+        }
+        # In Gradio's own folder, so that its clean-up removes them in time.
+        folder = files[0].GRADIO_CACHE
+        return (
+            save_bytes_to_cache(picture, "explanation.png", folder),
+            save_bytes_to_cache(json.dumps(numbers).encode(), "explanation.json", folder),
+        )
+
+    run.click(classify, [image], [classes], api_name="classify", concurrency_id="model", concurrency_limit=2)
+    # A figure takes a hundred times as long as the model, so those who ask for one wait for each other only.
+    inputs = [image, method, target]
+    run.click(explain_image, inputs, list(files), api_name="explain", concurrency_id="figure", concurrency_limit=1)
+
+
+def _draw(trace: Trace, heatmaps: Heatmaps) -> bytes:
+    picture = io.BytesIO()
+    made = figure(trace, heatmaps, caption=describe(heatmaps.method))
+    made.savefig(picture, format="png", pil_kwargs={"compress_level": 1})  # half the time for a third more bytes
+    return picture.getvalue()
+
+
+def _refuse(reason: object) -> gr.Error:
+    """One sentence for the caller; the server's log stays quiet."""
+    return gr.Error(str(reason), print_exception=False)
+
+
+def _trace(models: Models, image: str | None) -> Trace:
+    if image is None:
+        raise _refuse("No image came; send exactly one PNG, JPEG, WebP, GIF or BMP file.")
+    if models.problem:
+        raise _refuse(models.problem)
+    try:
+        return models.trace(models.names()[0], image)
+    except (ImageError, CheckpointError) as error:
+        raise _refuse(error) from error

@@ -1,0 +1,215 @@
+"""The page: what is always in view, the tabs, and the one event that runs the model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ..checkpoints import CheckpointError
+from ..images.preprocessing import ImageError, decode
+from ..server.settings import KEEP_SECONDS, MAX_UPLOAD_MB
+from ..web.examples import EXAMPLES, name_example
+from .api import add_endpoints
+from .links import read_link
+from .models import Models
+from .tabs import VIEWS
+from .upload import Upload
+from .view import DRAW, Shown, View
+from .words import chip, choice, example_buttons, hub_text, known_classes, notice, prediction, seen_figure
+
+FIRST = next(path for path in EXAMPLES if path.stem == "deer")
+TOP = 5
+HIDE = {"__type__": "update", "visible": False}
+CHOOSE = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('button');
+  if (button) trigger('select', {index: Number(button.dataset.index)});
+});"""
+
+
+def build_page(models: Models) -> gr.Blocks:
+    """The whole app as Gradio blocks, not yet launched; its first paint shows an example, already explained."""
+    with gr.Blocks(title="CCT Explorer", analytics_enabled=False, delete_cache=(600, KEEP_SECONDS)) as page:
+        names = models.names()
+        first = _first_shown(models)
+        with gr.Row(elem_classes="top"):
+            with gr.Column(scale=5, min_width=260, elem_classes="name"):
+                gr.HTML('<h1>CCT Explorer</h1><p class="sub">What a Compact Convolutional Transformer sees</p>')
+                weights = gr.HTML(_chip(models, names[0] if names else None), js_on_load=None)
+            with gr.Column(scale=3, min_width=320):
+                picker = gr.Dropdown(
+                    _choices(models), value=names[0] if names else None, label="Model", elem_id="model"
+                )
+        with gr.Row(elem_classes="hub-row"):
+            hub = gr.HTML(hub_text(models.hub_line()), js_on_load=None, min_width=240)
+            retry = gr.Button("Retry", size="sm", visible=models.hub_line().can_retry, scale=0, min_width=80)
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=3, min_width=270, elem_classes="rail"):
+                image = Upload(
+                    label="Your picture",
+                    format="png",
+                    value=str(FIRST) if first else None,
+                    sources=["upload", "webcam", "clipboard"],
+                    height=260,
+                    elem_id="upload",
+                    buttons=[],
+                )
+                if first is not None:  # the copy that visitors may fetch
+                    first = replace(first, path=image.value["path"])
+                # Empty at first, for Gradio goes back to the first value when it forgets: no tab may answer for that.
+                shown = gr.State(None, time_to_live=KEEP_SECONDS)
+                problem = gr.HTML(js_on_load=None, visible=False)
+                examples = gr.HTML(
+                    example_buttons([path.stem for path in EXAMPLES], [decode(path) for path in EXAMPLES]),
+                    js_on_load=CHOOSE,
+                    elem_id="examples",
+                )
+                answer = gr.HTML(_answer(first), js_on_load=None, elem_id="prediction")
+                seen = gr.HTML(_below(first), js_on_load=None, elem_id="below")
+            with gr.Column(scale=10, min_width=300), gr.Tabs():
+                views = []
+                for title, build in VIEWS.items():
+                    with gr.Tab(title):
+                        views.append(build(shown, models))
+        gr.HTML(
+            f'<p class="caption">Pictures of up to {MAX_UPLOAD_MB} MB, PNG, JPEG, WebP, GIF or BMP, stay in this app '
+            f"and are deleted after {KEEP_SECONDS // 60} minutes. The maps show what the model computed, not why.</p>",
+            js_on_load=None,
+            elem_classes="foot",
+        )
+        for view in views:  # the first paint is a whole result
+            for output, value in zip(view.outputs, view.draw(first), strict=True):
+                if not isinstance(value, dict):  # an update, to a component that is as it should be already
+                    output.value = output.postprocess(value)
+        outputs = [shown, image, problem, weights, answer, seen, *(output for view in views for output in view.outputs)]
+
+        def show(path: str | None, model: str | None, before: Shown | None) -> Any:
+            return _show(models, views, path, model, before)
+
+        def show_first(path: str | None, model: str | None, before: Shown | None) -> Any:
+            if first is not None and before is None and (path, model) == (first.path, first.card.name):
+                return [first, *[gr.skip()] * (len(outputs) - 1)]  # the page came with it
+            return show(path, model, before)
+
+        for trigger in (image.change, picker.input):
+            trigger(
+                show,
+                [image, picker, shown],
+                outputs,
+                concurrency_id="model",
+                concurrency_limit=2,
+                show_progress="minimal",
+                show_progress_on=[answer],
+                trigger_mode="always_last",
+                cancels=[run for view in views for run in view.runs],
+                api_visibility="private",
+            )
+        image.clear(lambda model: _clear(models, views, model), [picker], outputs, **DRAW)
+        examples.select(_read_example, None, [image], **DRAW)
+
+        def open_link(request: gr.Request) -> tuple[Any, Any]:
+            picture, model = read_link(dict(request.query_params), models.names())
+            return gr.skip() if picture is None else picture, gr.skip() if model is None else model
+
+        linked = page.load(open_link, None, [image, picker], **DRAW)
+        linked.then(show_first, [image, picker, shown], outputs, concurrency_id="model", api_visibility="private")
+        _watch_hub(page, models, hub, retry, picker, weights)
+        add_endpoints(models)
+    return page
+
+
+def _read_example(event: gr.EventData) -> Any:
+    index = event._data.get("index")
+    return decode(EXAMPLES[index]) if isinstance(index, int) and 0 <= index < len(EXAMPLES) else gr.skip()
+
+
+def _first_shown(models: Models) -> Shown | None:
+    names = models.names()
+    return _look(models, names[0], str(FIRST)) if names else None
+
+
+def _look(models: Models, model: str, path: str) -> Shown:
+    trace = models.trace(model, path)
+    return Shown(path, name_example(trace.image) or Path(path).stem, models.card(model), trace)
+
+
+def _show(models: Models, views: list[View], path: str | None, model: str | None, before: Shown | None) -> list[Any]:
+    """One value for each output of the event: a new trace shown everywhere, or what was shown left as it was."""
+    unchanged: list[Any] = [gr.skip()] * (6 + sum(len(view.outputs) for view in views))
+    if path is None:  # emptied by the visitor, which `_clear` answers, or by Gradio on the way to an SVG
+        return unchanged if before else [*unchanged[:3], _chip(models, model), *unchanged[4:]]
+    if before is not None and (before.path, before.card.name) == (path, model):
+        # Put back after a bad upload, it leaves the notice on that; uploaded again, it takes the notice away.
+        return [replace(before, put_back=False), gr.skip(), gr.skip() if before.put_back else HIDE, *unchanged[3:]]
+    try:
+        if model is None:
+            raise CheckpointError(models.problem or "Choose a model first.")
+        shown = _look(models, model, path)
+    except (ImageError, CheckpointError) as error:
+        told = gr.update(value=notice(str(error)), visible=True)
+        back = before.path if before is not None and Path(before.path).is_file() else None
+        if before is not None and back is None:  # what was shown cannot be put back
+            return [None, gr.update(value=None), told, _chip(models, model), *_draw(views, None)]
+        if before is None or back == path:
+            return [gr.skip(), gr.skip() if back == path else gr.update(value=back), told, *unchanged[3:]]
+        return [replace(before, put_back=True), gr.update(value=back), told, *unchanged[3:]]
+    return [shown, gr.skip(), HIDE, _chip(models, model), *_draw(views, shown)]
+
+
+def _clear(models: Models, views: list[View], model: str | None) -> list[Any]:
+    return [None, gr.skip(), HIDE, _chip(models, model), *_draw(views, None)]
+
+
+def _draw(views: list[View], shown: Shown | None) -> list[Any]:
+    """Prediction, what stands below it, and the tabs."""
+    return [_answer(shown), _below(shown), *(value for view in views for value in view.draw(shown))]
+
+
+def _chip(models: Models, name: str | None) -> str:
+    return chip(models.card(name)) if name in models.names() else chip(None, models.problem or "No model chosen.")
+
+
+def _choices(models: Models) -> list[tuple[str, str]]:
+    """(what the picker shows, the model's name)"""
+    return [(choice(models.card(name)), name) for name in models.names()]
+
+
+def _below(shown: Shown | None) -> str:
+    return "" if shown is None else known_classes(shown.trace.labels) + seen_figure(shown.trace)
+
+
+def _answer(shown: Shown | None) -> str:
+    return "" if shown is None else prediction(shown.trace.top(TOP), name_example(shown.trace.image))
+
+
+def _watch_hub(
+    page: gr.Blocks, models: Models, hub: gr.HTML, retry: gr.Button, picker: gr.Dropdown, weights: gr.HTML
+) -> None:
+    """Keep the line about the Hub and the picker up to date while a download runs."""
+    timer = gr.Timer(2, active=models.hub_line().busy)
+
+    def refresh(model: str | None) -> tuple[Any, ...]:
+        line, names = models.hub_line(), models.names()
+        changes: dict[str, Any] = {"choices": _choices(models)}
+        described = gr.skip()
+        if model not in names:  # else leave it: the visitor may have chosen another one since this was asked
+            changes["value"] = names[0] if names else None
+            described = _chip(models, changes["value"])
+        return (
+            hub_text(line),
+            gr.update(visible=line.can_retry),
+            gr.update(**changes),
+            described,
+            gr.update(active=line.busy),
+        )
+
+    def again(model: str | None) -> tuple[Any, ...]:
+        models.retry()
+        return refresh(model)
+
+    outputs = [hub, retry, picker, weights, timer]
+    page.load(refresh, [picker], outputs, **DRAW)
+    timer.tick(refresh, [picker], outputs, **DRAW)
+    retry.click(again, [picker], outputs, **DRAW)

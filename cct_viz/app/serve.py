@@ -1,0 +1,75 @@
+"""Starts the app: reads the arguments and serves the page."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from ..server import settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `python app.py` and of `cct-viz app`."""
+    parser.add_argument(
+        "--model", action="append", default=[], metavar="FOLDER_OR_REPO", help="also serve this; may be given again"
+    )
+    parser.add_argument("--host", help="address to listen on (GRADIO_SERVER_NAME, else 127.0.0.1)")
+    parser.add_argument("--port", help="port to listen on (GRADIO_SERVER_PORT, else 7860 or the next free)")
+    parser.add_argument("--no-hub", action="store_true", help="never ask the Hugging Face Hub")
+    parser.add_argument("--mcp", action="store_true", help="also offer the endpoints to language models, by MCP")
+
+
+def read_address(arguments: argparse.Namespace) -> tuple[str | None, int | None]:
+    """Host and port as given, else as Gradio's variables say, else None.
+
+    The variables are removed from the environment: Gradio fails on bad ones, and treats the port as a first try only.
+
+    Raises:
+        OSError: the port is not a number from 1 to 65535.
+    """
+    host, text = (os.environ.pop(f"GRADIO_SERVER_{name}", None) for name in ("NAME", "PORT"))
+    text = text if arguments.port is None else arguments.port
+    if text and not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535):
+        shown = text if len(text) <= 20 else f"{text[:20]}..."
+        raise OSError(f"{shown!r} is no port; --port and GRADIO_SERVER_PORT take a number from 1 to 65535.")
+    return arguments.host or host, int(text) if text else None
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    """Serve the page until the process is ended.
+
+    Raises:
+        CheckpointError: a model that was asked for cannot be served.
+        OSError: no such address, or the port is taken.
+    """
+    settings.set_environment()  # before the imports: the libraries read it once
+    settings.set_memory()
+    from ..server.janitor import make_folder
+    from ..server.launch import launch
+    from .models import Models
+
+    host, port = read_address(arguments)
+    models = Models(arguments.model, hub=not arguments.no_hub)
+    make_folder()  # before the page is built, whose pictures go there
+    from .page import build_page
+    from .theme import appearance
+
+    checks = {"model": models.is_there, "inference": models.works}
+    launch(build_page(models), host=host, port=port, checks=checks, mcp=arguments.mcp, appearance=appearance())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python app.py`: the exit status, 2 with one sentence on stderr where the app cannot start."""
+    parser = argparse.ArgumentParser(description="Serve the explorer for Compact Convolutional Transformers.")
+    add_arguments(parser)
+    parsed = parser.parse_args(arguments)
+    from ..checkpoints import CheckpointError
+
+    try:
+        serve(parsed)
+    except (CheckpointError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,85 @@
+"""The explorer's tab: one HTML component that is given a payload and draws the rest itself."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
+
+from ...web.modules import module_sources, script
+from ...web.pack import pack_model
+from ...web.payload import About, make_payload
+from ..links import write_link
+from ..models import Models
+from ..view import Shown, View
+from ..words import EMPTY, facts
+
+if TYPE_CHECKING:
+    from ...inference.classifier import Classifier
+
+MOST_FETCHED = 4_000_000  # parameters: a file of 21 MB
+
+# The host is kept across pictures, for in it lives what the visitor has chosen.
+_ON_LOAD = """
+const host = document.createElement('div');
+const empty = document.createElement('p');
+empty.className = 'empty';
+empty.textContent = element.querySelector('.explorer-empty').textContent;
+globalThis.loadExplorer = loadExplorer; // for the other tabs
+const show = async () => {
+  if (!props.value) { element.replaceChildren(empty); return; }
+  const {mount, createFetched, style} = await loadExplorer();
+  const payload = JSON.parse(props.value);
+  mount(host, payload, style, {inside: createFetched(payload.about.modelFile, payload.pixels)});
+  if (!element.contains(host)) element.replaceChildren(host);
+};
+watch('value', show);
+show();
+"""
+
+
+def build(shown: gr.State, models: Models) -> View:
+    """The explorer follows whatever picture is shown. What is done in it asks the server for nothing but, once somebody
+    removes tokens or paints over the picture, the model's file."""
+    page = gr.HTML(
+        html_template=f'<div class="explorer-empty">{EMPTY}</div>',
+        js_on_load=script() + _ON_LOAD,
+        apply_default_css=False,
+        elem_id="explorer",
+    )
+
+    files: dict[str, str] = {}
+
+    def find_model_file(classifier: Classifier) -> str | None:
+        """Where the page fetches a model from; written once for each, and kept while the app runs."""
+        if classifier.num_parameters > MOST_FETCHED:
+            return None
+        name = classifier.source.sha256
+        if name not in files:
+            path = save_bytes_to_cache(_model_file(classifier), f"{name[:16]}.json", page.GRADIO_CACHE)
+            page.keep_in_cache.add(path)
+            files[name] = f"gradio_api/file={path}"
+        return files[name]
+
+    def draw(shown: Shown | None) -> list[Any]:
+        if shown is None:
+            return [""]
+        classifier = models.get(shown.card.name)
+        return [explorer_payload(shown, classifier, find_model_file(classifier))]
+
+    return View([page], draw)
+
+
+def explorer_payload(shown: Shown, classifier: Classifier, model_file: str | None = None) -> str:
+    """What the explorer draws from, for a picture as the page shows it."""
+    known, prior = tuple(facts(shown.card)), classifier.position_prior
+    about = About(shown.card.name, known, shown.name, prior, write_link(shown), model_file)
+    return make_payload(shown.trace, about)
+
+
+def _model_file(classifier: Classifier) -> bytes:
+    """The model with its exact weights, and the modules that run it."""
+    found = {"sources": module_sources("inside.js"), "model": pack_model(classifier, dtype="float32")}
+    return json.dumps(found, separators=(",", ":")).encode()

@@ -1,0 +1,117 @@
+"""Pieces of HTML: chips, captions and small pictures.
+
+Texts of users, files and models go through `escape` and stand in values, never in a component's template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from ..architecture.cost import describe_count
+from ..images.encode import data_url
+from ..inference.trace import Trace
+from .models import Card, HubLine
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+EMPTY = "Upload a picture or choose an example, and this page shows what the model made of it."
+NOT_SHOWN = (
+    "Choose a picture first, or choose it again: the app forgets pictures after an hour and when it is started anew."
+)
+LISTED = 12  # so many class names are still read
+SOURCES = {"bundled": "bundled", "folder": "from a folder", "hub": "from the Hub"}
+
+
+def facts(card: Card) -> list[str]:
+    """What is known of the weights, besides their name, as short texts."""
+    known = [f"{describe_count(card.parameters)} parameters"]
+    if card.accuracy is not None:
+        known.append(f"{100 * card.accuracy:.1f} % validation accuracy")
+    return [*known, f"{SOURCES[card.source]}, revision {card.revision}"]
+
+
+def chip(card: Card | None, problem: str = "") -> str:
+    """The weights in use, as a row of facts."""
+    if card is None:
+        return f'<div class="chip chip-empty">{escape(problem)}</div>'
+    parts = [f"<b>{escape(card.name)}</b>", *map(escape, facts(card))]
+    return '<div class="chip">' + " ".join(f"<span>{part}</span>" for part in parts) + "</div>"
+
+
+def choice(card: Card) -> str:
+    """A model as the picker lists it: name, size and, where it was measured, accuracy."""
+    accuracy = "" if card.accuracy is None else f" · {100 * card.accuracy:.1f} %"
+    return f"{card.name} · {describe_count(card.parameters)}{accuracy}"
+
+
+def hub_text(line: HubLine) -> str:
+    kind = "busy" if line.busy else "away" if line.can_retry else "quiet"
+    return f'<p class="hub hub-{kind}" role="status">{escape(line.text)}</p>' if line.text else ""
+
+
+def notice(text: str) -> str:
+    """A sentence on what went wrong, read out by screen readers."""
+    return f'<p class="notice" role="alert">{escape(text.rstrip("."))}.</p>' if text else ""
+
+
+def prediction(top: Sequence[tuple[str, float]], truth: str | None = None) -> str:
+    """The best class as a heading, the (label, probability) of the best ones as bars and, where it is known, the class
+    that the data set gives the picture."""
+    rows = "".join(
+        f'<li><span>{escape(label)}</span><i style="width:{100 * p:.1f}%"></i><b>{100 * p:.1f} %</b></li>'
+        for label, p in top
+    )
+    known = "" if truth is None else caption(f"In CIFAR-10 this picture is labelled {truth}.")
+    return (
+        f'<div class="card"><p class="caption">Prediction</p><h2>{escape(top[0][0])}</h2><ol>{rows}</ol>{known}</div>'
+    )
+
+
+def known_classes(labels: Sequence[str]) -> str:
+    """Why a lion may be called a frog, below the prediction."""
+    known = f"these {len(labels)} classes: {', '.join(labels)}" if len(labels) <= LISTED else f"{len(labels)} classes"
+    return caption(f"This model knows only {known}. Whatever a picture shows, it names the nearest of them.")
+
+
+def section(title: str, *parts: str) -> str:
+    """A card with a heading; the parts are HTML."""
+    return f'<section class="card"><h3>{escape(title)}</h3>{"".join(parts)}</section>'
+
+
+def example_buttons(names: Sequence[str], pictures: Sequence[np.ndarray]) -> str:
+    """A button for each example picture (h, w, 3) uint8."""
+    made = [
+        f'<button type="button" data-index="{i}" title="{escape(name)}" aria-label="Example: {escape(name)}">'
+        f'<img src="{data_url(picture)}" alt=""></button>'
+        for i, (name, picture) in enumerate(zip(names, pictures, strict=True))
+    ]
+    return f'<p class="caption">Or one of ten CIFAR-10 pictures</p><div class="examples">{"".join(made)}</div>'
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with a true minus, and with its sign unless it rounds to 0."""
+    text = f"{value:+z.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return text.removeprefix("+") if float(f"{value:z.{digits}f}") == 0 else text
+
+
+def caption(*sentences: str) -> str:
+    return f'<p class="caption">{escape(" ".join(filter(None, sentences)))}</p>'
+
+
+def seen_figure(trace: Trace) -> str:
+    """The model's own pixels, enlarged without smoothing."""
+    height, width = trace.pixels.shape[:2]
+    whole, crop = trace.geometry.original_size, trace.geometry.crop_size
+    came = f"{whole[1]}{TIMES}{whole[0]}"
+    text = f"{width}{TIMES}{height} pixels"
+    if whole != (height, width):
+        text += (
+            f", made from the middle {crop[1]}{TIMES}{crop[0]} of {came}" if crop != whole else f", made from {came}"
+        )
+    return (
+        f'<figure class="seen"><img src="{data_url(trace.pixels)}" alt="The picture at the {width} by {height} pixels '
+        f'that the model was given." style="aspect-ratio:{width}/{height}">'
+        f"<figcaption><b>What the model saw</b> <span>{text}</span></figcaption></figure>"
+    )

@@ -1,0 +1,38 @@
+"""How large a compact transformer is and how much it computes, counted from its configuration alone."""
+
+from __future__ import annotations
+
+import math
+
+from .config import CCTConfig
+from .weights import expected_shapes
+
+
+def count_parameters(config: CCTConfig) -> int:
+    """Stored parameters, a sinusoidal position table among them."""
+    return sum(math.prod(shape) for shape in expected_shapes(config).values())
+
+
+def count_macs(config: CCTConfig) -> int:
+    """Multiply-accumulates of one forward pass over one image.
+
+    Counts every convolution, dense layer and matrix product, those of attention and of the pool included; biases,
+    norms, activations, max pools and softmaxes are not counted. In the residual stream M tokens of width D:
+    a block costs M D (4 E' + 2 F) + 2 M^2 E' with E' all heads together and F the MLP's width.
+    """
+    macs, channels = 0, 3
+    size = config.image_size
+    for stage, after in zip(config.tokenizer, config.stage_shapes, strict=True):
+        convolved = [stage.convolved_length(length) for length in size]
+        macs += math.prod(convolved) * stage.kernel_size**2 * channels * stage.channels
+        channels, size = stage.channels, after
+    m, dim, inner = config.sequence_length, config.embedding_dim, config.num_heads * config.key_dim
+    macs += config.num_layers * (m * dim * (4 * inner + 2 * config.mlp_dim) + 2 * m * m * inner)
+    if config.pool == "seqpool":
+        macs += 2 * config.num_tokens * dim  # scores, then the weighted sum
+    return macs + dim * config.num_classes
+
+
+def describe_count(count: int) -> str:
+    """A number of parameters as people say it."""
+    return f"{count / 1e6:.2f} M" if count >= 100_000 else f"{count / 1e3:.1f} k"

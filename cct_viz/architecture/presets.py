@@ -1,0 +1,349 @@
+"""PRESETS: every model this project knows by name. The only file that lists models."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .config import (
+    CIFAR10_LABELS,
+    CCTConfig,
+    ConfigError,
+    ConvStage,
+    Pool,
+    Position,
+    Preprocessing,
+    numbered_labels,
+    read_config,
+)
+
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
+AUTHORS = "https://github.com/SHI-Labs/Compact-Transformers"  # where the paper's authors link their files
+
+
+@dataclass(frozen=True)
+class Preset:
+    """An architecture by name and, where this repository carries trained weights for it, their folder.
+
+    `sha256` maps the folder's files to what they must hash to; a model.onnx that is not listed is never run.
+    `published` is the name of the file in which the paper's authors publish weights of this architecture, if they do.
+    A `twin` was trained for a few epochs, to be compared with others of its kind and not to be relied on.
+    """
+
+    description: str
+    config: CCTConfig
+    folder: Path | None = None
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    published: str | None = None
+    twin: bool = False
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What belongs to a checkpoint because of the data it was trained on."""
+
+    title: str
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+
+
+_LABELS = {
+    name: tuple(labels) for name, labels in json.loads(Path(__file__).with_name("labels.json").read_text()).items()
+}
+
+# mean, std, interpolation and crop are those of configs/datasets and configs/pretrained in the authors' repository.
+DATA_SETS = {
+    "cifar10": DataSet(
+        "CIFAR-10",
+        CIFAR10_LABELS,
+        Preprocessing((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    ),
+    "cifar100": DataSet(
+        "CIFAR-100",
+        _LABELS["cifar100"],
+        Preprocessing((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+    ),
+    "flowers102": DataSet(
+        "Flowers-102",
+        _LABELS["flowers102"],
+        Preprocessing((0.4353, 0.3773, 0.2872), (0.2966, 0.2455, 0.2698)),
+    ),
+    "imagenet1k": DataSet(
+        "ImageNet-1k",
+        _LABELS["imagenet1k"],
+        Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), crop=0.9),
+    ),
+}
+
+# The paper's models: layers -> (heads, mlp ratio, width)
+_SIZES = {2: (2, 1, 128), 4: (2, 1, 128), 6: (4, 2, 256), 7: (4, 2, 256), 14: (6, 3, 384)}
+# name: (layers, kernel or patch, convs or 0 for patches, pool, pixels, data set); {} is where "_sine" may go
+_PAPER: dict[str, tuple[int, int, int, Pool, int, str]] = {
+    "cct_2_3x2_32{}": (2, 3, 2, "seqpool", 32, "cifar10"),
+    "cct_4_3x2_32{}": (4, 3, 2, "seqpool", 32, "cifar10"),
+    "cct_6_3x1_32{}": (6, 3, 1, "seqpool", 32, "cifar10"),
+    "cct_6_3x2_32{}": (6, 3, 2, "seqpool", 32, "cifar10"),
+    "cct_7_3x1_32{}": (7, 3, 1, "seqpool", 32, "cifar10"),
+    "cct_7_3x1_32{}_c100": (7, 3, 1, "seqpool", 32, "cifar100"),
+    "cct_7_3x2_32{}": (7, 3, 2, "seqpool", 32, "cifar10"),
+    "cct_7_7x2_224{}": (7, 7, 2, "seqpool", 224, "flowers102"),
+    "cct_14_7x2_224": (14, 7, 2, "seqpool", 224, "imagenet1k"),
+    "cct_14_7x2_384": (14, 7, 2, "seqpool", 384, "imagenet1k"),
+    "cct_14_7x2_384_fl": (14, 7, 2, "seqpool", 384, "flowers102"),
+    "cvt_2_4_32{}": (2, 4, 0, "seqpool", 32, "cifar10"),
+    "cvt_4_4_32{}": (4, 4, 0, "seqpool", 32, "cifar10"),
+    "cvt_6_4_32{}": (6, 4, 0, "seqpool", 32, "cifar10"),
+    "cvt_7_4_32{}": (7, 4, 0, "seqpool", 32, "cifar10"),
+    "vit_2_4_32{}": (2, 4, 0, "class_token", 32, "cifar10"),
+    "vit_4_4_32{}": (4, 4, 0, "class_token", 32, "cifar10"),
+    "vit_6_4_32{}": (6, 4, 0, "class_token", 32, "cifar10"),
+    "vit_7_4_32{}": (7, 4, 0, "class_token", 32, "cifar10"),
+}
+# The files the authors publish -> the preset each is of
+PUBLISHED = {
+    "cct_7_3x1_32_cifar10_300epochs.pth": "cct_7_3x1_32",
+    "cct_7_3x1_32_sine_cifar10_5000epochs.pth": "cct_7_3x1_32_sine",
+    "cct_7_3x1_32_cifar100_300epochs.pth": "cct_7_3x1_32_c100",
+    "cct_7_3x1_32_sine_cifar100_5000epochs.pth": "cct_7_3x1_32_sine_c100",
+    "cct_7_7x2_224_flowers102.pth": "cct_7_7x2_224_sine",
+    "cct_14_7x2_224_imagenet.pth": "cct_14_7x2_224",
+    "cct_14_7x2_384_imagenet.pth": "cct_14_7x2_384",
+    "cct_14_7x2_384_flowers102.pth": "cct_14_7x2_384_fl",
+}
+
+
+def _patches(size: int, width: int) -> tuple[ConvStage, ...]:
+    """Patches are a convolution whose stride is its kernel."""
+    return (ConvStage(width, size, size, use_bias=True, relu=False, pool_size=0),)
+
+
+def _paper_presets() -> dict[str, Preset]:
+    published = {arch: file for file, arch in PUBLISHED.items()}
+    presets = {}
+    for template, (layers, kernel, convs, pool, pixels, data) in _PAPER.items():
+        heads, mlp_ratio, width = _SIZES[layers]
+        stride, padding = max(1, kernel // 2 - 1), max(1, kernel // 2)
+        stages = tuple(ConvStage(c, kernel, stride, padding) for c in [64] * (convs - 1) + [width])
+        data_set = DATA_SETS[data]
+        positions: list[tuple[str, Position]] = [("", "learnable"), ("_sine", "sinusoidal")]
+        for suffix, position in positions if "{}" in template else positions[:1]:
+            name = template.format(suffix)
+            config = CCTConfig(
+                image_size=(pixels, pixels),
+                tokenizer=stages if convs else _patches(kernel, width),
+                num_layers=layers,
+                num_heads=heads,
+                key_dim=width // heads,
+                mlp_dim=mlp_ratio * width,
+                labels=data_set.labels,
+                position=position,
+                block="official",
+                pool=pool,
+                qkv_bias=False,
+                attention_dropout=0.1,
+                stochastic_depth=0.1,
+                preprocessing=data_set.preprocessing,
+            )
+            family = "ViT-Lite" if pool == "class_token" else "CCT" if convs else "CVT"
+            convolutions = f"x{convs}" if convs else ""
+            description = f"the paper's {family}-{layers}/{kernel}{convolutions} for {data_set.title}"
+            presets[name] = Preset(description, config, published=published.get(name))
+    return presets
+
+
+def _keras_io(channels: tuple[int, ...] = (64, 128)) -> CCTConfig:
+    return CCTConfig(
+        image_size=(32, 32),
+        tokenizer=tuple(ConvStage(c, pool_padding="same") for c in channels),
+        num_layers=2,
+        num_heads=2,
+        key_dim=128,
+        mlp_dim=128,
+        labels=CIFAR10_LABELS,
+        mlp_output_activation=True,
+        stochastic_depth=0.1,
+    )
+
+
+def _cct_keras() -> CCTConfig:
+    """CCT-keras' default: "same" convolutions of stride 2 whose width doubles, biases on q, k and v, GELU twice."""
+    return CCTConfig(
+        image_size=(224, 224),
+        tokenizer=tuple(
+            ConvStage(c, 7, 2, conv_padding="same", pool_zero_padding=0, pool_padding="same") for c in (192, 384)
+        ),
+        num_layers=14,
+        num_heads=6,
+        key_dim=64,
+        mlp_dim=3 * 384,
+        labels=DATA_SETS["imagenet1k"].labels,
+        mlp_output_activation=True,
+        layer_norm_epsilon=1e-6,
+        dropout=0.1,
+        attention_dropout=0.1,
+        stochastic_depth=0.1,
+        preprocessing=DATA_SETS["imagenet1k"].preprocessing,
+    )
+
+
+def _compact_transformers() -> CCTConfig:
+    """CompactTransformers' CVT: 5x5 patches of 6 pixels, which leave the last two rows and columns unseen."""
+    return CCTConfig(
+        image_size=(32, 32),
+        tokenizer=_patches(6, 64),
+        num_layers=8,
+        num_heads=4,
+        key_dim=64,
+        mlp_dim=128,
+        labels=CIFAR10_LABELS,
+        mlp_output_activation=True,
+        layer_norm_epsilon=1e-6,
+        dropout=0.1,
+        attention_dropout=0.1,
+    )
+
+
+# Twins: name -> (the paper's architecture, what reads its tokens, the hashes of config, weights and graph)
+_TWINS: dict[str, tuple[str, Pool, str, str, str]] = {
+    "cct_2_3x2_seqpool_seed0": (
+        "cct_2_3x2_32",
+        "seqpool",
+        "876ee94a75a74f47504bbebc3484f25c6bbc5196b83915356ce6d337a1d80cca",
+        "3d814c43aa90bee9f65e7201f66810cebe3b8919632ee115a0bf6f98284a716d",
+        "424bbc8f3fec66edd8189a64bc79b7e462cad86cbca8427938dab93abc42ea16",
+    ),
+    "cct_2_3x2_mean_seed0": (
+        "cct_2_3x2_32",
+        "mean",
+        "b2bbdd1acb19ef8a19b200021253caa845f5b826730ba3454fa16b943796c90f",
+        "3780459489d50c800bb2d0433a07590e8f91fbc4472b9ef6eb266c218115b7ba",
+        "3c573cde0560ea85ff171905b36fe75058015d259a9f4ce44984d234103d8d01",
+    ),
+    "cct_2_3x2_class_token_seed0": (
+        "cct_2_3x2_32",
+        "class_token",
+        "ef88c650fc729682d7f2bb8f90c96bee6ceee963ddc7bb7c9c879b64b1fb42ae",
+        "979bd705dc478e856bbca6820403eee815ca8a5661bc20812289f348367b764f",
+        "839f55f475b5aa2ac37af134cb8d45aeea1a4b74fc18fe4c48b37289221c7077",
+    ),
+    "cct_2_3x2_max_seed0": (
+        "cct_2_3x2_32",
+        "max",
+        "fe5b309edce875ba00f8ba11dd510637394efc1f22751a081763427744be71b7",
+        "594545196e59f532d89e4d93f293e395654dd28517af91de9c1575ca662d922e",
+        "0ee8f07a7ffcf20d65b80e468d4195d5190dca673ce9eb3f1557664ebfaa155f",
+    ),
+    "cvt_2_4_seed0": (
+        "cvt_2_4_32",
+        "seqpool",
+        "bb4dcea4fcc2a147c4a07378e9b97811b0d0e4995a9c347d16712e8728119ba0",
+        "c5b4df6821ae5920b45b025a61a3c7613af3f4f1f060be5b604eef84ead8f6ea",
+        "e1fd47ad00d61ae96006f6a75601facd0fb5e018c665d5b852cf641d295d84b5",
+    ),
+    "vit_2_4_seed0": (
+        "vit_2_4_32",
+        "class_token",
+        "06f792c546295ab20be9e404ca89ef1f1b1298fe321c70c19d007e49ed6b5401",
+        "f5c4a314b76945018de25a8b6bbf685c690c26cb18ebe90650184a38b5edcb8d",
+        "ef4599c9dd755ac248046a05f86f1b2abd2463557da9b80a989ebf3fff4aaf02",
+    ),
+}
+_READ_BY: dict[Pool, str] = {
+    "seqpool": "SeqPool",
+    "mean": "mean pooling",
+    "max": "max pooling",
+    "class_token": "a class token",
+}
+
+
+def _twins() -> dict[str, Preset]:
+    return {
+        name: Preset(
+            f"twin: {_PAPER_PRESETS[arch].description.split()[2]} read by {_READ_BY[pool]}",
+            dataclasses.replace(_PAPER_PRESETS[arch].config, pool=pool),
+            WEIGHTS / "twins" / name,
+            dict(zip(("config.json", "model.safetensors", "model.onnx"), hashes, strict=True)),
+            twin=True,
+        )
+        for name, (arch, pool, *hashes) in _TWINS.items()
+    }
+
+
+_PAPER_PRESETS = _paper_presets()
+PRESETS: dict[str, Preset] = {
+    "cct_2_3x2_32_cifar10": Preset(
+        "the paper's CCT-2/3x2, trained here on CIFAR-10",
+        _PAPER_PRESETS["cct_2_3x2_32"].config,
+        WEIGHTS / "cct_2_3x2_32_cifar10",
+        {
+            "config.json": "876ee94a75a74f47504bbebc3484f25c6bbc5196b83915356ce6d337a1d80cca",
+            "model.safetensors": "cc06992f7dc8bf222510fd2fdb83856c69f9ba5681a5a6720cd87a9210220e39",
+            "model.onnx": "2cdbb345ad7baa7f704d5ba949b5f7675fa3419b722397d34a0a56956bebad11",
+        },
+    ),
+    "keras_cct_cifar10": Preset(
+        "the keras.io example's model, trained here on CIFAR-10",
+        _keras_io(),
+        WEIGHTS / "keras_cct_cifar10",
+        {
+            "config.json": "1d5266ddc87b65c4a340a1eb64e2a6a032228a1a98eb6e8ca18c21bf9aa118d0",
+            "model.safetensors": "34de8ee9bf19423e33c3d936b7a601a04c431cd1280b55f2127269372f78bd8b",
+            "model.onnx": "89fc9dc2d53e47a70b6da9a504db31f51da2050b417434de1cff6fa156b6d6e7",
+        },
+    ),
+    **_twins(),
+    **_PAPER_PRESETS,
+    "cct_keras_14_7x2_224": Preset("CCT-keras' default, a CCT-14/7x2 with biases on q, k and v", _cct_keras()),
+    "compact_cvt_8_6_32": Preset("CompactTransformers' CVT-8/6", _compact_transformers()),
+    # The notebook flattens the tokens into a dense head; the paper's ViT-Lite, built here, reads a class token.
+    "compact_vit_8_6_32": Preset(
+        "CompactTransformers' ViT-Lite-8/6, read by a class token",
+        dataclasses.replace(_compact_transformers(), pool="class_token"),
+    ),
+}
+
+# What the app and the command line show unless told otherwise: the more accurate one, and as fast as the other.
+DEFAULT = "cct_2_3x2_32_cifar10"
+
+
+def configure(
+    name: str, *, num_classes: int | None = None, image_size: int | tuple[int, int] | None = None
+) -> CCTConfig:
+    """The config of a preset's name or of a config.json, with another number of classes or image size if given.
+
+    Raises:
+        ConfigError: no such preset or file, or an impossible size.
+    """
+    if name in PRESETS:
+        config = PRESETS[name].config
+    elif Path(name).is_file():
+        config = read_config(name)
+    else:
+        raise ConfigError(f"{name!r} is neither a preset ({suggest(name)}) nor a config.json that exists")
+    if num_classes is not None and num_classes != config.num_classes:
+        config = dataclasses.replace(config, labels=numbered_labels(num_classes))
+    if image_size is not None:
+        size = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
+        config = dataclasses.replace(config, image_size=size)  # type: ignore[arg-type]  # other lengths it refuses
+    return config
+
+
+def suggest(name: str) -> str:
+    """What to say in brackets after a name that is no preset's."""
+    close = difflib.get_close_matches(name, PRESETS, n=3)
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    return f"'python -m cct_viz models' lists them{hint}"
+
+
+def where_to_get(name: str) -> str:
+    """How to come by weights of an architecture that this repository carries none of: one sentence, no full stop."""
+    if file := PRESETS[name].published:
+        return (
+            f"the paper's authors publish {file} (linked in the README of {AUTHORS}); download it and run "
+            f"'python -m cct_viz convert {file} --arch {name} --out DIR', then load DIR"
+        )
+    return f"train it with 'python -m cct_viz train --arch {name}', or build it untrained with cct_viz.build"

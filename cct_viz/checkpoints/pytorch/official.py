@@ -1,0 +1,218 @@
+"""The paper's own checkpoints: PyTorch state dicts of CCT, CVT and ViT-Lite, read as tensors and nothing else.
+
+A .pth does not say what model it is of, so the reader is given the configuration, and `convert` is the way in; it is
+no entry of READERS.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ...architecture.config import CCTConfig, ConvStage
+from ...architecture.position import resize_position, sinusoidal_position
+from ..common import Checkpoint, CheckpointError
+from .state_dict import CheckpointWarning, load_state
+
+FORMAT = "shi_labs"
+POSITION, HEAD, CLASS_TOKEN = "classifier.positional_emb", "classifier.fc", "classifier.class_emb"
+State = Mapping[str, np.ndarray]
+
+
+def read(
+    path: str | Path, config: CCTConfig, *, grid: tuple[int, int] | None = None, new_head: bool = False
+) -> Checkpoint:
+    """Read a .pth as the model that `config` describes.
+
+    Args:
+        grid: rows and columns of tokens the file was trained with; the config's by default.
+        new_head: leave the file's classifier out and start one whose weights are all 0.
+
+    Raises:
+        CheckpointError: PyTorch is missing, or the file is damaged, holds more than tensors, or is of another model.
+
+    Warns:
+        CheckpointWarning: as `to_canonical`.
+    """
+    return Checkpoint(config, to_canonical(load_state(path), config, grid=grid, new_head=new_head), FORMAT)
+
+
+def to_canonical(
+    state: State, config: CCTConfig, *, grid: tuple[int, int] | None = None, new_head: bool = False
+) -> dict[str, np.ndarray]:
+    """The weights of an official state dict (name -> float32 array) by their canonical names; arguments as `read`.
+
+    Raises:
+        CheckpointError: `config` is not of the official form, or the arrays are not those of its model.
+
+    Warns:
+        CheckpointWarning: the position was resized, differs from the sinusoidal formula, or the head is untrained.
+    """
+    _check_form(config)
+    _check_names(state, config, new_head=new_head)
+    weights: dict[str, np.ndarray] = {}
+
+    def copy(ours: str, theirs: str) -> None:
+        for part, new in (("weight", "kernel"), ("bias", "bias")):
+            if f"{theirs}.{part}" in state:
+                array = state[f"{theirs}.{part}"]
+                weights[f"{ours}/{new}"] = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
+
+    def copy_norm(ours: str, theirs: str) -> None:
+        weights[f"{ours}/gamma"], weights[f"{ours}/beta"] = state[f"{theirs}.weight"], state[f"{theirs}.bias"]
+
+    for i in range(len(config.tokenizer)):
+        copy(f"tokenizer/conv_{i}", f"tokenizer.conv_layers.{i}.0")
+    if CLASS_TOKEN in state:
+        weights["sequence/class_token"] = state[CLASS_TOKEN][0]
+    if POSITION in state:
+        weights["sequence/position"] = _fit_position(state[POSITION][0], config, grid)
+    for i in range(config.num_layers):
+        ours, theirs = f"block_{i}", f"classifier.blocks.{i}"
+        copy_norm(f"{ours}/norm_1", f"{theirs}.pre_norm")
+        qkv = np.split(state[f"{theirs}.self_attn.qkv.weight"], 3)
+        for name, rows in zip(("query", "key", "value"), qkv, strict=True):
+            weights[f"{ours}/attention/{name}/kernel"] = rows.T
+        copy(f"{ours}/attention/projection", f"{theirs}.self_attn.proj")
+        copy_norm(f"{ours}/norm_2", f"{theirs}.norm1")
+        copy(f"{ours}/mlp_1", f"{theirs}.linear1")
+        copy(f"{ours}/mlp_2", f"{theirs}.linear2")
+    copy_norm("norm", "classifier.norm")
+    copy("pool/score", "classifier.attention_pool")
+    if new_head:
+        _warn("the new head is untrained: its weights are all 0 and every class scores the same; train it before use")
+        weights["head/kernel"] = np.zeros((config.embedding_dim, config.num_classes))
+        weights["head/bias"] = np.zeros(config.num_classes)
+    else:
+        copy("head", HEAD)
+    return {name: np.array(array, np.float32, order="C") for name, array in weights.items()}
+
+
+def _check_form(config: CCTConfig) -> None:
+    """A config of another form may have arrays of the same shapes, and would give wrong answers without a word."""
+    checks = {
+        "block 'official'": config.block == "official",
+        "no bias on q, k and v": not config.qkv_bias,
+        "no activation after the second MLP layer": not config.mlp_output_activation,
+        "SeqPool or a class token": config.pool in ("seqpool", "class_token"),
+        "heads that together are as wide as the tokens": config.num_heads * config.key_dim == config.embedding_dim,
+        "LayerNorm epsilon 1e-5": config.layer_norm_epsilon == 1e-5,
+        "conv stages without bias, each with ReLU and a valid 3x3/2 max pool on zero padding 1, or patches with bias, "
+        "without ReLU and pool": all(map(_is_conv, config.tokenizer)) or all(map(_is_patch, config.tokenizer)),
+    }
+    if wrong := [what for what, fits in checks.items() if not fits]:
+        raise CheckpointError(f"the architecture is not of the paper's code, which has {', '.join(wrong)}")
+
+
+def _is_conv(stage: ConvStage) -> bool:
+    """Kernel, stride and padding are the architecture's to choose."""
+    pool = (stage.pool_size, stage.pool_stride, stage.pool_zero_padding, stage.pool_padding)
+    return stage.relu and not stage.use_bias and stage.conv_padding == "valid" and pool == (3, 2, 1, "valid")
+
+
+def _is_patch(stage: ConvStage) -> bool:
+    plain = stage.use_bias and not stage.relu and not stage.pool_size and stage.conv_padding == "valid"
+    return plain and stage.stride == stage.kernel_size and stage.padding == 0
+
+
+def _expected_shapes(config: CCTConfig) -> dict[str, tuple[int | None, ...]]:
+    """Official name -> shape; None stands for the number of tokens and of classes, which are checked by themselves."""
+    dim, mlp = config.embedding_dim, config.mlp_dim
+    shapes: dict[str, tuple[int | None, ...]] = {}
+    channels = 3
+    for i, stage in enumerate(config.tokenizer):
+        name = f"tokenizer.conv_layers.{i}.0"
+        shapes[f"{name}.weight"] = (stage.channels, channels, stage.kernel_size, stage.kernel_size)
+        if stage.use_bias:
+            shapes[f"{name}.bias"] = (stage.channels,)
+        channels = stage.channels
+    dense: dict[str, tuple[int | None, int]] = {HEAD: (None, dim)}
+    norms = ["classifier.norm"]
+    if config.pool == "class_token":
+        shapes[CLASS_TOKEN] = (1, 1, dim)
+    else:
+        dense["classifier.attention_pool"] = (1, dim)
+    if config.position != "none":
+        shapes[POSITION] = (1, None, dim)
+    for i in range(config.num_layers):
+        name = f"classifier.blocks.{i}"
+        norms += [f"{name}.pre_norm", f"{name}.norm1"]
+        shapes[f"{name}.self_attn.qkv.weight"] = (3 * dim, dim)
+        dense |= {
+            f"{name}.self_attn.proj": (dim, dim),
+            f"{name}.linear1": (mlp, dim),
+            f"{name}.linear2": (dim, mlp),
+        }
+    shapes |= {f"{name}.weight": shape for name, shape in dense.items()}
+    shapes |= {f"{name}.bias": shape[:1] for name, shape in dense.items()}
+    return shapes | {f"{name}.{part}": (dim,) for name in norms for part in ("weight", "bias")}
+
+
+def _check_names(state: State, config: CCTConfig, *, new_head: bool) -> None:
+    expected = _expected_shapes(config)
+    misfits = [
+        f"{name} is {state[name].shape} instead of {tuple('any' if n is None else n for n in shape)}"
+        for name, shape in expected.items()
+        if name in state
+        and (
+            state[name].ndim != len(shape)
+            or any(n not in (None, found) for n, found in zip(shape, state[name].shape, strict=True))
+        )
+    ]
+    problems = [
+        f"{len(names)} {what} ({_some(names)})"
+        for what, names in (
+            ("missing", [name for name in expected if name not in state]),
+            ("not part of the model", [name for name in state if name not in expected]),
+            ("of another shape", misfits),
+        )
+        if names
+    ]
+    if problems:
+        raise CheckpointError(
+            "the file is of another architecture than the one named; of its arrays, " + ", ".join(problems)
+        )
+    classes = len(state[f"{HEAD}.weight"])
+    if len(state[f"{HEAD}.bias"]) != classes:
+        raise CheckpointError(
+            f"{HEAD} has {classes} rows, but {len(state[f'{HEAD}.bias'])} biases; the file is damaged"
+        )
+    if classes != config.num_classes and not new_head:
+        raise CheckpointError(
+            f"the file's head knows {classes} classes, the architecture {config.num_classes}: name one with {classes} "
+            "classes, or ask for a new, untrained head with --new-head"
+        )
+
+
+def _some(names: Iterable[str], count: int = 4) -> str:
+    names = list(names)
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
+
+
+def _fit_position(table: np.ndarray, config: CCTConfig, grid: tuple[int, int] | None) -> np.ndarray:
+    """The file's table (M, D), which need not be what the formula says, on the config's grid."""
+    tokens = len(table) - (config.pool == "class_token")
+    side = math.isqrt(max(tokens, 0))
+    known = (grid or config.grid, config.grid, (side, side))
+    old = next((shape for shape in known if shape[0] * shape[1] == tokens), None)
+    if old is None or not tokens:
+        raise CheckpointError(
+            f"the file's position is for {tokens} tokens, the architecture's for {config.num_tokens}: name the "
+            "architecture with the image size the file was trained with, and the wanted size with --image-size"
+        )
+    # The paper's code computes its table in float32, where the angle of token 575 is off by up to 3e-5.
+    off = float(np.abs(table - sinusoidal_position(*table.shape)).max())
+    if config.position == "sinusoidal" and not off <= 1e-3:
+        _warn(f"the file's position differs from the sinusoidal formula by up to {off:.3g}; the file's is used")
+    if old == config.grid:
+        return table
+    _warn(f"the position was resized bilinearly from {old[0]}x{old[1]} to {config.grid[0]}x{config.grid[1]} tokens")
+    return resize_position(table, old, config.grid)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, CheckpointWarning, stacklevel=4)

@@ -1,0 +1,92 @@
+"""The project's own checkpoint: a folder with config.json and model.safetensors.
+
+Arrays are float32 or float16 on disk and always float32 in memory, under their canonical names.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ..architecture.config import CCTConfig, ConfigError, read_config, write_config
+from .common import Checkpoint, CheckpointError, check
+
+FORMAT = "safetensors"
+WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+
+
+def recognises(folder: Path) -> bool:
+    return (folder / WEIGHTS_FILE).is_file()
+
+
+def read(folder: Path) -> Checkpoint:
+    """Read a folder that `write` made.
+
+    Raises:
+        CheckpointError: a file is missing, damaged or not of this project, or the two do not fit each other.
+    """
+    if not (folder / CONFIG_FILE).is_file():
+        raise CheckpointError(
+            f"{folder.name} has no {CONFIG_FILE}; the weights alone do not say what model they are of"
+        )
+    try:
+        config = read_config(folder / CONFIG_FILE)
+    except ConfigError as error:
+        raise CheckpointError(f"{folder.name}: {error}") from error
+    return Checkpoint(config, _read_arrays(folder / WEIGHTS_FILE), FORMAT)
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with safe_open(path, framework="np") as file:
+            types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118, file is no dict
+            if wrong := [f"{name} is {kind}" for name, kind in sorted(types.items()) if kind not in ("F32", "F16")]:
+                raise CheckpointError(f"{path.name} must hold float32 or float16 (F32, F16), but {', '.join(wrong)}")
+            return {name: file.get_tensor(name).astype(np.float32) for name in types}
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path.name} is truncated, damaged or no safetensors file; fetch it again") from error
+
+
+def write(
+    folder: str | Path,
+    config: CCTConfig,
+    weights: Mapping[str, np.ndarray],
+    *,
+    dtype: Literal["float32", "float16"] = "float32",
+) -> None:
+    """Write config.json and model.safetensors, each in one step; the same input gives the same bytes.
+
+    Args:
+        folder: made if it is not there; files of the same names are replaced.
+        config: what the weights belong to.
+        weights: canonical name -> float32 array.
+        dtype: how the arrays are stored; float16 halves the file and rounds to 3 digits.
+
+    Raises:
+        CheckpointError: weights that do not fit `config`, or that float16 cannot hold. Nothing is written.
+    """
+    check(weights, config)
+    with np.errstate(over="ignore"):
+        stored = {name: np.ascontiguousarray(array, dtype=dtype) for name, array in weights.items()}
+    if large := sorted(name for name, array in stored.items() if not np.isfinite(array).all()):
+        raise CheckpointError(f"{', '.join(large)}: values too large for {dtype}; store them as float32")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / WEIGHTS_FILE, lambda path: save_file(stored, path))
+    _replace(folder / CONFIG_FILE, lambda path: write_config(path, config))
+
+
+def _replace(path: Path, write_to: Callable[[Path], None]) -> None:
+    """Write a file beside `path`, then move it there: a reader sees the old file or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write_to(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

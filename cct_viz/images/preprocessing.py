@@ -1,0 +1,159 @@
+"""From an image to the crop that is shown and the pixels that the model is given, with the geometry between them.
+
+Coordinates are continuous, (y, x), and count pixels from the top left corner: pixel i covers [i, i + 1), so its middle
+is i + 0.5 and the edges of a box (end exclusive) are coordinates as they stand. Fractions of the crop run from 0 to 1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from ..architecture.config import Preprocessing
+from .decode import ImageError, decode
+
+__all__ = ["MAX_SIDE", "Geometry", "ImageError", "Preprocessed", "crop_and_resize", "decode", "normalise"]
+
+MAX_SIDE = 1024  # pixels of the crop that is shown: sharp at twice the 512 pixels that a page gives it
+
+_FILTERS = {
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the crop lies in the original image and which pixels the model makes of it.
+
+    Attributes:
+        original_size: (H, W) of the upright image that was given.
+        box: (y0, x0, y1, x1) of the crop in pixels of that image, end exclusive.
+        model_size: (H, W) of the model's input, which the crop fills.
+    """
+
+    original_size: tuple[int, int]
+    box: tuple[int, int, int, int]
+    model_size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        (height, width), (y0, x0, y1, x1) = self.original_size, self.box
+        if not (0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width):
+            raise ValueError(f"the crop {self.box} does not lie in an image of {height}x{width} pixels")
+        if min(self.model_size) < 1:
+            raise ValueError(f"model_size is {self.model_size}; expected (height, width) in pixels")
+
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """(H, W) of the crop in pixels of the original image."""
+        y0, x0, y1, x1 = self.box
+        return y1 - y0, x1 - x0
+
+    def model_to_fraction(self, points: np.ndarray) -> np.ndarray:
+        """(..., 2) fractions of the crop at (..., 2) coordinates in the model's pixels."""
+        return np.asarray(points, np.float64) / self.model_size
+
+    def fraction_to_model(self, points: np.ndarray) -> np.ndarray:
+        """(..., 2) coordinates in the model's pixels at (..., 2) fractions of the crop."""
+        return np.asarray(points, np.float64) * self.model_size
+
+    def model_to_original(self, points: np.ndarray) -> np.ndarray:
+        """(..., 2) coordinates in the original image at (..., 2) coordinates in the model's pixels."""
+        return self.model_to_fraction(points) * self.crop_size + self.box[:2]
+
+    def original_to_model(self, points: np.ndarray) -> np.ndarray:
+        """(..., 2) coordinates in the model's pixels at (..., 2) coordinates in the original image.
+
+        Points outside of the crop have coordinates outside of the model's input.
+        """
+        return self.fraction_to_model((np.asarray(points, np.float64) - self.box[:2]) / self.crop_size)
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessed:
+    """An image ready for a model. All arrays are read-only.
+
+    Attributes:
+        image: (S, S', 3) uint8, the crop that is shown, its longer side at most `MAX_SIDE`.
+        pixels: (H, W, 3) uint8, what the model is given, before normalisation.
+        geometry: how both lie in the original image.
+    """
+
+    image: np.ndarray
+    pixels: np.ndarray
+    geometry: Geometry
+
+    def __post_init__(self) -> None:
+        if self.pixels.shape != (*self.geometry.model_size, 3):
+            raise ValueError(f"pixels are {self.pixels.shape}; expected {(*self.geometry.model_size, 3)}")
+        self.image.setflags(write=False)
+        self.pixels.setflags(write=False)
+
+
+def centre_crop(original_size: tuple[int, int], model_size: tuple[int, int], crop: float) -> Geometry:
+    """The crop in the middle, of the model's aspect ratio: the largest that fits, times `crop`.
+
+    Its sides are whole pixels, at least one, halves rounded up; an odd pixel that is left over stays at the bottom or
+    on the right. Only a crop of few pixels misses the aspect ratio by more than a trifle.
+    """
+    scale = crop * min(original_size[0] / model_size[0], original_size[1] / model_size[1])
+    height, width = (
+        min(original, max(1, math.floor(scale * model + 0.5)))
+        for original, model in zip(original_size, model_size, strict=True)
+    )
+    y0, x0 = (original_size[0] - height) // 2, (original_size[1] - width) // 2
+    return Geometry(original_size, (y0, x0, y0 + height, x0 + width), model_size)
+
+
+def crop_and_resize(image: np.ndarray, image_size: tuple[int, int], preprocessing: Preprocessing) -> Preprocessed:
+    """The crop of `image` and the model's pixels.
+
+    An image of the model's own size passes bit for bit when nothing is cropped. Any other is resized with antialiasing
+    straight from the pixels of the crop: a quick reduction on the way (Pillow's `reducing_gap`) would give other grey
+    levels than the resize that checkpoints are measured with, and pixels outside of the crop, which nobody is shown,
+    must not reach the model.
+
+    Args:
+        image: (H, W, 3) uint8, upright, as `decode` gives it.
+        image_size: (H, W) of the model's input.
+        preprocessing: interpolation and crop; `normalise` does the rest.
+
+    Raises:
+        ImageError: `image` is no such array.
+    """
+    image = decode(image)
+    geometry = centre_crop((image.shape[0], image.shape[1]), image_size, preprocessing.crop)
+    y0, x0, y1, x1 = geometry.box
+    if geometry.crop_size == image_size and max(image_size) <= MAX_SIDE:
+        own = np.array(image[y0:y1, x0:x1])  # the caller may change what it gave, which may be of a class of its own
+        return Preprocessed(own, own, geometry)
+    crop = Image.fromarray(image[y0:y1, x0:x1])
+    pixels = crop.resize(image_size[::-1], _FILTERS[preprocessing.interpolation])
+    shrink = max(1.0, max(crop.size) / MAX_SIDE)
+    shown_size = max(1, round(crop.width / shrink)), max(1, round(crop.height / shrink))
+    # Nothing is computed from the shown crop, so a fast halving before the resize is good enough.
+    shown = crop.resize(shown_size, Image.Resampling.BICUBIC, reducing_gap=1.0)
+    return Preprocessed(np.array(shown), np.array(pixels), geometry)
+
+
+def normalise(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """(pixels / 255 - mean) / std, as float32.
+
+    Args:
+        pixels: (..., H, W, 3) uint8.
+        preprocessing: mean and std, one a colour.
+
+    Raises:
+        ValueError: pixels of another type or without three colours; values of 0..1 would pass unnoticed.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim < 2 or pixels.shape[-1] != 3:
+        raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}; expected uint8 (..., H, W, 3)")
+    width = pixels.shape[-2]  # whole rows at a time: arithmetic on three colours at a time costs five times as much
+    mean, std = (np.tile(np.asarray(v, np.float32), width) for v in (preprocessing.mean, preprocessing.std))
+    rows = pixels.reshape(*pixels.shape[:-2], 3 * width).astype(np.float32)
+    return ((rows / np.float32(255) - mean) / std).reshape(pixels.shape)

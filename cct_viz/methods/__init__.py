@@ -1,0 +1,120 @@
+"""METHODS: every way to explain a Trace as maps over its tokens, and `explain`, the one door to them.
+
+A method is a pure function of a Trace (and of the classifier, where it must perturb or differentiate). To add one,
+write the function and its line here; captions, the command line and the contract tests follow from its docstring.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..inference.trace import Heatmaps, NotApplicable, Trace
+from .ablation import ablate_in_pool, drop_token, hide_pixels
+from .attention import attention, contribution_rollout, rollout
+from .cam import grad_cam, hires_cam
+from .depth import ledger, lens
+from .features import ChannelRanking, rank_channels
+from .gradient import chefer, gradient_rollout, legrad
+from .paths import paths
+from .pixels import gradient_x_input, integrated_gradients, smooth_grad
+from .pooling import contrast, contribution, evidence, seqpool
+
+if TYPE_CHECKING:
+    from ..inference.classifier import Classifier
+
+METHODS: dict[str, Callable[..., Heatmaps]] = {
+    "seqpool": seqpool,
+    "evidence": evidence,
+    "contribution": contribution,
+    "contrast": contrast,
+    "attention": attention,
+    "rollout": rollout,
+    "contribution_rollout": contribution_rollout,
+    "paths": paths,
+    "lens": lens,
+    "ledger": ledger,
+    "ablate_in_pool": ablate_in_pool,
+    "drop_token": drop_token,
+    "hide_pixels": hide_pixels,
+    "chefer": chefer,
+    "gradient_rollout": gradient_rollout,
+    "grad_cam": grad_cam,
+    "hires_cam": hires_cam,
+    "legrad": legrad,
+    "integrated_gradients": integrated_gradients,
+    "smooth_grad": smooth_grad,
+    "gradient_x_input": gradient_x_input,
+}
+
+__all__ = ["METHODS", "ChannelRanking", "NotApplicable", "describe", "explain", "method_options", "rank_channels"]
+
+
+def method_options(method: str) -> dict[str, Any]:
+    """The options of a method with their defaults; `target` and `classifier` are not among them.
+
+    Raises:
+        ValueError: no such method.
+    """
+    if method not in METHODS:
+        raise ValueError(f"no method is called {method!r}; there are {', '.join(METHODS)}")
+    return {name: p.default for name, p in _parameters(METHODS[method]).items() if name not in ("target", "classifier")}
+
+
+def takes(method: str, argument: str) -> bool:
+    """Whether a method uses `target` or `classifier`."""
+    return argument in _parameters(METHODS[method])
+
+
+@functools.cache  # reading a signature takes longer than most methods do
+def _parameters(method: Callable[..., Heatmaps]) -> dict[str, inspect.Parameter]:
+    """What a method takes besides the Trace."""
+    return dict(list(inspect.signature(method).parameters.items())[1:])
+
+
+def describe(method: str) -> str:
+    """One sentence: the first line of the method's docstring."""
+    return (inspect.getdoc(METHODS[method]) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def explain(
+    trace: Trace,
+    method: str,
+    *,
+    target: int | str | None = None,
+    classifier: Classifier | None = None,
+    **options: Any,
+) -> Heatmaps:
+    """The maps of one method.
+
+    Args:
+        trace: what one forward pass revealed.
+        method: a name in METHODS.
+        target: the class to explain, by name or index; by default the one the model chose. Methods that are the same
+            for every class do not use it.
+        classifier: needed by methods that perturb the image or differentiate; the others do not use it.
+        **options: the method's own, see `method_options`.
+
+    Raises:
+        ValueError: no such method, class or option, or a value out of its range.
+        NotApplicable: the method makes no sense for this model.
+    """
+    known = method_options(method)
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ValueError(f"{method} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
+    given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    if takes(method, "target"):
+        options["target"] = trace.class_index(target)
+    if takes(method, "classifier"):
+        if classifier is None:
+            raise ValueError(f"{method} runs the model again: pass classifier=")
+        options["classifier"] = classifier
+    try:
+        return METHODS[method](trace, **options)
+    except (TypeError, IndexError) as error:
+        if not given:
+            raise
+        raise ValueError(f"{method} cannot use {given}: {error}") from error

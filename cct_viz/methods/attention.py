@@ -1,0 +1,219 @@
+"""Attention, raw and rolled out through the layers, read by the model's own readout instead of a class token's row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from ..inference.arguments import is_number, is_whole
+from ..inference.trace import Heatmaps, Trace
+
+FUSIONS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "max": np.max, "min": np.min}
+
+
+def attention(trace: Trace, *, layer: int = -1, head: int | None = None, token: int | None = None) -> Heatmaps:
+    """Attention: where one layer looks, head by head.
+
+    (A or 1, gh, gw) shares: row `token` of A^l_h, or with no token q^T A^l_h, every row weighted as the model reads the
+    tokens out. Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762. It cannot show what is moved: the values
+    that attention carries may be large or nothing.
+
+    Args:
+        layer: 0 to L - 1.
+        head: 0 to A - 1; None gives every head.
+        token: 0 to N - 1, an image token whose row to show. All three also count from the last, as -1.
+
+    Raises:
+        ValueError: no such layer, head or token.
+    """
+    layers, heads = trace.attentions.shape[:2]
+    layer = _index("layer", layer, layers) % layers
+    chosen = range(heads) if head is None else [_index("head", head, heads) % heads]
+    m = len(trace.readout)
+    if token is None:
+        query = trace.readout
+    else:
+        n = m - trace.has_class_token
+        query = np.eye(m, dtype=np.float32)[_index("token", token, n) % n + trace.has_class_token]
+    rows = np.stack([query @ trace.attentions[layer, h] for h in chosen])
+    return share_maps(trace, rows, tuple(f"layer {layer + 1}, head {h + 1}" for h in chosen), "attention", {})
+
+
+def rollout(
+    trace: Trace,
+    *,
+    head_fusion: str = "mean",
+    alpha: float | str = 0.5,
+    discard: float = 0.0,
+    readout: str = "model",
+) -> Heatmaps:
+    """Attention rollout: how much of each token's input reaches the answer, followed back from the pool layer by layer.
+
+    Abar_l = (1 - alpha) I + alpha rownorm(fuse_h A^l_h); p^0 = q, p^k = p^(k-1) Abar_(L-k+1), with q the model's own
+    readout. (L + 1, gh, gw) shares: first the readout, last the full rollout; with a class token the first step, all on
+    that token, is left out. Source: Abnar and Zuidema 2020, https://arxiv.org/abs/2005.00928. It cannot see the
+    classifier nor the sign of anything: it is the same for every class.
+
+    Args:
+        head_fusion: "mean", "max" or "min" over the heads.
+        alpha: share of attention against the residual connection, 0 to 1, or "measured" for each token and layer.
+        discard: share of each row's smallest attentions set to 0 before the row is normalised again, 0 <= share < 1.
+        readout: "model" for its pooling weights or class token, "mean" for every image token alike.
+
+    Raises:
+        ValueError: an option out of its range.
+    """
+    layers = mixing_matrices(trace, head_fusion=head_fusion, alpha=alpha, discard=discard)
+    steps = [readout_row(trace, readout)]
+    for mixing in reversed(layers):
+        steps.append(steps[-1] @ mixing)
+    names = ["readout", *(f"through layer {i + 1}" for i in reversed(range(len(layers))))]
+    if trace.has_class_token and readout == "model":
+        steps, names = steps[1:], names[1:]
+    rows = float(np.abs(trace.attentions.sum(axis=-1, dtype=np.float64) - 1).max())  # as the model gave them
+    return share_maps(trace, np.stack(steps), tuple(names), "rollout", {"rows sum to 1": rows})
+
+
+def contribution_rollout(
+    trace: Trace, *, target: int, head_fusion: str = "mean", alpha: float | str = "measured", discard: float = 0.0
+) -> Heatmaps:
+    """Contribution through rollout: the exact parts of the class score, followed back through attention to the input.
+
+    C~_c^T Abar_L ... Abar_1, (1, gh, gw) in logits against the mean class. Rows of every Abar sum to 1, so the map sums
+    as the contributions do, to y_c - mean_k y_k less the biases. Source: the split of the score by SeqPool (Hassani et
+    al. 2021, https://arxiv.org/abs/2104.05704) carried through rollout (Abnar and Zuidema 2020,
+    https://arxiv.org/abs/2005.00928). It cannot follow what the values and the MLPs do to a token's content: only where
+    attention took it from.
+
+    Args:
+        head_fusion: "mean", "max" or "min" over the heads.
+        alpha: share of attention against the residual connection, 0 to 1, or "measured" for each token and layer.
+        discard: share of each row's smallest attentions set to 0 before the row is normalised again, 0 <= share < 1.
+
+    Raises:
+        NotApplicable: the model has a class token.
+        ValueError: an option out of its range.
+    """
+    parts = trace.contributions.astype(np.float64)
+    row = parts[:, target] - parts.mean(axis=1)
+    total = row.sum()
+    for mixing in reversed(mixing_matrices(trace, head_fusion=head_fusion, alpha=alpha, discard=discard)):
+        row = row @ mixing
+    score = trace.logits[target] - trace.logits.mean() - (trace.bias[target] - trace.bias.mean())
+    return Heatmaps(
+        row.reshape(1, *trace.grid).astype(np.float32),
+        (f"contribution to {trace.labels[target]}, through attention",),
+        signed=True,
+        method="contribution_rollout",
+        checks={
+            "sums to the score": abs(float(row.sum() - score)),
+            "rollout keeps the sum": abs(float(row.sum() - total)),
+        },
+    )
+
+
+def readout_row(trace: Trace, readout: str) -> np.ndarray:
+    """(M,) float64, summing to 1: the model's own readout, or "mean", every image token alike."""
+    if readout not in ("model", "mean"):
+        raise ValueError(f"readout is {readout!r}; expected model or mean")
+    if readout == "model":
+        return trace.readout.astype(np.float64)
+    m, first = len(trace.readout), int(trace.has_class_token)
+    row = np.full(m, 1.0 / (m - first))
+    row[:first] = 0.0
+    return row
+
+
+def mixing_matrices(trace: Trace, *, head_fusion: str, alpha: float | str, discard: float) -> np.ndarray:
+    """(L, M, M) float64: each layer's Abar, rows summing to 1."""
+    attended = fused_attentions(trace, head_fusion=head_fusion, discard=discard)
+    share = attention_shares(trace, alpha)
+    mixed = share[:, :, None] * attended
+    np.einsum("lmm->lm", mixed)[...] += 1 - share  # the diagonal, in place
+    return mixed
+
+
+def attention_shares(trace: Trace, alpha: float | str) -> np.ndarray:
+    """(L, M) float64: alpha for each layer and token.
+
+    "measured" is |attention output| / (|attention output| + |stream|), Euclidean norms of what attention added to the
+    token and of the stream it was added to.
+    """
+    layers, m = trace.attention_outputs.shape[:2]
+    if alpha == "measured":
+        added = np.linalg.norm(trace.attention_outputs.astype(np.float64), axis=-1)
+        kept = np.linalg.norm(trace.stream[:-1].astype(np.float64), axis=-1)
+        total = added + kept
+        return np.divide(added, total, out=np.zeros_like(total), where=total > 0)
+    if isinstance(alpha, str) or not is_number(alpha) or not 0 <= alpha <= 1:
+        raise ValueError(f"alpha is {alpha!r}; expected 0 to 1, or measured")
+    return np.full((layers, m), float(alpha))
+
+
+def fused_attentions(trace: Trace, *, head_fusion: str, discard: float) -> np.ndarray:
+    """(L, M, M) float64: each layer's attention fused over its heads, rows summing to 1."""
+    if head_fusion not in FUSIONS:
+        raise ValueError(f"head_fusion is {head_fusion!r}; expected one of {', '.join(FUSIONS)}")
+    if not is_number(discard) or not 0 <= discard < 1:
+        raise ValueError(f"discard is {discard!r}; expected a number, 0 or more and less than 1")
+    fused = FUSIONS[head_fusion](trace.attentions.astype(np.float64), axis=1)  # (L, M, M), a new array
+    m = fused.shape[-1]
+    dropped = int(discard * m)  # fewer than m, so a row always keeps its largest entry
+    if dropped:
+        smallest = np.argpartition(fused, dropped - 1, axis=-1)[..., :dropped]
+        np.put_along_axis(fused, smallest, 0.0, axis=-1)
+    return normalise_rows(fused)
+
+
+def normalise_rows(rows: np.ndarray) -> np.ndarray:
+    """(..., M, M) rows of values >= 0, each scaled to sum to 1; a row of zeros stays with its own token."""
+    total = rows.sum(axis=-1, keepdims=True)
+    if total.all():
+        return rows / total
+    return np.where(total > 0, rows / np.where(total > 0, total, 1), np.eye(rows.shape[-1]))
+
+
+def effective_tokens(share: np.ndarray) -> float:
+    """exp(entropy) of a map of shares: the number of tokens that an equally spread map would cover. 0 for no share."""
+    p = share[share > 0].astype(np.float64)
+    if not p.size:
+        return 0.0
+    p = p / p.sum()
+    return float(np.exp(-(p * np.log(p)).sum()))
+
+
+def effective_tokens_by_step(heatmaps: Heatmaps) -> np.ndarray:
+    """(n,) float64: `effective_tokens` of each map; a rollout's steps drift towards N, all tokens alike."""
+    return np.array([effective_tokens(share) for share in heatmaps.maps])
+
+
+def share_maps(
+    trace: Trace, rows: np.ndarray, names: tuple[str, ...], method: str, checks: Mapping[str, float]
+) -> Heatmaps:
+    """Heatmaps of (n, M) rows >= 0 that each sum to 1, or to 0 where nothing was found; a class token's part goes to
+    class_share."""
+    first = int(trace.has_class_token)
+    total = rows.sum(axis=-1)
+    return Heatmaps(
+        rows[:, first:].reshape(-1, *trace.grid).astype(np.float32),
+        names,
+        signed=False,
+        method=method,
+        checks={"sums to 1": float(np.abs(total[total > 0] - 1).max(initial=0.0)), **checks},
+        class_share=rows[:, :first].sum(axis=-1).astype(np.float32),
+    )
+
+
+def to_share(rows: np.ndarray) -> np.ndarray:
+    """(n, M) rows of values >= 0, each scaled to sum to 1; a row of zeros stays one."""
+    total = rows.sum(axis=1, keepdims=True)
+    return rows / np.where(total > 0, total, 1)
+
+
+def _index(name: str, value: int, count: int) -> int:
+    if not is_whole(value):
+        raise ValueError(f"{name} is {value!r}; expected a whole number, 0 to {count - 1}")
+    if not -count <= value < count:
+        raise ValueError(f"{name} {value} does not exist; this model has {name}s 0 to {count - 1}")
+    return value

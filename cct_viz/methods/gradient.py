@@ -1,0 +1,92 @@
+"""Methods that differentiate the class score: what other tools draw, composed with this model's own readout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..inference.trace import Heatmaps, Trace
+from .attention import attention_shares, normalise_rows, share_maps, to_share
+
+if TYPE_CHECKING:
+    from ..inference.classifier import Classifier
+
+
+def chefer(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
+    """Class-specific rollout: attention weighted by what it does for the class, from the input up to the pool.
+
+    Abar^l = mean_h relu(A^l_h * dy_c/dA^l_h), R <- R + Abar^l R from R = I, read out by relu(w * dy_c/dw), which for
+    the pool is relu(C_c), or by the class token's row. (1, gh, gw) shares. Source: Chefer et al. 2021,
+    https://arxiv.org/abs/2103.15679; the diagonal stays, for there is no class token to drop. It cannot show what
+    speaks against the class: that is cut off at 0.
+    """
+    from ..inference.gradients import differentiate
+
+    gradients = differentiate(classifier, trace, target)
+    m = len(trace.representation)
+    relevance = np.eye(m)
+    for attended, gradient in zip(trace.attentions.astype(np.float64), gradients.attentions, strict=True):
+        relevance += np.maximum(attended * gradient, 0).mean(axis=0) @ relevance
+    checks = {}
+    if gradients.pooling_weights is not None:
+        leaf = trace.readout * gradients.pooling_weights
+        checks["w times its gradient is the contribution"] = float(np.abs(leaf - trace.contributions[:, target]).max())
+    row = _positive_readout(trace, target) @ relevance
+    return share_maps(trace, to_share(row[None]), (f"relevance for {trace.labels[target]}",), "chefer", checks)
+
+
+def gradient_rollout(trace: Trace, *, target: int, classifier: Classifier, alpha: float | str = 0.5) -> Heatmaps:
+    """Attention-gradient rollout: rollout through the attention that raises the class score, read by the pool.
+
+    Abar^l = (1 - alpha) I + alpha rownorm(mean_h relu(A^l_h * dy_c/dA^l_h)), p = q^T Abar^L ... Abar^1 with q the
+    model's own readout; (1, gh, gw) shares. Layer l's attention meets layer l's gradient. Source: Abnar and Zuidema
+    2020, https://arxiv.org/abs/2005.00928, with the gradient weighting of Chefer et al. 2021,
+    https://arxiv.org/abs/2012.09838. It cannot show how strongly a row acts: each is scaled to sum to 1.
+
+    Args:
+        alpha: share of attention against the residual connection, 0 to 1, or "measured" for each token and layer.
+
+    Raises:
+        ValueError: alpha out of its range.
+    """
+    from ..inference.gradients import differentiate
+
+    shares = attention_shares(trace, alpha)
+    gradients = differentiate(classifier, trace, target).attentions
+    row = trace.readout.astype(np.float64)
+    for layer in reversed(range(len(shares))):
+        raised = np.maximum(trace.attentions[layer].astype(np.float64) * gradients[layer], 0).mean(axis=0)
+        row = row * (1 - shares[layer]) + (row * shares[layer]) @ normalise_rows(raised)
+    return share_maps(trace, row[None], (f"rollout for {trace.labels[target]}",), "gradient_rollout", {})
+
+
+def legrad(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
+    """LeGrad: how sensitive the readout after each block is to that block's attention, and the pool's to its weights.
+
+    relu(dy^l_c/dA^l) meant over heads and queries for each block l, with y^l the readout right after it; for the pool
+    relu(dy_c/dw), which is relu(evidence). (L + 2, gh, gw) shares: blocks, pool, and last the mean of all. Each step is
+    scaled to a share first, because the pool's gradients are N times as large. Source: Bousselham et al. 2024,
+    https://arxiv.org/abs/2404.03214. It cannot show whether the attention it could gain from is there at all.
+    """
+    from ..inference.gradients import differentiate_layers
+
+    gradients = differentiate_layers(classifier, trace, target)
+    rows = list(np.maximum(gradients.attentions.astype(np.float64), 0).mean(axis=(1, 2)))
+    names = [f"block {i + 1}" for i in range(len(rows))]
+    checks = {}
+    if gradients.pooling_weights is not None:
+        rows.append(np.maximum(gradients.pooling_weights.astype(np.float64), 0))
+        names.append("pool")
+        gap = np.abs(gradients.pooling_weights - trace.evidence[:, target])
+        checks["gradient by the pool's weight is the evidence"] = float(gap.max())
+    shares = to_share(np.stack(rows))
+    shares = np.concatenate([shares, to_share(shares.sum(axis=0, keepdims=True))])
+    return share_maps(trace, shares, (*names, "mean of all"), "legrad", checks)
+
+
+def _positive_readout(trace: Trace, target: int) -> np.ndarray:
+    """(M,) float64 >= 0: relu of the contributions, or the class token's one-hot."""
+    if trace.has_class_token:
+        return trace.readout.astype(np.float64)
+    return np.maximum(trace.contributions[:, target].astype(np.float64), 0)

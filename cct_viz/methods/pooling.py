@@ -1,0 +1,168 @@
+"""What sequence pooling does: weights, evidence and their product, which splits a class score exactly.
+
+The class scores are y_c = b_c + sum_t w_t (W_c . r_t), so each token's part in them can be read off, not estimated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..inference.trace import Heatmaps, NotApplicable, Trace
+
+
+def seqpool(trace: Trace) -> Heatmaps:
+    """Pooling weight: how much each token counts, the same for every class.
+
+    w_t = softmax_t(a . r_t + a0), (1, gh, gw) shares. Source: Hassani et al. 2021, https://arxiv.org/abs/2104.05704. It
+    cannot show what a token speaks for: a token with a large weight may argue against the class that won.
+
+    Raises:
+        NotApplicable: the model has no pooling weights.
+    """
+    weights = require_weights(trace)
+    return Heatmaps(
+        weights.reshape(1, *trace.grid).astype(np.float32),
+        ("pooling weight",),
+        signed=False,
+        method="seqpool",
+        checks={"weights sum to 1": abs(float(weights.sum()) - 1)},
+    )
+
+
+def evidence(trace: Trace, *, target: int) -> Heatmaps:
+    """Evidence: what each token says about the class, before pooling weighs it.
+
+    e~_tc = (W_c - mean_k W_k) . r_t, (1, gh, gw) in logits against the mean class. It cannot show how much the model
+    listens: a loud token may have next to no weight.
+    """
+    centred = trace.evidence - trace.evidence.mean(axis=1, keepdims=True)
+    checks = {}
+    if trace.pooling_weights is not None:
+        gap = (
+            trace.pooling_weights @ centred[:, target]
+            + centred_scores(trace.bias)[target]
+            - centred_scores(trace.logits)[target]
+        )
+        checks["weighted mean gives the score"] = abs(float(gap))
+    return Heatmaps(
+        centred[:, target].reshape(1, *trace.grid),
+        (f"evidence for {trace.labels[target]}",),
+        signed=True,
+        method="evidence",
+        checks=checks,
+    )
+
+
+def contribution(trace: Trace, *, target: int) -> Heatmaps:
+    """Contribution: what each token adds to the class score, weight times evidence; the parts sum to the score.
+
+    C~_tc = w_t (W_c - mean_k W_k) . r_t, (1, gh, gw) in logits against the mean class, so that
+    sum_t C~_tc + b~_c = y_c - mean_k y_k. With max pooling a token contributes through the channels it wins. It cannot
+    show why a token's representation came out as it did: attention has mixed the tokens before.
+
+    Raises:
+        NotApplicable: the model has a class token.
+    """
+    parts = trace.contributions - trace.contributions.mean(axis=1, keepdims=True)
+    gap = (
+        parts[:, target].sum(dtype=np.float64)
+        + centred_scores(trace.bias)[target]
+        - centred_scores(trace.logits)[target]
+    )
+    return Heatmaps(
+        parts[:, target].reshape(1, *trace.grid),
+        (f"contribution to {trace.labels[target]}",),
+        signed=True,
+        method="contribution",
+        checks={"sums to the score": abs(float(gap))},
+    )
+
+
+def contrast(trace: Trace, *, target: int, against: int | str | None = None) -> Heatmaps:
+    """Contrast: what each token adds to one class over another.
+
+    D_t = C_tA - C_tB, (1, gh, gw) in logits; sum_t D_t = (y_A - y_B) - (b_A - b_B). No shift common to all classes
+    changes it. It cannot show what both classes share.
+
+    Args:
+        against: the other class, by name or index; by default the best one that is not the target.
+
+    Raises:
+        NotApplicable: the model has a class token.
+        ValueError: both classes are the same.
+    """
+    if against is None:
+        other = int(np.where(np.arange(len(trace.labels)) == target, -np.inf, trace.logits).argmax())
+    else:
+        other = trace.class_index(against)
+    if other == target:
+        raise ValueError(f"{trace.labels[target]} cannot be contrasted with itself; choose another class")
+    parts = trace.contributions[:, target] - trace.contributions[:, other]
+    margin = trace.logits - trace.bias
+    gap = parts.sum(dtype=np.float64) - (margin[target] - margin[other])
+    return Heatmaps(
+        parts.reshape(1, *trace.grid),
+        (f"{trace.labels[target]} over {trace.labels[other]}",),
+        signed=True,
+        method="contrast",
+        checks={"sums to the margin": abs(float(gap))},
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class PoolingSplit:
+    """What the tokens said on average and what weighing them added; both (K,) float64 in logits.
+
+    Attributes:
+        average: b_c + mean_t e_tc, what mean pooling would have said on the same tokens.
+        added: N cov_t(w, e_c), population covariance; average + added are the logits.
+        check: the largest error of that sum.
+    """
+
+    average: np.ndarray
+    added: np.ndarray
+    check: float
+
+
+def split_pooling(trace: Trace) -> PoolingSplit:
+    """Split every class score into what average pooling would have said and what the pooling weights added.
+
+    y_c = [b_c + mean_t e_tc] + N cov_t(w, e_c). It cannot compare models: one trained with mean pooling would have
+    learned other tokens.
+
+    Raises:
+        NotApplicable: the model has no pooling weights.
+    """
+    weights, evidence = require_weights(trace), trace.evidence.astype(np.float64)
+    average = trace.bias + evidence.mean(axis=0)
+    deviation = evidence - evidence.mean(axis=0)
+    added = len(weights) * ((weights - weights.mean())[:, None] * deviation).mean(axis=0)
+    return PoolingSplit(average, added, float(np.abs(average + added - trace.logits).max()))
+
+
+def reachable_range(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest score of each class, (K,) each in logits, that any pooling weights could reach.
+
+    [min_t e_tc, max_t e_tc] + b_c, because a weighted mean lies between its extremes. It cannot say which scores of
+    several classes are reached together: each end belongs to one token.
+
+    Raises:
+        NotApplicable: the model has no pooling weights.
+    """
+    require_weights(trace)
+    return trace.evidence.min(axis=0) + trace.bias, trace.evidence.max(axis=0) + trace.bias
+
+
+def require_weights(trace: Trace) -> np.ndarray:
+    """(N,) float64: the pooling weights, or NotApplicable where the model has none."""
+    if trace.pooling_weights is None:
+        what = "a class token" if trace.has_class_token else "max pooling"
+        raise NotApplicable(f"this model reads its answer with {what}, so there are no pooling weights")
+    return trace.pooling_weights.astype(np.float64)
+
+
+def centred_scores(scores: np.ndarray) -> np.ndarray:
+    """Class scores against their mean: the part that softmax sees."""
+    return scores - scores.mean()

@@ -1,0 +1,192 @@
+"""Arrays -> pictures: maps over tokens laid over the photo, contact sheets and figures for files.
+
+Every colour scale has an explicit `limit` in raw units, the same for all maps it is used on; nothing is stretched to a
+picture's own maximum unless the legend beside it says so. Shares are drawn in perceptual colours (viridis alone,
+inferno over a photo), signed values in blue, white and orange with white at 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import matplotlib
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ..inference.trace import Heatmaps, Trace
+
+DIVERGING = LinearSegmentedColormap.from_list(
+    "blue_white_orange", ["#08519c", "#2b7bba", "#92c5de", "#f7f7f7", "#fdb863", "#d9730d", "#9a3d00"]
+)
+_LUMINANCE = np.array([[0.299], [0.587], [0.114]])  # of red, green and blue (ITU-R BT.601)
+_PIXEL_ART = 64  # photos up to this many pixels a side are enlarged in steps of whole pixels where nothing is blended
+
+
+def colour_map(*, signed: bool, over_photo: bool = False) -> Colormap:
+    """The colours of a kind of map."""
+    return DIVERGING if signed else matplotlib.colormaps["inferno" if over_photo else "viridis"]
+
+
+def colourise(values: np.ndarray, *, signed: bool, limit: float, over_photo: bool = False) -> np.ndarray:
+    """(..., 3) uint8 colours of `values` (...): 0 to `limit`, or -`limit` to `limit` if signed; beyond is clipped.
+
+    A `limit` of 0 (all values are 0) gives the colour of 0.
+
+    Raises:
+        ValueError: a limit that is negative or not finite.
+    """
+    if not (math.isfinite(limit) and limit >= 0):
+        raise ValueError(f"the limit of a colour scale is {limit}; expected a finite number of 0 or more")
+    share = np.clip(np.asarray(values, np.float64) / (limit or 1.0), -1.0, 1.0)
+    share = (share + 1) / 2 if signed else np.maximum(share, 0.0)
+    table = (colour_map(signed=signed, over_photo=over_photo)(np.linspace(0, 1, 256))[:, :3] * 255).round()
+    return table.astype(np.uint8)[np.rint(share * 255).astype(np.intp)]
+
+
+def scale_limit(heatmaps: Heatmaps) -> float:
+    """The largest absolute value in any of the maps: one scale for all of them, so that they can be compared."""
+    return float(np.abs(heatmaps.maps).max(initial=0.0))
+
+
+def describe_flat(values: np.ndarray) -> str:
+    """One sentence if a map has no ups and downs to show, or nothing but minus; else an empty text."""
+    low, high = float(values.min()), float(values.max())
+    if low == high == 0:
+        return "This map is 0 everywhere."
+    if high - low <= 1e-6 * max(abs(low), abs(high)):
+        return f"This map is constant: every cell has {low:.3g}."
+    return "Every value of this map is negative." if high < 0 else ""
+
+
+def project(trace: Trace, values: np.ndarray, size: tuple[int, int], *, stage: int = -1) -> np.ndarray:
+    """(*size) values at the picture's pixels: linear between the cells' receptive-field centres, constant beyond them.
+
+    A stretched grid would put every cell too far up and left, because padding shifts the windows.
+
+    Args:
+        trace: its stages say where the cells lie, its pixels how large the model's input is.
+        values: (h, w), one a cell of the conv stage `stage`; the last one's are the tokens.
+        size: (height, width) of the result, which covers the crop that is shown.
+
+    Raises:
+        ValueError: values that do not fit the stage's grid.
+    """
+    centres = trace.stages[stage].centres
+    if values.shape != centres.shape[:2]:
+        raise ValueError(f"the map has shape {values.shape}; this conv stage has {centres.shape[:2]} cells")
+    height, width = trace.pixels.shape[:2]
+    rows = _interpolation(centres[:, 0, 0], size[0], height)
+    columns = _interpolation(centres[0, :, 1], size[1], width)
+    return rows @ values @ columns.T
+
+
+def _interpolation(centres: np.ndarray, count: int, length: int) -> np.ndarray:
+    """(count, cells) weights of the cells at `count` pixels that cover `length` pixels of the model."""
+    places = (np.arange(count) + 0.5) * (length / count)
+    return np.stack([np.interp(places, centres, cell) for cell in np.eye(len(centres))], axis=1)
+
+
+def overlay(
+    trace: Trace,
+    values: np.ndarray,
+    *,
+    signed: bool,
+    limit: float,
+    opacity: float = 0.6,
+    side: int = 512,
+    stage: int = -1,
+) -> np.ndarray:
+    """The photo with a map over it, (h, w, 3) uint8, the longer side `side` pixels.
+
+    Shares cover the photo evenly with `opacity`. A signed map covers it the more the larger its absolute value, and
+    lies over a grey photo: an orange cat must not look like evidence.
+
+    Args:
+        trace: the photo and where the cells lie in it.
+        values: (h, w), one a cell of the conv stage `stage`.
+        signed: whether values below 0 have a meaning.
+        limit: the value at the end of the colour scale.
+        opacity: 0 to 1.
+        side: pixels of the picture's longer side.
+        stage: the conv stage that `values` belongs to.
+    """
+    photo = enlarge(trace.image, side).astype(np.float64)
+    field = project(trace, np.asarray(values, np.float64), photo.shape[:2], stage=stage)
+    colours = colourise(field, signed=signed, limit=limit, over_photo=True)
+    cover = np.full(field.shape, opacity)
+    if signed:
+        photo = np.repeat(photo @ _LUMINANCE, 3, axis=-1)
+        cover *= np.minimum(np.abs(field) / (limit or 1.0), 1.0)
+    return (photo + cover[..., None] * (colours - photo)).round().astype(np.uint8)
+
+
+def enlarge(image: np.ndarray, side: int, *, smooth: bool = True) -> np.ndarray:
+    """`image` (h, w, 3) uint8 with its longer side `side` pixels; unless `smooth`, small images keep square pixels."""
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    blocks = not smooth and max(height, width) <= _PIXEL_ART
+    return np.asarray(
+        Image.fromarray(image).resize(size, Image.Resampling.NEAREST if blocks else Image.Resampling.BICUBIC)
+    )
+
+
+GAP = 2  # pixels between the tiles of a contact sheet
+
+
+def contact_sheet(maps: np.ndarray, *, columns: int, tile: int, limit: float, signed: bool = False) -> np.ndarray:
+    """(n, h, w) maps side by side in rows of `columns`, each `tile` pixels wide: (H, W, 3) uint8.
+
+    All tiles share one scale from 0, or if signed from -`limit`, to `limit`.
+    """
+    count, height, width = maps.shape
+    columns = min(columns, count)
+    tile_height = max(1, round(tile * height / width))
+    rows = math.ceil(count / columns)
+    sheet = np.full((rows * (tile_height + GAP) + GAP, columns * (tile + GAP) + GAP, 3), 128, np.uint8)
+    pictures = colourise(maps, signed=signed, limit=limit)
+    for i, picture in enumerate(pictures):
+        y, x = GAP + i // columns * (tile_height + GAP), GAP + i % columns * (tile + GAP)
+        resized = Image.fromarray(picture).resize((tile, tile_height), Image.Resampling.NEAREST)
+        sheet[y : y + tile_height, x : x + tile] = np.asarray(resized)
+    return sheet
+
+
+def figure(trace: Trace, heatmaps: Heatmaps, *, caption: str = "", opacity: float = 0.6) -> Figure:
+    """The photo, then every map laid over it on one scale, with colour bar, caption and the identity checks.
+
+    For files: `figure(...).savefig("map.png")` or "map.svg". It needs no pyplot and shares no state, so any number may
+    be made at once.
+    """
+    limit = scale_limit(heatmaps)
+    panels = [("photo", enlarge(trace.image, 320))]
+    for name, values in heatmaps:
+        note = describe_flat(values)
+        panels.append(
+            (
+                f"{name}\n({note.rstrip('.')})" if note else name,
+                overlay(trace, values, signed=heatmaps.signed, limit=limit, opacity=opacity, side=320),
+            )
+        )
+    columns = min(len(panels), 4)
+    rows = math.ceil(len(panels) / columns)
+    made = Figure(figsize=(2.6 * columns + 1.0, 2.75 * rows + 0.7), dpi=150, layout="constrained")
+    axes = made.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, (name, picture) in zip(axes.flat, panels, strict=False):
+        ax.imshow(picture)
+        ax.set_title(name, fontsize=9, parse_math=False)
+    norm = Normalize(-limit if heatmaps.signed else 0.0, limit or 1.0)
+    bar = made.colorbar(
+        ScalarMappable(norm, colour_map(signed=heatmaps.signed, over_photo=True)), ax=axes, shrink=0.7, aspect=24
+    )
+    bar.set_label("logits" if heatmaps.signed else "share of 1", fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+    checks = "; ".join(f"{name}, error {error:.0e}" for name, error in heatmaps.checks.items())
+    text = "\n".join(filter(None, [caption or heatmaps.method, checks and f"Checked on this image: {checks}."]))
+    made.supxlabel(text, fontsize=8, wrap=True, parse_math=False)
+    return made

@@ -1,0 +1,120 @@
+"""Serves a page of Gradio behind the parts that guard it. The numbers are in settings.py."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import signal
+import socket
+import sys
+import threading
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import gradio as gr
+from anyio import to_thread
+from starlette.middleware import Middleware
+
+from .guard import Guard
+from .health import Checks, make_report, start_watchdog
+from .janitor import Janitor
+from .queue import drop_closed_sessions, tolerate_closed_sessions
+from .sessions import keep_only_state
+from .settings import LAUNCH, MAX_THREADS, QUEUE
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def launch(
+    page: gr.Blocks,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    block: bool = True,
+    checks: Checks | None = None,
+    mcp: bool = False,
+    appearance: Mapping[str, Any] | None = None,
+) -> Any:
+    """Serve `page` at `host` (None: 127.0.0.1) and `port` (None: 7860, or the next that is free).
+
+    Nothing is asked of any other machine, tracebacks stay here, no file of the repository can be fetched, and no
+    request can take more memory, time or disk than settings.py allows.
+
+    Args:
+        page: built after `make_folder`, so that its files lie where they may be swept.
+        checks: name -> whether that part works, besides the queue, for /healthz.
+        appearance: arguments of Gradio's `launch` that say how the page looks.
+        mcp: also serve the endpoints as tools for language models; needs `pip install 'gradio[mcp]'`.
+
+    Returns:
+        The FastAPI app, its local address and its public one (always None), when not blocking.
+
+    Raises:
+        OSError: no such address on this machine, or the port is taken; the message is one sentence.
+    """
+    host = host or "127.0.0.1"
+    if mcp and importlib.util.find_spec("mcp") is None:
+        raise OSError("The package for MCP is missing: run pip install 'gradio[mcp]', or start without --mcp.")
+    _try_address(host, port)
+    if block and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _end)
+    page.queue(**QUEUE)
+    tolerate_closed_sessions(page._queue)
+    janitor = Janitor(Path(page.GRADIO_CACHE), keep=lambda: _shown_files(page))
+    room = {"admit": janitor.admit, "give_back": janitor.give_back}
+    guard = Middleware(Guard, health=make_report(page, checks or {}), mcp=mcp, **room)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = MAX_THREADS
+        async with janitor.at_work(lambda gone: _forget(page, gone)):
+            yield
+
+    served = page.launch(
+        server_name=host,
+        server_port=port,
+        prevent_thread_lock=True,
+        blocked_paths=[str(REPOSITORY)],
+        mcp_server=mcp,
+        app_kwargs={"middleware": [guard], "lifespan": lifespan},
+        **(appearance or {}),
+        **LAUNCH,
+    )
+    keep_only_state(served[0], page)
+    print(f"CCT Explorer is at {served[1]} (Ctrl+C ends it).", flush=True)
+    if block:
+        start_watchdog(served[1].replace("//0.0.0.0", "//127.0.0.1"))
+        page.block_thread()
+    return served
+
+
+def _end(number: int, _: object) -> NoReturn:
+    """End in order, so that visitors' files go; a second signal ends at once."""
+    signal.signal(number, signal.SIG_DFL)
+    sys.exit(128 + number)
+
+
+def _shown_files(page: gr.Blocks) -> set[str]:
+    """The copies of the pictures that every visitor is shown first."""
+    return set().union(*(block.keep_in_cache for block in page.blocks.values()))
+
+
+def _forget(page: gr.Blocks, gone: set[str]) -> None:
+    """Drop Gradio's book-keeping of files that are gone and of sessions that nobody will ask for."""
+    for files in page.temp_file_sets:
+        files.difference_update(gone)
+    drop_closed_sessions(page._queue)
+
+
+def _try_address(host: str, port: int | None) -> None:
+    """Listen for a moment, because Gradio tells neither a wrong host nor what is wrong with a port."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port or 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a host name"
+        where = host if port is None else f"{host}, port {port}"
+        raise OSError(f"The app cannot listen on {where}: {reason}. Give another host or port.") from error

@@ -1,0 +1,25 @@
+"""The ten example pictures, and how one is recognised again."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from ..images.decode import decode
+
+EXAMPLES = tuple(sorted((Path(__file__).parent / "example_images").glob("*.png")))
+
+
+@cache
+def _example_pictures() -> dict[str, np.ndarray]:
+    return {path.stem: decode(path) for path in EXAMPLES}
+
+
+def name_example(image: np.ndarray) -> str | None:
+    """The name of the example that `image` (h, w, 3) uint8 shows, pixel by pixel, however it came here; else None."""
+    for name, picture in _example_pictures().items():
+        if picture.shape == image.shape and (picture == image).all():
+            return name
+    return None

@@ -1,0 +1,123 @@
+"""From a Trace to what the explorer's page draws from: one JSON text with arrays in base64."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..images.encode import data_url
+from ..inference.trace import Trace
+from ..methods.attention import FUSIONS, attention_shares
+
+VERSION = 1
+MAX_ATTENTION_BYTES = 3_000_000  # more than that, and each layer comes fused over its heads
+SHOWN_SIDE = 512  # pixels of the longer side of the photo that the page shows
+
+
+@dataclass(frozen=True)
+class About:
+    """What the page says of the model and the picture.
+
+    Attributes:
+        model: the model's name.
+        facts: short texts about the weights: parameters, accuracy, where they come from.
+        picture: the picture's name, for the reader and for file names.
+        link: the query of an address that shows the same picture again; empty where it would be too long, None where
+            the page holds its pictures itself.
+        prior: (N,) the mean pooling weights over a data set, or None where nobody measured them.
+        model_file: where the page can fetch the model from, relative to its own address; None where it cannot.
+    """
+
+    model: str
+    facts: tuple[str, ...] = ()
+    picture: str = "picture"
+    prior: np.ndarray | None = None
+    link: str | None = None
+    model_file: str | None = None
+
+
+def encode(array: np.ndarray, dtype: str) -> dict[str, Any]:
+    """`array` as {dtype, shape, data}: base64 of its little-endian values in row-major order."""
+    values = np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<"))
+    return {"dtype": dtype, "shape": list(values.shape), "data": base64.b64encode(values.tobytes()).decode()}
+
+
+def make_payload(trace: Trace, about: About) -> str:
+    """Everything the explorer draws from, as JSON.
+
+    What is computed from in the page travels as float32, feature maps and attention as float16: rounded to eight bits,
+    half the entries of a sharp attention would be 0 and rollout would miss by up to a quarter.
+    """
+    layers, heads, m, _ = trace.attentions.shape
+    fused = None
+    if trace.attentions.size * 2 > MAX_ATTENTION_BYTES:
+        fused = {
+            name: encode(fuse(trace.attentions.astype(np.float64), axis=1), "float16")  # the page scales the rows
+            for name, fuse in FUSIONS.items()
+        }
+    stages = [
+        {
+            "windows": encode(stage.windows, "int16"),
+            "centres": encode(stage.centres, "float32"),
+            "stride": stage.stride,
+            "window": stage.window_size,
+            "maps": encode(np.moveaxis(feature_map, -1, 0), "float16"),
+        }
+        for stage, feature_map in zip(trace.stages, trace.feature_maps, strict=True)
+    ]
+    payload = {
+        "version": VERSION,
+        "about": {
+            "model": about.model,
+            "facts": about.facts,
+            "picture": about.picture,
+            "link": about.link,
+            "modelFile": about.model_file,
+        },
+        "pool": trace.pool,
+        "block": trace.block,
+        "labels": trace.labels,
+        "grid": trace.grid,
+        "layers": layers,
+        "heads": heads,
+        "tokens": m,
+        "photo": _photo(trace.image),
+        "pixels": data_url(trace.pixels),
+        "size": trace.pixels.shape[:2],
+        "original": trace.geometry.original_size,
+        "crop": trace.geometry.box,
+        "stages": stages,
+        "attentions": None if fused else encode(trace.attentions, "float16"),
+        "fused": fused,
+        "alpha": encode(attention_shares(trace, "measured"), "float32"),
+        "readout": encode(trace.readout, "float32"),
+        "weights": _optional(trace.pooling_weights),
+        "scores": _optional(trace.pool_scores),
+        "prior": _optional(about.prior),
+        "evidence": encode(trace.evidence, "float32"),
+        "contributions": _optional(trace.contributions) if trace.pool == "max" else None,
+        "logits": encode(trace.logits, "float32"),
+        "bias": encode(trace.bias, "float32"),
+    }
+    return json.dumps(payload, separators=(",", ":"))
+
+
+def _optional(array: np.ndarray | None) -> dict[str, Any] | None:
+    return None if array is None else encode(array, "float32")
+
+
+def _photo(image: np.ndarray) -> str:
+    """The crop as the address of a picture: small ones whole, large ones as JPEG."""
+    if max(image.shape[:2]) <= 96:
+        return data_url(image)
+    picture = Image.fromarray(image)
+    picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,110 @@
+"""What lies beside the page of a static site: it can be installed, works offline, and can be a static Space."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..reports.figures import colourise
+from .modules import FOLDER
+
+TITLE = "CCT Explorer"
+ICON_SIDES = (192, 512)  # what browsers ask of a page that can be installed
+COLOUR = "#4338ca"
+HEAD = f"""<meta name="theme-color" content="{COLOUR}">
+<link rel="manifest" href="manifest.webmanifest">
+<link rel="icon" href="icon-192.png">
+<link rel="apple-touch-icon" href="icon-192.png">
+"""
+# What a static Space needs; its page is index.html.
+SPACE_CARD = """---
+title: CCT Explorer
+emoji: 🔎
+colorFrom: indigo
+colorTo: yellow
+sdk: static
+app_file: index.html
+license: apache-2.0
+short_description: A compact transformer explained inside your browser
+tags:
+  - explainability
+  - vision-transformer
+  - education
+---
+
+# CCT Explorer
+
+One page that holds its models: drop a photo into it, and it is named and explained where you are. No picture leaves
+your device. Made by `python -m cct_viz site --space`.
+"""
+
+# By this a file is known that an earlier run wrote: the end of its card, and the links of its page.
+_OWN_CARD = SPACE_CARD.splitlines()[-1]
+_OWN_PAGE = '<link rel="manifest" href="manifest.webmanifest">'
+
+
+def check_place(out: Path, *, space: bool) -> None:
+    """Refuse a folder whose index.html, or README.md where `space` would write one, is somebody else's.
+
+    Raises:
+        OSError: such a file, or one that cannot be read.
+    """
+    for name, mark in [("index.html", _OWN_PAGE), *([("README.md", _OWN_CARD)] if space else [])]:
+        path = out / name
+        if not path.exists():
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        is_own = mark in text and TITLE in text if name == "index.html" else text.rstrip().endswith(mark)
+        if not is_own:
+            raise FileExistsError(
+                f"{path} is there already and is not of a site; move it away, or choose another --out"
+            )
+
+
+def site_files(page: str, *, space: bool) -> dict[str, bytes]:
+    """Name -> content of all files of the site whose index.html is `page`; `space` adds the README.md of a Space."""
+    files = {"index.html": page.encode()}
+    files |= {f"icon-{side}.png": _draw_icon(side) for side in ICON_SIDES}
+    files["manifest.webmanifest"] = json.dumps(_manifest(), indent=2).encode()
+    files["service_worker.js"] = _service_worker(files)
+    return files | ({"README.md": SPACE_CARD.encode()} if space else {})
+
+
+def _manifest() -> dict[str, object]:
+    return {
+        "name": TITLE,
+        "short_name": "CCT",
+        "description": "See what a compact transformer makes of a photo, with no server.",
+        "start_url": "./",
+        "display": "standalone",
+        "background_color": "#fbfbfd",
+        "theme_color": COLOUR,
+        "icons": [
+            {"src": f"icon-{side}.png", "sizes": f"{side}x{side}", "type": "image/png", "purpose": "any maskable"}
+            for side in ICON_SIDES
+        ],
+    }
+
+
+def _service_worker(files: dict[str, bytes]) -> bytes:
+    """The service worker with the names of the files that it keeps, and a version that changes with any of them."""
+    version = hashlib.sha256(b"".join(files.values())).hexdigest()[:16]
+    kept = ["./", *(name for name in files if name != "index.html")]
+    source = (FOLDER / "service_worker.js").read_text()
+    return f"const VERSION = {json.dumps(version)}, FILES = {json.dumps(kept)};\n{source}".encode()
+
+
+def _draw_icon(side: int) -> bytes:
+    """A map of tokens with one hill, in the colours of the pooling weights, as PNG."""
+    y, x = np.mgrid[:6, :6]
+    hill = np.exp(-((y - 2) ** 2 + (x - 3.2) ** 2) / 5)
+    buffer = io.BytesIO()
+    Image.fromarray(colourise(hill, signed=False, limit=1.0)).resize((side, side), Image.Resampling.NEAREST).save(
+        buffer, "PNG"
+    )
+    return buffer.getvalue()

@@ -1,0 +1,85 @@
+"""In the app, too, tokens are removed and pixels painted over in the page: the model comes once, and answers there.
+
+Needs Chromium.
+"""
+
+import numpy as np
+from test_app_in_browser import EXAMPLES, Visitor, address  # noqa: F401  # the fixture that serves the app
+
+import cct_viz
+from cct_viz.architecture.presets import DEFAULT
+
+
+def read_falls(page, tokens):
+    """What the panel says that the score changes by without each token."""
+    page.wait_for_selector("#explorer .removal :text('Measured by')", timeout=90_000)
+    told = []
+    for token in tokens:
+        page.evaluate(
+            "(token) => new Promise((done) => { const parts = [...document.querySelectorAll('#explorer *')];"
+            " parts.find((part) => part.explorer).explorer.store.set({token, b: null});"
+            " requestAnimationFrame(() => requestAnimationFrame(done)) })",
+            token,
+        )
+        words = page.locator("#explorer .removal .pair p.line").inner_text()
+        told.append(float(words.split("changes by ")[1].split()[0].replace("\u2212", "-")))
+    return told
+
+
+def fetched(visitor):
+    return [url for url in visitor.requests if "/file=" in url and url.endswith(".json")]
+
+
+def test_tokens_are_removed_in_the_page(chromium, address):  # noqa: F811
+    classifier, tokens = cct_viz.load(DEFAULT), (0, 27, 63)
+    visitor = Visitor(chromium, address)
+    page = visitor.page
+    page.wait_for_selector("#explorer .station")
+    assert fetched(visitor) == []
+    page.locator("#explorer").get_by_role("button", name="Remove tokens").click()
+    for name in ("deer", "ship"):
+        if name == "ship":
+            before = visitor.state()
+            page.locator("#examples").get_by_role("button", name=name).click()
+            visitor.wait_for_another(before)
+        trace = classifier.trace(EXAMPLES / f"{name}.png")
+        heat = cct_viz.explain(trace, "drop_token", classifier=classifier).maps[0].ravel()
+        np.testing.assert_allclose(read_falls(page, tokens), -heat[list(tokens)], atol=6e-4)  # three digits
+        assert len(fetched(visitor)) == 1
+    assert page.locator("#explorer").get_by_role("button", name="The code").count() == 0
+    assert visitor.errors == []
+    visitor.context.close()
+
+
+def test_the_picture_is_painted_over_in_the_page(chromium, address):  # noqa: F811
+    classifier = cct_viz.load(DEFAULT)
+    visitor = Visitor(chromium, address)
+    page = visitor.page
+    page.locator("#explorer").get_by_role("button", name="Paint over").click()
+    page.wait_for_selector("#explorer .paint tbody tr")
+    page.locator("#explorer .paint").get_by_role("button", name="Black").click()
+    page.locator("#explorer .paint .grid").focus()
+    for key in (*["ArrowDown"] * 16, *["ArrowRight"] * 16, "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector("#explorer .paint .sentence:has-text('With 9 pixels painted over')", timeout=90_000)
+    painted = classifier.trace(EXAMPLES / "deer.png").pixels.copy()
+    painted[15:18, 15:18] = 0
+    expected = np.sort(classifier.trace(painted).probabilities)[::-1][:5]
+    cells = page.locator("#explorer .paint tbody td:nth-child(3)")
+    found = [float(cells.nth(i).get_attribute("data-value")) for i in range(cells.count())]
+    np.testing.assert_allclose(found, expected, atol=1e-4)  # float32 on both sides, summed in another order
+    assert len(fetched(visitor)) == 1
+    assert visitor.errors == []
+    visitor.context.close()
+
+
+def test_without_the_file_it_says_so_and_goes_on(chromium, address):  # noqa: F811
+    visitor = Visitor(chromium, address)
+    page = visitor.page
+    page.route("**/gradio_api/file=**.json", lambda route: route.fulfill(status=404))
+    page.locator("#explorer").get_by_role("button", name="Remove tokens").click()
+    page.wait_for_selector("#explorer .removal .problem:has-text('The model cannot be fetched from the app;')")
+    page.unroute("**/gradio_api/file=**.json")
+    page.locator("#explorer").get_by_role("button", name="Measure").click()
+    page.wait_for_selector("#explorer .removal :text('Measured by')", timeout=90_000)
+    visitor.context.close()

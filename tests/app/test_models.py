@@ -1,0 +1,284 @@
+"""The models that an app serves: what is there at once, what comes later, and what is said when it does not."""
+
+import json
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import make_trace, tiny_config
+
+from cct_viz.app import models as app_models
+from cct_viz.app.models import HUB_REPO, Models
+from cct_viz.checkpoints import CheckpointError
+from cct_viz.checkpoints.hub import HubError
+from cct_viz.images.decode import ImageError
+
+PIXELS = np.zeros((12, 20, 3), np.uint8)
+
+
+class Net:
+    """Stands for a Classifier; counts how many callers are inside at once."""
+
+    def __init__(self, name, kind="hub"):
+        self.config = tiny_config()
+        self.labels = self.config.labels
+        self.num_parameters = 1234
+        self.source = SimpleNamespace(
+            kind=kind, name=name, sha256="ab" * 32, revision="c" * 40 if kind == "hub" else None
+        )
+        self.inside = self.most = 0
+
+    def trace(self, image):
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        time.sleep(0.01)
+        self.inside -= 1
+        return make_trace(self.config)
+
+
+@pytest.fixture(autouse=True)
+def no_presets(monkeypatch):
+    monkeypatch.setattr(app_models, "PRESETS", {})
+    monkeypatch.setattr(app_models.hub, "cached", list)  # what lies on this machine is none of the tests' business
+
+
+def wait(models):
+    deadline = time.monotonic() + 5
+    while models.hub_line().busy:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return models.hub_line()
+
+
+def test_without_weights_one_sentence_says_so():
+    models = Models(hub=False)
+    assert models.names() == []
+    assert "no trained weights" in models.problem
+    with pytest.raises(CheckpointError, match="there is none"):
+        models.trace("keras_cct_cifar10", PIXELS)
+
+
+def test_a_damaged_bundle_costs_a_sentence_and_not_the_start(monkeypatch, tmp_path):
+    monkeypatch.setattr(app_models, "PRESETS", {"mine": SimpleNamespace(folder=tmp_path)})
+
+    def load(source, **options):
+        raise CheckpointError("mine: model.safetensors is not the file this release came with")
+
+    models = Models(hub=False, load=load)
+    assert "model.safetensors" in models.problem
+
+
+def test_a_folder_is_served_with_its_card(tiny_classifier, tiny_folder):
+    models = Models([str(tiny_folder)], hub=False)
+    assert models.names() == ["tiny"]
+    assert models.problem == ""
+    card = models.card("tiny")
+    assert (card.source, card.accuracy, card.parameters) == ("folder", None, tiny_classifier.num_parameters)
+    assert tiny_classifier.source.sha256.startswith(card.revision)
+    np.testing.assert_array_equal(models.trace("tiny", PIXELS).logits, tiny_classifier.trace(PIXELS).logits)
+
+
+def test_a_folder_comes_before_the_bundle_and_says_its_accuracy(tmp_path, monkeypatch):
+    monkeypatch.setattr(app_models, "PRESETS", {"bundled": SimpleNamespace(folder=tmp_path)})
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "metrics.json").write_text(json.dumps({"accuracy": 0.815}))
+    models = Models([str(tmp_path / "net")], hub=False, load=lambda source: Net(Path(source).name, "folder"))
+    assert models.names() == ["net", "bundled"]
+    assert models.card("net").accuracy == 0.815
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"accuracy": "high"}', '{"accuracy": 81.5}', "{}"])
+def test_metrics_that_say_nothing_are_left_out(tmp_path, text):
+    (tmp_path / "metrics.json").write_text(text)
+    models = Models([str(tmp_path)], hub=False, load=lambda source: Net("mine", "folder"))
+    assert models.card("mine").accuracy is None
+
+
+def test_two_folders_of_one_name_are_both_there(tmp_path):
+    folders = [tmp_path / "a" / "net", tmp_path / "b" / "net"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    models = Models([str(folder) for folder in folders], hub=False, load=lambda source: Net("net", "folder"))
+    assert len(models.names()) == 2
+    assert models.get(models.names()[0]) is not models.get(models.names()[1])
+
+
+def test_a_folder_named_as_bundled_weights_does_not_take_their_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(app_models, "PRESETS", {"net": SimpleNamespace(folder=tmp_path / "bundle")})
+    (tmp_path / "net").mkdir()
+
+    def load(source):
+        return Net("net", "bundled" if source == "net" else "folder")
+
+    models = Models([str(tmp_path / "net")], hub=False, load=load)
+    assert models.names() == ["net'", "net"]
+    assert [models.card(name).name for name in models.names()] == models.names()
+    assert [models.card(name).source for name in models.names()] == ["folder", "bundled"]
+    assert Models(["net"], hub=False, load=load).names() == ["net"]
+
+
+def test_a_bad_folder_is_refused_at_the_start(tmp_path):
+    with pytest.raises(CheckpointError):
+        Models([str(tmp_path)], hub=False)
+    with pytest.raises(CheckpointError, match="may not be asked"):
+        Models(["owner/name"], hub=False)
+
+
+def test_a_file_that_is_no_image_is_refused_before_the_model_is_asked(tmp_path):
+    (tmp_path / "notes.png").write_text("not a picture")
+    net = Net("mine", "folder")
+    models = Models([str(tmp_path)], hub=False, load=lambda source: net)
+    with pytest.raises(ImageError, match=r"notes\.png"):
+        models.trace("mine", tmp_path / "notes.png")
+    assert net.most == 0
+
+
+@pytest.mark.parametrize("kind", ["offline", "not found", "forbidden", "busy", "damaged"])
+def test_the_hub_being_away_costs_a_line_and_a_retry_brings_it_back(kind):
+    answers = [HubError(kind, f"The Hub says {kind}: do this."), Net(HUB_REPO)]
+
+    def load(source, progress):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    models = Models(load=load)
+    line = wait(models)
+    assert line.can_retry
+    assert HUB_REPO in line.text
+    assert f"The Hub says {kind}: do this." in line.text
+    models.retry()
+    line = wait(models)
+    assert not line.can_retry
+    assert models.names() == [HUB_REPO]
+    assert models.card(HUB_REPO).revision == "c" * 10
+    models.retry()  # nothing is missing, so nobody is asked
+    assert not models.hub_line().busy
+
+
+def test_one_of_two_repos_arrives_and_both_are_spoken_of():
+    def load(source, progress):
+        if source == HUB_REPO:
+            raise HubError("offline", "The Hub is away: do this.")
+        return Net(source)
+
+    line = wait(Models(["a/b"], load=load))
+    assert "a/b came from the Hub" in line.text
+    assert f"{HUB_REPO} is away. The Hub is away: do this." in line.text
+    assert line.can_retry
+
+
+@pytest.mark.parametrize("error", [CheckpointError("keras-io/cct: 3 weights are missing"), RuntimeError("secret path")])
+def test_no_error_ends_the_waiting_without_a_word(error):
+    def load(source, progress):
+        raise error
+
+    line = wait(Models(load=load))
+    assert line.can_retry
+    assert line.text.startswith(HUB_REPO)
+    assert "secret" not in line.text
+
+
+def test_progress_is_shown_and_a_second_retry_waits_its_turn():
+    go, calls = threading.Event(), []
+
+    def load(source, progress):
+        calls.append(source)
+        progress(10, 100, "keras-io/cct: 10 %")
+        go.wait(5)
+        return Net(source)
+
+    models = Models(load=load)
+    deadline = time.monotonic() + 5
+    while models.hub_line().text != "keras-io/cct: 10 %":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert models.hub_line().busy
+    models.retry()
+    go.set()
+    wait(models)
+    assert calls == [HUB_REPO]
+
+
+def test_one_model_call_at_a_time(tmp_path):
+    net = Net("mine", "folder")
+    models = Models([str(tmp_path)], hub=False, load=lambda source: net)
+    threads = [threading.Thread(target=models.trace, args=("mine", PIXELS)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert net.most == 1
+
+
+def test_what_the_hub_sent_earlier_is_offered_without_asking_it(monkeypatch, tmp_path):
+    ready, raw, damaged = (SimpleNamespace(repo_id=f"a/{name}", folder=tmp_path / name) for name in ("b", "c", "d"))
+    monkeypatch.setattr(app_models.hub, "cached", lambda: [ready, raw, damaged])
+    monkeypatch.setattr(app_models.cache, "is_cached", lambda folder: folder != raw.folder)
+
+    def load(source, *, offline):
+        assert offline
+        if source == "a/d":
+            raise CheckpointError("it is damaged")
+        return Net(source)
+
+    models = Models(hub=False, load=load)
+    assert models.names() == ["a/b"]
+    assert models.hub_line().text == "The cached a/d cannot be used: it is damaged"
+
+
+def test_whether_the_model_works_is_known():
+    net = Net("mine")
+    models = Models(load=lambda source, **options: net, hub=False)
+    assert (models.is_there(), models.works()) == (False, True)
+    models = Models(load=lambda source, **options: net)
+    wait(models)
+    assert (models.is_there(), models.works()) == (True, True)
+
+    def fail(image):
+        raise RuntimeError("out of memory")
+
+    models.get(HUB_REPO).trace, whole = fail, net.trace
+    with pytest.raises(RuntimeError):
+        models.trace(HUB_REPO, PIXELS)
+    assert not models.works()
+    net.trace = whole
+    models.trace(HUB_REPO, PIXELS)
+    assert models.works()
+
+
+def test_a_call_that_never_ends_is_noticed(monkeypatch):
+    go, net = threading.Event(), Net("mine")
+    net.trace = lambda image: go.wait(5)
+    models = Models(load=lambda source, **options: net)
+    wait(models)
+    thread = threading.Thread(target=models.trace, args=(HUB_REPO, PIXELS))
+    thread.start()
+    try:
+        while not models._running.locked():
+            time.sleep(0.001)
+        assert models.works()
+        monkeypatch.setattr(app_models, "STUCK_SECONDS", 0.0)
+        time.sleep(0.01)
+        assert not models.works()
+    finally:
+        go.set()
+        thread.join()
+
+
+def test_one_session_serves_every_call(tiny_folder, monkeypatch):
+    import onnxruntime
+
+    made, session = [], onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *a, **o: made.append(session(*a, **o)) or made[-1])
+    models = Models([str(tiny_folder)], hub=False)
+    threads = [threading.Thread(target=models.trace, args=("tiny", PIXELS)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1

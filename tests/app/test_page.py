@@ -1,0 +1,440 @@
+"""The page made of functions and hand-made traces, its endpoints, and what a served app keeps to itself."""
+
+import copy
+import html
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import numpy as np
+import pytest
+from conftest import make_trace, tiny_config
+from gradio.blocks import postprocess_update_dict
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from cct_viz.app import page, upload, words
+from cct_viz.app.models import Card, HubLine
+from cct_viz.app.page import EXAMPLES, build_page
+from cct_viz.app.tabs import VIEWS
+from cct_viz.app.view import Shown
+from cct_viz.architecture.weights import expected_shapes
+from cct_viz.images.decode import decode
+from cct_viz.inference.classifier import Source
+from cct_viz.methods import METHODS, explain, takes
+from cct_viz.server.janitor import make_folder
+from cct_viz.server.launch import REPOSITORY, launch
+
+# Gradio and its client leave sockets and event loops to the garbage collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+ROOT = Path(__file__).parents[2]
+NASTY = ("<img src=x onerror=alert(1)>", "${alert(1)}", "{{value}}")
+
+
+class FakeModels:
+    """What the page is given, without any model: the trace follows from the pixels."""
+
+    def __init__(self, config=None, *, empty=False):
+        self.config = config or tiny_config()
+        self.empty = empty
+        self.problem = "This copy carries no trained weights." if empty else ""
+        self.calls = 0
+
+    def names(self):
+        return [] if self.empty else ["tiny"]
+
+    def card(self, name):
+        return Card(name, 1234, 0.8123, "bundled", "abcdef", self.config.labels, self.config.image_size)
+
+    def get(self, name):
+        return SimpleNamespace(
+            config=self.config,
+            folder=Path("nowhere"),
+            source=Source("bundled", name, "abcdef"),
+            position_prior=None,
+            num_parameters=1234,
+            weights={key: np.zeros(shape, np.float32) for key, shape in expected_shapes(self.config).items()},
+        )
+
+    def trace(self, name, image):
+        self.calls += 1
+        return make_trace(self.config, seed=int(decode(image).mean()))
+
+    def hub_line(self):
+        return HubLine("keras-io/cct is away.", can_retry=True)
+
+    def retry(self):
+        pass
+
+
+CONFIGS = {
+    "seqpool": tiny_config(),
+    "mean": tiny_config(pool="mean"),
+    "max": tiny_config(pool="max"),
+    "class_token": tiny_config(pool="class_token"),
+    "deep": tiny_config(num_layers=14, num_heads=6),
+    "nasty": tiny_config(labels=NASTY),
+}
+
+
+@pytest.fixture(scope="module")
+def views():
+    models = FakeModels()
+    with gr.Blocks():
+        shown = gr.State()
+        return [build(shown, models) for build in VIEWS.values()]
+
+
+def shown_as(path, config=None, name="tiny"):
+    """What a visitor is looking at, made by hand."""
+    return Shown(path, "picture", FakeModels().card(name), make_trace(config or tiny_config()))
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_every_tab_shows_every_kind_of_model(name, kind):
+    with gr.Blocks():
+        made = VIEWS[name](gr.State(), FakeModels(CONFIGS[kind]))
+    for shown in (shown_as("a.png", CONFIGS[kind]), None):
+        drawn = made.draw(shown)
+        assert len(drawn) == len(made.outputs)
+        for output, value in zip(made.outputs, drawn, strict=True):
+            if isinstance(value, dict) and value.get("__type__") == "update":
+                value = postprocess_update_dict(output, dict(value)).get("value")
+            else:
+                output.postprocess(value)
+            if isinstance(value, str):
+                assert "NaN" not in value
+                assert NASTY[0] not in value.replace(json.dumps(NASTY[0]), "")
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_texts_of_others_are_escaped(name):
+    card = Card(name, 10, None, "folder", name, (name, "b"), (32, 32))
+    for made in (words.chip(card), words.notice(name), words.hub_text(HubLine(name))):
+        assert "<img" not in made
+        assert name in html.unescape(made)
+
+
+def run_show(models, views, path, before, model="tiny"):
+    result = page._show(models, views, path, model, before)
+    assert len(result) == 6 + sum(len(made.outputs) for made in views)
+    return result
+
+
+def is_skip(value):
+    return isinstance(value, dict) and set(value) == {"__type__"}
+
+
+def test_a_good_picture_fills_every_place(views):
+    result = run_show(FakeModels(), views, str(EXAMPLES[0]), None)
+    assert isinstance(result[0], Shown)
+    assert result[4].count("<li>") == 3
+    assert not any(is_skip(value) for value in result[2:])
+
+
+@pytest.mark.parametrize("before_is_there", [True, False])
+def test_a_bad_picture_changes_nothing_but_the_notice(views, tmp_path, before_is_there):
+    (tmp_path / "<b>.png").write_text("not a picture")
+    before = shown_as(str(EXAMPLES[0])) if before_is_there else None
+    result = run_show(FakeModels(), views, str(tmp_path / "<b>.png"), before)
+    assert result[1]["value"] == (str(EXAMPLES[0]) if before_is_there else None)  # the box shows the last good one
+    assert "are accepted" in result[2]["value"]
+    assert "<b>" not in result[2]["value"]
+    assert all(is_skip(value) for value in result[3:])
+    assert result[0].put_back if before else is_skip(result[0])
+
+
+def test_the_notice_outlives_the_box_that_it_emptied(views):
+    """Emptying the box after a bad file is an event of its own; what it answers must leave the notice."""
+    result = run_show(FakeModels(), views, None, None)
+    assert result[3] == page._chip(FakeModels(), "tiny")
+    assert all(is_skip(value) for value in [*result[:3], *result[4:]])
+
+
+def test_a_bad_picture_after_one_whose_file_is_gone_empties_the_page_with_a_notice(views, tmp_path):
+    (tmp_path / "bad.png").write_text("not a picture")
+    before = shown_as(str(tmp_path / "gone.png"))
+    result = run_show(FakeModels(), views, str(tmp_path / "bad.png"), before)
+    assert result[0] is None  # so that the emptied box leaves the notice
+    assert result[1]["value"] is None
+    assert "are accepted" in result[2]["value"]
+    assert result[4:6] == ["", ""]
+
+
+@pytest.mark.parametrize(("count", "named"), [(3, True), (12, True), (13, False), (100, False)])
+def test_the_page_says_that_the_model_knows_only_its_classes(count, named):
+    labels = tuple(f"<kind> {i}" for i in range(count))
+    text = words.known_classes(labels)
+    assert f"{count} classes" in text
+    assert "<kind>" not in text
+    assert ("&lt;kind&gt; 2" in text) == named
+
+
+def test_the_classes_stand_below_the_prediction(views):
+    result = run_show(FakeModels(), views, str(EXAMPLES[0]), None)
+    assert all(label in result[5] for label in tiny_config().labels)
+
+
+def test_the_picture_put_back_does_not_run_the_model_again(views):
+    models, before = FakeModels(), replace(shown_as("a.png"), put_back=True)
+    back, *others = run_show(models, views, "a.png", before)
+    assert all(is_skip(value) for value in others)
+    assert (back.trace, back.put_back) == (before.trace, False)
+    _, _, problem, *others = run_show(models, views, "a.png", back)  # uploaded again: the complaint goes
+    assert problem == page.HIDE
+    assert all(is_skip(value) for value in others)
+    assert models.calls == 0
+
+
+def test_another_model_looks_at_the_same_picture(views):
+    models, before = FakeModels(), shown_as(str(EXAMPLES[0]), name="other")
+    result = run_show(models, views, str(EXAMPLES[0]), before)
+    assert result[0].card.name == "tiny"
+    assert models.calls == 1
+
+
+def test_an_emptied_box_empties_the_page_politely(views):
+    result = page._clear(FakeModels(), views, "tiny")
+    assert result[0] is None
+    assert result[4:6] == ["", ""]
+
+
+def test_a_box_that_gradio_empties_on_the_way_to_a_file_keeps_the_page(views):
+    assert all(is_skip(value) for value in run_show(FakeModels(), views, None, shown_as("a.png")))
+
+
+def test_without_weights_the_page_says_so(views):
+    result = run_show(FakeModels(empty=True), views, str(EXAMPLES[0]), None, model=None)
+    assert "no trained weights" in result[2]["value"]
+    build_page(FakeModels(empty=True))
+
+
+def test_a_forgotten_picture_is_not_answered_for_by_the_first_one():
+    """Gradio falls back to a state's first value when the visitor's own is gone."""
+    made = build_page(FakeModels())
+    states = [block for block in made.blocks.values() if isinstance(block, gr.State)]
+    assert [state.value for state in states] == [None]
+    with gr.Blocks():
+        trust, compare, files = (VIEWS[name](gr.State(), FakeModels()) for name in list(VIEWS)[1:] if name != "Model")
+    for view, given in ((trust, (None, "rollout", "black")), (compare, (None, "tiny", "cat")), (files, (None, False))):
+        (run,) = view.runs
+        answer = run.fn(*given)
+        assert "choose it again" in str(answer)
+
+
+class Arriving(FakeModels):
+    """Weights that come after the page was opened."""
+
+    def __init__(self):
+        super().__init__(empty=True)
+
+    def hub_line(self):
+        return HubLine("Asking.", busy=True)
+
+
+def refresh_of(made):
+    """The listener of the page's timer."""
+    return next(f.fn for f in made.fns.values() if any(event == "tick" for _, event in f.targets))
+
+
+def test_the_timer_leaves_a_model_that_was_chosen_meanwhile():
+    _, _, picker, chip, _ = refresh_of(build_page(FakeModels()))("tiny")
+    assert "value" not in picker
+    assert picker["choices"]
+    assert is_skip(chip)
+
+
+def test_the_timer_chooses_the_first_model_that_arrives():
+    models = Arriving()
+    refresh = refresh_of(build_page(models))
+    assert refresh(None)[2]["value"] is None
+    models.empty = False
+    _, _, picker, chip, _ = refresh(None)
+    assert picker["value"] == "tiny"
+    assert "tiny" in chip
+
+
+def run_app(*arguments, **variables):
+    return subprocess.run(
+        [sys.executable, "app.py", "--no-hub", *arguments],
+        cwd=ROOT,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def check_one_sentence(done, said):
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("text", ["99999", "0", "-1", "http", "1" * 5000])
+def test_a_port_that_is_none_costs_one_sentence(text):
+    check_one_sentence(run_app(f"--port={text}"), "from 1 to 65535")
+
+
+def test_a_bad_variable_costs_one_sentence():
+    check_one_sentence(run_app(GRADIO_SERVER_PORT="http"), "from 1 to 65535")
+
+
+def test_a_bad_host_costs_one_sentence():
+    check_one_sentence(run_app("--host", "no such host"), "cannot listen on no such host")
+
+
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_a_busy_port_costs_one_sentence_and_no_other_is_taken(by_variable):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = str(holder.getsockname()[1])
+        done = run_app(GRADIO_SERVER_PORT=port) if by_variable else run_app("--port", port)
+    check_one_sentence(done, f"cannot listen on 127.0.0.1, port {port}")
+
+
+def test_the_box_hands_over_the_path_and_nothing_else():
+    with gr.Blocks():
+        made = upload.Upload(label="picture")
+        box = type(made)(**made.constructor_args)  # as Gradio makes it anew when a listener updates it
+    assert box.get_block_name() == "image"
+    assert box.preprocess(None) is None
+    assert box.postprocess("/tmp/photo.svg").path == "/tmp/photo.svg"
+    assert box.postprocess(None) is None
+    assert box.preprocess(gr.data_classes.ImageData(path="/tmp/x.png")) == "/tmp/x.png"
+    with pytest.raises(gr.Error, match="PNG"):
+        box.preprocess(gr.data_classes.ImageData(url="data:image/png;base64,AAAA"))
+
+
+def test_examples_are_ten_of_the_size_they_were_made():
+    assert len(EXAMPLES) == 10
+    assert {decode(path).shape for path in EXAMPLES} == {(32, 32, 3)}
+
+
+@pytest.fixture(scope="module")
+def served():
+    """A page with a hand-made model on a free port; no browser."""
+    models = FakeModels()
+    make_folder()
+    made = build_page(models)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    _, address, _ = launch(made, host="127.0.0.1", port=port, block=False)
+    yield models, address
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def client(served):
+    return Client(served[1], verbose=False)
+
+
+def test_the_only_public_endpoints_are_classify_and_explain(client):
+    info = client.view_api(return_format="dict")
+    assert set(info["named_endpoints"]) == {"/classify", "/explain"}
+    assert info["unnamed_endpoints"] == {}
+
+
+def test_classify_takes_one_image_and_gives_the_label(client):
+    answer = client.predict(handle_file(EXAMPLES[3]), api_name="/classify")
+    expected = FakeModels().trace("tiny", EXAMPLES[3])
+    assert answer["label"] == expected.top(1)[0][0]
+    given = {entry["label"]: entry["confidence"] for entry in answer["confidences"]}
+    assert given == pytest.approx(dict(expected.top(3)))
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if not takes(method, "classifier")])
+def test_explain_gives_a_picture_and_every_number(client, method):
+    picture, numbers = client.predict(handle_file(EXAMPLES[3]), method, "1", api_name="/explain")
+    with Image.open(picture) as opened:
+        assert opened.format == "PNG"
+    numbers = json.loads(Path(numbers).read_text())
+    expected = explain(FakeModels().trace("tiny", EXAMPLES[3]), method, target=1)
+    np.testing.assert_allclose(numbers["maps"], expected.maps, rtol=1e-6)
+    assert numbers["checks"] == dict(expected.checks)
+    assert numbers["target"] == tiny_config().labels[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words_said"), [(("nope", ""), "no method is called"), (("rollout", "zebra"), "zebra")]
+)
+def test_explain_refuses_in_words(client, arguments, words_said):
+    with pytest.raises(Exception, match=words_said):
+        client.predict(handle_file(EXAMPLES[3]), *arguments, api_name="/explain")
+
+
+def test_explain_runs_no_model_again(client, monkeypatch):
+    monkeypatch.setitem(METHODS, "again", lambda trace, *, classifier: None)
+    with pytest.raises(Exception, match="again runs the model again"):
+        client.predict(handle_file(EXAMPLES[3]), "again", "", api_name="/explain")
+
+
+def test_a_bad_upload_is_refused_in_words_without_paths(client, tmp_path):
+    (tmp_path / "notes.png").write_text("not a picture")
+    with pytest.raises(Exception, match=r"notes\.png is .* are accepted") as caught:
+        client.predict(handle_file(tmp_path / "notes.png"), api_name="/classify")
+    assert "/tmp" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", [ROOT / "app.py", ROOT / "cct_viz/web/example_images/cat.png", Path("/etc/passwd")])
+def test_no_file_of_the_machine_can_be_fetched(served, path):
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"{served[1]}gradio_api/file={path}")
+    assert caught.value.code == 403
+    assert REPOSITORY == ROOT
+
+
+def test_the_page_names_no_other_host(served):
+    text = urllib.request.urlopen(served[1]).read().decode()
+    loaded = re.findall(r"""(?:src|href)=["'](?:https?:)?//([^"'/]+)""", text)
+    assert all(host.startswith(("127.0.0.1", "localhost")) for host in loaded)
+
+
+def test_serving_loads_no_framework(tiny_classifier, tiny_folder):
+    """The whole app in a process of its own, one request answered, then a look at what was loaded."""
+    code = f"""
+import sys
+sys.argv = ["app.py"]
+import app
+from cct_viz.app.models import Models
+from cct_viz.server.janitor import make_folder
+from cct_viz.server.launch import launch
+from cct_viz.app.page import EXAMPLES, build_page
+from gradio_client import Client, handle_file
+make_folder()
+made = build_page(Models([{str(tiny_folder)!r}], hub=False))
+_, address, _ = launch(made, host="127.0.0.1", block=False)
+answer = Client(address, verbose=False).predict(handle_file(EXAMPLES[0]), api_name="/classify")
+assert answer["label"] in {tiny_classifier.labels!r}, answer
+loaded = {{name.split(".")[0] for name in sys.modules}}
+made.close()
+print("LOADED", *sorted(loaded & {{"tensorflow", "keras", "tf_keras", "torch", "jax"}}))
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "LOADED\n" in done.stdout
+
+
+def test_a_shown_trace_is_shared_and_not_copied():
+    shown = shown_as("a.png")
+    assert copy.deepcopy(shown) is shown

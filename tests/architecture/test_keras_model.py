@@ -1,0 +1,179 @@
+"""The Keras model: its parts against the formulas, its masks, and its ONNX graph against itself."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import onnxruntime
+import pytest
+from conftest import softmax, tiny_config
+from random_models import FORMS, random_model
+
+import cct_viz
+from cct_viz.architecture.keras_model import build_model, named_weights, sinusoidal_position
+from cct_viz.architecture.onnx_export import export_onnx
+from cct_viz.architecture.presets import PRESETS
+
+FLOAT32 = 1e-5  # of the largest value: rounding of a few hundred additions in float32
+
+
+def random_images(config, count=3, seed=1):
+    return np.random.default_rng(seed).random((count, *config.image_size, 3), dtype=np.float32)
+
+
+def see(model, images, mask=None):
+    return {name: np.asarray(value) for name, value in model.intermediates(images, mask).items()}
+
+
+def test_keras_io_model_has_the_published_parameter_count_and_a_trained_position():
+    # The keras.io example's checkpoint holds 408,139; its positional embedding of 64 x 128 is not among them.
+    assert build_model(PRESETS["keras_cct_cifar10"].config).count_params() == 408_139 + 64 * 128
+
+
+def test_weights_have_explicit_names():
+    assert set(named_weights(build_model(tiny_config(num_layers=1)))) == {
+        "tokenizer/conv_0/kernel",
+        "tokenizer/conv_1/kernel",
+        "sequence/position",
+        *(f"block_0/norm_{i}/{part}" for i in (1, 2) for part in ("gamma", "beta")),
+        *(
+            f"block_0/attention/{layer}/{part}"
+            for layer in ("query", "key", "value", "projection")
+            for part in ("kernel", "bias")
+        ),
+        *(f"block_0/mlp_{i}/{part}" for i in (1, 2) for part in ("kernel", "bias")),
+        "norm/gamma",
+        "norm/beta",
+        "pool/score/kernel",
+        "pool/score/bias",
+        "head/kernel",
+        "head/bias",
+    }
+
+
+@pytest.mark.parametrize("config", FORMS.values(), ids=FORMS)
+def test_what_layers_report_adds_up(config):
+    model = random_model(config)
+    seen = see(model, random_images(config))
+    weights = {name: np.asarray(value) for name, value in named_weights(model).items()}
+
+    def layer_norm(x, name):
+        centred = x - x.mean(axis=-1, keepdims=True)
+        scaled = centred / np.sqrt(centred.var(axis=-1, keepdims=True) + config.layer_norm_epsilon)
+        return scaled * weights[f"{name}/gamma"] + weights[f"{name}/beta"]
+
+    def close(a, b):
+        np.testing.assert_allclose(a, b, atol=FLOAT32 * max(1, np.abs(b).max()))
+
+    for i in range(config.num_layers):
+        stream = seen[f"stream_{i}"] + seen[f"attention_output_{i}"]
+        if config.block == "official":
+            stream = layer_norm(stream, f"block_{i}/norm_2")
+        close(stream + seen[f"mlp_output_{i}"], seen[f"stream_{i + 1}"])
+        close(seen[f"attentions_{i}"].sum(axis=-1), np.ones_like(seen[f"attentions_{i}"][..., 0]))
+    r = seen["representation"]
+    close(layer_norm(seen[f"stream_{config.num_layers}"], "norm"), r)
+    if config.pool == "seqpool":
+        scores = r @ weights["pool/score/kernel"][:, 0] + weights["pool/score/bias"]
+        close(seen["pool_scores"], scores)
+        close(seen["pooling_weights"], softmax(scores))
+    pooled = {
+        "seqpool": lambda: np.einsum("bn,bnd->bd", seen["pooling_weights"], r),
+        "mean": lambda: r.mean(axis=1),
+        "max": lambda: r.max(axis=1),
+        "class_token": lambda: r[:, 0],
+    }[config.pool]()
+    close(pooled @ weights["head/kernel"] + weights["head/bias"], seen["logits"])
+
+
+@pytest.mark.parametrize("config", FORMS.values(), ids=FORMS)
+def test_a_masked_token_is_as_if_it_had_never_been(config):
+    model = random_model(config)
+    images = random_images(config, count=1)
+    mask = np.ones((1, config.num_tokens), np.float32)
+    mask[0, [2, 7]] = 0
+    masked = see(model, images, mask)
+    # The same model with the two tokens really taken out, step by step.
+    kept = np.flatnonzero(mask[0])
+    first = int(config.pool == "class_token")
+    rows = np.concatenate([np.arange(first), kept + first])
+    x = keras.ops.convert_to_tensor(see(model, images)["stream_0"][:, rows])
+    for block in model.blocks:
+        block.attention.length = len(rows)
+        x = block(x, keras.ops.ones((1, len(rows)))).stream
+        block.attention.length = config.sequence_length
+    representation = model.norm(x)
+    pooled = model.pooling(representation, keras.ops.ones((1, len(kept)))).pooled
+    expected = np.asarray(model.head(pooled))
+    np.testing.assert_allclose(masked["logits"], expected, atol=FLOAT32 * max(1, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("pool", ["seqpool", "mean", "max"])
+def test_with_every_token_masked_the_bias_is_left(pool):
+    model = random_model(tiny_config(pool=pool))
+    seen = see(model, random_images(model.config), np.zeros((3, model.config.num_tokens), np.float32))
+    bias = np.asarray(model.head.bias)
+    np.testing.assert_allclose(seen["logits"], np.tile(bias, (3, 1)), atol=1e-6)
+
+
+@pytest.mark.parametrize("config", FORMS.values(), ids=FORMS)
+def test_onnx_graph_agrees_in_every_output(config, tmp_path):
+    model = random_model(config)
+    export_onnx(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    names = [output.name for output in session.get_outputs()]
+    images = random_images(config)
+    mask = (np.random.default_rng(2).random((3, config.num_tokens)) > 0.3).astype(np.float32)
+    mask[0] = 1
+    seen = see(model, images, mask)
+    assert set(names) == set(seen)
+    for name, value in zip(names, session.run(names, {"images": images, "token_mask": mask}), strict=True):
+        np.testing.assert_allclose(value, seen[name], atol=FLOAT32 * max(1, np.abs(seen[name]).max()), err_msg=name)
+    one = session.run(["logits"], {"images": images[:1], "token_mask": mask[:1]})[0]
+    np.testing.assert_allclose(one, seen["logits"][:1], atol=FLOAT32 * max(1, np.abs(seen["logits"]).max()))
+
+
+def test_stochastic_depth_keeps_the_expectation_and_leaves_inference_alone():
+    config = tiny_config(stochastic_depth=0.5, num_layers=2)
+    model = random_model(config)
+    plain = random_model(dataclasses.replace(config, stochastic_depth=0.0))
+    images = random_images(config, count=1)
+    np.testing.assert_array_equal(np.asarray(model(images)), np.asarray(plain(images)))
+    branch = keras.ops.convert_to_tensor(np.random.default_rng(3).normal(size=(4000, 2, 3)).astype(np.float32))
+    dropped = np.asarray(model.blocks[1].drop_attention(branch, training=True))
+    kept = dropped[:, 0, 0] != 0
+    np.testing.assert_allclose(dropped[kept], 2 * np.asarray(branch)[kept], rtol=1e-6)  # scaled by 1 / keep
+    assert not dropped[~kept].any()  # a sample is dropped whole
+    assert kept.mean() == pytest.approx(0.5, abs=0.04)  # five standard errors of 4,000 draws
+    assert (np.asarray(model.blocks[0].drop_attention(branch, training=True)) != 0).all()  # the first layer's rate is 0
+
+
+def test_training_in_mixed_bfloat16_gives_float32_logits():
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = build_model(tiny_config())
+    finally:
+        keras.config.set_dtype_policy(policy)
+    images = np.random.default_rng(0).random((2, *model.config.image_size, 3), np.float32)
+    logits = keras.ops.convert_to_numpy(model(images, training=True))
+    assert logits.dtype == np.float32
+    assert np.isfinite(logits).all()
+
+
+def test_sinusoidal_position_is_the_papers():
+    table = sinusoidal_position(5, 6)
+    assert table[3, 0] == pytest.approx(np.sin(3.0), abs=1e-6)
+    assert table[3, 1] == pytest.approx(np.cos(3.0), abs=1e-6)
+    assert table[4, 4] == pytest.approx(np.sin(4 / 10000 ** (4 / 6)), abs=1e-6)
+
+
+def test_build_takes_classes_and_size():
+    model = cct_viz.build("keras_cct_cifar10", num_classes=3, image_size=(40, 24))
+    assert model(np.zeros((2, 40, 24, 3), np.float32)).shape == (2, 3)
+
+
+def test_model_survives_its_own_config():
+    model = random_model(tiny_config())
+    again = type(model).from_config(model.get_config())
+    assert again.config == model.config

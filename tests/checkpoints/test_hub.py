@@ -1,0 +1,482 @@
+"""The Hub, with the real client against a server on loopback that misbehaves."""
+
+import errno
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cct_viz.checkpoints import hub
+from cct_viz.checkpoints.hub import HubError, fetch
+from cct_viz.checkpoints.hub_errors import explain
+
+pytest_plugins = ["fake_hub"]
+
+REPO = "keras-io/cct"
+ROOT = Path(__file__).resolve().parents[2]
+NEXT_STEP = re.compile(r"try again|download the repository yourself|check |set HF_HOME|leave it out|Choose another")
+SHARD = "variables/variables.data-00000-of-00001"
+SAVED_MODEL = {
+    "keras_metadata.pb": 5_000,
+    "fingerprint.pb": 55,
+    SHARD: 60_000,
+    "variables/variables.index": 900,
+    "saved_model.pb": 200_000,
+}
+PATIENCE = 30.0  # seconds for what should take one; the machine may be busy
+
+
+def write_folder(folder, sizes, seed=0):
+    for name, size in sizes.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(np.random.default_rng([seed, size]).bytes(size))
+    return folder
+
+
+@pytest.fixture
+def saved_model(tmp_path, fake_hub):
+    folder = write_folder(tmp_path / "repository", {**SAVED_MODEL, "README.md": 300, "assets/notes.txt": 20})
+    fake_hub.serve(folder, REPO)
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path, fake_hub):
+    sizes = {"config.json": 700, "model.safetensors": 300_000, "model.onnx": 1_000, "README.md": 300}
+    folder = write_folder(tmp_path / "repository", sizes)
+    fake_hub.serve(folder, REPO)
+    return folder
+
+
+def assert_same(snapshot, folder, names):
+    got = {f.relative_to(snapshot.folder).as_posix(): f.read_bytes() for f in snapshot.folder.rglob("*") if f.is_file()}
+    assert got == {name: (folder / name).read_bytes() for name in names}
+
+
+def run_python(code, env=None, *, repo_id=REPO, unprivileged=False):
+    """Run `code` in a new interpreter; returns what it prints as JSON. Its environment is ours, changed by `env`."""
+    new = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+    new = {name: value for name, value in new.items() if value is not None}
+    command = [sys.executable, "-c", code, json.dumps(repo_id)]
+    if unprivileged and os.geteuid() == 0:  # root may write what is read-only, unless it gives that right up
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    done = subprocess.run(command, env=new, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+FETCH = """
+import json, sys
+from cct_viz.checkpoints.hub import HubError, fetch
+try:
+    snapshot = fetch(json.loads(sys.argv[1]), deadline=30)
+    print(json.dumps([snapshot.from_cache, sorted(f.name for f in snapshot.folder.rglob("*") if f.is_file())]))
+except HubError as error:
+    print(json.dumps([error.kind, str(error)]))
+"""
+
+
+def test_fetches_what_a_saved_model_needs_and_nothing_else(fake_hub, saved_model):
+    snapshot = fetch(REPO)
+    assert (snapshot.repo_id, snapshot.revision, snapshot.from_cache) == (REPO, fake_hub.commit(REPO), False)
+    assert_same(snapshot, saved_model, SAVED_MODEL)
+    assert fake_hub.count("other") == 0
+    assert set(fake_hub.bodies()) == set(SAVED_MODEL)
+
+
+def test_fetches_what_the_projects_format_needs_and_nothing_else(fake_hub, project):
+    assert_same(fetch(REPO), project, ["config.json", "model.safetensors"])
+
+
+@pytest.mark.parametrize("pinned", [False, True], ids=["branch", "commit"])
+def test_a_warm_cache_makes_no_request_and_needs_no_hub(fake_hub, project, pinned):
+    revision = fake_hub.commit(REPO) if pinned else None
+    cold = fetch(REPO, revision=revision)
+    asked = len(fake_hub.requests)
+    warm = fetch(REPO, revision=revision)
+    assert len(fake_hub.requests) == asked
+    assert (warm.folder, warm.revision, warm.from_cache) == (cold.folder, cold.revision, True)
+    fake_hub.close()
+    assert fetch(REPO, revision=revision, offline=True).from_cache
+    assert fetch(REPO, revision=revision).folder == cold.folder
+
+
+def test_a_cache_made_by_the_client_alone_is_used(fake_hub, project, monkeypatch):
+    from huggingface_hub import constants, snapshot_download
+
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+    folder = snapshot_download(REPO, endpoint=fake_hub.url, token=False)
+    asked = len(fake_hub.requests)
+    snapshot = fetch(REPO)
+    assert (str(snapshot.folder), snapshot.from_cache, len(fake_hub.requests)) == (folder, True, asked)
+
+
+@pytest.mark.parametrize("name", SAVED_MODEL)
+def test_an_incomplete_snapshot_is_not_taken_for_a_complete_one(fake_hub, saved_model, monkeypatch, name):
+    from huggingface_hub import constants, snapshot_download
+
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+    folder = Path(snapshot_download(REPO, endpoint=fake_hub.url, token=False))
+    (folder / name).unlink()
+    with pytest.raises(HubError) as caught:
+        fetch(REPO, offline=True)
+    assert caught.value.kind == "offline"
+    if name == "saved_model.pb":
+        assert not fetch(REPO).from_cache
+        assert (folder / name).read_bytes() == (saved_model / name).read_bytes()
+
+
+def test_an_interrupted_download_is_completed(fake_hub, saved_model):
+    fake_hub.fault = "drips"
+    with pytest.raises(HubError):
+        fetch(REPO, deadline=2)
+    fake_hub.fault = None
+    snapshot = fetch(REPO, deadline=PATIENCE)
+    assert not snapshot.from_cache
+    assert_same(snapshot, saved_model, SAVED_MODEL)
+    assert list(snapshot.folder.parent.parent.rglob("*.incomplete")) == []
+
+
+def test_a_download_cut_short_anywhere_looks_unfinished():
+    files = hub.select_files(SAVED_MODEL)
+    assert sorted(files) == sorted(SAVED_MODEL)
+    assert [hub.select_files(files[:n]) for n in range(len(files))] == [[]] * len(files)
+
+
+def test_select_files_wants_every_shard_and_no_path_outside():
+    assert hub.select_files(["config.json"]) == []
+    assert hub.select_files(["saved_model.pb", "variables/variables.index", SHARD]) != []
+    assert (
+        hub.select_files(["saved_model.pb", "variables/variables.index", SHARD.replace("of-00001", "of-00002")]) == []
+    )
+    both = ["../../saved_model.pb", "config.json", "x/config.json", "saved_model.pb", "model.safetensors", "model.onnx"]
+    assert hub.select_files(both) == ["config.json", "model.safetensors"]
+
+
+# fault -> kind and a word of the message
+EXPECTED = {
+    "no such repository": ("not found", "no public model repository"),
+    "private repository": ("not found", "private"),
+    "asks for a login": ("forbidden", "401"),
+    "forbidden": ("forbidden", "403"),
+    "gated": ("forbidden", "owner"),
+    "disabled": ("forbidden", "owner"),
+    "no such revision": ("not found", "revision main"),
+    "file gone": ("not found", "not there"),
+    "rate limit": ("busy", "429"),
+    "internal error": ("busy", "500"),
+    "unavailable": ("busy", "503"),
+    "closes at once": ("offline", "connection"),
+    "closes at files": ("offline", "connection"),
+    "shortens files": ("damaged", "not of the size listed"),
+    "endless body": ("damaged", "not of the size listed"),
+    "garbage of the right size": ("damaged", "checksum"),
+    "garbage in small files": ("damaged", "checksum"),
+    "no JSON": ("damaged", "HF_ENDPOINT"),
+    "no commit": ("damaged", "HF_ENDPOINT"),
+    "strange commit": ("damaged", "HF_ENDPOINT"),
+    "no JSON listing": ("damaged", "HF_ENDPOINT"),
+    "strange listing": ("damaged", "HF_ENDPOINT"),
+    "circle": ("damaged", "circles"),
+    "circle at files": ("damaged", "circles"),
+    "empty listing": ("not found", "no files"),
+    "no model": ("not found", "README.md"),
+    "too large": ("forbidden", "600 MB"),
+    # The client itself asks again five times, for some eight seconds, before it gives up.
+    "cuts": ("offline", "connection broke"),
+}
+# These hold the client as long as it lets them: the deadline ends it.
+EXPECTED_AT_DEADLINE = {
+    "silent": ("busy", "no answer"),
+    "silent at the listing": ("busy", "no answer"),
+    "silent at files": ("busy", "0.0 of 0.3 MB"),
+    "stalls": ("busy", "of 0.3 MB"),
+    "drips": ("busy", "of 0.3 MB"),
+    "rate limit on files": ("busy", "of 0.3 MB"),
+    "internal error in the listing": ("busy", "no answer"),
+    "internal error on files": ("busy", "of 0.3 MB"),
+}
+
+
+def test_every_fault_is_expected_somewhere():
+    from fake_hub import FAULTS
+
+    assert set(EXPECTED) | set(EXPECTED_AT_DEADLINE) == set(FAULTS)
+
+
+def fail(repo_id, deadline):
+    """Fetch what cannot be had; returns the kind and the message. Both must be fit for a stranger's eyes."""
+    started = time.monotonic()
+    with pytest.raises(HubError) as caught:
+        fetch(repo_id, deadline=deadline)
+    assert time.monotonic() - started < deadline + 1.0  # the child is ended and the reader joined on a busy machine
+    message = str(caught.value)
+    assert NEXT_STEP.search(message), message
+    for secret in (str(Path(os.environ["HF_HOME"]).parent), os.environ["HF_TOKEN"], str(ROOT), "Traceback"):
+        assert secret not in message
+    return caught.value.kind, message
+
+
+@pytest.mark.parametrize("fault", EXPECTED)
+def test_a_fault_gives_its_message_and_is_forgotten(fake_hub, project, fault):
+    fake_hub.fault = fault
+    kind, message = fail(REPO, PATIENCE)
+    expected, words = EXPECTED[fault]
+    assert (kind, words in message) == (expected, True), message
+    fake_hub.fault = None
+    assert_same(fetch(REPO, deadline=PATIENCE), project, ["config.json", "model.safetensors"])
+
+
+def test_the_deadline_holds_whatever_the_host_does(fake_hub, project):
+    """All at once, so that the module's time is one deadline and not their sum."""
+    fake_hub.faults = {f"strange/host-{i}": fault for i, fault in enumerate(EXPECTED_AT_DEADLINE)}
+    for repo_id in fake_hub.faults:
+        fake_hub.serve(project, repo_id)
+    with ThreadPoolExecutor(len(fake_hub.faults)) as pool:
+        # Longer than all the children take to start on a busy machine.
+        answers = list(pool.map(lambda repo_id: fail(repo_id, 8.0), fake_hub.faults))
+        for (kind, message), (expected, words) in zip(answers, EXPECTED_AT_DEADLINE.values(), strict=True):
+            assert (kind, words in message) == (expected, True), message
+        repos, fake_hub.faults = list(fake_hub.faults), {}
+        for snapshot in pool.map(lambda repo_id: fetch(repo_id, deadline=PATIENCE), repos):
+            assert_same(snapshot, project, ["config.json", "model.safetensors"])
+
+
+def test_no_download_outlives_its_deadline(fake_hub, project):
+    fake_hub.fault = "silent"
+    fail(REPO, 2.0)
+    assert fake_hub.hung_up.wait(5.0)
+
+
+def test_no_download_outlives_its_parent(fake_hub, project):
+    fake_hub.fault = "silent"
+    with subprocess.Popen(
+        [sys.executable, "-c", FETCH, json.dumps(REPO)], env={**os.environ, "PYTHONPATH": str(ROOT)}
+    ) as parent:
+        while not fake_hub.requests:
+            assert parent.poll() is None
+            time.sleep(0.02)
+        assert not fake_hub.hung_up.is_set()
+        parent.kill()
+    assert fake_hub.hung_up.wait(5.0)
+
+
+def test_large_downloads_get_more_time(fake_hub, project, monkeypatch):
+    assert hub.time_limit(60, 10_000_000) == 60
+    assert hub.time_limit(60, 10_100_000) == 61
+    monkeypatch.setattr(hub, "FREE_BYTES", 0)
+    monkeypatch.setattr(hub, "BYTES_PER_SECOND", 200_000)  # 1.5 s more for 300 kB
+    fake_hub.fault = "stalls"
+    started = time.monotonic()
+    with pytest.raises(HubError, match=r"0\.\d of 0\.3 MB"):
+        fetch(REPO, deadline=2.0)
+    assert 3.4 < time.monotonic() - started < 8.0  # a busy machine takes its time to end the child
+
+
+def test_a_host_that_is_not_there(fake_hub, project):
+    fake_hub.close()
+    with pytest.raises(HubError) as caught:
+        fetch(REPO, deadline=PATIENCE)
+    assert (caught.value.kind, "cannot be reached" in str(caught.value)) == ("offline", True)
+
+
+@pytest.mark.parametrize("endpoint", ["ftp://127.0.0.1", "", "nonsense"])
+def test_an_endpoint_that_is_no_web_address(fake_hub, monkeypatch, endpoint):
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    with pytest.raises(HubError, match="HF_ENDPOINT is no web address") as caught:
+        fetch(REPO, deadline=PATIENCE)
+    assert caught.value.kind == "offline"
+
+
+@pytest.mark.parametrize(
+    "repo_id", ["cct", "a/b/c", "keras-io/../x", "keras-io/a b", "keras--io/cct", "", "/", "a/b\n"]
+)
+def test_a_bad_repository_name_is_refused_unasked(fake_hub, repo_id):
+    with pytest.raises(HubError, match="expected owner/name") as caught:
+        fetch(repo_id)
+    assert (caught.value.kind, fake_hub.requests) == ("not found", [])
+
+
+@pytest.mark.parametrize("revision", ["", "../../etc", "a b", "/etc/passwd", "ma\nin"])
+def test_a_bad_revision_is_refused_unasked(fake_hub, revision):
+    with pytest.raises(HubError, match="expected a branch, a tag or a 40-digit commit") as caught:
+        fetch(REPO, revision=revision)
+    assert (caught.value.kind, fake_hub.requests) == ("not found", [])
+
+
+def test_an_unknown_revision_is_named(fake_hub, project):
+    with pytest.raises(HubError, match="no revision v9") as caught:
+        fetch(REPO, revision="v9", deadline=PATIENCE)
+    assert caught.value.kind == "not found"
+
+
+def test_offline_makes_no_request(fake_hub, project):
+    with pytest.raises(HubError, match="HF_HUB_OFFLINE") as caught:
+        fetch(REPO, offline=True)
+    assert (caught.value.kind, fake_hub.requests) == ("offline", [])
+
+
+def test_the_environment_decides(fake_hub, project, tmp_path):
+    """HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE in an interpreter of their own, as a user sets them."""
+    home = tmp_path / "elsewhere"
+    kind, message = run_python(FETCH, {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"})
+    assert (kind, "HF_HUB_OFFLINE" in message, fake_hub.requests) == ("offline", True, [])
+    files = ["config.json", "model.safetensors"]
+    assert run_python(FETCH, {"HF_HOME": str(home)}) == [False, files]
+    assert (home / "hub" / "models--keras-io--cct").is_dir()
+    asked = len(fake_hub.requests)
+    assert run_python(FETCH, {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1", "HF_ENDPOINT": None}) == [True, files]
+    assert len(fake_hub.requests) == asked
+
+
+def test_eight_processes_download_once(fake_hub, saved_model):
+    command = [sys.executable, "-c", FETCH, json.dumps(REPO)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    eight = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+    answers = [json.loads(process.communicate(timeout=60)[0]) for process in eight]
+    names = sorted(Path(name).name for name in SAVED_MODEL)
+    assert [files for _, files in answers] == [names] * 8
+    assert fake_hub.bodies().count("saved_model.pb") == 1
+    assert sorted(fake_hub.bodies()) == sorted(SAVED_MODEL)
+
+
+def test_a_damaged_cache_is_mended(fake_hub, project):
+    snapshot = fetch(REPO)
+    blob = (snapshot.folder / "model.safetensors").resolve()
+    blob.write_bytes(blob.read_bytes()[:-1])
+    with pytest.raises(HubError, match="damaged copy") as caught:
+        fetch(REPO, offline=True)
+    assert caught.value.kind == "offline"
+    fake_hub.requests.clear()
+    assert_same(fetch(REPO), project, ["config.json", "model.safetensors"])
+    assert (fake_hub.bodies().count("model.safetensors"), fake_hub.count("info")) == (1, 1)
+
+
+def test_garbage_in_a_small_file_is_refused_and_not_kept(fake_hub, project):
+    """config.json is not in large-file storage: only git's checksum in the listing tells that its content is wrong."""
+    fake_hub.fault = "garbage in small files"
+    with pytest.raises(HubError, match=r"^config\.json of keras-io/cct arrived damaged") as caught:
+        fetch(REPO)
+    assert (caught.value.kind, fake_hub.bodies().count("config.json")) == ("damaged", 2)
+    assert fake_hub.bodies().count("model.safetensors") <= 2
+    assert hub.cached() == []
+    fake_hub.fault = None
+    assert_same(fetch(REPO), project, ["config.json", "model.safetensors"])
+    assert fetch(REPO).from_cache
+
+
+def test_garbage_that_the_cache_took_before_is_fetched_anew(fake_hub, project):
+    blob = (fetch(REPO).folder / "config.json").resolve()
+    blob.write_bytes(bytes(blob.stat().st_size))
+    snapshot = fetch(REPO)
+    assert not snapshot.from_cache
+    assert_same(snapshot, project, ["config.json", "model.safetensors"])
+
+
+def test_garbage_is_downloaded_afresh_once(fake_hub, project):
+    fake_hub.fault = "garbage of the right size"
+    with pytest.raises(HubError, match="also when downloaded afresh"):
+        fetch(REPO)
+    assert fake_hub.bodies().count("model.safetensors") == 2
+
+
+def test_progress_comes_in_the_callers_thread(fake_hub, project):
+    seen = []
+    fetch(REPO, progress=lambda done, total, text: seen.append((done, total, text, threading.get_ident())))
+    assert {thread for *_, thread in seen} == {threading.get_ident()}
+    assert seen[0][:2] == (0, 0)
+    assert seen[-1][:3] == (300_700, 300_700, "Fetching keras-io/cct: 0.3 of 0.3 MB")
+    done = [done for done, *_ in seen]
+    assert done == sorted(done)
+    seen.clear()
+    fetch(REPO, progress=lambda *report: seen.append(report))
+    assert seen == []
+
+
+def test_progress_may_end_the_download(fake_hub, project):
+    def stop(done, total, text):
+        while total and not fake_hub.count("file", "HEAD"):
+            time.sleep(0.02)
+        if total:
+            raise KeyboardInterrupt
+
+    fake_hub.fault = "silent at files"
+    with pytest.raises(KeyboardInterrupt):
+        fetch(REPO, progress=stop)
+    assert fake_hub.hung_up.wait(5.0)
+
+
+def test_the_terminal_shows_progress_and_a_file_does_not(capsys, monkeypatch):
+    hub.print_progress(1, 2, "half")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    hub.print_progress(1, 2, "half")
+    hub.print_progress(2, 2, "whole")
+    assert capsys.readouterr().err == "\x1b[Khalf\r\x1b[Kwhole\n"
+
+
+def test_a_cache_that_cannot_be_written(fake_hub, project, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "file" / "hub"))
+    with pytest.raises(HubError, match="set HF_HOME") as caught:
+        fetch(REPO, deadline=PATIENCE)
+    assert caught.value.kind == "forbidden"
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_cache_that_can_only_be_read(fake_hub, project, tmp_path):
+    files = ["config.json", "model.safetensors"]
+    assert run_python(FETCH) == [False, files]
+    asked = len(fake_hub.requests)
+    home = tmp_path / "hf_home"
+    folders = [home, *(folder for folder in home.rglob("*") if folder.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        assert run_python(FETCH, unprivileged=True) == [True, files]
+        assert len(fake_hub.requests) == asked
+        fake_hub.serve(project, "keras-io/other")
+        kind, message = run_python(FETCH, repo_id="keras-io/other", unprivileged=True)
+        assert (kind, "set HF_HOME" in message) == ("forbidden", True)
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+
+
+def test_a_user_without_a_home(fake_hub, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", "~nobody-of-this-name/.cache/huggingface/hub")
+    with pytest.raises(HubError, match="no home folder") as caught:
+        fetch(REPO)
+    assert caught.value.kind == "forbidden"
+
+
+def test_no_room_for_the_download(fake_hub, project):
+    """A limit on file sizes stands for a full disk: the client's write fails in the same place."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+    kind, message = run_python(limit + FETCH)
+    assert (kind, "no room left" in message) == ("busy", True)
+    assert run_python(FETCH)[0] is False
+
+
+def test_a_full_disk_is_no_room():
+    error = explain(OSError(errno.ENOSPC, "No space left on device", "/srv/secret"), REPO, None)
+    assert (error.kind, "/srv" in str(error)) == ("busy", False)
+
+
+def test_the_hub_is_imported_without_its_client_or_a_framework():
+    code = (
+        "import cct_viz.checkpoints.hub, sys, json;print(json.dumps([m for m in sys.modules if m.split('.')[0] in %r]))"
+    )
+    assert run_python(code % (["huggingface_hub", "keras", "tensorflow", "numpy"],)) == []

@@ -1,0 +1,271 @@
+"""SavedModels of the keras.io example: read without running them, and right against their own serving signature."""
+
+import functools
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import saved_models
+import tensorflow as tf
+import tf_keras
+
+from cct_viz import checkpoints
+from cct_viz.architecture.config import CIFAR10_LABELS
+from cct_viz.architecture.keras_model import build_model
+from cct_viz.checkpoints import CheckpointError
+
+REFERENCE = Path(__file__).parents[1] / "data" / "keras_io_saved_model"
+# Both sides add the same float32 products in another order; 7e-7 was the largest difference seen at logits of 4.
+TOLERANCE = 1e-5
+SAVED_WHOLE = {
+    "the example": {},
+    "one layer, pool as a layer": {"num_layers": 1, "num_heads": 1, "key_dim": 7, "classes": 3, "pool": "layer"},
+}
+SAVED_TO_SERVE = {
+    "three layers, three stages, not square": {
+        "num_layers": 3,
+        "num_heads": 4,
+        "classes": 7,
+        "stages": ((4, 3, "valid"), (6, 3, "valid"), (10, 1, "valid")),
+        "image_size": (24, 17),
+        "position": "lookup",
+        "crop": "old",
+    },
+    "position added": {"position": "added", "mlp_dim": 20},
+    "position broadcast, conv bias, no attention bias": {
+        "position": "broadcast",
+        "conv_bias": True,
+        "stages": ((8, 5, "same"),),
+        "attention_bias": False,
+    },
+    "no position, fused norms, probabilities": {
+        "position": None,
+        "epsilon": 1e-3,
+        "output_activation": None,
+        "scale": 1 / 127.5,
+        "offset": -1.0,
+        "head_activation": "softmax",
+        "conv_pool": False,
+    },
+    "colours rescaled apart": {"num_layers": 1, "scale": [0.02, 0.03, 0.04], "offset": [-2.0, 0.5, -1.0], "crop": None},
+}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """name -> folder of a SavedModel, each made once."""
+
+    @functools.cache
+    def make(name):
+        folder = tmp_path_factory.mktemp("saved")
+        choices = SAVED_WHOLE.get(name) or SAVED_TO_SERVE.get(name) or {}
+        saved_models.save(saved_models.make_model(**choices), folder, whole=name in SAVED_WHOLE)
+        return folder
+
+    return make
+
+
+def compute_logits(checkpoint, pixels):
+    """What our Keras model with the checkpoint's weights says about uint8 `pixels` (B, H, W, 3)."""
+    model = build_model(checkpoint.config)
+    checkpoints.assign(model, checkpoint.weights)
+    preprocessing = checkpoint.config.preprocessing
+    images = (pixels / 255 - preprocessing.mean) / preprocessing.std
+    return np.asarray(model(images.astype(np.float32)))
+
+
+def assert_equal_logits(actual, expected):
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCE * max(1, np.abs(expected).max()))
+    assert np.ptp(expected, axis=0).max() > 1000 * TOLERANCE  # the model looks at the image
+
+
+def test_reference_agrees_with_its_serving_signature():
+    checkpoint = checkpoints.read(REFERENCE)
+    config = checkpoint.config
+    assert (config.image_size, config.num_layers, config.num_heads, config.key_dim) == ((32, 32), 2, 2, 128)
+    assert [stage.channels for stage in config.tokenizer] == [64, 128]
+    assert (config.mlp_dim, config.mlp_output_activation, config.layer_norm_epsilon) == (128, True, 1e-5)
+    assert (config.preprocessing.mean, config.preprocessing.std) == ((0, 0, 0), (1, 1, 1))
+    assert config.labels == CIFAR10_LABELS
+    assert sum(array.size for array in checkpoint.weights.values()) == 408_139 + 64 * 128
+    io = np.load(REFERENCE / "io.npz")
+    assert_equal_logits(compute_logits(checkpoint, io["x"]), io["logits"])
+
+
+@pytest.mark.parametrize("name", [*SAVED_WHOLE, *SAVED_TO_SERVE])
+def test_saved_model_agrees_with_its_serving_signature(saved, name):
+    folder = saved(name)
+    checkpoint = checkpoints.read(folder)
+    pixels = np.random.default_rng(1).integers(0, 256, (6, *checkpoint.config.image_size, 3), np.uint8)
+    pixels[:3] //= 4
+    expected = saved_models.serve(folder, pixels)
+    actual = compute_logits(checkpoint, pixels)
+    if "probabilities" in name:
+        actual = tf.nn.softmax(actual).numpy()
+    assert_equal_logits(actual, expected)
+
+
+def test_configuration_is_that_of_the_saved_model(saved):
+    config = checkpoints.read(saved("three layers, three stages, not square")).config
+    assert (config.image_size, config.num_layers, config.num_heads, config.num_classes) == ((24, 17), 3, 4, 7)
+    assert config.labels == tuple(f"class {k}" for k in range(7))
+    assert [(stage.channels, stage.kernel_size) for stage in config.tokenizer] == [(4, 3), (6, 3), (10, 1)]
+    config = checkpoints.read(saved("position broadcast, conv bias, no attention bias")).config
+    assert (config.qkv_bias, config.tokenizer[0].use_bias, config.tokenizer[0].padding) == (False, True, 2)
+    config = checkpoints.read(saved("no position, fused norms, probabilities")).config
+    assert (config.position, config.layer_norm_epsilon, config.mlp_output_activation) == ("none", 1e-3, False)
+    assert (config.preprocessing.mean, config.preprocessing.std) == ((0.5,) * 3, (0.5,) * 3)
+    assert config.tokenizer[0].pool_size == 0
+
+
+REFUSED = {
+    "ReLU in the MLP": ({"mlp_activation": "relu"}, r"is Relu; expected the exact \(erf\) GELU"),
+    "tanh GELU": ({"mlp_activation": lambda x: tf.nn.gelu(x, approximate=True)}, r"the exact \(erf\) GELU"),
+    "mean pooling": ({"pool": "mean"}, "is Mean; expected sequence pooling"),
+    "softmax over an axis of size 1": ({"pool": "axis of size 1"}, "over an axis of size 1 every weight is 1"),
+    "images resized": ({"crop_size": (12, 12)}, "or the image rescaled at its own size"),
+    "no rescaling": ({"scale": None}, "a Rescaling layer"),
+    "two positions": ({"position": "twice"}, "one positional embedding, but two are added"),
+    "position computed": ({"position": "computed"}, "a positional embedding that is a variable or a constant"),
+    "ELU after the convolution": ({"conv_activation": "elu"}, r"is Elu; expected a convolution \(with ReLU"),
+    "oblong kernel": ({"stages": ((8, (3, 5), "valid"),)}, "is Conv2D; expected a square kernel"),
+    "even kernel": ({"stages": ((8, 4, "same"),)}, "padded alike on all sides"),
+    "two epsilons": ({"last_epsilon": 1e-6}, r"epsilon of LayerNormalization: \[1e-06, 1e-05\]"),
+    "no encoder": ({"num_layers": 0, "position": None}, "expected an encoder block"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_other_architecture_is_refused_by_name(tmp_path, case):
+    choices, message = REFUSED[case]
+    saved_models.save(saved_models.make_model(**{"num_layers": 1, **choices}), tmp_path)
+    with pytest.raises(CheckpointError, match=message) as error:
+        checkpoints.read(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_other_networks_are_refused(tmp_path):
+    dense = tf_keras.Sequential([tf_keras.layers.Dense(2, input_shape=(3,))])
+    saved_models.save(dense, tmp_path / "dense")
+    with pytest.raises(CheckpointError, match=r"takes an input of shape \(-1, 3\); expected images"):
+        checkpoints.read(tmp_path / "dense")
+    flat = tf_keras.Sequential([tf_keras.layers.Flatten(input_shape=(8, 8, 3)), tf_keras.layers.Dense(2)])
+    saved_models.save(flat, tmp_path / "flat")
+    with pytest.raises(CheckpointError, match="expected sequence pooling"):
+        checkpoints.read(tmp_path / "flat")
+
+
+def test_graph_is_never_run(tmp_path, monkeypatch):
+    proof = tmp_path / "written by the graph"
+
+    class Writer(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, 8, 8, 3))])
+        def call(self, images):
+            with tf.control_dependencies([tf.io.write_file(str(proof), "ran")]):
+                return tf.reduce_mean(images, axis=(1, 2))
+
+    writer = Writer()
+    tf.saved_model.save(writer, str(tmp_path / "writer"), signatures=writer.call)
+    with pytest.raises(CheckpointError, match="is Mean; expected the Dense layer of the classifier"):
+        checkpoints.read(tmp_path / "writer")
+    assert not proof.exists()
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("the SavedModel was loaded")
+
+    for module, name in (
+        (tf.saved_model, "load"),
+        (tf.compat.v1.saved_model, "load"),
+        (tf.graph_util, "import_graph_def"),
+    ):
+        monkeypatch.setattr(module, name, refuse)
+    checkpoints.read(REFERENCE)
+
+
+@pytest.fixture
+def copy(tmp_path):
+    return Path(shutil.copytree(REFERENCE, tmp_path / "model"))
+
+
+def cut(path, share):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+
+
+def flip(path, position):
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1
+    path.write_bytes(data)
+
+
+DATA, INDEX = "variables/variables.data-00000-of-00001", "variables/variables.index"
+DAMAGE = {
+    "graph cut": (lambda f: cut(f / "saved_model.pb", 0.7), "saved_model.pb is missing, truncated or damaged"),
+    "graph empty": (lambda f: cut(f / "saved_model.pb", 0), "holds no graph for serving"),
+    "graph is text": (lambda f: (f / "saved_model.pb").write_text("version https://git-lfs"), "saved_model.pb is"),
+    "index cut": (lambda f: cut(f / INDEX, 0.5), "variables/ are missing, truncated or damaged"),
+    "index empty": (lambda f: cut(f / INDEX, 0), "variables/ are missing, truncated or damaged"),
+    "data cut": (lambda f: cut(f / DATA, 0.5), "variables.index promises"),
+    "data cut a little": (lambda f: cut(f / DATA, 0.999), "variables/ are missing, truncated or damaged"),
+    "data flipped": (lambda f: flip(f / DATA, 1_000_000), "variables/ are missing, truncated or damaged"),
+    "data missing": (lambda f: (f / DATA).unlink(), "variables"),
+    "no variables": (lambda f: shutil.rmtree(f / "variables"), "variables/ are missing, truncated or damaged"),
+    "metadata cut": (lambda f: cut(f / "keras_metadata.pb", 0.5), "keras_metadata.pb is truncated or damaged"),
+    "no graph": (lambda f: (f / "saved_model.pb").unlink(), "is no checkpoint; expected a folder with"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_saved_model_is_refused_in_one_sentence(copy, damage):
+    spoil, message = DAMAGE[damage]
+    spoil(copy)
+    with pytest.raises(CheckpointError, match=message) as error:
+        checkpoints.read(copy)
+    assert "\n" not in str(error.value)
+    assert str(copy.parent) not in str(error.value)
+
+
+def test_flipped_bit_of_the_constant_position_is_noticed(copy, saved):
+    position = checkpoints.read(copy).weights["sequence/position"].tobytes()
+    flip(copy / "saved_model.pb", (copy / "saved_model.pb").read_bytes().index(position) + 2001)
+    with pytest.raises(
+        CheckpointError, match=r"positional embedding in saved_model.pb is not the one in keras_metadata"
+    ):
+        checkpoints.read(copy)
+
+    folder = Path(shutil.copytree(saved("the example"), copy.parent / "with fingerprint"))
+    (folder / "keras_metadata.pb").unlink()
+    position = checkpoints.read(folder).weights["sequence/position"].tobytes()
+    flip(folder / "saved_model.pb", (folder / "saved_model.pb").read_bytes().index(position) + 101)
+    with pytest.raises(CheckpointError, match=r"does not match fingerprint.pb"):
+        checkpoints.read(folder)
+
+
+def test_variables_of_another_save_are_noticed(saved, tmp_path):
+    folder = Path(shutil.copytree(saved("the example"), tmp_path / "mixed"))
+    saved_models.save(saved_models.make_model(seed=1), tmp_path / "other")
+    shutil.copytree(tmp_path / "other" / "variables", folder / "variables", dirs_exist_ok=True)
+    with pytest.raises(CheckpointError, match=r"does not match fingerprint.pb"):
+        checkpoints.read(folder)
+
+
+def test_random_damage_is_refused_or_harmless(copy):
+    good = checkpoints.read(copy)
+    rng = random.Random(0)
+    for name in ("saved_model.pb", "saved_model.pb", "keras_metadata.pb", DATA, INDEX) * 6:
+        original = (copy / name).read_bytes()
+        spoilt = bytearray(original)
+        for _ in range(rng.choice((1, 20))):
+            spoilt[rng.randrange(len(spoilt))] ^= 1 << rng.randrange(8)
+        (copy / name).write_bytes(spoilt)
+        try:
+            read = checkpoints.read(copy)
+        except CheckpointError:
+            pass
+        else:
+            assert read.config == good.config
+            for weight, array in good.weights.items():
+                np.testing.assert_array_equal(read.weights[weight], array)
+        (copy / name).write_bytes(original)

@@ -1,0 +1,345 @@
+"""load and Classifier on a tiny random checkpoint: the same numbers by every way in."""
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cct_viz.architecture import presets
+from cct_viz.checkpoints import CheckpointError
+from cct_viz.checkpoints.cache import cached_export, is_cached, sha256
+from cct_viz.images.preprocessing import ImageError, normalise
+from cct_viz.inference.classifier import CHUNK, LANES, _spread, load
+from cct_viz.inference.trace import trace_arrays
+
+FLOAT32 = 1e-5  # of the largest value: rounding of a few hundred additions in float32
+
+
+def random_images(count, size=(12, 20), seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, *size, 3), dtype=np.uint8)
+
+
+def test_trace_agrees_with_keras(tiny_classifier):
+    (image,) = random_images(1)
+    trace = tiny_classifier.trace(image)
+    batch = normalise(image[None], tiny_classifier.config.preprocessing)
+    seen = {name: np.asarray(value)[0] for name, value in tiny_classifier.model.intermediates(batch).items()}
+    for i, feature_map in enumerate(trace.feature_maps):
+        np.testing.assert_allclose(feature_map, seen[f"feature_map_{i}"], atol=FLOAT32)
+    for i in range(2):
+        for name in ("attention_output", "mlp_output", "attentions"):
+            ours = getattr(trace, name if name == "attentions" else f"{name}s")[i]
+            theirs = seen[f"{name}_{i}"]
+            np.testing.assert_allclose(ours, theirs, atol=FLOAT32 * max(1, np.abs(theirs).max()), err_msg=name)
+    np.testing.assert_allclose(trace.logits, seen["logits"], atol=FLOAT32 * max(1, np.abs(seen["logits"]).max()))
+    np.testing.assert_array_equal(trace.pixels, image)
+
+
+def test_contributions_of_a_real_pass_sum_to_its_logits(tiny_classifier):
+    for trace in tiny_classifier.traces(random_images(20)):
+        error = np.abs(trace.contributions.sum(axis=0) + trace.bias - trace.logits).max()
+        assert error <= FLOAT32 * max(1, np.abs(trace.logits).max())
+
+
+def test_paths_pictures_and_arrays_give_the_same_trace(tiny_classifier, tmp_path):
+    (image,) = random_images(1, (40, 30))
+    Image.fromarray(image).save(tmp_path / "photo.png")
+    logits = [
+        tiny_classifier.trace(source).logits
+        for source in (image, Image.fromarray(image), tmp_path / "photo.png", str(tmp_path / "photo.png"))
+    ]
+    for other in logits[1:]:
+        np.testing.assert_array_equal(logits[0], other)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_batches_of_any_size_agree_with_single_images(tiny_classifier, batch_size):
+    images = random_images(7)
+    traces = list(tiny_classifier.traces(images, batch_size=batch_size))
+    assert len(traces) == 7
+    for image, trace in zip(images, traces, strict=True):
+        for name, array in trace_arrays(tiny_classifier.trace(image)).items():
+            other = trace_arrays(trace)[name]
+            np.testing.assert_allclose(array, other, atol=FLOAT32 * max(1, np.abs(array).max()), err_msg=name)
+
+
+def test_a_large_batch_is_answered_in_order_with_its_masks(tiny_classifier):
+    batch = normalise(random_images(3 * CHUNK + 5), tiny_classifier.config.preprocessing)
+    mask = (np.random.default_rng(0).random((len(batch), 15)) < 0.7).astype(np.float32)
+    logits = tiny_classifier.forward(batch, mask)
+    assert logits.shape == (len(batch), 3)
+    for row, image, kept in zip(logits, batch, mask, strict=True):
+        one = tiny_classifier.forward(image[None], kept[None])[0]
+        np.testing.assert_allclose(row, one, atol=FLOAT32 * max(1, np.abs(one).max()))
+    with pytest.raises(ValueError, match=rf"\({len(batch) - 1}, 15\); expected \({len(batch)}, 15\)"):
+        tiny_classifier.forward(batch, mask[1:])
+    assert tiny_classifier.forward(batch[:0]).shape == (0, 3)
+    for wrong in (batch[:, :, :, 0], batch[:, :-1], None, 3, []):
+        with pytest.raises(ValueError, match=rf"the batch has shape {re.escape(str(np.shape(wrong)))}; expected"):
+            tiny_classifier.forward(wrong)
+
+
+def test_traces_are_made_while_the_interpreter_ends(tiny_folder):
+    code = f"""
+import threading, time, numpy as np
+from cct_viz.inference.classifier import CHUNK, load
+classifier = load({str(tiny_folder)!r})
+images = np.zeros((5 * CHUNK, 12, 20, 3), np.uint8)
+def late():
+    time.sleep(0.3)
+    print(len(list(classifier.traces(images))), len(classifier.forward(np.zeros((5 * CHUNK, 12, 20, 3)))))
+threading.Thread(target=late).start()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(5 * CHUNK)] * 2, done.stderr
+
+
+def test_work_is_spread_in_order_and_only_a_little_ahead():
+    drawn, done = [], []
+
+    def items():
+        for i in range(100):
+            drawn.append(i)
+            yield i
+
+    results = _spread(lambda i: done.append(i) or 2 * i, items())
+    assert [next(results) for _ in range(10)] == list(range(0, 20, 2))
+    assert len(drawn) <= 10 + LANES + 1
+    results.close()  # as when a visitor leaves
+    assert len(done) <= len(drawn) <= 10 + LANES + 1
+    assert not any(thread.name.startswith("cct_viz") for thread in threading.enumerate())
+
+    def fail(i):
+        if i == 3:
+            raise ImageError("the fourth is broken")
+        return i
+
+    for results in (_spread(fail, range(100)), _spread(abs, map(fail, range(100))), _spread(fail, range(100), 0)):
+        assert [next(results) for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(ImageError, match="the fourth"):
+            next(results)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 64])
+def test_no_more_images_than_asked_for_are_under_way(tiny_classifier, batch_size):
+    drawn = []
+
+    def images():
+        for image in random_images(200):
+            drawn.append(image)
+            yield image
+
+    for done, _ in enumerate(tiny_classifier.traces(images(), batch_size=batch_size)):
+        assert len(drawn) <= done + batch_size
+
+
+def test_traces_before_a_broken_image_come(tiny_classifier, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    images = [*random_images(40), tmp_path / "broken.png", *random_images(40)]
+    for batch_size, expected in ((1, 40), (64, 32)):  # two whole chunks of 16
+        traces = tiny_classifier.traces(images, batch_size=batch_size)
+        for _ in range(expected):
+            next(traces)
+        with pytest.raises(ImageError, match=r"broken\.png"):
+            next(traces)
+
+
+def test_threads_share_one_classifier(tiny_classifier):
+    images = random_images(80)
+    serial = [tiny_classifier.trace(image).logits for image in images]
+    with ThreadPoolExecutor(8) as pool:
+        for one, other in zip(serial, pool.map(lambda image: tiny_classifier.trace(image).logits, images), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_forward_masks_tokens_and_refuses_misfits(tiny_classifier):
+    batch = normalise(random_images(2), tiny_classifier.config.preprocessing)
+    np.testing.assert_array_equal(
+        tiny_classifier.forward(batch), tiny_classifier.forward(batch, np.ones((2, 15), np.float32))
+    )
+    bias = tiny_classifier.trace(random_images(1)[0]).bias
+    np.testing.assert_allclose(tiny_classifier.forward(batch, np.zeros((2, 15)))[1], bias, atol=1e-6)
+    with pytest.raises(ValueError, match=r"\(2, 12, 21, 3\); expected \(B, 12, 20, 3\)"):
+        tiny_classifier.forward(np.zeros((2, 12, 21, 3), np.float32))
+    with pytest.raises(ValueError, match="token mask"):
+        tiny_classifier.forward(batch, np.ones((2, 14), np.float32))
+
+
+def test_source_and_size_are_told(tiny_classifier, tiny_folder):
+    assert tiny_classifier.source.kind == "folder"
+    assert tiny_classifier.source.sha256 == sha256(tiny_folder / "model.safetensors")
+    assert tiny_classifier.num_parameters == tiny_classifier.model.count_params()
+
+
+def test_the_bundled_prior_is_the_mean_of_pooling_weights():
+    """Over images in general; on noise the weights lie elsewhere, and no single image has them."""
+    classifier = load(presets.DEFAULT)
+    prior = classifier.position_prior
+    assert prior.shape == (64,)
+    assert prior.sum() == pytest.approx(1)
+    record = json.loads((presets.PRESETS[presets.DEFAULT].folder / "metrics.json").read_text())
+    np.testing.assert_allclose(prior, record["position_prior"], atol=1e-7)
+    card = (presets.PRESETS[presets.DEFAULT].folder / "README.md").read_text()
+    assert sha256(presets.PRESETS[presets.DEFAULT].folder / "metrics.json") in card
+    examples = Path(__file__).parents[2] / "cct_viz/web/example_images"
+    mean = np.mean([trace.pooling_weights for trace in classifier.traces(sorted(examples.glob("*.png")))], axis=0)
+    assert np.corrcoef(mean, prior)[0, 1] > 0.5  # ten pictures of the same kind as the 5,000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no JSON",
+        "[]",
+        "{}",
+        json.dumps({"position_prior": [1 / 14] * 14}),
+        json.dumps({"position_prior": [0.5] * 15}),
+        json.dumps({"position_prior": [-1.0, 2.0] + [0.0] * 13}),
+        json.dumps({"position_prior": ["x"] * 15}),
+        json.dumps({"position_prior": [float("nan")] * 15}),
+        json.dumps({"position_prior": [10**400] * 15}),
+    ],
+)
+def test_a_prior_that_is_none_is_left_out(tiny_folder, cache, tmp_path, text):
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    (tmp_path / "model" / "metrics.json").write_text(text)
+    assert load(tmp_path / "model").position_prior is None
+
+
+def test_a_prior_is_read_from_beside_the_weights(tiny_folder, cache, tmp_path):
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    shares = np.arange(15) / 105
+    (tmp_path / "model" / "metrics.json").write_text(json.dumps({"position_prior": shares.tolist()}))
+    np.testing.assert_allclose(load(tmp_path / "model").position_prior, shares)
+    assert load(tiny_folder).position_prior is None
+
+
+def test_a_class_token_has_no_prior(class_token_folder, cache, tmp_path):
+    shutil.copytree(class_token_folder, tmp_path / "model")
+    (tmp_path / "model" / "metrics.json").write_text(json.dumps({"position_prior": [1 / 15] * 15}))
+    classifier = load(tmp_path / "model")
+    assert classifier.position_prior is None
+    logits, weights = classifier.read_out(np.zeros((2, 12, 20, 3), np.float32))
+    assert (logits.shape, weights) == ((2, 3), None)
+
+
+def test_preparing_happens_once(tiny_folder, tiny_classifier):
+    graph = cached_export(tiny_folder) / "model.onnx"
+    before = graph.stat().st_mtime_ns
+    assert cached_export(tiny_folder) / "model.onnx" == graph
+    assert graph.stat().st_mtime_ns == before
+
+
+def test_a_graph_from_elsewhere_is_never_run(tiny_folder, cache, tmp_path):
+    folder = tmp_path / "foreign"
+    shutil.copytree(tiny_folder, folder)
+    (folder / "model.onnx").write_bytes(b"not a graph, and not looked at")
+    assert load(folder).trace(random_images(1)[0]).logits.shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("no_such_model", "neither a preset"),
+        ("a/b/c", "neither a preset"),
+        ("x" * 5000, "neither a preset"),
+        ("~no_such_user/model", "there is no folder"),
+        ("", "neither a preset"),
+        ("./nope", "there is no folder nope"),
+        ("/no/where", "there is no folder where"),
+    ],
+)
+def test_unknown_sources_are_refused(source, message, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match=message):
+        load(source)
+
+
+def test_an_architecture_without_weights_is_never_random_numbers(monkeypatch):
+    bare = dataclasses.replace(presets.PRESETS[presets.DEFAULT], folder=None, sha256={})
+    monkeypatch.setitem(presets.PRESETS, "bare", bare)
+    with pytest.raises(CheckpointError, match="architecture without weights"):
+        load("bare")
+
+
+def test_changed_bundled_files_are_refused(monkeypatch, tiny_folder, tmp_path):
+    shutil.copytree(tiny_folder, tmp_path / "bundled")
+    digest = sha256(tmp_path / "bundled" / "model.safetensors")
+    preset = presets.Preset(
+        "", presets.PRESETS[presets.DEFAULT].config, tmp_path / "bundled", {"model.safetensors": digest}
+    )
+    monkeypatch.setitem(presets.PRESETS, "changed", preset)
+    weights = tmp_path / "bundled" / "model.safetensors"
+    damaged = bytearray(weights.read_bytes())
+    damaged[-1] ^= 1
+    weights.write_bytes(damaged)
+    with pytest.raises(CheckpointError, match="is not the file this release came with"):
+        load("changed")
+    weights.unlink()
+    with pytest.raises(CheckpointError, match="is missing"):
+        load("changed")
+
+
+def test_a_damaged_folder_gives_the_readers_sentence(tiny_folder, cache, tmp_path):
+    shutil.copytree(tiny_folder, tmp_path / "damaged")
+    (tmp_path / "damaged" / "model.safetensors").write_bytes(b"short")
+    with pytest.raises(CheckpointError, match="safetensors"):
+        load(tmp_path / "damaged")
+
+
+def test_a_cut_file_in_the_cache_is_made_again(tiny_folder, tiny_classifier):
+    graph = cached_export(tiny_folder) / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:1000])
+    assert not is_cached(tiny_folder)
+    again = load(tiny_folder)
+    (image,) = random_images(1)
+    np.testing.assert_array_equal(again.trace(image).logits, tiny_classifier.trace(image).logits)
+    assert is_cached(tiny_folder)
+
+
+def test_the_current_folder_lends_no_code(tiny_folder, tmp_path):
+    """A model folder is data: a keras.py that lies beside the weights must not be run."""
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    (tmp_path / "model" / "keras.py").write_text("open('ran', 'w').write('it ran')\nraise ImportError('no Keras here')")
+    script = tmp_path / "script.py"
+    script.write_text("import cct_viz; print(cct_viz.load('.').source.name)")
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        "CCT_VIZ_CACHE": str(tmp_path / "empty cache"),
+    }
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path / "model",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not (tmp_path / "model" / "ran").exists()
+    assert done.stdout == "model\n", done.stderr
+
+
+def test_a_trace_that_is_kept_keeps_only_itself(tiny_classifier):
+    traces = list(tiny_classifier.traces(random_images(4)))
+    for array in trace_arrays(traces[2]).values():
+        base = array if array.base is None else array.base
+        assert getattr(base, "nbytes", 0) <= 200_000
+    assert traces[0].logits.base is None
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        next(tiny_classifier.traces(random_images(1), batch_size=0))
+
+
+def test_threads_build_one_keras_model(tiny_folder, cache):
+    classifier = load(tiny_folder)
+    with ThreadPoolExecutor(4) as pool:
+        assert len({id(model) for model in pool.map(lambda _: classifier.model, range(4))}) == 1

@@ -1,0 +1,297 @@
+"""The contract of every method, and each formula against numbers worked out by hand."""
+
+import dataclasses
+import inspect
+
+import numpy as np
+import pytest
+from conftest import layer_norm, make_trace, tiny_config
+from contract import NOT_APPLICABLE, check_contract
+
+import cct_viz
+from cct_viz.methods import METHODS, NotApplicable, describe, explain, method_options, rank_channels, takes
+from cct_viz.methods.attention import attention_shares, effective_tokens, effective_tokens_by_step, mixing_matrices
+from cct_viz.methods.depth import read_early
+
+EXACT = 1e-5  # float32 sums of 15 tokens and 8 channels of order 1
+POOLS = ["seqpool", "mean", "max", "class_token"]
+TRACE_ONLY = [method for method in METHODS if not takes(method, "classifier")]
+
+
+@pytest.mark.parametrize("block", ["pre_norm", "official"])
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("method", TRACE_ONLY)
+def test_contract(method, pool, block):
+    trace = make_trace(tiny_config(pool=pool, block=block))
+    if (method, pool) in NOT_APPLICABLE:
+        with pytest.raises(NotApplicable, match="this model reads its answer"):
+            explain(trace, method, target=1)
+        return
+    check_contract(trace, method, exact=EXACT)
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if takes(method, "classifier")])
+def test_methods_that_run_the_model_ask_for_it(trace, method):
+    with pytest.raises(ValueError, match="runs the model again"):
+        explain(trace, method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_documented(method):
+    doc = " ".join(inspect.getdoc(METHODS[method]).split())
+    assert describe(method).endswith(".")
+    assert "It cannot" in doc, "each method says what it cannot show"
+    assert all(f"{option}:" in doc for option in method_options(method))
+
+
+def make_flat_trace(pool="seqpool"):
+    """A trace in which all tokens are alike, as a model without position gives of a constant image."""
+    trace = make_trace(tiny_config(pool=pool, position="none"))
+    weights = trace.readout_weights
+
+    def level(array):
+        return np.broadcast_to(array[..., :1, :], array.shape).copy()
+
+    attended, added = level(trace.attention_outputs), level(trace.mlp_outputs)
+    stream = np.concatenate([level(trace.stream)[:1], level(trace.stream)[:1] + np.cumsum(attended + added, axis=0)])
+    r = layer_norm(stream[-1], weights.gamma, weights.beta)
+    n = len(r)
+    return dataclasses.replace(
+        trace,
+        stream=stream,
+        attention_outputs=attended,
+        mlp_outputs=added,
+        representation=r,
+        pool_scores=None if trace.pool_scores is None else r @ weights.pool_kernel,
+        pooling_weights=None if trace.pooling_weights is None else np.full(n, 1 / n, np.float32),
+        attentions=np.full_like(trace.attentions, 1 / n),
+        logits=r[0] @ weights.head + weights.bias,
+    )
+
+
+@pytest.mark.parametrize("pool", ["seqpool", "mean"])
+@pytest.mark.parametrize("method", TRACE_ONLY)
+def test_constant_image_is_no_special_case(method, pool):
+    heat = check_contract(make_flat_trace(pool), method, exact=EXACT, target=0)
+    assert np.ptp(heat.maps, axis=(1, 2)).max() < EXACT
+
+
+def test_unknown_methods_options_and_classes_are_refused(trace):
+    with pytest.raises(ValueError, match="no method is called 'jet'"):
+        explain(trace, "jet")
+    with pytest.raises(ValueError, match="rollout has no option fusion; it has head_fusion, alpha, discard, readout"):
+        explain(trace, "rollout", fusion="mean")
+    with pytest.raises(ValueError, match="no class is called 'cat'"):
+        explain(trace, "contribution", target="cat")
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("rollout", {"alpha": 1.5}),
+        ("rollout", {"alpha": "half"}),
+        ("rollout", {"readout": "max"}),
+        ("rollout", {"discard": 1.0}),
+        ("rollout", {"head_fusion": "median"}),
+        ("attention", {"layer": 2}),
+        ("attention", {"head": 5}),
+        ("attention", {"layer": 1.5}),
+        ("attention", {"head": "x"}),
+        ("rollout", {"alpha": "a"}),
+        ("rollout", {"alpha": [1]}),
+        ("rollout", {"alpha": True}),
+        ("rollout", {"alpha": float("nan")}),
+        ("rollout", {"discard": "0.5"}),
+        ("rollout", {"discard": False}),
+        ("attention", {"layer": True}),
+        ("attention", {"head": 0.0}),
+        ("attention", {"token": False}),
+        ("paths", {"grouped": "no"}),
+        ("paths", {"grouped": 1}),
+        ("attention", {"token": 15}),
+        ("contrast", {"against": 1}),
+    ],
+)
+def test_options_out_of_range_are_refused(trace, method, options):
+    with pytest.raises(ValueError, match=r"expected|does not exist|itself|cannot use"):
+        explain(trace, method, target=1, **options)
+
+
+def test_the_package_name_is_the_public_function(trace):
+    assert cct_viz.explain(trace, "seqpool").method == "seqpool"
+
+
+# Section 1: the exact decomposition
+
+
+def test_contributions_are_gauge_free(trace):
+    shifted = dataclasses.replace(
+        trace,
+        readout_weights=dataclasses.replace(
+            trace.readout_weights,
+            head=trace.readout_weights.head + np.linspace(-2, 2, 8, dtype=np.float32)[:, None],
+        ),
+    )
+    shifted = dataclasses.replace(shifted, logits=shifted.contributions.sum(axis=0) + shifted.bias)
+    total = np.zeros(trace.grid)
+    for c in range(3):
+        np.testing.assert_allclose(
+            explain(shifted, "contribution", target=c).maps, explain(trace, "contribution", target=c).maps, atol=EXACT
+        )
+        total += explain(trace, "contribution", target=c).maps[0]
+    np.testing.assert_allclose(total, 0, atol=EXACT)
+
+
+def test_contribution_by_hand():
+    trace = make_trace(tiny_config())
+    w, r, head = trace.pooling_weights, trace.representation, trace.readout_weights.head
+    for t in (0, 7, 14):
+        expected = w[t] * sum(r[t, d] * (head[d, 2] - head[d].mean()) for d in range(8))
+        assert explain(trace, "contribution", target=2).maps.reshape(-1)[t] == pytest.approx(expected, abs=EXACT)
+
+
+def test_contrast_is_antisymmetric_and_lands_on_the_margin(trace):
+    forward = explain(trace, "contrast", target=0, against=2).maps
+    backward = explain(trace, "contrast", target=2, against="class 0").maps
+    np.testing.assert_array_equal(forward, -backward)
+    margin = (trace.logits - trace.bias)[0] - (trace.logits - trace.bias)[2]
+    assert forward.sum() == pytest.approx(margin, abs=EXACT)
+
+
+def test_adding_to_the_pool_bias_changes_nothing():
+    trace = make_trace(tiny_config())
+    weights = trace.readout_weights
+    moved = dataclasses.replace(trace, readout_weights=dataclasses.replace(weights, pool_bias=weights.pool_bias + 5.0))
+    for layer in range(len(trace.stream)):
+        before, after = read_early(trace, layer), read_early(moved, layer)
+        np.testing.assert_allclose(after.logits, before.logits, atol=1e-6)
+        np.testing.assert_allclose(after.contributions, before.contributions, atol=1e-6)
+
+
+# Section 3: rollout, composed with the pool
+
+
+def test_rollout_says_when_the_attentions_are_none(trace):
+    assert explain(trace, "rollout").checks["rows sum to 1"] < 1e-6
+    turned = dataclasses.replace(trace, attentions=np.swapaxes(trace.attentions, -1, -2).copy())  # columns for rows
+    off = np.abs(turned.attentions.sum(axis=-1) - 1).max()
+    assert explain(turned, "rollout").checks["rows sum to 1"] == pytest.approx(off, rel=1e-5)
+    assert off > 0.1
+
+
+@pytest.mark.parametrize("fusion", ["mean", "max", "min"])
+@pytest.mark.parametrize("discard", [0.0, 0.5, 0.99])
+def test_rows_of_every_mixing_matrix_sum_to_one(trace, fusion, discard):
+    mixing = mixing_matrices(trace, head_fusion=fusion, alpha=0.7, discard=discard)
+    np.testing.assert_allclose(mixing.sum(axis=-1), 1, atol=1e-12)
+    heat = explain(trace, "rollout", head_fusion=fusion, discard=discard)
+    assert heat.maps.min() >= 0
+    np.testing.assert_allclose(heat.maps.sum(axis=(1, 2)), 1, atol=EXACT)
+
+
+def test_rollout_by_hand():
+    trace = make_trace(tiny_config())
+    first, second = (0.5 * np.eye(15) + 0.5 * trace.attentions[layer].mean(axis=0) for layer in (0, 1))
+    w = trace.pooling_weights
+    maps = explain(trace, "rollout").maps.reshape(3, 15)
+    np.testing.assert_allclose(maps[0], w, atol=1e-7)
+    np.testing.assert_allclose(maps[1], w @ second, atol=1e-6)
+    np.testing.assert_allclose(maps[2], w @ second @ first, atol=1e-6)
+
+
+def test_rollout_without_attention_is_the_readout(trace):
+    for step in explain(trace, "rollout", alpha=0.0).maps:
+        np.testing.assert_array_equal(step.reshape(-1), trace.pooling_weights)
+
+
+def test_uniform_attention_rolls_out_to_uniform(trace):
+    uniform = dataclasses.replace(trace, attentions=np.full_like(trace.attentions, 1 / 15))
+    np.testing.assert_allclose(explain(uniform, "rollout", alpha=1.0).maps[1:], 1 / 15, atol=1e-7)
+
+
+def test_discard_drops_the_smallest_of_each_row(trace):
+    mixing = mixing_matrices(trace, head_fusion="mean", alpha=1.0, discard=0.4)
+    assert ((mixing == 0).sum(axis=-1) == 6).all()
+    fused = trace.attentions.mean(axis=1)
+    kept = np.where(mixing > 0, fused, np.inf).min(axis=-1)
+    dropped = np.where(mixing > 0, -np.inf, fused).max(axis=-1)
+    assert (dropped <= kept).all()
+
+
+def test_class_token_rollout_reads_its_row(class_token_trace):
+    trace = class_token_trace
+    heat = explain(trace, "rollout")
+    first, second = (0.5 * np.eye(16) + 0.5 * trace.attentions[layer].mean(axis=0) for layer in (0, 1))
+    assert heat.names == ("through layer 2", "through layer 1")
+    np.testing.assert_allclose(heat.maps[1].reshape(-1), (second @ first)[0, 1:], atol=1e-6)
+    assert heat.class_share[1] == pytest.approx((second @ first)[0, 0], abs=1e-6)
+
+
+def test_attention_shows_rows_and_their_mean_under_the_pool(trace):
+    np.testing.assert_allclose(
+        explain(trace, "attention", layer=0, head=1, token=4).maps.reshape(-1), trace.attentions[0, 1, 4], atol=1e-7
+    )
+    assert explain(trace, "attention").names == ("layer 2, head 1", "layer 2, head 2")
+    np.testing.assert_allclose(
+        explain(trace, "attention", layer=-1).maps[0].reshape(-1),
+        trace.pooling_weights @ trace.attentions[1, 0],
+        atol=1e-6,
+    )
+
+
+def test_measured_alpha_is_the_share_of_what_attention_added(trace):
+    shares = attention_shares(trace, "measured")
+    added, kept = (np.sqrt((x[1, 7] ** 2).sum()) for x in (trace.attention_outputs, trace.stream))
+    assert shares[1, 7] == pytest.approx(added / (added + kept), rel=1e-6)
+    mixing = mixing_matrices(trace, head_fusion="mean", alpha="measured", discard=0.0)
+    np.testing.assert_allclose(mixing.sum(axis=-1), 1, atol=1e-12)
+    off = np.delete(mixing[1, 7], 7).sum()
+    expected = shares[1, 7] * np.delete(trace.attentions[1].mean(axis=0)[7], 7).sum()
+    assert off == pytest.approx(expected, rel=1e-5)
+    still = dataclasses.replace(
+        trace, stream=np.zeros_like(trace.stream), attention_outputs=np.zeros_like(trace.attention_outputs)
+    )
+    assert not attention_shares(still, "measured").any()
+
+
+def test_rollout_can_be_read_by_every_token_alike(trace, class_token_trace):
+    mixing = mixing_matrices(trace, head_fusion="mean", alpha=0.5, discard=0.0)
+    maps = explain(trace, "rollout", readout="mean").maps
+    np.testing.assert_allclose(maps[-1].reshape(-1), (mixing[1] @ mixing[0]).mean(axis=0), atol=1e-7)
+    heat = explain(class_token_trace, "rollout", readout="mean")
+    assert heat.names[0] == "readout"
+    np.testing.assert_allclose(heat.maps[0], 1 / 15, atol=1e-7)
+
+
+def test_contributions_through_rollout_by_hand(trace):
+    first, second = mixing_matrices(trace, head_fusion="mean", alpha=0.3, discard=0.0)
+    parts = trace.contributions[:, 1] - trace.contributions.mean(axis=1)
+    heat = explain(trace, "contribution_rollout", target=1, alpha=0.3)
+    np.testing.assert_allclose(heat.maps.reshape(-1), parts @ second @ first, atol=1e-6)
+    assert heat.maps.sum() == pytest.approx(explain(trace, "contribution", target=1).maps.sum(), abs=EXACT)
+    unmoved = explain(trace, "contribution_rollout", target=1, alpha=0.0).maps
+    np.testing.assert_allclose(unmoved, explain(trace, "contribution", target=1).maps, atol=1e-7)
+
+
+def test_effective_tokens_counts_an_even_spread():
+    assert effective_tokens(np.full((3, 5), 1 / 15)) == pytest.approx(15)
+    assert effective_tokens(np.eye(1, 15)) == pytest.approx(1)
+    assert effective_tokens(np.zeros(15)) == 0
+
+
+def test_effective_tokens_of_a_rollout_drift_to_all(trace):
+    uniform = dataclasses.replace(trace, attentions=np.full_like(trace.attentions, 1 / 15))
+    counts = effective_tokens_by_step(explain(uniform, "rollout", alpha=0.9))
+    assert counts[0] == pytest.approx(effective_tokens(trace.pooling_weights))
+    assert (np.diff(counts) > 0).all()
+    assert counts[-1] > 14.9
+
+
+def test_channels_come_strongest_first(trace):
+    ranking = rank_channels(trace, 0)
+    energy = np.sqrt((trace.feature_maps[0] ** 2).mean(axis=(0, 1)))
+    np.testing.assert_allclose(ranking.energy, np.sort(energy)[::-1], rtol=1e-6)
+    np.testing.assert_array_equal(ranking.maps[0], trace.feature_maps[0][..., energy.argmax()])
+    assert sorted(ranking.order) == list(range(6))
+    with pytest.raises(ValueError, match="stage 2 does not exist"):
+        rank_channels(trace, 2)

@@ -1,0 +1,99 @@
+"""The split of pooling, the range of scores, and the pooling laboratory, by hand and by finite differences."""
+
+import numpy as np
+import pytest
+from conftest import make_trace, softmax, tiny_config
+
+from cct_viz.methods import NotApplicable
+from cct_viz.methods import laboratory as lab
+from cct_viz.methods.pooling import reachable_range, split_pooling
+
+EXACT = 1e-5  # float32 logits of order 10
+
+
+@pytest.mark.parametrize("pool", ["seqpool", "mean"])
+def test_pooling_splits_into_average_and_covariance(pool):
+    trace = make_trace(tiny_config(pool=pool))
+    split = split_pooling(trace)
+    np.testing.assert_allclose(split.average, trace.bias + trace.evidence.mean(axis=0), atol=EXACT)
+    for c in range(3):
+        covariance = np.cov(trace.pooling_weights, trace.evidence[:, c], bias=True)[0, 1]
+        assert split.added[c] == pytest.approx(15 * covariance, abs=EXACT)
+    np.testing.assert_allclose(split.average + split.added, trace.logits, atol=EXACT)
+    assert split.check < EXACT
+    if pool == "mean":
+        np.testing.assert_allclose(split.added, 0, atol=EXACT)
+
+
+def test_scores_lie_in_the_reachable_range(trace):
+    low, high = reachable_range(trace)
+    assert (low <= trace.logits).all()
+    assert (trace.logits <= high).all()
+    for c in range(3):
+        ends = [lab.pool_one(trace, int(pick(trace.evidence[:, c]))).logits[c] for pick in (np.argmin, np.argmax)]
+        np.testing.assert_allclose(ends, [low[c], high[c]], atol=EXACT)
+
+
+@pytest.mark.parametrize("pool", ["max", "class_token"])
+def test_models_without_weights_are_told_so(pool):
+    trace = make_trace(tiny_config(pool=pool))
+    for ask in (split_pooling, reachable_range, lab.pool_uniformly, lab.top_token, lab.sharpening_slope):
+        with pytest.raises(NotApplicable, match="no pooling weights"):
+            ask(trace)
+
+
+def test_temperature_runs_from_the_mean_over_the_model_to_the_top_token(trace):
+    np.testing.assert_allclose(lab.sharpen(trace, 1.0).logits, trace.logits, atol=EXACT)
+    np.testing.assert_allclose(lab.sharpen(trace, 1.0).probabilities, trace.probabilities, atol=EXACT)
+    np.testing.assert_allclose(lab.sharpen(trace, 0.0).logits, lab.pool_uniformly(trace).logits, atol=1e-12)
+    np.testing.assert_allclose(lab.sharpen(trace, 1e4).logits, lab.top_token(trace).logits, atol=1e-9)
+    np.testing.assert_allclose(lab.sharpen(trace, 2.5).weights, softmax(2.5 * trace.pool_scores), atol=1e-6)
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0, 2.0])
+def test_slope_of_temperature_against_finite_differences(trace, beta):
+    step = 1e-5
+    rise = (lab.sharpen(trace, beta + step).logits - lab.sharpen(trace, beta - step).logits) / (2 * step)
+    np.testing.assert_allclose(lab.sharpening_slope(trace, beta), rise, rtol=1e-7, atol=1e-7)
+
+
+def test_mean_pooling_has_no_scores_to_sharpen():
+    trace = make_trace(tiny_config(pool="mean"))
+    with pytest.raises(NotApplicable, match="no pool scores"):
+        lab.sharpen(trace, 2.0)
+
+
+def test_painted_weights_move_the_scores_by_their_evidence(trace):
+    painted = trace.pooling_weights.astype(np.float64).copy()
+    painted[3], painted[7] = painted[3] + 0.05, painted[7] - min(0.05, painted[7])
+    painted /= painted.sum()
+    moved = (painted - trace.pooling_weights) @ trace.evidence
+    np.testing.assert_allclose(lab.pool_with(trace, painted).logits - trace.logits, moved, atol=EXACT)
+    as_grid = lab.pool_with(trace, 7 * painted.reshape(trace.grid))  # unscaled, on the grid
+    np.testing.assert_allclose(as_grid.logits, lab.pool_with(trace, painted).logits, atol=1e-12)
+
+
+def test_shuffled_weights_are_the_same_elsewhere(trace):
+    shuffled = lab.pool_shuffled(trace, seed=3)
+    np.testing.assert_allclose(np.sort(shuffled.weights), np.sort(trace.pooling_weights), atol=1e-7)
+    assert (shuffled.weights != trace.pooling_weights).any()
+    np.testing.assert_array_equal(shuffled.weights, lab.pool_shuffled(trace, seed=3).weights)
+    assert (shuffled.weights != lab.pool_shuffled(trace, seed=4).weights).any()
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [np.ones(14), np.ones((5, 3)), np.ones((1, 15)), np.zeros(15), -np.eye(1, 15)[0], np.full(15, np.nan)],
+)
+def test_impossible_weights_are_refused(trace, weights):
+    with pytest.raises(ValueError, match="the weights"):
+        lab.pool_with(trace, weights)
+
+
+def test_impossible_tokens_and_temperatures_are_refused(trace):
+    with pytest.raises(ValueError, match="token 15 does not exist"):
+        lab.pool_one(trace, 15)
+    with pytest.raises(ValueError, match=r"token is 1\.5; expected a whole number"):
+        lab.pool_one(trace, 1.5)
+    with pytest.raises(ValueError, match="beta is inf"):
+        lab.sharpen(trace, np.inf)

@@ -1,0 +1,309 @@
+"""The settings of the served app: all of Gradio's switches were looked at, and what is set is what is served."""
+
+import asyncio
+import inspect
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from gradio.queueing import Queue
+
+from cct_viz.server import health, janitor, launch, settings
+from cct_viz.server.janitor import PREFIX, Janitor, make_folder
+from cct_viz.server.queue import Mailboxes, drop_closed_sessions, tolerate_closed_sessions
+
+ROOT = Path(__file__).parents[2]
+
+# Arguments of Blocks.launch that launch() gives itself, and those that are left at their defaults on purpose.
+GIVEN = {
+    "server_name",
+    "server_port",
+    "prevent_thread_lock",
+    "theme",
+    "head",
+    "css_paths",
+    "blocked_paths",
+    "mcp_server",
+    "app_kwargs",
+}
+LEFT = {
+    "self",
+    "inline",
+    "debug",
+    "auth",
+    "auth_message",
+    "auth_dependency",
+    "height",
+    "width",
+    "favicon_path",
+    "ssl_keyfile",
+    "ssl_certfile",
+    "ssl_keyfile_password",
+    "ssl_verify",
+    "root_path",
+    "share_server_address",
+    "share_server_protocol",
+    "share_server_tls_certificate",
+    "node_server_name",
+    "node_port",
+    "num_workers",
+    "_app",
+    "_frontend",
+    "i18n",
+    "css",
+    "js",
+    "head_paths",
+}
+
+
+def test_every_switch_of_gradio_was_looked_at():
+    """A new one may be open by default: look at it, then name it in settings.LAUNCH or here."""
+    assert set(inspect.signature(gr.Blocks.launch).parameters) == GIVEN | LEFT | set(settings.LAUNCH)
+    assert set(inspect.signature(gr.Blocks.queue).parameters) == {"self", "status_update_rate"} | set(settings.QUEUE)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr(janitor.atexit, "register", lambda *_, **__: None)
+    return make_folder()
+
+
+def test_what_is_set_is_what_is_served(folder):
+    with gr.Blocks() as page:
+        gr.Textbox()
+    try:
+        app, _, _ = launch.launch(page, block=False)
+        queue = page._queue
+        assert (page.api_open, queue.max_size) == (False, settings.MAX_WAITING)
+        assert page.max_file_size == settings.MAX_UPLOAD_MB * 2**20  # Gradio's MB
+        assert (page.max_threads, queue.max_thread_count) == (8, 8)
+        assert (page.show_error, page.share, page.enable_monitoring) == (False, False, False)
+        assert page.blocked_paths == [str(ROOT)]
+        assert page.allowed_paths == []
+        assert app.state_holder.capacity == settings.MAX_SESSIONS
+        assert isinstance(queue.pending_messages_per_session, Mailboxes)
+    finally:
+        page.close()
+
+
+def test_the_environment_is_set_before_the_libraries_look_at_it():
+    code = (
+        "import os; from cct_viz.app import serve\n"
+        "def report(arguments):\n"  # runs in `serve`, once the libraries are imported
+        "    from gradio.queueing import Queue; import numpy\n"
+        "    q = Queue(True, 8, 1, 32, None); print(q.ANAYLTICS_CACHE_FREQUENCY, q.ANALYTICS_MAX_EVENTS,"
+        "*(os.environ[name] for name in serve.settings.ENVIRONMENT)); raise SystemExit\n"
+        "serve.read_address = report; serve.main([])"
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in settings.ENVIRONMENT} | {"OMP_NUM_THREADS": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    expected = settings.ENVIRONMENT | {"OMP_NUM_THREADS": "3"}  # the owner's word counts
+    assert done.stdout.split() == ["1000000000", "64", *expected.values()]
+
+
+def test_importing_the_settings_imports_no_library():
+    code = "import cct_viz.server.settings, sys; print({'numpy', 'gradio', 'PIL'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "set()\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library of other systems has other settings")
+def test_what_photos_took_goes_back_to_the_system():
+    """Arrays of half a megabyte, forgotten while smaller ones made later are kept: a heap could not shrink."""
+    code = (
+        "import re, sys; from cct_viz.server import settings; sys.argv[1:] and settings.set_memory()\n"
+        "import numpy as np\n"
+        "for _ in range(3): [np.ones(2**21) for _ in range(2)]\n"  # glibc learns sizes that it keeps from now on
+        "large, small = [], []\n"
+        "for _ in range(400): large.append(np.ones(2**16)); small.append(np.ones(2**10))\n"
+        "del large; print(re.findall(r'VmRSS:\\s+(\\d+)', open('/proc/self/status').read())[0])"
+    )
+    used = [
+        int(subprocess.run([sys.executable, "-c", code, *told], cwd=ROOT, capture_output=True, check=True).stdout)
+        for told in ([], ["set"])
+    ]
+    assert used[1] < used[0] - 100_000  # kB, of the 200,000 that the arrays took
+
+
+def make_queue(size=2):
+    queue = Queue(True, 8, 1, size, None)
+    tolerate_closed_sessions(queue)
+    return queue
+
+
+def test_a_message_to_a_session_that_is_gone_ends_nothing():
+    box = Mailboxes(2)
+    box["gone"].put_nowait("lost")
+    del box["gone"]
+    assert list(box) == []
+    for name in ("a", "b", "c"):
+        box[name] = asyncio.Queue()
+    assert list(box) == ["b", "c"]
+    box["c"].put_nowait("kept")
+    assert box["c"].get_nowait() == "kept"
+    del box["c"]
+    assert "c" not in box
+
+
+def test_a_full_queue_says_how_many_wait(monkeypatch):
+    async def full(self, **_):
+        return False, "Queue is full. Max size is 2 and size is 2.", "queue_full"
+
+    monkeypatch.setattr(Queue, "push", full)
+    monkeypatch.setattr(Queue, "__len__", lambda self: 2)
+    answer = asyncio.run(make_queue().push(body=None, request=None, username=None))
+    assert answer == (False, "The app is busy: 2 others wait before you. Try again in a minute.", "queue_full")
+
+
+def test_sessions_that_nobody_asks_for_are_forgotten():
+    queue = make_queue()
+    queue.pending_messages_per_session["here"] = asyncio.Queue()
+    queue.pending_event_ids_session = {"here": {"1"}, "gone": set(), "left": {"2"}}
+    drop_closed_sessions(queue)
+    assert list(queue.pending_event_ids_session) == ["here"]
+
+
+def write(folder, name, age, size=10):
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(bytes(size))
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+def left(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_old_files_go_and_new_and_shown_ones_stay(folder):
+    write(folder, "abc/old.png", settings.KEEP_SECONDS + 10)
+    write(folder, "abd/new.png", settings.KEEP_SECONDS - 60)
+    shown = write(folder, "abe/first.png", 10 * settings.KEEP_SECONDS)
+    write(folder, "tmpbroken", settings.ABANDONED_SECONDS + 10)
+    write(folder, "tmpcoming", settings.ABANDONED_SECONDS - 60)
+    made = Janitor(folder, keep=lambda: {str(shown)})
+    gone = made.sweep()
+    assert left(folder) == ["first.png", "new.png", "tmpcoming"]
+    assert gone == {str(folder / "abc" / "old.png"), str(folder / "tmpbroken")}
+    assert made.size >= 3 * (10 + settings.FILE_BYTES // 2)
+    os.utime(folder / "abc", (0, 0))
+    made.remove_empty_folders()
+    assert not (folder / "abc").exists()
+    assert (folder / "abd").exists()
+
+
+def test_the_oldest_go_when_there_are_too_many(folder, monkeypatch):
+    monkeypatch.setattr(settings, "MB", 1)
+    monkeypatch.setattr(settings, "FILE_BYTES", 0)
+    monkeypatch.setattr(settings, "MAX_TEMP_MB", 250_000)
+    for i in range(5):
+        write(folder, f"{i}/picture{i}.png", 60 * i, 100_000)
+    made = Janitor(folder)
+    made.sweep()
+    assert left(folder) == ["picture0.png", "picture1.png"]
+    assert made.admit(200_000)
+    assert not made.admit(200_000)
+    made.give_back(200_000)
+    assert made.admit(200_000)
+    made.sweep()
+    assert made.admit(200_000)
+
+
+@pytest.mark.parametrize("limit", ["MAX_TEMP_FILES", "MAX_TEMP_MB"])
+def test_tiny_files_count_for_the_disk_they_take_and_for_themselves(folder, monkeypatch, limit):
+    monkeypatch.setattr(settings, limit, 1 if limit == "MAX_TEMP_MB" else 40)
+    for i in range(400):
+        write(folder, f"{i}/tiny.png", i, 3)
+    made = Janitor(folder)
+    made.sweep()
+    assert 40 <= len(left(folder)) <= 250
+    assert made.size >= len(left(folder)) * settings.FILE_BYTES // 2
+
+
+def test_only_a_folder_of_its_own_is_swept(tmp_path):
+    with pytest.raises(ValueError, match="files of others"):
+        Janitor(tmp_path)
+
+
+def test_folders_of_dead_processes_go_and_those_of_living_ones_stay(folder):
+    dead, living, other = (folder.parent / name for name in (f"{PREFIX}dead", f"{PREFIX}living", "other"))
+    for each in (dead, living, other):
+        each.mkdir()
+        (each / "a.png").write_bytes(b"x")
+        os.utime(each, (0, 0))
+    os.utime(living)
+    os.environ["GRADIO_TEMP_DIR"] = str(folder.parent)
+    assert make_folder().parent == folder.parent
+    assert (dead.exists(), living.exists(), other.exists()) == (False, True, True)
+
+
+def test_a_running_app_removes_what_others_leave_when_they_are_killed(folder):
+    made, dead, living = Janitor(folder), folder.parent / f"{PREFIX}dead", folder.parent / f"{PREFIX}living"
+    for each in (dead, living):
+        each.mkdir()
+        (each / "a.png").write_bytes(b"x")
+    for i in range(janitor.LEFT_SWEEPS + 1):
+        assert dead.exists()
+        os.utime(living, (i, i))  # as its own sweeps do
+        made.remove_folders_of_the_dead()
+    assert (dead.exists(), living.exists(), folder.exists()) == (False, True, True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM to catch")
+def test_visitors_files_go_when_the_app_is_told_to_end(tmp_path):
+    code = (
+        "import gradio as gr; from cct_viz.server.janitor import make_folder; from cct_viz.server.launch import launch;"
+        "make_folder()\nwith gr.Blocks() as page: gr.HTML()\nlaunch(page)"
+    )
+    environment = os.environ | {"GRADIO_TEMP_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as app:
+        line = app.stdout.readline()
+        there = list(tmp_path.glob(f"{PREFIX}*"))
+        app.terminate()
+        status = app.wait(timeout=30)
+    assert "CCT Explorer is at" in line
+    assert (len(there), status, list(tmp_path.glob(f"{PREFIX}*"))) == (1, 128 + 15, [])
+
+
+def test_the_janitor_works_while_the_app_is_served(folder, monkeypatch):
+    monkeypatch.setattr(settings, "SWEEP_SECONDS", 0.01)
+    write(folder, "abc/old.png", 2 * settings.KEEP_SECONDS)
+    told = []
+
+    async def serve():
+        async with Janitor(folder).at_work(told.append):
+            for _ in range(500):
+                if told:
+                    break
+                await asyncio.sleep(0.01)
+
+    asyncio.run(serve())
+    assert told[0] == {str(folder / "abc" / "old.png")}
+
+
+@pytest.mark.parametrize(
+    ("answers", "ended"), [(["", "stopped"] * 10 + ["stopped"] * 6, True), (["stopped"] * 5 + [""] * 3, False)]
+)
+def test_the_watchdog_ends_what_is_beyond_mending_and_nothing_else(monkeypatch, capsys, answers, ended):
+    waiting_answers, codes = list(answers), []
+
+    def ask(address):
+        if not waiting_answers:
+            raise KeyboardInterrupt
+        return waiting_answers.pop(0)
+
+    monkeypatch.setattr(settings, "WATCH_SECONDS", 0)
+    monkeypatch.setattr(health, "ask", ask)
+    if ended:
+        health.watch("http://x/", end=codes.append)
+        assert "start it again" in capsys.readouterr().err
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            health.watch("http://x/", end=codes.append)
+    assert codes == ([health.DEAD] if ended else [])

@@ -1,0 +1,90 @@
+"""The packages import each other in one direction only, and neither importing nor serving loads a framework."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "cct_viz"
+# Each imports only those before it. `server` knows nothing of compact transformers, and `web` nothing of the server.
+ORDER = (
+    *("architecture", "images", "checkpoints", "inference", "methods", "evaluation", "reports", "training"),
+    *("server", "web", "app", "cli", "__main__"),
+)
+FORBIDDEN = {("server", name) for name in ORDER} | {("web", "server")}
+FREE_OF_FRAMEWORKS = {"images", "methods", "reports", "server", "web", "app"}
+FRAMEWORKS = {"keras", "tensorflow", "tf_keras", "torch", "jax"}
+
+
+def imports_of(path: Path) -> set[str]:
+    """What a file imports, at any place in it: packages of this project and top-level modules of others."""
+    names = set()
+    here = path.relative_to(PACKAGE).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add((node.module or "").split(".")[0])
+        elif isinstance(node, ast.ImportFrom):
+            base = [*here[: len(here) - node.level + 1], *(node.module or "").split(".")]
+            names |= {base[0]} if base[0] else {alias.name for alias in node.names}
+    return names
+
+
+def test_the_order_names_every_package_and_module():
+    there = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert there - {"__init__", "__pycache__"} == set(ORDER)
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(PACKAGE)) for path in FILES])
+def test_imports_point_one_way(path):
+    package = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    imported = imports_of(path)
+    assert imported & set(ORDER[ORDER.index(package) + 1 :]) == set()
+    assert [name for name in imported - {package} if (package, name) in FORBIDDEN] == []
+    if package in FREE_OF_FRAMEWORKS:
+        assert imported & FRAMEWORKS == set()
+    if path.parent.name != "checkpoints" or path.name not in ("hub.py", "hub_errors.py"):
+        assert "huggingface_hub" not in imported
+
+
+def loaded_by(code: str) -> set[str]:
+    out = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*{{m.split('.')[0] for m in sys.modules}})"],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return set(out.split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import cct_viz",
+        "import cct_viz; [getattr(cct_viz, name) for name in cct_viz.__all__ if name != 'build']",
+        "import cct_viz.cli",
+    ],
+)
+def test_importing_loads_no_framework(code):
+    assert not loaded_by(code) & FRAMEWORKS
+
+
+@pytest.mark.parametrize("module", ["web.payload", "web.pack", "app.links", "app.words"])
+def test_what_the_page_is_sent_needs_no_matplotlib(module):
+    assert "matplotlib" not in loaded_by(
+        f"import sys; sys.modules['gradio'] = type(sys)('gradio'); import cct_viz.{module}"
+    )
+
+
+def test_serving_bundled_weights_loads_no_framework():
+    code = "import cct_viz, numpy; cct_viz.load('keras_cct_cifar10').trace(numpy.zeros((50, 40, 3), 'uint8'))"
+    loaded = loaded_by(code)
+    assert "onnxruntime" in loaded
+    assert not loaded & FRAMEWORKS

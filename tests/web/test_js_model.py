@@ -1,0 +1,244 @@
+"""The model in the page: forward pass and payload in JavaScript give what Python gives. Needs Chromium."""
+
+import base64
+import json
+import math
+
+import numpy as np
+import pytest
+from conftest import make_trace, write_random_checkpoint
+from js_model_page import (
+    BUNDLED,
+    FAMILIES,
+    ModelPage,
+    assert_close,
+    assert_same_arrays,
+    draw_pixels,
+    failure,
+    trace_intermediates,
+)
+
+import cct_viz
+from cct_viz import checkpoints
+from cct_viz.architecture.geometry import stage_geometry
+from cct_viz.architecture.keras_model import build_model
+from cct_viz.architecture.presets import PRESETS
+from cct_viz.architecture.weights import expected_shapes
+from cct_viz.checkpoints import safetensors
+from cct_viz.images.preprocessing import normalise
+from cct_viz.web.modules import FOLDER
+from cct_viz.web.payload import About, make_payload
+
+EXAMPLES = sorted((FOLDER.parent / "examples").glob("*.png"))
+
+
+@pytest.fixture(scope="module")
+def page(chromium, tmp_path_factory):
+    page = ModelPage(chromium, tmp_path_factory.mktemp("page") / "page.html")
+    yield page
+    page.context.close()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """models(name) -> (the Keras model of a family with random weights, its folder), each made once."""
+    made = {}
+
+    def get(name):
+        if name not in made:
+            folder = write_random_checkpoint(tmp_path_factory.mktemp("model"), FAMILIES[name])
+            model = build_model(FAMILIES[name])
+            checkpoints.assign(model, safetensors.read(folder).weights)
+            made[name] = model, folder
+        return made[name]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return cct_viz.load(BUNDLED)
+
+
+def intermediates(model, pixels, mask=None):
+    """What Keras sees of one image, by name."""
+    mask = None if mask is None else mask[None]
+    seen = model.intermediates(normalise(pixels[None], model.config.preprocessing), mask)
+    return {name: np.asarray(array)[0] for name, array in seen.items()}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_intermediate_is_pythons(page, models, name):
+    """Of the whole image and of parts of it: tokens that are masked are as if they never were."""
+    model, folder = models(name)
+    pixels, n = draw_pixels(model.config), model.num_tokens
+    masks = [None, np.zeros(n), np.eye(n)[n // 2], *(np.random.default_rng(1).random((2, n)) < 0.5)]
+    page.open(folder)
+    for mask in masks:
+        mask = None if mask is None else mask.astype(np.float32)
+        seen = page.run(
+            "return model.run(bytes(pixels), {mask})",
+            pixels=pixels.tobytes(),
+            mask=None if mask is None else mask.tolist(),
+        )
+        assert_same_arrays(seen, intermediates(model, pixels, mask))
+
+
+def test_every_intermediate_of_the_bundled_model_is_pythons(page, bundled):
+    page.open(PRESETS[BUNDLED].folder)
+    pixels = draw_pixels(bundled.config)
+    seen = page.run("return model.run(bytes(pixels))", pixels=pixels.tobytes())
+    assert_same_arrays(seen, trace_intermediates(bundled.trace(pixels)))
+
+
+def test_a_half_precision_file_reads_as_in_python(page, models, tmp_path):
+    checkpoint = safetensors.read(models("keras")[1])
+    safetensors.write(tmp_path / "half", checkpoint.config, checkpoint.weights, dtype="float16")
+    page.open(tmp_path / "half")
+    weights = page.run("return Object.fromEntries([...model.weights].map(([name, {values}]) => [name, values]))")
+    for name, array in safetensors.read(tmp_path / "half").weights.items():
+        np.testing.assert_array_equal(weights[name], array.ravel())
+
+
+def test_the_examples_are_the_same_classes(page, bundled):
+    page.open(PRESETS[BUNDLED].folder)
+    assert len(EXAMPLES) == 10
+    for path in EXAMPLES:
+        trace = bundled.trace(path)
+        logits = page.run("return model.run(bytes(pixels)).logits.values", pixels=trace.pixels.tobytes())
+        assert_close(path.name, logits, trace.logits)
+        assert logits.argmax() == trace.logits.argmax()
+
+
+def test_zeros_round_a_pool_count_and_those_of_same_do_not(page):
+    """A stage that hands negative numbers on: a border of zeros wins the maximum, what "same" adds never does."""
+    stage = {"kernel_size": 1, "stride": 1, "padding": 0, "pool_size": 2, "pool_stride": 2, "channels": 1}
+    rules = [(1, "valid"), (0, "same")]
+    pools = [stage | {"conv_padding": "valid", "pool_zero_padding": z, "pool_padding": rule} for z, rule in rules]
+    maps = page.run(
+        "const image = {values: Float32Array.of(-1, -2, -3, -4, -5, -6, -7, -8, -9), height: 3, width: 3, channels: 1};"
+        "return pools.map((stage) => m.convStage(image, stage, Float32Array.of(1)).values)",
+        pools=pools,
+    )
+    assert maps["0"].tolist() == [0, 0, 0, -5]
+    assert maps["1"].tolist() == [-1, -3, -7, -9]
+
+
+def test_erf_is_exact_to_seven_digits(page):
+    x = np.linspace(-6, 6, 4001)
+    got = page.run("return Float64Array.from(x, m.erf)", x=x.tolist())
+    assert np.abs(got - [math.erf(v) for v in x]).max() < 2e-8
+
+
+def test_progress_names_each_step(page, models):
+    page.open(models("keras")[1])
+    calls = page.run(
+        "const calls = [], onprogress = (...call) => calls.push(call.join(' '));"
+        "model.run(bytes(pixels), {onprogress}); return calls.join()",
+        pixels=draw_pixels(FAMILIES["keras"]).tobytes(),
+    )
+    assert calls == "0 5 conv stage 1,1 5 conv stage 2,2 5 layer 1,3 5 layer 2,4 5 pool,5 5 "
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *PRESETS])
+def test_geometry_and_shapes_are_pythons(page, name):
+    config = FAMILIES[name] if name in FAMILIES else PRESETS[name].config
+    got = page.run(
+        "const config = m.readConfig(text);"
+        "return {stages: m.stageGeometry(config), shapes: JSON.stringify([...m.expectedShapes(config)])}",
+        text=json.dumps(config.to_dict()),
+    )
+    assert json.loads(got["shapes"]) == [[k, list(v)] for k, v in expected_shapes(config).items()]
+    for stage, mine in zip(stage_geometry(config), got["stages"].values(), strict=True):
+        np.testing.assert_array_equal(mine["windows"], stage.windows.ravel())
+        np.testing.assert_array_equal(mine["centres"], stage.centres.ravel())
+        assert tuple(mine["stride"].values()) == stage.stride
+        assert tuple(mine["window"].values()) == stage.window_size
+
+
+DESCRIBE = """
+const describe = (data) => {
+  const {about, photo, pixels, head, fused, measuredAlpha, window, ...plain} = data;
+  const layers = Array.from({length: data.layers}, (_, i) => i), heads = Array.from({length: data.heads}, (_, i) => i);
+  return {
+    ...plain, alphas: layers.map(measuredAlpha), attentions: layers.flatMap((l) => heads.map((i) => head(l, i))),
+    fusions: ["mean", "max"].flatMap((by) => layers.map((layer) => fused(layer, by))),
+    seen: Array.from({length: data.n}, (_, token) => data.window(token)),
+  };
+};
+const compare = (model, seen) => {
+  const picture = {...blank, original, crop}, mine = {...about, prior: Float32Array.from(prior)};
+  const made = m.makePayload(model, seen, picture, mine), names = (payload) => Object.keys(payload).join();
+  return {
+    mine: describe(m.openPayload(m.makePayload(model, seen, picture, mine))), theirs: describe(m.openPayload(payload)),
+    names: [names(made), names(JSON.parse(payload))],
+  };
+};
+"""
+
+
+def compare_payloads(page, trace, script, **values):
+    prior = np.linspace(0, 1, len(trace.tokens), dtype=np.float32)
+    got = page.run(
+        DESCRIBE + script,
+        payload=make_payload(trace, About("tiny", prior=prior)),
+        original=trace.geometry.original_size,
+        crop=trace.geometry.box,
+        prior=prior.tolist(),
+        **values,
+    )
+    assert got["names"]["0"] == got["names"]["1"]
+    assert_same(got["mine"], got["theirs"], "")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_payload_of_the_page_is_that_of_python(page, name):
+    trace = make_trace(FAMILIES[name])
+    arrays = {name: array.astype("<f4").tobytes() for name, array in trace_intermediates(trace).items()}
+    shapes = {name: array.shape for name, array in trace_intermediates(trace).items()}
+    compare_payloads(
+        page,
+        trace,
+        "const floats = (text) => new Float32Array(bytes(text).buffer), attentions = floats(joined), seen = {};"
+        "for (const [name, shape] of Object.entries(shapes)) seen[name] = {shape, values: floats(arrays[name])};"
+        "const one = attentions.length / 2;"
+        "for (const i of [0, 1]) seen[`attentions_${i}`].values = attentions.subarray(i * one, (i + 1) * one);"
+        "const weights = new Map([['head/kernel', {values: floats(head)}], ['head/bias', {values: floats(bias)}]]);"
+        "return compare({config: m.readConfig(text), weights}, seen)",
+        text=json.dumps(FAMILIES[name].to_dict()),
+        arrays={name: base64.b64encode(array).decode() for name, array in arrays.items()},
+        shapes=shapes,
+        joined=trace.attentions.tobytes(),
+        head=trace.readout_weights.head.tobytes(),
+        bias=trace.bias.tobytes(),
+    )
+
+
+def test_the_bundled_model_explains_a_picture_as_python_does(page, bundled):
+    trace = bundled.trace(EXAMPLES[0])
+    page.open(PRESETS[BUNDLED].folder)
+    compare_payloads(page, trace, "return compare(model, model.run(bytes(pixels)))", pixels=trace.pixels.tobytes())
+
+
+def assert_same(mine, theirs, name):
+    """Feature maps and attention travel from Python as float16, with eleven bits.
+
+    The fusion "min" is left out: a row of float16's smallest numbers, made to sum to 1, is mostly rounding.
+    """
+    if isinstance(theirs, dict):
+        assert mine.keys() == theirs.keys(), name
+        for key in theirs:
+            assert_same(mine[key], theirs[key], f"{name} {key}")
+    elif isinstance(theirs, np.ndarray):
+        assert mine.dtype == theirs.dtype, name
+        np.testing.assert_allclose(mine, theirs, rtol=2e-3, atol=1e-4, err_msg=name)
+    else:
+        assert mine == theirs, name
+
+
+def test_pictures_and_masks_of_another_size_are_a_sentence(page, models):
+    page.open(models("keras")[1])
+    says = failure(page, "model.run(new Uint8Array(5))")
+    assert says == "the picture has 5 values; this model expects 12 x 20 pixels of three colours"
+    says = failure(page, "model.run(new Uint8Array(720), {mask: [1, 0]})")
+    assert says == "the token mask has 2 entries; this model has 15 tokens"
