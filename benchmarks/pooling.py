@@ -36,7 +36,7 @@ Z = 1.96  # standard deviations on either side that hold 95 % of a normal distri
 
 
 @dataclass(frozen=True)
-class Twin:
+class Model:
     """One row of the comparison: how it is called, which folder its runs go to and the options that make it."""
 
     title: str
@@ -44,28 +44,28 @@ class Twin:
     options: str
 
 
-TWINS = (
-    Twin("CCT-2/3x2, SeqPool", "cct_2_3x2_seqpool", "--arch cct_2_3x2_32"),
-    Twin("CCT-2/3x2, mean", "cct_2_3x2_mean", "--arch cct_2_3x2_32 --pool mean"),
-    Twin("CCT-2/3x2, class token", "cct_2_3x2_class_token", "--arch cct_2_3x2_32 --pool class_token"),
-    Twin("CCT-2/3x2, maximum", "cct_2_3x2_max", "--arch cct_2_3x2_32 --pool max"),
-    Twin("CVT-2/4, SeqPool", "cvt_2_4", "--arch cvt_2_4_32"),
-    Twin("ViT-Lite-2/4, class token", "vit_2_4", "--arch vit_2_4_32"),
+MODELS = (
+    Model("CCT-2/3x2, SeqPool", "cct_2_3x2_seqpool", "--arch cct_2_3x2_32"),
+    Model("CCT-2/3x2, mean", "cct_2_3x2_mean", "--arch cct_2_3x2_32 --pool mean"),
+    Model("CCT-2/3x2, class token", "cct_2_3x2_class_token", "--arch cct_2_3x2_32 --pool class_token"),
+    Model("CCT-2/3x2, maximum", "cct_2_3x2_max", "--arch cct_2_3x2_32 --pool max"),
+    Model("CVT-2/4, SeqPool", "cvt_2_4", "--arch cvt_2_4_32"),
+    Model("ViT-Lite-2/4, class token", "vit_2_4", "--arch vit_2_4_32"),
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """A twin's config and, for each seed and validation image, whether its answer was right: (seeds, n) bool."""
+    """A model's config and, for each seed and validation image, whether its answer was right: (seeds, n) bool."""
 
     config: CCTConfig
     right: np.ndarray
 
 
-def train_twin(twin: Twin, options: argparse.Namespace, seed: int) -> Path:
-    """The folder of the trained twin, which the training command fills or goes on filling."""
-    folder = options.runs / f"{twin.folder}_seed{seed}"
-    words = [*twin.options.split(), *RECIPE.split(), "--epochs", str(options.epochs)]
+def train_model(model: Model, options: argparse.Namespace, seed: int) -> Path:
+    """The folder of the trained model, which the training command fills or goes on filling."""
+    folder = options.runs / f"{model.folder}_seed{seed}"
+    words = [*model.options.split(), *RECIPE.split(), "--epochs", str(options.epochs)]
     words += ["--seed", str(seed), "--data", options.data, "--out", str(folder)]
     print("python -m cct_viz train", *words, flush=True)
     subprocess.run([sys.executable, "-m", "cct_viz", "train", *words], cwd=ROOT, check=True)
@@ -125,22 +125,22 @@ def swap_pools(classifier: Classifier, images: Images) -> tuple[dict[str, np.nda
     return {name: np.array(answers) for name, answers in right.items()}, np.array(effective)
 
 
-def format_twins(outcomes: dict[Twin, Outcome], options: argparse.Namespace) -> str:
-    """The table of the trained twins."""
-    first = outcomes[TWINS[0]]
+def format_models(outcomes: dict[Model, Outcome], options: argparse.Namespace) -> str:
+    """The table of the trained models."""
+    first = outcomes[MODELS[0]]
     n = first.right.shape[1]
     lines = [
         f"| model | accuracy (95 % interval, {n:,} images) | difference to the first | parameters | MACs | epochs |",
         "|---|---|---|---|---|---|",
     ]
-    for twin, outcome in outcomes.items():
+    for model, outcome in outcomes.items():
         rates = outcome.right.mean(axis=1)
         low, high = wilson_interval(round(rates.mean() * n), n)
         seeds = f"; seeds {rates.min():.2%} to {rates.max():.2%}" if len(rates) > 1 else ""
         mean, half = paired_difference(outcome.right.mean(axis=0), first.right.mean(axis=0))
         difference = "" if outcome is first else f"{100 * mean:+.2f} ± {100 * half:.2f} points"
         lines.append(
-            f"| {twin.title} | {rates.mean():.2%} ({low:.2%} to {high:.2%}{seeds}) | {difference} "
+            f"| {model.title} | {rates.mean():.2%} ({low:.2%} to {high:.2%}{seeds}) | {difference} "
             f"| {count_parameters(outcome.config):,} | {count_macs(outcome.config) / 1e6:.1f} M | {options.epochs} |"
         )
     return "\n".join(lines)
@@ -168,13 +168,13 @@ def format_swaps(swaps: dict[str, tuple[dict[str, np.ndarray], np.ndarray]]) -> 
 
 
 def write_report(
-    outcomes: dict[Twin, Outcome],
+    outcomes: dict[Model, Outcome],
     swaps: dict[str, tuple[dict[str, np.ndarray], np.ndarray]],
     options: argparse.Namespace,
 ) -> None:
     seeds = "one seed" if options.seeds == 1 else f"{options.seeds} seeds"
     unknown = ", which one seed cannot tell" if options.seeds == 1 else ""
-    missing = [twin.title for twin in TWINS if twin not in outcomes]
+    missing = [model.title for model in MODELS if model not in outcomes]
     also = " ".join(["", "--also", *(Path(source).name for source in options.also)]) if options.also else ""
     command = (
         f"python benchmarks/pooling.py --data {options.title} --epochs {options.epochs} --seeds {options.seeds}{also}"
@@ -191,7 +191,7 @@ differences.{" Not trained yet: " + "; ".join(missing) + "." if missing else ""}
 The interval of an accuracy is Wilson's, over the validation images; that of a difference is over the same images in
 pairs, so it is the sharper of the two. Neither holds what another seed would change{unknown}.
 
-{format_twins(outcomes, options)}
+{format_models(outcomes, options)}
 
 ## The same tokens, weighed otherwise
 
@@ -214,15 +214,15 @@ def main() -> None:
     options.runs = options.runs.resolve()
     training, validation = split(load_images(options.data))
     options.title = "cifar10" if is_cifar10(training, validation) else Path(options.data).name
-    outcomes: dict[Twin, Outcome] = {}
+    outcomes: dict[Model, Outcome] = {}
     swaps = {}
     also = {Path(source).name: swap_pools(load(source), validation) for source in options.also}
-    for twin in TWINS:
-        classifiers = [load(train_twin(twin, options, seed)) for seed in range(options.seeds)]
+    for model in MODELS:
+        classifiers = [load(train_model(model, options, seed)) for seed in range(options.seeds)]
         right = np.stack([answer_rightly(classifier, validation) for classifier in classifiers])
-        outcomes[twin] = Outcome(classifiers[0].config, right)
+        outcomes[model] = Outcome(classifiers[0].config, right)
         if classifiers[0].config.pool == "seqpool":
-            swaps[f"{twin.title}, seed 0"] = swap_pools(classifiers[0], validation)
+            swaps[f"{model.title}, seed 0"] = swap_pools(classifiers[0], validation)
         write_report(outcomes, swaps | also, options)
 
 

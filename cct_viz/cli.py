@@ -280,20 +280,21 @@ def site(options: argparse.Namespace) -> int:
     from .web.examples import EXAMPLES
     from .web.site import write_site
 
-    shown = [name for name, preset in PRESETS.items() if preset.folder and not preset.twin and name != options.model]
-    path = write_site([_load(options), *map(load, shown)], options.out, options.images or EXAMPLES, space=options.space)
+    others = [name for name, preset in PRESETS.items() if preset.folder and not preset.comparison]
+    models = [_load(options), *(load(name) for name in others if name != options.model)]
+    path = write_site(models, options.out, options.images or EXAMPLES, space=options.space)
     print(json.dumps({"page": str(path), "bytes": path.stat().st_size}) if options.json else path)
     return 0
 
 
-def dependence(options: argparse.Namespace) -> int:
-    from .evaluation.randomisation import find_dependence, format_dependence
+def randomisation(options: argparse.Namespace) -> int:
+    from .evaluation.randomisation import format_randomisation, randomise_parameters
     from .methods import METHODS
 
     methods = tuple(METHODS) if options.methods == "all" else _split_names(options.methods)
     x = _read_images(options)
-    table = find_dependence(_load(options), x, methods=methods, seed=options.seed)
-    print(json.dumps(table) if options.json else format_dependence(table))
+    table = randomise_parameters(_load(options), x, methods=methods, seed=options.seed)
+    print(json.dumps(table) if options.json else format_randomisation(table))
     return 0
 
 
@@ -338,8 +339,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m cct_viz", description="See how a compact transformer sees.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(run: Any, text: str, *, loads: bool = False) -> argparse.ArgumentParser:
-        sub = commands.add_parser(run.__name__, help=text, description=text)
+    def command(run: Any, text: str, *, loads: bool = False, aliases: Sequence[str] = ()) -> argparse.ArgumentParser:
+        sub = commands.add_parser(run.__name__, aliases=aliases, help=text, description=text)
         sub.set_defaults(run=run)
         sub.add_argument("--json", action="store_true", help="answer as JSON on stdout")
         if loads:
@@ -445,7 +446,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     text = "Find which weights each map can know about: draw one part anew, see which maps change."
-    sub = command(dependence, text, loads=True)
+    sub = command(randomisation, text, loads=True, aliases=["dependence"])  # its earlier name, for one release
     sub.add_argument("--data", required=True, help='"cifar10" (its validation images) or an .npz with x and y')
     sub.add_argument("--methods", default="all", help='"all" or names with commas (%(default)s)')
     sub.add_argument("--images", type=int, default=3, metavar="N", help="the first N images (%(default)s)")

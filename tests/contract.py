@@ -16,8 +16,8 @@ NOT_APPLICABLE = {
             "contribution",
             "contrast",
             "contribution_rollout",
-            "lens",
-            "ledger",
+            "logit_lens",
+            "direct_logit_attribution",
             "ablate_in_pool",
             "grad_cam",
             "hires_cam",
@@ -45,7 +45,7 @@ def check_contract(trace, method, *, exact, classifier=None, target=1, **options
         assert heat.maps.min() >= 0
         total = heat.maps.sum(axis=(1, 2)) + heat.class_share
         np.testing.assert_allclose(total[total > 0], 1, atol=1e-5)  # float32 sums of 15 shares
-        assert method in MAY_FIND_NOTHING or (total > 0).all() or method == "paths"
+        assert method in MAY_FIND_NOTHING or (total > 0).all() or method == "rollout_paths"
     for name, error in heat.checks.items():
         assert type(error) is float
         assert 0 <= error < (np.inf if name in APPROXIMATE else exact), (name, error)

@@ -31,7 +31,7 @@ class Preset:
 
     `sha256` maps the folder's files to what they must hash to; a model.onnx that is not listed is never run.
     `published` is the name of the file in which the paper's authors publish weights of this architecture, if they do.
-    A `twin` was trained for a few epochs, to be compared with others of its kind and not to be relied on.
+    A `comparison` model was trained for a few epochs, to be compared with others of its kind and not to be relied on.
     """
 
     description: str
@@ -39,7 +39,7 @@ class Preset:
     folder: Path | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
     published: str | None = None
-    twin: bool = False
+    comparison: bool = False
 
 
 @dataclass(frozen=True)
@@ -207,8 +207,8 @@ def _compact_transformers() -> CCTConfig:
     )
 
 
-# Twins: name -> (the paper's architecture, what reads its tokens, the hashes of config, weights and graph)
-_TWINS: dict[str, tuple[str, Pool, str, str, str]] = {
+# Comparison models: name -> (the paper's architecture, what reads its tokens, the hashes of config, weights and graph)
+_COMPARISON: dict[str, tuple[str, Pool, str, str, str]] = {
     "cct_2_3x2_seqpool_seed0": (
         "cct_2_3x2_32",
         "seqpool",
@@ -260,16 +260,16 @@ _READ_BY: dict[Pool, str] = {
 }
 
 
-def _twins() -> dict[str, Preset]:
+def _comparison_models() -> dict[str, Preset]:
     return {
         name: Preset(
-            f"twin: {_PAPER_PRESETS[arch].description.split()[2]} read by {_READ_BY[pool]}",
+            f"comparison: {_PAPER_PRESETS[arch].description.split()[2]} read by {_READ_BY[pool]}",
             dataclasses.replace(_PAPER_PRESETS[arch].config, pool=pool),
-            WEIGHTS / "twins" / name,
+            WEIGHTS / "comparison" / name,
             dict(zip(("config.json", "model.safetensors", "model.onnx"), hashes, strict=True)),
-            twin=True,
+            comparison=True,
         )
-        for name, (arch, pool, *hashes) in _TWINS.items()
+        for name, (arch, pool, *hashes) in _COMPARISON.items()
     }
 
 
@@ -295,7 +295,7 @@ PRESETS: dict[str, Preset] = {
             "model.onnx": "89fc9dc2d53e47a70b6da9a504db31f51da2050b417434de1cff6fa156b6d6e7",
         },
     ),
-    **_twins(),
+    **_comparison_models(),
     **_PAPER_PRESETS,
     "cct_keras_14_7x2_224": Preset("CCT-keras' default, a CCT-14/7x2 with biases on q, k and v", _cct_keras()),
     "compact_cvt_8_6_32": Preset("CompactTransformers' CVT-8/6", _compact_transformers()),

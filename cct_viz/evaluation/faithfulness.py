@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PROTOCOLS = ("token_drop", *BASELINES)
 PERMUTATIONS = 20
 # Methods whose maps are parts, one a head, path, depth or part of the model, and none of them the answer.
-PARTS = ("attention", "paths", "lens", "ledger")
+PARTS = ("attention", "rollout_paths", "logit_lens", "direct_logit_attribution")
 RANKINGS = tuple(method for method in METHODS if method not in PARTS)
 
 

@@ -17,7 +17,7 @@ from ..architecture.geometry import stage_geometry
 from ..inference.arguments import require_whole
 from ..inference.classifier import Classifier, Source, read_readout_weights
 from ..inference.trace import Heatmaps, Trace
-from ..methods import METHODS, NotApplicable, explain, takes
+from ..methods import METHODS, NotApplicable, explain, find_method, takes
 
 if TYPE_CHECKING:
     from ..architecture.keras_model import CCT
@@ -81,7 +81,7 @@ def parts_of(config: CCTConfig) -> dict[str, tuple[str, ...]]:
     return parts
 
 
-def find_dependence(
+def randomise_parameters(
     classifier: Classifier, images: Iterable[Any], *, methods: Iterable[str] = METHODS, seed: int = 0
 ) -> dict[str, dict[str, bool | None]]:
     """{part: {method: whether any map changed}}, None where a method does not apply to this model.
@@ -98,9 +98,7 @@ def find_dependence(
     Raises:
         ValueError: no such method or none at all, no images, or a negative seed.
     """
-    images, wanted = list(images), list(methods)
-    if unknown := [method for method in wanted if method not in METHODS]:
-        raise ValueError(f"no method is called {', '.join(map(repr, unknown))}; there are {', '.join(METHODS)}")
+    images, wanted = list(images), [find_method(method) for method in methods]
     if not wanted or not images:
         raise ValueError(f"{len(wanted)} methods and {len(images)} images were given; expected one or more of each")
     require_whole("seed", seed, low=0)
@@ -132,7 +130,7 @@ def find_dependence(
     return table
 
 
-def format_dependence(table: Mapping[str, Mapping[str, bool | None]]) -> str:
+def format_randomisation(table: Mapping[str, Mapping[str, bool | None]]) -> str:
     """The table as Markdown: one line a method, "same" where drawing the part anew left its maps as they were."""
     words = {True: "changes", False: "same", None: "n/a"}
     parts = list(table)

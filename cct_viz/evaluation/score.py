@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..inference.classifier import Classifier
-from ..methods import METHODS, NotApplicable, explain
+from ..methods import METHODS, NotApplicable, explain, find_method
 from .faithfulness import PERMUTATIONS, PROTOCOLS, RANKINGS, check_settings, score_image, summarise
 
 ROWS = "score_rows.jsonl"  # one line of settings, then one an image: its digest and what `score_image` gave
@@ -50,7 +50,7 @@ def write_scores(
         ValueError: no such method, none that applies, no images, or a setting out of its range. Nothing is written.
         OSError: `out` cannot be written.
     """
-    methods = list(dict.fromkeys(methods))
+    methods = list(dict.fromkeys(find_method(method) for method in methods))
     _check_arguments(images, methods)
     check_settings(points=points, permutations=permutations, seed=seed)
     reasons = _reasons_against(classifier, images[0], methods)
@@ -129,8 +129,6 @@ def _width(half: float | None) -> str:
 
 
 def _check_arguments(images: np.ndarray, methods: list[str]) -> None:
-    if unknown := [method for method in methods if method not in METHODS]:
-        raise ValueError(f"no method is called {', '.join(map(repr, unknown))}; there are {', '.join(METHODS)}")
     if not methods:
         raise ValueError(f"no method was named; there are {', '.join(METHODS)}")
     given = np.asarray(images)

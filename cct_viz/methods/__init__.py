@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,12 @@ from ..inference.trace import Heatmaps, NotApplicable, Trace
 from .ablation import ablate_in_pool, drop_token, hide_pixels
 from .attention import attention, contribution_rollout, rollout
 from .cam import grad_cam, hires_cam
-from .depth import ledger, lens
+from .depth import direct_logit_attribution, logit_lens
 from .features import ChannelRanking, rank_channels
 from .gradient import chefer, gradient_rollout, legrad
-from .paths import paths
 from .pixels import gradient_x_input, integrated_gradients, smooth_grad
 from .pooling import contrast, contribution, evidence, seqpool
+from .rollout_paths import rollout_paths
 
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
@@ -33,9 +34,9 @@ METHODS: dict[str, Callable[..., Heatmaps]] = {
     "attention": attention,
     "rollout": rollout,
     "contribution_rollout": contribution_rollout,
-    "paths": paths,
-    "lens": lens,
-    "ledger": ledger,
+    "rollout_paths": rollout_paths,
+    "logit_lens": logit_lens,
+    "direct_logit_attribution": direct_logit_attribution,
     "ablate_in_pool": ablate_in_pool,
     "drop_token": drop_token,
     "hide_pixels": hide_pixels,
@@ -49,7 +50,42 @@ METHODS: dict[str, Callable[..., Heatmaps]] = {
     "gradient_x_input": gradient_x_input,
 }
 
-__all__ = ["METHODS", "ChannelRanking", "NotApplicable", "describe", "explain", "method_options", "rank_channels"]
+RENAMED = {  # earlier name -> name today; the earlier ones are accepted for one release
+    "ledger": "direct_logit_attribution",
+    "lens": "logit_lens",
+    "paths": "rollout_paths",
+}
+
+__all__ = [
+    "METHODS",
+    "RENAMED",
+    "ChannelRanking",
+    "NotApplicable",
+    "describe",
+    "explain",
+    "find_method",
+    "method_options",
+    "rank_channels",
+    "takes",
+]
+
+
+def find_method(name: str) -> str:
+    """`name` if METHODS has it, else today's name of a method that was renamed.
+
+    Raises:
+        ValueError: no method is called that.
+
+    Warns:
+        DeprecationWarning: an earlier name was given.
+    """
+    if name in RENAMED:
+        text = f"the method {name!r} is now called {RENAMED[name]!r}"
+        warnings.warn(text, DeprecationWarning, stacklevel=3)
+        return RENAMED[name]
+    if name not in METHODS:
+        raise ValueError(f"no method is called {name!r}; there are {', '.join(METHODS)}")
+    return name
 
 
 def method_options(method: str) -> dict[str, Any]:
@@ -58,14 +94,13 @@ def method_options(method: str) -> dict[str, Any]:
     Raises:
         ValueError: no such method.
     """
-    if method not in METHODS:
-        raise ValueError(f"no method is called {method!r}; there are {', '.join(METHODS)}")
+    method = find_method(method)
     return {name: p.default for name, p in _parameters(METHODS[method]).items() if name not in ("target", "classifier")}
 
 
 def takes(method: str, argument: str) -> bool:
     """Whether a method uses `target` or `classifier`."""
-    return argument in _parameters(METHODS[method])
+    return argument in _parameters(METHODS[find_method(method)])
 
 
 @functools.cache  # reading a signature takes longer than most methods do
@@ -76,7 +111,7 @@ def _parameters(method: Callable[..., Heatmaps]) -> dict[str, inspect.Parameter]
 
 def describe(method: str) -> str:
     """One sentence: the first line of the method's docstring."""
-    return (inspect.getdoc(METHODS[method]) or "").split("\n\n")[0].replace("\n", " ")
+    return (inspect.getdoc(METHODS[find_method(method)]) or "").split("\n\n")[0].replace("\n", " ")
 
 
 def explain(
@@ -101,6 +136,7 @@ def explain(
         ValueError: no such method, class or option, or a value out of its range.
         NotApplicable: the method makes no sense for this model.
     """
+    method = find_method(method)
     known = method_options(method)
     unknown = sorted(set(options) - set(known))
     if unknown:

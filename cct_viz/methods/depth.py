@@ -1,4 +1,4 @@
-"""Where in depth the answer forms: the model's own readout applied early, and the ledger of what each part added."""
+"""Where in depth the answer forms: the model's own readout applied early, and what each part added to the logits."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def read_early(trace: Trace, depth: int) -> Trace:
     return dataclasses.replace(trace, representation=r, pool_scores=scores, pooling_weights=pooling, logits=logits)
 
 
-def lens(trace: Trace, *, target: int) -> Heatmaps:
+def logit_lens(trace: Trace, *, target: int) -> Heatmaps:
     """Lens: what each token would add to the class score if the encoder ended here, after each block in turn.
 
     C~^l_tc from r^l = LN_final(x^l) and the model's own pool and head; (L + 1, gh, gw) in logits against the mean
@@ -87,13 +87,13 @@ def lens(trace: Trace, *, target: int) -> Heatmaps:
         maps.reshape(-1, *trace.grid).astype(np.float32),
         _depth_names(trace),
         signed=True,
-        method="lens",
+        method="logit_lens",
         checks={"the last is the model": float(np.abs(early[-1].logits - trace.logits).max())},
     )
 
 
 @dataclass(frozen=True, eq=False)
-class Ledger:
+class Attribution:
     """Every class score as a sum over the parts of the model.
 
     Attributes:
@@ -107,7 +107,7 @@ class Ledger:
     check: float
 
 
-def keep_ledger(trace: Trace, *, weights: Weights | None = None) -> Ledger:
+def attribute_logits(trace: Trace, *, weights: Weights | None = None) -> Attribution:
     """Split every class score into constants, tokenizer, position, each attention and each MLP.
 
     The stream that the final norm reads is the sum of what the parts wrote to it; with the norm's statistics held, the
@@ -126,11 +126,11 @@ def keep_ledger(trace: Trace, *, weights: Weights | None = None) -> Ledger:
     if names[0] == "projection biases":
         constant, names, totals = constant + totals[0], names[1:], totals[1:]
     logits = np.concatenate([constant[None], totals])
-    return Ledger(("constants", *names), logits, float(np.abs(logits.sum(axis=0) - trace.logits).max()))
+    return Attribution(("constants", *names), logits, float(np.abs(logits.sum(axis=0) - trace.logits).max()))
 
 
-def ledger(trace: Trace, *, target: int) -> Heatmaps:
-    """Ledger: what each part of the model wrote at each token for the class; with the constants the maps sum to it.
+def direct_logit_attribution(trace: Trace, *, target: int) -> Heatmaps:
+    """Direct logit attribution: what each part of the model wrote at each token; with constants it sums to the score.
 
     (P, gh, gw) in logits against the mean class: tokenizer, position, then attention and MLP of each block, with the
     final norm's statistics held. The official block overwrites the stream by its norm1, so there the split starts
@@ -138,12 +138,12 @@ def ledger(trace: Trace, *, target: int) -> Heatmaps:
     al. 2024, https://arxiv.org/abs/2310.05916. It cannot say what a part would have written had another been absent.
 
     Raises:
-        NotApplicable: the model has a class token, which alone is read; `keep_ledger` splits its score.
+        NotApplicable: the model has a class token, which alone is read; `attribute_logits` splits its score.
     """
     if trace.has_class_token:
         raise NotApplicable(
-            "this model reads its answer with a class token: no image token's stream is read, so the ledger has totals "
-            "but no maps"
+            "this model reads its answer with a class token: no image token's stream is read, so there are totals but "
+            "no maps"
         )
     names, parts = _parts(trace, None)
     head = trace.readout_weights.head.astype(np.float64)
@@ -158,7 +158,7 @@ def ledger(trace: Trace, *, target: int) -> Heatmaps:
         maps.reshape(-1, *trace.grid).astype(np.float32),
         names,
         signed=True,
-        method="ledger",
+        method="direct_logit_attribution",
         checks={"sums to the score": abs(float(gap))},
     )
 

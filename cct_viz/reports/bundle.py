@@ -23,7 +23,7 @@ from .. import __version__
 from ..images.encode import png
 from ..inference.classifier import Classifier
 from ..inference.trace import Heatmaps, Trace, trace_arrays
-from ..methods import METHODS, NotApplicable, describe, explain, method_options, rank_channels
+from ..methods import METHODS, NotApplicable, describe, explain, find_method, method_options, rank_channels
 from .figures import contact_sheet, figure
 
 MANIFEST, ARRAYS = "explanation.json", "trace.npz"
@@ -90,7 +90,7 @@ def write_bundle(
     """
     out = Path(out)
     target = trace.class_index(target)
-    wanted, options = list(methods), dict(options or {})
+    wanted, options = [find_method(method) for method in methods], dict(options or {})
     known = {method: method_options(method) for method in wanted}
     for name in options:
         if not any(name in defaults for defaults in known.values()):

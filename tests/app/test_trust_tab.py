@@ -18,7 +18,7 @@ from cct_viz.evaluation.faithfulness import measure
 from cct_viz.methods import explain
 
 ROOT = Path(__file__).parents[2]
-DEPENDENCE = ROOT / "weights/keras_cct_cifar10/dependence.json"
+RANDOMISATION = ROOT / "weights/keras_cct_cifar10/randomisation.json"
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +79,11 @@ def test_contributions_of_one_sign_are_logits_too():
     )
 
 
-def test_the_dependence_table_is_the_one_beside_the_weights(deer):
+def test_the_randomisation_table_is_the_one_beside_the_weights(deer):
     shown = Shown("a.png", "a", Card("keras_cct_cifar10", 1, None, "bundled", "", deer.labels, (32, 32)), deer)
     text = trust.known(shown)
     assert '<th scope="row">Rollout</th><td><b>no</b></td>' in text  # the first part is the head
-    assert text.count('<tr><th scope="row">') == len(json.loads(DEPENDENCE.read_text())["head"])
+    assert text.count('<tr><th scope="row">') == len(json.loads(RANDOMISATION.read_text())["head"])
     other = Shown("a.png", "a", Card("mine", 1, None, "folder", "", deer.labels, (32, 32)), deer)
     assert trust.known(other) == ""
 

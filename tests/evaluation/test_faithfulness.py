@@ -267,7 +267,7 @@ def test_methods_that_do_not_apply_are_named(class_token_folder, capsys, tmp_pat
     assert (tmp_path / "out" / "score_rows.jsonl").read_text() == kept
 
 
-@pytest.mark.parametrize("command", ["score", "dependence"])
+@pytest.mark.parametrize("command", ["score", "randomisation"])
 @pytest.mark.parametrize("count", ["0", "-2"])
 def test_no_images_are_refused_before_anything_is_read(command, count, capsys, tmp_path):
     out = ["--out", str(tmp_path / "out")] if command == "score" else []

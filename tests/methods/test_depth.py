@@ -1,4 +1,4 @@
-"""Paths of a rollout, the lens and the ledger, against sums written out."""
+"""Paths of a rollout, the logit lens and direct logit attribution, against sums written out."""
 
 import dataclasses
 
@@ -8,8 +8,8 @@ from conftest import layer_norm, make_trace, tiny_config
 
 from cct_viz.methods import explain
 from cct_viz.methods.attention import attention_shares, fused_attentions
-from cct_viz.methods.depth import keep_ledger, read_early, read_lens
-from cct_viz.methods.paths import split_rollout
+from cct_viz.methods.depth import attribute_logits, read_early, read_lens
+from cct_viz.methods.rollout_paths import split_rollout
 
 EXACT = 1e-5  # float32 logits of order 10
 
@@ -46,13 +46,13 @@ def test_too_many_subsets_are_refused():
 
 
 def test_a_path_that_nothing_takes_is_empty(trace):
-    heat = explain(trace, "paths", alpha=0.0)
+    heat = explain(trace, "rollout_paths", alpha=0.0)
     assert heat.names[0] == "past all attention (100%)"
     assert not heat.maps[1:].any()
 
 
 @pytest.mark.parametrize("pool", ["seqpool", "mean", "max", "class_token"])
-def test_lens_ends_at_the_model(pool):
+def test_logit_lens_ends_at_the_model(pool):
     trace = make_trace(tiny_config(pool=pool))
     lens = read_lens(trace)
     assert lens.logits.shape == (3, 3)
@@ -62,14 +62,14 @@ def test_lens_ends_at_the_model(pool):
     np.testing.assert_array_equal(lens.votes[-1], (trace.evidence + trace.bias).argmax(axis=1))
 
 
-def test_lens_reads_early_by_the_models_own_readout(trace):
+def test_logit_lens_reads_early_by_the_models_own_readout(trace):
     weights = trace.readout_weights
     r = layer_norm(trace.stream[1], weights.gamma, weights.beta)
     scores = r @ weights.pool_kernel + weights.pool_bias
     w = np.exp(scores) / np.exp(scores).sum()
     expected = (w @ r) @ weights.head + weights.bias
     np.testing.assert_allclose(read_early(trace, 1).logits, expected, atol=EXACT)
-    heat = explain(trace, "lens", target=2)
+    heat = explain(trace, "logit_lens", target=2)
     part = w[4] * (r[4] @ (weights.head[:, 2] - weights.head.mean(axis=1)))
     assert heat.maps[1].reshape(-1)[4] == pytest.approx(part, abs=EXACT)
 
@@ -77,9 +77,9 @@ def test_lens_reads_early_by_the_models_own_readout(trace):
 @pytest.mark.parametrize("position", ["learnable", "none"])
 @pytest.mark.parametrize("block", ["pre_norm", "official"])
 @pytest.mark.parametrize("pool", ["seqpool", "mean", "max", "class_token"])
-def test_ledger_adds_up_to_the_logits(pool, block, position):
+def test_attribution_adds_up_to_the_logits(pool, block, position):
     trace = make_trace(tiny_config(pool=pool, block=block, position=position))
-    found = keep_ledger(trace)
+    found = attribute_logits(trace)
     np.testing.assert_allclose(found.logits.sum(axis=0), trace.logits, atol=EXACT)
     assert found.check < EXACT
     if block == "official":
@@ -90,17 +90,17 @@ def test_ledger_adds_up_to_the_logits(pool, block, position):
         assert found.names == ("constants", *first[: 1 + (position == "learnable")], *parts)
 
 
-def test_ledger_entries_are_what_the_part_wrote(trace):
+def test_attribution_entries_are_what_the_part_wrote(trace):
     """An entry against the definition: the norm's statistics held, one part alone carried to the score."""
     weights = trace.readout_weights
     sigma = np.sqrt(trace.stream[-1].var(axis=-1, keepdims=True) + 1e-5)
     mlp = trace.mlp_outputs[0]
     normed = weights.gamma * (mlp - mlp.mean(axis=-1, keepdims=True)) / sigma
     expected = trace.pooling_weights @ normed @ weights.head
-    found = keep_ledger(trace)
+    found = attribute_logits(trace)
     np.testing.assert_allclose(found.logits[found.names.index("MLP 1")], expected, atol=EXACT)
     np.testing.assert_allclose(found.logits[0], weights.bias + weights.beta @ weights.head, atol=EXACT)
-    maps = explain(trace, "ledger", target=1)
+    maps = explain(trace, "direct_logit_attribution", target=1)
     total = maps.maps[maps.names.index("MLP 1")].sum()
     assert total == pytest.approx(expected[1] - expected.mean(), abs=EXACT)
 
@@ -111,6 +111,6 @@ def test_a_still_part_adds_nothing(trace):
         attention_outputs=np.zeros_like(trace.attention_outputs),
         stream=trace.stream - np.concatenate([[0 * trace.stream[0]], np.cumsum(trace.attention_outputs, axis=0)]),
     )
-    found = keep_ledger(silent)
+    found = attribute_logits(silent)
     assert not found.logits[found.names.index("attention 1")].any()
     assert (attention_shares(silent, "measured") == 0).all()

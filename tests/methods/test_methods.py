@@ -9,7 +9,7 @@ from conftest import layer_norm, make_trace, tiny_config
 from contract import NOT_APPLICABLE, check_contract
 
 import cct_viz
-from cct_viz.methods import METHODS, NotApplicable, describe, explain, method_options, rank_channels, takes
+from cct_viz.methods import METHODS, RENAMED, NotApplicable, describe, explain, method_options, rank_channels, takes
 from cct_viz.methods.attention import attention_shares, effective_tokens, effective_tokens_by_step, mixing_matrices
 from cct_viz.methods.depth import read_early
 
@@ -76,6 +76,13 @@ def test_constant_image_is_no_special_case(method, pool):
     assert np.ptp(heat.maps, axis=(1, 2)).max() < EXACT
 
 
+@pytest.mark.parametrize(("earlier", "name"), RENAMED.items())
+def test_an_earlier_name_still_works_and_says_todays(trace, earlier, name):
+    with pytest.warns(DeprecationWarning, match=f"now called '{name}'"):
+        heat = explain(trace, earlier, target=1)
+    np.testing.assert_array_equal(heat.maps, explain(trace, name, target=1).maps)
+
+
 def test_unknown_methods_options_and_classes_are_refused(trace):
     with pytest.raises(ValueError, match="no method is called 'jet'"):
         explain(trace, "jet")
@@ -106,8 +113,8 @@ def test_unknown_methods_options_and_classes_are_refused(trace):
         ("attention", {"layer": True}),
         ("attention", {"head": 0.0}),
         ("attention", {"token": False}),
-        ("paths", {"grouped": "no"}),
-        ("paths", {"grouped": 1}),
+        ("rollout_paths", {"grouped": "no"}),
+        ("rollout_paths", {"grouped": 1}),
         ("attention", {"token": 15}),
         ("contrast", {"against": 1}),
     ],

@@ -12,13 +12,19 @@ from random_models import FORMS, random_model
 
 from cct_viz.architecture.keras_model import named_weights
 from cct_viz.cli import main
-from cct_viz.evaluation.randomisation import VARIANTS, KerasClassifier, find_dependence, format_dependence, parts_of
+from cct_viz.evaluation.randomisation import (
+    VARIANTS,
+    KerasClassifier,
+    format_randomisation,
+    parts_of,
+    randomise_parameters,
+)
 from cct_viz.images.preprocessing import normalise
 from cct_viz.inference.gradients import differentiate, differentiate_layers, differentiate_pixels
 from cct_viz.methods import METHODS, NotApplicable, explain, takes
 from cct_viz.methods.attention import attention_shares
 from cct_viz.methods.cam import representation_gradient
-from cct_viz.methods.depth import keep_ledger, read_lens
+from cct_viz.methods.depth import attribute_logits, read_lens
 from cct_viz.methods.pixels import PIXEL_METHODS
 from cct_viz.methods.pooling import reachable_range, split_pooling
 
@@ -252,11 +258,11 @@ def test_legrad_of_the_pool_is_positive_evidence(keras_io):
 def test_scores_decompose_and_are_bounded(case):
     classifier, trace = case
     exact = bound(trace)
-    lens, parts = read_lens(trace), keep_ledger(trace)
+    lens, parts = read_lens(trace), attribute_logits(trace)
     assert lens.check < exact
     assert parts.check < exact
     if trace.block == "pre_norm":
-        heads = keep_ledger(trace, weights=classifier.weights)
+        heads = attribute_logits(trace, weights=classifier.weights)
         assert heads.check < exact
         layers, count = trace.attentions.shape[:2]
         assert sum("head" in name for name in heads.names) == layers * count
@@ -298,10 +304,10 @@ def test_a_dropped_token_is_not_in_the_pool_nor_seen_by_attention(keras_io):
 def table(keras_io):
     classifier, _ = keras_io
     methods = [m for m in METHODS if not takes(m, "classifier")] + ["chefer", "gradient_x_input"]
-    return find_dependence(classifier, [random_pixels(classifier.config)], methods=methods)
+    return randomise_parameters(classifier, [random_pixels(classifier.config)], methods=methods)
 
 
-def test_dependence_has_a_row_for_every_weight(keras_io):
+def test_randomisation_has_a_row_for_every_weight(keras_io):
     classifier, _ = keras_io
     beginnings = [b for group in parts_of(classifier.config).values() for b in group]
     for name in classifier.weights:
@@ -310,7 +316,7 @@ def test_dependence_has_a_row_for_every_weight(keras_io):
 
 def test_maps_know_what_lies_before_them_and_no_more(table):
     blind = {
-        "head": {"seqpool", "attention", "rollout", "paths", *VARIANTS},
+        "head": {"seqpool", "attention", "rollout", "rollout_paths", *VARIANTS},
         # sum_t w_t (e_tc - sum_s w_s e_sc) = 0 up to rounding, so the mean gradient of Grad-CAM is W_c / N for any pool
         "pool": {"evidence", "grad_cam", *VARIANTS},
         "final norm": set(VARIANTS),
@@ -321,8 +327,8 @@ def test_maps_know_what_lies_before_them_and_no_more(table):
         assert {name for name, changed in row.items() if changed is False} == blind.get(part, set()), part
 
 
-def test_dependence_reads_as_a_table(table):
-    text = format_dependence(table)
+def test_randomisation_reads_as_a_table(table):
+    text = format_randomisation(table)
     lines = text.splitlines()
     assert lines[0].startswith("| map | head | pool | final norm | MLP 2 |")
     assert "| seqpool | same | changes |" in text
@@ -331,10 +337,10 @@ def test_dependence_reads_as_a_table(table):
 
 def test_methods_that_do_not_apply_are_no_answer():
     classifier = make_classifier("class token")
-    table = find_dependence(classifier, [random_pixels(classifier.config)], methods=["contribution", "rollout"])
+    table = randomise_parameters(classifier, [random_pixels(classifier.config)], methods=["contribution", "rollout"])
     assert {row["contribution"] for row in table.values()} == {None}
     assert table["head"]["rollout"] is False
-    assert "n/a" in format_dependence(table)
+    assert "n/a" in format_randomisation(table)
 
 
 @pytest.mark.parametrize(
@@ -346,10 +352,10 @@ def test_methods_that_do_not_apply_are_no_answer():
         (1, {"methods": ["rollout"], "seed": -1}, "seed is -1; expected"),
     ],
 )
-def test_dependence_of_nothing_is_refused(keras_io, images, options, message):
+def test_randomisation_of_nothing_is_refused(keras_io, images, options, message):
     classifier, _ = keras_io
     with pytest.raises(ValueError, match=message):
-        find_dependence(classifier, [random_pixels(classifier.config)] * images, **options)
+        randomise_parameters(classifier, [random_pixels(classifier.config)] * images, **options)
 
 
 def test_explain_command_differentiates(capsys, tiny_folder, tiny_classifier, tmp_path):
@@ -362,10 +368,10 @@ def test_explain_command_differentiates(capsys, tiny_folder, tiny_classifier, tm
     assert made["chefer"]["checks"]["w times its gradient is the contribution"] < 1e-4
 
 
-def test_dependence_command(capsys, tiny_folder, tiny_classifier, tmp_path):
+def test_randomisation_command(capsys, tiny_folder, tiny_classifier, tmp_path):
     config = tiny_config()
     np.savez(tmp_path / "data.npz", x=random_pixels(config)[None], y=[0])
-    arguments = ["dependence", "--model", str(tiny_folder), "--data", str(tmp_path / "data.npz"), "--images", "1"]
+    arguments = ["randomisation", "--model", str(tiny_folder), "--data", str(tmp_path / "data.npz"), "--images", "1"]
     assert main([*arguments, "--methods", "seqpool, rollout,grad_cam", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert list(printed) == list(parts_of(config))

@@ -10,7 +10,7 @@ import cct_viz
 from cct_viz.app.words import TIMES
 from cct_viz.architecture.config import ConvStage
 from cct_viz.methods.attention import effective_tokens_by_step, rollout
-from cct_viz.methods.paths import split_rollout
+from cct_viz.methods.rollout_paths import split_rollout
 
 DEEP = (ConvStage(6, pool_padding="same"), ConvStage(24, pool_padding="same"))
 CONFIGS = {

@@ -20,7 +20,7 @@ INTRO = caption(
     "Left is what the explorer shows; choose another model or another picture for the right. Whatever is looked at on "
     "one side is looked at on the other."
 )
-TWINS = "Both sides show the same picture under the same model: choose another of either."
+IDENTICAL = "Both sides show the same picture under the same model: choose another of either."
 # The explorer's tab has loaded the modules; this one only places two of them side by side.
 _ON_LOAD = """
 let sides = [];
@@ -67,9 +67,9 @@ def build(shown: gr.State, models: Models) -> View:
     def answer(shown: Shown | None, model: str | None, picture: str) -> tuple[str, str]:
         if shown is None or model is None:
             return caption(NOT_SHOWN), ""
-        twins = model == shown.card.name and picture in (SAME, shown.name)
+        identical = model == shown.card.name and picture in (SAME, shown.name)
         try:
-            return caption(TWINS) if twins else "", compare(models, shown, model, picture)
+            return caption(IDENTICAL) if identical else "", compare(models, shown, model, picture)
         except (CheckpointError, ImageError) as error:  # the picture's file may be gone by now
             return caption(str(error)), ""
 

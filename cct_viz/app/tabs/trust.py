@@ -231,7 +231,7 @@ def _picture(title: str, values: np.ndarray, words: str, *, signed_map: bool, li
 def known(shown: Shown) -> str:
     """Which weights each map can know about, where the weights' folder carries that table."""
     preset = PRESETS.get(shown.card.name)
-    path = (preset.folder / "dependence.json") if preset and preset.folder else Path()
+    path = (preset.folder / "randomisation.json") if preset and preset.folder else Path()
     if not path.is_file():
         return ""
     table: dict[str, dict[str, bool | None]] = json.loads(path.read_text())
@@ -242,16 +242,16 @@ def known(shown: Shown) -> str:
         "change cannot know about that part: rollout cannot know the classifier, whatever it seems to show. Q, K are "
         "queries and keys, V, O values and output, with the number of their layer; norm is the one before attention."
     )
-    rest = _dependence_table(table, {m: m for m in methods if m not in here})
+    rest = _randomisation_table(table, {m: m for m in methods if m not in here})
     return section(
         "What each map can know about",
         text,
-        _dependence_table(table, {m: ON_THIS_PAGE[m] for m in here}),
+        _randomisation_table(table, {m: ON_THIS_PAGE[m] for m in here}),
         f"<details><summary>All other methods</summary>{rest}</details>",
     )
 
 
-def _dependence_table(table: Mapping[str, Mapping[str, bool | None]], names: Mapping[str, str]) -> str:
+def _randomisation_table(table: Mapping[str, Mapping[str, bool | None]], names: Mapping[str, str]) -> str:
     """One row a map, under the name it is given; only what it cannot know stands out."""
     words = {True: '<td class="quiet">yes</td>', False: "<td><b>no</b></td>", None: '<td class="quiet">n/a</td>'}
 

@@ -28,7 +28,7 @@ class Paths:
     rows: np.ndarray
 
 
-def paths(
+def rollout_paths(
     trace: Trace,
     *,
     head_fusion: str = "mean",
@@ -56,7 +56,7 @@ def paths(
     scale = np.where(found.masses > 0, found.masses, 1.0)[:, None]
     names = tuple(f"{name} ({mass:.0%})" for name, mass in zip(found.names, found.masses, strict=True))
     checks = {"masses sum to 1": abs(float(found.masses.sum()) - 1)}
-    return share_maps(trace, found.rows / scale, names, "paths", checks)
+    return share_maps(trace, found.rows / scale, names, "rollout_paths", checks)
 
 
 def split_rollout(
@@ -67,7 +67,7 @@ def split_rollout(
     discard: float = 0.0,
     grouped: bool | None = None,
 ) -> Paths:
-    """The paths of a rollout with their masses; options as `paths`."""
+    """The paths of a rollout with their masses; options as `rollout_paths`."""
     if grouped is not None and not isinstance(grouped, bool):
         raise ValueError(f"grouped is {grouped!r}; expected true, false or null")
     attended = fused_attentions(trace, head_fusion=head_fusion, discard=discard)
