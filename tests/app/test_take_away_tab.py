@@ -27,7 +27,8 @@ from cct_viz.images.decode import decode
 from cct_viz.reports.bundle import read_bundle
 from cct_viz.web.html import page_html
 from cct_viz.web.pack import pack_model
-from cct_viz.web.site import EXAMPLES, name_example, write_site
+from cct_viz.web.examples import EXAMPLES, name_example
+from cct_viz.web.site import write_site
 
 DEER = next(path for path in EXAMPLES if path.stem == "deer")
 
