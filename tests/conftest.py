@@ -1,13 +1,18 @@
-"""Traces made by hand, consistent in everything from the residual stream to the logits, without any framework."""
+"""Fixtures shared by the tests, and traces made by hand, consistent from the residual stream to the logits."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import socket
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import wait_until
 
 from cct_viz.architecture.config import CCTConfig, ConvStage, numbered_labels
 from cct_viz.architecture.geometry import stage_geometry
@@ -17,6 +22,8 @@ from cct_viz.inference.trace import ReadoutWeights, Trace
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+ROOT = Path(__file__).parent.parent
+MARKS = {"chromium": "browser", "fake_hub": "hub", "torch": "torch"}  # fixture -> mark of the tests that use it
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
@@ -27,6 +34,14 @@ CHROMIUM_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for fixture, mark in MARKS.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
 
 
 def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -156,9 +171,13 @@ def class_token_folder(tmp_path_factory, cache):
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory):
-    """A cache folder for prepared checkpoints that belongs to this test run."""
+    """A cache folder for prepared checkpoints that belongs to this test run, and to all its workers."""
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
+        folder = tmp_path_factory.getbasetemp()
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            folder = folder.parent
+        folder = folder / "cache"
+        folder.mkdir(exist_ok=True)
         patch.setenv("CCT_VIZ_CACHE", str(folder))
         yield folder
 
@@ -184,17 +203,61 @@ def tiny_classifier(tiny_folder, cache):
 
 @pytest.fixture(scope="module")
 def chromium():
-    """A headless browser. In CI it must be there; elsewhere its tests are left out without it."""
+    """A headless browser. In CI it must be there; elsewhere its tests are skipped without it."""
     if not CHROMIUM.exists():
+        missing = f"{CHROMIUM} is missing; get it with: apt-get install chromium"
         if os.environ.get("CI") == "true":
-            pytest.fail(f"{CHROMIUM} is missing; install the system's chromium package")
-        pytest.skip("no /usr/bin/chromium on this machine")
+            pytest.fail(missing)
+        pytest.skip(missing)
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def torch():
+    return pytest.importorskip("torch", reason="PyTorch is missing; get it with: pip install torch")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answers(url: str) -> bool:
+    """Whether a server is there."""
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def app_address(tmp_path_factory):
+    """Where `python app.py` serves the bundled weights, with no Hub in reach."""
+    folder, port = tmp_path_factory.mktemp("app"), free_port()
+    log, url = folder / "log", f"http://127.0.0.1:{port}/"
+    environment = os.environ | {
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_TEMP_DIR": str(folder / "gradio"),
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "HF_HOME": str(folder / "hub"),
+    }
+    with log.open("w") as out:
+        app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=out, stderr=out)
+        try:
+            wait_until(lambda: app.poll() is not None or answers(url), why=log.read_text)
+            assert app.poll() is None, log.read_text()
+            yield url
+            assert "Traceback" not in log.read_text()
+        finally:
+            app.terminate()
+            app.wait(30)
 
 
 class Explored:

@@ -4,7 +4,7 @@ Needs Chromium.
 """
 
 import numpy as np
-from test_app_in_browser import EXAMPLES, Visitor, address  # noqa: F401  # the fixture that serves the app
+from test_app_in_browser import EXAMPLES, Visitor
 
 import cct_viz
 from cct_viz.architecture.presets import DEFAULT
@@ -30,9 +30,9 @@ def fetched(visitor):
     return [url for url in visitor.requests if "/file=" in url and url.endswith(".json")]
 
 
-def test_tokens_are_removed_in_the_page(chromium, address):  # noqa: F811
+def test_tokens_are_removed_in_the_page(chromium, app_address):
     classifier, tokens = cct_viz.load(DEFAULT), (0, 27, 63)
-    visitor = Visitor(chromium, address)
+    visitor = Visitor(chromium, app_address)
     page = visitor.page
     page.wait_for_selector("#explorer .station")
     assert fetched(visitor) == []
@@ -51,9 +51,9 @@ def test_tokens_are_removed_in_the_page(chromium, address):  # noqa: F811
     visitor.context.close()
 
 
-def test_the_picture_is_painted_over_in_the_page(chromium, address):  # noqa: F811
+def test_the_picture_is_painted_over_in_the_page(chromium, app_address):
     classifier = cct_viz.load(DEFAULT)
-    visitor = Visitor(chromium, address)
+    visitor = Visitor(chromium, app_address)
     page = visitor.page
     page.locator("#explorer").get_by_role("button", name="Paint over").click()
     page.wait_for_selector("#explorer .paint tbody tr")
@@ -73,8 +73,8 @@ def test_the_picture_is_painted_over_in_the_page(chromium, address):  # noqa: F8
     visitor.context.close()
 
 
-def test_without_the_file_it_says_so_and_goes_on(chromium, address):  # noqa: F811
-    visitor = Visitor(chromium, address)
+def test_without_the_file_it_says_so_and_goes_on(chromium, app_address):
+    visitor = Visitor(chromium, app_address)
     page = visitor.page
     page.route("**/gradio_api/file=**.json", lambda route: route.fulfill(status=404))
     page.locator("#explorer").get_by_role("button", name="Remove tokens").click()

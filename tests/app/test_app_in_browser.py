@@ -1,12 +1,5 @@
 """The app as a visitor meets it, in a real headless Chromium: started by `python app.py` with no Hub in reach."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from contrast import FIND_FAINT
 from PIL import Image
+from waiting import wait_for_rest, wait_until
 
 from cct_viz.app.words import TIMES
 from cct_viz.architecture.presets import DEFAULT
@@ -25,38 +19,6 @@ DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 360, "height": 780}
 PROMPT = "Upload a picture or choose an example"
 
 
-@pytest.fixture(scope="module")
-def address(chromium, tmp_path_factory):
-    """Where `python app.py` serves the bundled weights."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("app")
-    environment = os.environ | {
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_TEMP_DIR": str(folder / "gradio"),
-        "HF_ENDPOINT": "http://127.0.0.1:9",
-        "HF_HOME": str(folder / "hub"),
-    }
-    with (folder / "log").open("w") as log:
-        app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log)
-        try:
-            url, deadline = f"http://127.0.0.1:{port}/", time.monotonic() + 60
-            while True:
-                try:
-                    urllib.request.urlopen(url, timeout=5).close()
-                    break
-                except (urllib.error.URLError, OSError):
-                    assert app.poll() is None, (folder / "log").read_text()
-                    assert time.monotonic() < deadline, (folder / "log").read_text()
-                    time.sleep(0.2)
-            yield url
-            assert "Traceback" not in (folder / "log").read_text()
-        finally:
-            app.terminate()
-            app.wait(10)
-
-
 class Visitor:
     """A browser page that notes every console error and every request."""
 
@@ -64,12 +26,33 @@ class Visitor:
         self.context = browser.new_context(viewport=viewport, color_scheme="dark" if dark else "light")
         self.page = self.context.new_page()
         self.page.set_default_timeout(30000)
-        self.errors, self.requests = [], []
+        self.errors, self.requests, self.unanswered = [], [], set()
         self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("request", self.note)
+        for ending in ("requestfinished", "requestfailed"):
+            self.page.on(ending, self.unanswered.discard)
         self.page.goto(url + link + ("?__theme=dark" if dark else ""))
         self.page.wait_for_selector("#prediction h2")
+
+    def note(self, request):
+        self.requests.append(request.url)
+        if "/queue/" in request.url:  # Gradio asks for an event, and listens until it has all answers
+            self.unanswered.add(request)
+
+    @property
+    def events(self):
+        return sum("/queue/join" in url for url in self.requests)
+
+    def wait_for_answers(self, events=0):
+        """Wait until the page has asked for that many events in all, and has drawn every answer."""
+
+        def done():
+            self.page.title()  # so that Playwright hands over what has happened
+            return self.events >= events and not self.unanswered
+
+        wait_until(done)
+        wait_for_rest(self.page)
 
     @property
     def prediction(self):
@@ -84,10 +67,7 @@ class Visitor:
         )
 
     def wait_for_another(self, state):
-        deadline = time.monotonic() + 30
-        while self.state() == state:
-            assert time.monotonic() < deadline, "the page still shows the picture from before"
-            self.page.wait_for_timeout(50)
+        wait_until(lambda: self.state() != state, why=lambda: "the page still shows the picture from before")
         return self.state()
 
     def upload(self, path):
@@ -111,11 +91,11 @@ class Visitor:
 
 
 @pytest.fixture
-def visit(chromium, address):
+def visit(chromium, app_address):
     made = []
 
     def open_page(**options):
-        made.append(Visitor(chromium, address, **options))
+        made.append(Visitor(chromium, app_address, **options))
         return made[-1]
 
     yield open_page
@@ -216,7 +196,7 @@ def test_a_picture_named_svg_is_put_back_like_any_other(visit, tmp_path, photo):
     visitor.page.set_input_files("#upload input[type=file]", str(tmp_path / "named.svg"))
     visitor.wait_for_another(before)
     visitor.page.wait_for_selector(".seen:has-text('of 640')")
-    visitor.page.wait_for_timeout(500)  # all that belongs to it is there
+    visitor.wait_for_answers()
     before = visitor.state()
     check_refusal(visitor, tmp_path / "broken.jpg", tmp_path / "named.svg", lambda: visitor.state() == before)
 
@@ -233,9 +213,11 @@ def check_refusal(visitor, bad, photo, kept=lambda: True):
     """A file that is no photo gets a sentence that stays, and a good one after it is shown."""
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>'
     bad.write_bytes(svg if bad.suffix == ".svg" else photo.read_bytes()[:3000])
+    visitor.wait_for_answers()
+    events = visitor.events
     visitor.page.set_input_files("#upload input[type=file]", str(bad))
     visitor.page.wait_for_selector(f".notice:has-text('{bad.name}')")
-    visitor.page.wait_for_timeout(1500)  # the box is emptied after that, which is another event
+    visitor.wait_for_answers(events + 2)  # the box is emptied after that, which is another event
     assert bad.name in visitor.page.inner_text(".notice")
     assert kept()
     visitor.page.set_input_files("#upload input[type=file]", str(photo))
@@ -258,7 +240,8 @@ def test_looking_asks_the_server_nothing(visit):
     """What a visitor has chosen stays for the next picture, too."""
     visitor = visit()
     visitor.page.wait_for_selector("#explorer .grid")
-    visitor.page.wait_for_timeout(3000)  # the timer has asked about the Hub
+    visitor.page.wait_for_selector(".hub:has-text('is away')")  # after which the timer asks no more
+    visitor.wait_for_answers()
     asked = len(visitor.requests)
     box = visitor.page.locator("#explorer .grid").first.bounding_box()
     for i in range(20):
@@ -310,7 +293,7 @@ def test_every_tab_works_fits_and_is_accessible(visit, viewport, dark):
         if button:
             page.get_by_role("button", name=button, exact=True).locator("visible=true").click()
         page.wait_for_selector(done)
-        page.wait_for_timeout(500)  # motion has ended
+        wait_for_rest(page)
         assert visitor.overflow() <= 0, name
         violations = Axe().run(page).response["violations"]
         serious = [(v["id"], v["nodes"][0]["target"]) for v in violations if v["impact"] in ("serious", "critical")]

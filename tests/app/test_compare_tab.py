@@ -65,11 +65,13 @@ def open_pair(chromium, tmp_path, one, two):
 
 
 def change(page, side, **patch):
-    """Set the state of one side and give both sides' states a few frames later."""
+    """Set the state of one side and give both sides' states once both have drawn it: each takes a frame."""
     return page.evaluate(
         """([side, patch]) => new Promise((done) => {
+             const wait = (frames) => requestAnimationFrame(() =>
+               frames ? wait(frames - 1) : done(pair.map(({store}) => ({...store.state}))));
              pair[side].store.set(patch);
-             setTimeout(() => done(pair.map(({store}) => ({...store.state}))), 200);
+             wait(4);
            })""",
         [side, patch],
     )

@@ -5,7 +5,6 @@ import os
 import struct
 import subprocess
 import sys
-import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,7 +27,7 @@ from odd_images import (
 from PIL import Image
 
 from cct_viz.images.decode import ImageError, decode
-from cct_viz.images.headers import MAX_JPEG_PIXELS, MAX_PIXELS
+from cct_viz.images.headers import MAX_BLOCKS, MAX_JPEG_PIXELS, MAX_PIXELS
 
 REPOSITORY = Path(__file__).parents[2]
 JPEG_TOLERANCE = 12  # grey levels on smooth pictures at quality 90 and more
@@ -382,12 +381,11 @@ BOMBS = ["png", "jpeg", "gif", "gif frame", "bmp", "bmp core", "webp", "webp los
 
 
 @pytest.mark.parametrize("kind", BOMBS)
-def test_bombs_are_refused_by_their_header(kind, recwarn):
+def test_bombs_are_refused_by_their_header(kind, recwarn, monkeypatch):
     data = bomb(kind)
-    start = time.perf_counter()
+    monkeypatch.setattr(Image, "open", None)  # Pillow is not asked
     with pytest.raises(ImageError, match=r"(177\.8|4294\.8) megapixels\); up to (64|25) megapixels are accepted"):
         decode(data)
-    assert time.perf_counter() - start < 0.05
     assert not recwarn.list
 
 
@@ -400,21 +398,19 @@ def test_a_bomb_costs_no_memory(tmp_path):
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"".join(packed)) + chunk(b"IEND"))
     program = f"""
-import resource, sys, time
+import resource
 import numpy as np
 from cct_viz.images.preprocessing import ImageError, decode
 decode(np.zeros((4, 4, 4), np.uint8))
-before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     decode({str(path)!r})
 except ImageError as error:
-    seconds = time.perf_counter() - start
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, seconds, error)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, error)
 """
     run = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    kilobytes, seconds, message = run.stdout.split(maxsplit=2)
+    kilobytes, message = run.stdout.split(maxsplit=1)
     assert int(kilobytes) < 20_000
-    assert float(seconds) < 0.05
     assert "177.8 megapixels" in message
 
 
@@ -468,11 +464,20 @@ def slow_file(kind):
     ["gif comment", "png chunks", "jpeg junk", "jpeg comments", "jpeg scans", "webp chunks", "bmp large", "bmp lines"],
 )
 def test_no_file_takes_long(kind):
-    data = slow_file(kind)
-    start = time.process_time()  # what it costs, however busy the machine is
-    image = decode_or_none(data)
+    """Counted in calls of functions, Python's and C's, of which a decoder makes some for each of these steps."""
+    data, calls = slow_file(kind), 0
+
+    def count(frame, event, argument):
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        image = decode_or_none(data)
+    finally:
+        sys.setprofile(None)
     assert image is None or image.shape == (60, 80, 3)
-    assert time.process_time() - start < 1
+    assert calls < (5 * 2**20 if kind == "bmp lines" else 5 * MAX_BLOCKS)  # at most 2**20 pixels of BMP are walked
 
 
 def test_mutated_files_raise_nothing_but_image_error():
@@ -481,13 +486,11 @@ def test_mutated_files_raise_nothing_but_image_error():
     accepted = 0
     for number in range(500):
         data = mutate(seeds[number % len(seeds)], rng)
-        start = time.process_time()
         image = decode_or_none(data)
         if image is not None:
             accepted += 1
             assert image.dtype == np.uint8
             assert image.shape[2:] == (3,)
-        assert time.process_time() - start < 1
     assert 50 < accepted < 450  # both answers are exercised
 
 

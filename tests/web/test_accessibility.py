@@ -3,6 +3,7 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from conftest import make_trace, tiny_config
+from waiting import wait_for_rest
 
 import cct_viz
 
@@ -23,7 +24,7 @@ def stations(explorer):
     buttons = explorer.page.locator(".station, .tools > button")
     for i in range(buttons.count()):
         buttons.nth(i).click()
-        explorer.page.wait_for_timeout(250)  # motion has ended
+        wait_for_rest(explorer.page)
         yield buttons.nth(i).inner_text()
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import make_trace, tiny_config
+from playwright.sync_api import expect
 
 import cct_viz
 from cct_viz.architecture.config import ConvStage, numbered_labels
@@ -103,11 +104,9 @@ def test_keys_move_and_pin(open_explorer, deer):
     page.locator(".grid").first.focus()
     for key in ("ArrowRight", "ArrowDown", "p", "ArrowDown", "p", "ArrowUp", "ArrowUp", "ArrowUp"):
         page.keyboard.press(key)
-    page.wait_for_timeout(100)
     state = explorer.choose()
     assert (state["token"], state["pinned"]) == (1, [9, 17])
-    page.wait_for_timeout(400)
-    assert page.locator(".explorer > [aria-live]").inner_text().startswith("Token row 1, column 2")
+    expect(page.locator(".explorer > [aria-live]")).to_contain_text("Token row 1, column 2")  # once it has settled
 
 
 def test_texts_of_models_are_never_markup(open_explorer):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import make_trace, tiny_config
+from playwright.sync_api import expect
 
 import cct_viz
 from cct_viz.architecture.config import numbered_labels
@@ -314,8 +315,7 @@ def test_the_sentence_says_what_changed(open_laboratory, deer):
     assert winner != "deer"  # the famous example of the lesson
     expected = f"With mean pooling deer falls from {percent(own[a])} to {percent(even[a])}, and {winner} wins."
     assert sentence.inner_text() == expected
-    page.wait_for_timeout(700)
-    assert expected in page.locator(".panel [aria-live]").inner_text()  # screen readers hear it, once it has settled
+    expect(page.locator(".panel [aria-live]")).to_contain_text(expected)  # screen readers hear it, once it has settled
     explorer.choose(a=int(even.argmax()), b=a)
     assert sentence.inner_text().endswith(f" to {percent(even.max())} and wins.")
     explorer.choose(pooling="beta", beta=2.5, a=a)

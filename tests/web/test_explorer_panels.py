@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from conftest import make_trace, tiny_config
+from playwright.sync_api import expect
 
 import cct_viz
 from cct_viz.app.words import TIMES
@@ -304,13 +305,11 @@ def test_the_value_of_a_cell_is_read_on_every_stage(open_explorer, deer):
     grid.scroll_into_view_if_needed()
     box = grid.bounding_box()
     page.mouse.move(box["x"] + box["width"] * 10.5 / 16, box["y"] + box["height"] * 5.5 / 16)
-    page.wait_for_timeout(60)
-    assert page.locator(".reading").inner_text() == f"Cell row 6, column 11: {number(deer.feature_maps[0][5, 10, 3])}."
+    expect(page.locator(".reading")).to_have_text(f"Cell row 6, column 11: {number(deer.feature_maps[0][5, 10, 3])}.")
     assert explorer.choose()["token"] == 20  # a cell of an earlier stage is no token
     grid.focus()
     page.keyboard.press("ArrowDown")
-    page.wait_for_timeout(60)
-    assert page.locator(".reading").inner_text().startswith("Cell row 7, column 11: ")
+    expect(page.locator(".reading")).to_contain_text("Cell row 7, column 11: ")
 
 
 def number(value):
@@ -378,7 +377,7 @@ def test_touch_chooses_and_the_choice_stays(open_explorer, deer, chromium):
     page.locator(".station", has_text="Attention 1").tap()
     page.locator(".panel .grid").first.tap()
     page.get_by_role("option", name="layer 1, head 2").tap()
-    page.wait_for_timeout(100)
+    page.wait_for_function("document.querySelector('#explorer').explorer.store.state.overlay === 'attention'")
     state = page.evaluate("document.querySelector('#explorer').explorer.store.state")
     assert (state["layer"], state["head"], state["overlay"]) == (0, 1, "attention")
     assert state["token"] == state["held"]

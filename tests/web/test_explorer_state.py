@@ -21,7 +21,7 @@ def count_live(explorer):
     """DOM nodes and listeners that the page still holds once the garbage is collected, which takes several rounds."""
     session = explorer.context.new_cdp_session(explorer.page)
     for _ in range(5):
-        explorer.page.wait_for_timeout(50)  # for what an observer or a frame still holds
+        explorer.choose()  # two frames, for what an observer or a frame still holds
         session.send("HeapProfiler.collectGarbage")
     return session.send("Memory.getDOMCounters")
 

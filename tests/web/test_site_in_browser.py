@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import Explored, make_trace, softmax, tiny_config
 from js_model_page import BUNDLED, ModelPage, assert_close, draw_photo, image_file
 from playwright.sync_api import expect
+from waiting import wait_for_rest
 
 import cct_viz
 from cct_viz.app.tabs.trust import judge
@@ -511,6 +512,6 @@ def test_nothing_serious_where_the_model_is_inside(open_live, width, dark):
     told(live)
     for name in ("Remove tokens", "Paint over", "The code"):
         live.page.get_by_role("button", name=name).click()
-        live.page.wait_for_timeout(300)
+        wait_for_rest(live.page)
         assert serious(live.page) == [], name
         assert live.overflow() <= 0
