@@ -12,7 +12,6 @@ import socket
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -53,6 +52,7 @@ class FakeHub:
         self.fault: str | None = None
         self.faults: dict[str, str] = {}
         self.requests: list[Request] = []
+        self.closed = threading.Event()
         self.hung_up = threading.Event()  # a client whom a fault kept waiting has gone
         self.folders: dict[str, Path] = {}
         self.may_be_told_who = False  # reads must send no login; set where a push is expected
@@ -85,6 +85,7 @@ class FakeHub:
         return [ROUTES[r.route].fullmatch(r.path)["path"] for r in asked]  # type: ignore[index]
 
     def close(self) -> None:
+        self.closed.set()
         self.server.shutdown()
         self.server.server_close()
         shutil.rmtree(self.root, ignore_errors=True)  # some tests close it themselves
@@ -267,7 +268,7 @@ def drip(handler: Handler, body: bytes) -> None:
     try:
         for i in range(len(body)):
             handler.wfile.write(body[i : i + 1])
-            time.sleep(0.05)
+            handler.hub.closed.wait(0.05)
     except OSError:
         handler.hub.hung_up.set()
 

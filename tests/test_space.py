@@ -1,23 +1,20 @@
 """The app as a Space and a container run it: uid 1000 without a home, and nothing but /tmp can be written."""
 
-import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
+from conftest import ROOT, answers, free_port
+from waiting import PATIENCE, wait_until
 
-ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.slow
 NOBODY = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--no-new-privs", "--bounding-set=-all"]
-PATIENCE = 90.0  # seconds for a start that takes three; the machine may be busy
 SERVED = ("app.py", "cct_viz", "weights")  # what the Dockerfile copies
 
 
@@ -43,9 +40,7 @@ def checkout():
 @pytest.fixture(scope="module")
 def address(checkout):
     """Where the app answers that was started as a Space starts it, with no Hub in reach."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {
         "PATH": os.environ["PATH"],
         "SYSTEM": "spaces",
@@ -60,15 +55,10 @@ def address(checkout):
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=checkout, env=environment, stdout=pipe, stderr=subprocess.STDOUT) as process:
         try:
-            give_up = time.monotonic() + PATIENCE
-            while True:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                    break
-                if process.poll() is not None or time.monotonic() > give_up:
-                    process.kill()
-                    pytest.fail(process.stdout.read().decode())
-                time.sleep(0.1)
-            yield f"http://127.0.0.1:{port}"
+            url = f"http://127.0.0.1:{port}"
+            wait_until(lambda: process.poll() is not None or answers(url))
+            assert process.poll() is None, process.stdout.read().decode()
+            yield url
         finally:
             process.terminate()
             process.wait(30)

@@ -2,13 +2,13 @@
 
 import json
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import make_trace, tiny_config
+from waiting import wait_until
 
 from cct_viz.app import models as app_models
 from cct_viz.app.models import HUB_REPO, Models
@@ -30,11 +30,14 @@ class Net:
             kind=kind, name=name, sha256="ab" * 32, revision="c" * 40 if kind == "hub" else None
         )
         self.inside = self.most = 0
+        self.crowded = threading.Event()
 
     def trace(self, image):
         self.inside += 1
         self.most = max(self.most, self.inside)
-        time.sleep(0.01)
+        if self.inside > 1:
+            self.crowded.set()
+        self.crowded.wait(0.01)  # the moment in which a second caller would come, if it were let in
         self.inside -= 1
         return make_trace(self.config)
 
@@ -46,10 +49,7 @@ def no_presets(monkeypatch):
 
 
 def wait(models):
-    deadline = time.monotonic() + 5
-    while models.hub_line().busy:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: not models.hub_line().busy)
     return models.hub_line()
 
 
@@ -193,10 +193,7 @@ def test_progress_is_shown_and_a_second_retry_waits_its_turn():
         return Net(source)
 
     models = Models(load=load)
-    deadline = time.monotonic() + 5
-    while models.hub_line().text != "keras-io/cct: 10 %":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: models.hub_line().text == "keras-io/cct: 10 %")
     assert models.hub_line().busy
     models.retry()
     go.set()
@@ -259,11 +256,9 @@ def test_a_call_that_never_ends_is_noticed(monkeypatch):
     thread = threading.Thread(target=models.trace, args=(HUB_REPO, PIXELS))
     thread.start()
     try:
-        while not models._running.locked():
-            time.sleep(0.001)
+        wait_until(models._running.locked)
         assert models.works()
-        monkeypatch.setattr(app_models, "STUCK_SECONDS", 0.0)
-        time.sleep(0.01)
+        monkeypatch.setattr(app_models, "STUCK_SECONDS", -1.0)
         assert not models.works()
     finally:
         go.set()

@@ -25,9 +25,9 @@ from cct_viz.app.view import Shown
 from cct_viz.cli import main
 from cct_viz.images.decode import decode
 from cct_viz.reports.bundle import read_bundle
+from cct_viz.web.examples import EXAMPLES, name_example
 from cct_viz.web.html import page_html
 from cct_viz.web.pack import pack_model
-from cct_viz.web.examples import EXAMPLES, name_example
 from cct_viz.web.site import write_site
 
 DEER = next(path for path in EXAMPLES if path.stem == "deer")

@@ -7,12 +7,12 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import PATIENCE, wait_until
 
 from cct_viz.checkpoints import hub
 from cct_viz.checkpoints.hub import HubError, fetch
@@ -31,7 +31,6 @@ SAVED_MODEL = {
     "variables/variables.index": 900,
     "saved_model.pb": 200_000,
 }
-PATIENCE = 30.0  # seconds for what should take one; the machine may be busy
 
 
 def write_folder(folder, sizes, seed=0):
@@ -214,10 +213,8 @@ def test_every_fault_is_expected_somewhere():
 
 def fail(repo_id, deadline):
     """Fetch what cannot be had; returns the kind and the message. Both must be fit for a stranger's eyes."""
-    started = time.monotonic()
     with pytest.raises(HubError) as caught:
         fetch(repo_id, deadline=deadline)
-    assert time.monotonic() - started < deadline + 1.0  # the child is ended and the reader joined on a busy machine
     message = str(caught.value)
     assert NEXT_STEP.search(message), message
     for secret in (str(Path(os.environ["HF_HOME"]).parent), os.environ["HF_TOKEN"], str(ROOT), "Traceback"):
@@ -244,7 +241,7 @@ def test_the_deadline_holds_whatever_the_host_does(fake_hub, project):
         # Longer than all the children take to start on a busy machine.
         answers = list(pool.map(lambda repo_id: fail(repo_id, 8.0), fake_hub.faults))
         for (kind, message), (expected, words) in zip(answers, EXPECTED_AT_DEADLINE.values(), strict=True):
-            assert (kind, words in message) == (expected, True), message
+            assert (kind, words in message, " in 8 s;" in message) == (expected, True, True), message
         repos, fake_hub.faults = list(fake_hub.faults), {}
         for snapshot in pool.map(lambda repo_id: fetch(repo_id, deadline=PATIENCE), repos):
             assert_same(snapshot, project, ["config.json", "model.safetensors"])
@@ -261,9 +258,8 @@ def test_no_download_outlives_its_parent(fake_hub, project):
     with subprocess.Popen(
         [sys.executable, "-c", FETCH, json.dumps(REPO)], env={**os.environ, "PYTHONPATH": str(ROOT)}
     ) as parent:
-        while not fake_hub.requests:
-            assert parent.poll() is None
-            time.sleep(0.02)
+        wait_until(lambda: fake_hub.requests or parent.poll() is not None)
+        assert parent.poll() is None
         assert not fake_hub.hung_up.is_set()
         parent.kill()
     assert fake_hub.hung_up.wait(5.0)
@@ -275,10 +271,8 @@ def test_large_downloads_get_more_time(fake_hub, project, monkeypatch):
     monkeypatch.setattr(hub, "FREE_BYTES", 0)
     monkeypatch.setattr(hub, "BYTES_PER_SECOND", 200_000)  # 1.5 s more for 300 kB
     fake_hub.fault = "stalls"
-    started = time.monotonic()
-    with pytest.raises(HubError, match=r"0\.\d of 0\.3 MB"):
+    with pytest.raises(HubError, match=r"0\.\d of 0\.3 MB of keras-io/cct in 4 s;"):
         fetch(REPO, deadline=2.0)
-    assert 3.4 < time.monotonic() - started < 8.0  # a busy machine takes its time to end the child
 
 
 def test_a_host_that_is_not_there(fake_hub, project):
@@ -403,9 +397,8 @@ def test_progress_comes_in_the_callers_thread(fake_hub, project):
 
 def test_progress_may_end_the_download(fake_hub, project):
     def stop(done, total, text):
-        while total and not fake_hub.count("file", "HEAD"):
-            time.sleep(0.02)
         if total:
+            wait_until(lambda: fake_hub.count("file", "HEAD"))
             raise KeyboardInterrupt
 
     fake_hub.fault = "silent at files"

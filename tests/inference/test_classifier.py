@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from cct_viz.architecture import presets
-from cct_viz.checkpoints import CheckpointError
+from cct_viz.checkpoints import CheckpointError, cache
 from cct_viz.checkpoints.cache import cached_export, is_cached, sha256
 from cct_viz.images.preprocessing import ImageError, normalise
 from cct_viz.inference.classifier import CHUNK, LANES, _spread, load
@@ -91,12 +91,15 @@ def test_a_large_batch_is_answered_in_order_with_its_masks(tiny_classifier):
 
 def test_traces_are_made_while_the_interpreter_ends(tiny_folder):
     code = f"""
-import threading, time, numpy as np
+import threading
+ending = threading.Event()
+threading._register_atexit(ending.set)  # before any pool of threads is: what was registered first comes last
+import numpy as np
 from cct_viz.inference.classifier import CHUNK, load
 classifier = load({str(tiny_folder)!r})
 images = np.zeros((5 * CHUNK, 12, 20, 3), np.uint8)
 def late():
-    time.sleep(0.3)
+    ending.wait()
     print(len(list(classifier.traces(images))), len(classifier.forward(np.zeros((5 * CHUNK, 12, 20, 3)))))
 threading.Thread(target=late).start()
 """
@@ -297,7 +300,11 @@ def test_a_damaged_folder_gives_the_readers_sentence(tiny_folder, cache, tmp_pat
         load(tmp_path / "damaged")
 
 
-def test_a_cut_file_in_the_cache_is_made_again(tiny_folder, tiny_classifier):
+def test_a_cut_file_in_the_cache_is_made_again(tiny_folder, tiny_classifier, tmp_path, monkeypatch):
+    whole = cached_export(tiny_folder)
+    shutil.copytree(whole, tmp_path / whole.name)  # other tests read the one they share
+    monkeypatch.setenv("CCT_VIZ_CACHE", str(tmp_path))
+    monkeypatch.setattr(cache, "_run_child", lambda folder, out, deadline: shutil.copytree(whole, out))
     graph = cached_export(tiny_folder) / "model.onnx"
     graph.write_bytes(graph.read_bytes()[:1000])
     assert not is_cached(tiny_folder)

@@ -3,11 +3,11 @@
 import asyncio
 import os
 import threading
-import time
 
 import gradio as gr
 import httpx
 import pytest
+from waiting import wait_until
 
 from cct_viz.server import settings
 from cct_viz.server.janitor import make_folder
@@ -65,13 +65,6 @@ def served():
 def client():
     with httpx.Client(trust_env=False, timeout=PATIENCE) as made:
         yield made
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_visitors_who_leave_lose_their_place_and_hold_no_slot(served, client):

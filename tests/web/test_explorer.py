@@ -126,20 +126,6 @@ def test_nothing_is_wider_than_the_page(open_explorer, deer, width, dark):
         assert explorer.overflow() <= 0
 
 
-@pytest.mark.parametrize(("name", "budget"), [("seqpool", 16), ("deep", 33)])
-def test_a_selection_redraws_within_a_frame(open_explorer, deer, name, budget):
-    """Milliseconds of script a redraw, the median of a hundred; all panels are opened before."""
-    explorer = open_explorer(deer if name == "seqpool" else make_trace(CONFIGS["deep"]))
-    for station in STATIONS:
-        explorer.choose(station=station)
-        took = explorer.page.evaluate(
-            """() => { const {store, data} = document.querySelector('#explorer').explorer;
-                 for (let i = 0; i < 100; i++) { store.set({token: (i * 7) % data.n}); store.flush(); }
-                 return store.measured.slice(-100).sort((a, b) => a - b)[50]; }"""
-        )
-        assert took < budget, station
-
-
 def test_a_page_of_twenty_classes_and_more_lists_the_best(open_explorer):
     explorer = open_explorer(make_trace(tiny_config(labels=numbered_labels(200))))
     explorer.choose(station="classes")

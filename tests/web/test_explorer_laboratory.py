@@ -420,16 +420,3 @@ def test_nothing_is_wider_than_the_page(open_laboratory, classifier, deer, width
     )
     assert cut == []
     explorer.check_quiet()
-
-
-@pytest.mark.parametrize(("name", "budget"), [("deer", 16), ("wide", 33)])
-def test_selecting_and_painting_redraw_within_a_frame(request, open_laboratory, name, budget):
-    """Milliseconds of script a redraw, medians of a hundred."""
-    explorer = open_laboratory(request.getfixturevalue(name))
-    for change in ("{token: (i * 7) % data.n}", "{pooling: 'beta', beta: i / 20}"):
-        took = explorer.page.evaluate(
-            f"""() => {{ const {{store, data}} = document.querySelector('#explorer').explorer;
-                 for (let i = 0; i < 100; i++) {{ store.set({change}); store.flush(); }}
-                 return store.measured.slice(-100).sort((a, b) => a - b)[50]; }}"""
-        )
-        assert took < budget, change

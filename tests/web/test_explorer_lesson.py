@@ -477,16 +477,3 @@ def test_every_step_fits_and_reads_well(open_explorer, deer, width, dark):
         learner.answer(right=False)
         learner.card.locator(".primary").click()
     assert explorer.overflow() <= 0
-
-
-def test_hovering_stays_quick_with_the_lesson_open(open_explorer, deer):
-    explorer = open_explorer(deer)
-    learner = Learner(explorer, deer).open()
-    while learner.step != "contribution":
-        learner.press(".lesson .primary", "Next")
-    took = explorer.page.evaluate(
-        """() => { const {store, data} = document.querySelector('#explorer').explorer;
-             for (let i = 0; i < 100; i++) { store.set({token: (i * 7) % data.n}); store.flush(); }
-             return store.measured.slice(-100).sort((a, b) => a - b)[50]; }"""
-    )
-    assert took < 16

@@ -383,22 +383,3 @@ def test_touch_chooses_and_the_choice_stays(open_explorer, deer, chromium):
     assert state["token"] == state["held"]
     assert state["token"] in (27, 28, 35, 36)  # the middle of the map
     context.close()
-
-
-@pytest.mark.parametrize(("name", "budget"), [("deer", 16), ("deep", 33), ("heads", 33)])
-def test_a_selection_redraws_within_a_frame(open_explorer, deer, name, budget):
-    """Milliseconds of script a redraw, the median of a hundred."""
-    explorer = open_explorer(trace_of(name, deer))
-    for panel in (
-        {"station": "tokens"},
-        *({"station": "attention", "attentionView": view, "overlay": "attention"} for view in VIEWS),
-    ):
-        for direction in ("row", "column"):
-            explorer.choose(direction=direction, **panel)
-            took = explorer.page.evaluate(
-                """() => { const {store, data} = document.querySelector('#explorer').explorer;
-                     for (let i = 0; i < 100; i++) { store.set({token: (i * 7) % data.n}); store.flush(); }
-                     return store.measured.slice(-100).sort((a, b) => a - b)[50]; }"""
-            )
-            print(name, panel, direction, took)
-            assert took < budget, panel
