@@ -3,7 +3,8 @@
     python benchmarks/images.py DIR [--make N] [--seed S] [--without-tensorflow]
 
 Every file under DIR is decoded in a process of its own kind that is ended when it hangs, so that a crash or a hang is
-counted and the next file is read. `--make N` first fills DIR with N damaged copies of the odd images of the tests.
+counted and the next file is read. `--make N` first fills DIR with N damaged copies of the odd images of the tests, and
+their files of many small parts.
 Marks: 0 crashes, 0 hangs, the slowest file under 1 s, every refusal a sentence; of the files that both decoders accept
 99.9 % within 1 grey level.
 """
@@ -205,12 +206,14 @@ def run(folder: Path, with_tensorflow: bool) -> None:
 
 def fill(folder: Path, count: int, seed: int) -> None:
     sys.path.insert(0, str(ROOT / "tests"))
-    from odd_images import make_kinds, mutate
+    from odd_images import SLOW, make_kinds, make_slow_file, mutate
 
     folder.mkdir(parents=True, exist_ok=True)
     kinds, rng = make_kinds(), np.random.default_rng(seed)
     for number in range(count):
         (folder / f"{seed}_{number:06d}").write_bytes(mutate(kinds[number % len(kinds)], rng))
+    for kind in SLOW:
+        (folder / kind).write_bytes(make_slow_file(kind))
 
 
 def main() -> None:

@@ -114,6 +114,7 @@ def test_evaluate(capsys, tiny_folder, tiny_classifier, tmp_path):
     np.testing.assert_allclose(saved["position_prior"], expected, atol=1e-7)  # eight decimals of float32 sums
 
 
+@pytest.mark.slow
 def test_train_makes_a_folder_that_loads(tmp_path, cache):
     """In a process of its own: training changes Keras's global state, and --json must leave stdout to the answer."""
     rng = np.random.default_rng(0)

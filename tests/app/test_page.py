@@ -407,6 +407,7 @@ def test_the_page_names_no_other_host(served):
     assert all(host.startswith(("127.0.0.1", "localhost")) for host in loaded)
 
 
+@pytest.mark.slow
 def test_serving_loads_no_framework(tiny_classifier, tiny_folder):
     """The whole app in a process of its own, one request answered, then a look at what was loaded."""
     code = f"""

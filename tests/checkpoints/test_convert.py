@@ -143,8 +143,8 @@ def test_static_pools_for_comparison(tmp_path, pool):
 # ---- convert
 
 
-def test_convert_writes_a_folder_from_a_pth(tmp_path, capsys):
-    config, state = write_pth(pytest.importorskip("torch"), tmp_path / "a.pth", "cct_sine_2conv")
+def test_convert_writes_a_folder_from_a_pth(torch, tmp_path, capsys):
+    config, state = write_pth(torch, tmp_path / "a.pth", "cct_sine_2conv")
     write_config(tmp_path / "arch.json", config)
     out = tmp_path / "out"
     arguments = ["convert", str(tmp_path / "a.pth"), "--arch", str(tmp_path / "arch.json"), "--out", str(out)]
@@ -168,8 +168,8 @@ def test_convert_writes_a_folder_from_a_pth(tmp_path, capsys):
         convert(tmp_path / "a.pth", out, arch=str(tmp_path / "arch.json"))
 
 
-def test_convert_to_another_size_with_another_head(tmp_path, capsys):
-    config, _ = write_pth(pytest.importorskip("torch"), tmp_path / "a.pth", "vit_lite_learnable")
+def test_convert_to_another_size_with_another_head(torch, tmp_path, capsys):
+    config, _ = write_pth(torch, tmp_path / "a.pth", "vit_lite_learnable")
     write_config(tmp_path / "arch.json", config)
     arguments = [
         "convert",
@@ -187,9 +187,8 @@ def test_convert_to_another_size_with_another_head(tmp_path, capsys):
     assert (found.image_size, found.labels) == ((24, 32), numbered_labels(7))
 
 
-def test_published_files_are_known_by_name(tmp_path):
+def test_published_files_are_known_by_name(torch, tmp_path):
     """An untrained model saved as its authors' code would name the arrays, under the name of a published file."""
-    torch = pytest.importorskip("torch")
     file = "cct_7_3x1_32_cifar10_300epochs.pth"
     config = configure(PUBLISHED[file])
     rng = np.random.default_rng(0)
@@ -262,8 +261,8 @@ def test_odd_arguments_are_refused_in_a_sentence(options, message, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_no_new_head_is_the_files_own(tmp_path):
-    config, state = write_pth(pytest.importorskip("torch"), tmp_path / "a.pth", "vit_lite_learnable")
+def test_no_new_head_is_the_files_own(torch, tmp_path):
+    config, state = write_pth(torch, tmp_path / "a.pth", "vit_lite_learnable")
     write_config(tmp_path / "arch.json", config)
     found = convert(tmp_path / "a.pth", tmp_path / "out", arch=str(tmp_path / "arch.json"), new_head=False)
     np.testing.assert_array_equal(found.weights["head/bias"], state["classifier.fc.bias"])
@@ -271,8 +270,8 @@ def test_no_new_head_is_the_files_own(tmp_path):
     assert convert(tmp_path / "out", tmp_path / "again", new_head=False).config == config
 
 
-def test_a_size_may_be_a_list(tmp_path):
-    config, _ = write_pth(pytest.importorskip("torch"), tmp_path / "a.pth", "vit_lite_learnable")
+def test_a_size_may_be_a_list(torch, tmp_path):
+    config, _ = write_pth(torch, tmp_path / "a.pth", "vit_lite_learnable")
     write_config(tmp_path / "arch.json", config)
     with pytest.warns(CheckpointWarning, match="resized"):
         convert(tmp_path / "a.pth", tmp_path / "out", arch=str(tmp_path / "arch.json"), image_size=[24, 32])

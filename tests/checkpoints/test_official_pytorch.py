@@ -50,8 +50,7 @@ def test_position_is_resized_bilinearly():
     np.testing.assert_array_equal(resize_position(table, (2, 2), (2, 2)), table)
 
 
-def test_position_is_resized_as_pytorch_does():
-    torch = pytest.importorskip("torch")
+def test_position_is_resized_as_pytorch_does(torch):
     table = np.random.default_rng(0).normal(size=(35, 6)).astype(np.float32)
     grid = torch.tensor(table.reshape(1, 5, 7, 6)).permute(0, 3, 1, 2)
     theirs = torch.nn.functional.interpolate(grid, size=(8, 4), mode="bilinear").permute(0, 2, 3, 1).reshape(32, 6)
@@ -179,11 +178,6 @@ def test_numbers_that_are_none_are_refused(name):
 
 
 # ---- files, which need PyTorch
-
-
-@pytest.fixture
-def torch():
-    return pytest.importorskip("torch")
 
 
 WRAPPERS = {

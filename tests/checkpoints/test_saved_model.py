@@ -94,6 +94,7 @@ def test_reference_agrees_with_its_serving_signature():
     assert_equal_logits(compute_logits(checkpoint, io["x"]), io["logits"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*SAVED_WHOLE, *SAVED_TO_SERVE])
 def test_saved_model_agrees_with_its_serving_signature(saved, name):
     folder = saved(name)
@@ -107,6 +108,7 @@ def test_saved_model_agrees_with_its_serving_signature(saved, name):
     assert_equal_logits(actual, expected)
 
 
+@pytest.mark.slow
 def test_configuration_is_that_of_the_saved_model(saved):
     config = checkpoints.read(saved("three layers, three stages, not square")).config
     assert (config.image_size, config.num_layers, config.num_heads, config.num_classes) == ((24, 17), 3, 4, 7)
@@ -137,6 +139,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", REFUSED)
 def test_other_architecture_is_refused_by_name(tmp_path, case):
     choices, message = REFUSED[case]
@@ -146,6 +149,7 @@ def test_other_architecture_is_refused_by_name(tmp_path, case):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_other_networks_are_refused(tmp_path):
     dense = tf_keras.Sequential([tf_keras.layers.Dense(2, input_shape=(3,))])
     saved_models.save(dense, tmp_path / "dense")
@@ -157,6 +161,7 @@ def test_other_networks_are_refused(tmp_path):
         checkpoints.read(tmp_path / "flat")
 
 
+@pytest.mark.slow
 def test_graph_is_never_run(tmp_path, monkeypatch):
     proof = tmp_path / "written by the graph"
 
@@ -227,6 +232,7 @@ def test_damaged_saved_model_is_refused_in_one_sentence(copy, damage):
     assert str(copy.parent) not in str(error.value)
 
 
+@pytest.mark.slow
 def test_flipped_bit_of_the_constant_position_is_noticed(copy, saved):
     position = checkpoints.read(copy).weights["sequence/position"].tobytes()
     flip(copy / "saved_model.pb", (copy / "saved_model.pb").read_bytes().index(position) + 2001)
@@ -243,6 +249,7 @@ def test_flipped_bit_of_the_constant_position_is_noticed(copy, saved):
         checkpoints.read(folder)
 
 
+@pytest.mark.slow
 def test_variables_of_another_save_are_noticed(saved, tmp_path):
     folder = Path(shutil.copytree(saved("the example"), tmp_path / "mixed"))
     saved_models.save(saved_models.make_model(seed=1), tmp_path / "other")

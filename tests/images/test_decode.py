@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from odd_images import (
     PHOTO,
+    SLOW,
     WHOLE,
     bmp_rle,
     chunk,
     encode,
     exif,
     make_kinds,
+    make_slow_file,
     mutate,
     patch_jpeg_size,
     png,
@@ -436,36 +438,10 @@ def test_two_headers_in_one_file_are_refused():
             decode(data)
 
 
-def slow_file(kind):
-    """A file of some megabytes, each of which is one more step for a decoder that walks it in Python."""
-    if kind == "gif comment":
-        table_end = WHOLE["gif"].index(b"!" if b"!" in WHOLE["gif"][:800] else b",", 13)
-        return WHOLE["gif"][:table_end] + b"!\xfe" + b"\x01a" * 3_000_000 + b"\0" + WHOLE["gif"][table_end:]
-    if kind == "png chunks":
-        return WHOLE["png"][:33] + chunk(b"tEXt") * 500_000 + WHOLE["png"][33:]
-    if kind == "jpeg junk":
-        return WHOLE["jpeg"][:2] + bytes(18_000_000) + WHOLE["jpeg"][2:]
-    if kind == "jpeg comments":
-        return WHOLE["jpeg"][:2] + b"\xff\xfe\0\2" * 4_000_000 + WHOLE["jpeg"][2:]
-    if kind == "jpeg scans":
-        jpeg = encode(Image.new("L", (4000, 4000)), "JPEG", progressive=True)
-        last = jpeg.rindex(b"\xff\xda")
-        return jpeg[:-2] + jpeg[last : last + 10] * 10_000 + jpeg[-2:]
-    if kind == "webp chunks":
-        return WHOLE["webp"] + b"abcd\0\0\0\0" * 2_000_000
-    if kind == "bmp large":
-        return bmp_rle(5000, 5000, b"\0\1")
-    assert kind == "bmp lines"
-    return bmp_rle(1000, 1000, b"\0\0" * 8_000_000)
-
-
-@pytest.mark.parametrize(
-    "kind",
-    ["gif comment", "png chunks", "jpeg junk", "jpeg comments", "jpeg scans", "webp chunks", "bmp large", "bmp lines"],
-)
+@pytest.mark.parametrize("kind", SLOW)
 def test_no_file_takes_long(kind):
     """Counted in calls of functions, Python's and C's, of which a decoder makes some for each of these steps."""
-    data, calls = slow_file(kind), 0
+    data, calls = make_slow_file(kind), 0
 
     def count(frame, event, argument):
         nonlocal calls

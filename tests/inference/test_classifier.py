@@ -314,6 +314,7 @@ def test_a_cut_file_in_the_cache_is_made_again(tiny_folder, tiny_classifier, tmp
     assert is_cached(tiny_folder)
 
 
+@pytest.mark.slow
 def test_the_current_folder_lends_no_code(tiny_folder, tmp_path):
     """A model folder is data: a keras.py that lies beside the weights must not be run."""
     shutil.copytree(tiny_folder, tmp_path / "model")

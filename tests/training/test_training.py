@@ -286,6 +286,7 @@ from cct_viz.training.data import Images, split
     )
 
 
+@pytest.mark.slow
 def test_training_killed_in_mid_epoch_ends_with_the_same_weights(tmp_path, images):
     from cct_viz.architecture.keras_model import named_weights
     from cct_viz.training import train as module
@@ -341,6 +342,7 @@ module.train(config, training, validation, module.{recipe!r}, Path({str(tmp_path
         module.train(config, training, validation, dataclasses.replace(recipe, epochs=9), tmp_path / "cut")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 def test_on_jax_two_devices_train_as_one_does_and_go_on_after_an_interruption(tmp_path, images):
     """In a process of its own, whose CPU counts as two devices. Dropout and stochastic depth stay on: JAX draws the
@@ -416,6 +418,7 @@ train("one")
                 np.testing.assert_allclose(one[name], two[name], atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_a_trained_model(tmp_path, images, tiny_classifier):
     """The same classes keep the head, so not a step makes no difference; others get a new one, and the rest is kept."""
     from cct_viz.architecture.keras_model import named_weights
