@@ -124,7 +124,7 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
     np.savez(tmp_path / "data.npz", x=x.astype(np.uint8), y=y)
     from conftest import tiny_config
 
-    from cct_viz.architecture.config import write_config
+    from cct_viz.architecture.config import read_config, write_config
 
     write_config(tmp_path / "tiny.json", tiny_config(pool="mean"))  # which --pool replaces
     arguments = ["--arch", tmp_path / "tiny.json", "--data", tmp_path / "data.npz", "--out", tmp_path / "out"]
@@ -164,7 +164,7 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
     assert main([*map(str, arguments), str(pictures / "out")]) == 1  # it would pass for a class the next time
     assert main([*map(str, arguments), str(out)]) == 1
     assert main([*map(str, arguments), str(tmp_path / "tuned")]) == 0
-    assert load(tmp_path / "tuned").labels == ("kind_0", "kind_1")
+    assert read_config(tmp_path / "tuned" / "config.json").labels == ("kind_0", "kind_1")
     card = (tmp_path / "tuned" / "README.md").read_text()
     first, second = [line for line in card.splitlines() if line.startswith("    python -m cct_viz train")]
     assert "--arch tiny.json --pool seqpool" in first

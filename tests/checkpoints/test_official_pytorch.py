@@ -153,12 +153,12 @@ def test_a_tokenizer_of_another_form_is_refused_though_shapes_may_fit(arch, chan
         read_state(state, dataclasses.replace(config, tokenizer=stages))
 
 
-@pytest.mark.parametrize("preset", [name for name in PRESETS if name.startswith(("cct_", "cvt_", "vit_"))])
-def test_the_presets_of_the_paper_are_of_its_form(preset):
-    config = PRESETS[preset].config
-    ours = "keras" in preset or config.pool in ("mean", "max")
-    with pytest.raises(CheckpointError, match="not of the paper's code" if ours else "another arch"):
-        official.to_canonical({}, config)
+def test_the_presets_of_the_paper_are_of_its_form():
+    for preset in (name for name in PRESETS if name.startswith(("cct_", "cvt_", "vit_"))):
+        config = PRESETS[preset].config
+        ours = "keras" in preset or config.pool in ("mean", "max")
+        with pytest.raises(CheckpointError, match="not of the paper's code" if ours else "another arch"):
+            official.to_canonical({}, config)
 
 
 def test_a_position_of_another_grid_is_refused():

@@ -112,13 +112,13 @@ def test_an_all_negative_map_is_named():
 
 
 @pytest.mark.parametrize("method", [method for method in METHODS if not takes(method, "classifier")])
-@pytest.mark.parametrize("kind", ["png", "svg"])
-def test_every_method_makes_a_figure_with_its_caption_and_checks(trace, method, kind, tmp_path):
+def test_every_method_makes_a_figure_with_its_caption_and_checks(trace, method, tmp_path):
     trace = dataclasses.replace(trace, labels=("a $x$ b", "$", "<b>{y}</b>"))  # names that a text engine could choke on
     heatmaps = explain(trace, method, target=0)
     made = plots.figure(trace, heatmaps, caption=describe(method))
-    made.savefig(tmp_path / f"map.{kind}")
-    assert (tmp_path / f"map.{kind}").stat().st_size > 5000
+    for kind in ("png", "svg"):
+        made.savefig(tmp_path / f"map.{kind}")
+        assert (tmp_path / f"map.{kind}").stat().st_size > 5000
     said = made.get_supxlabel()
     assert describe(method) in said
     assert all(check in said for check in heatmaps.checks)

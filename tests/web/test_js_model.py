@@ -26,10 +26,8 @@ from cct_viz.architecture.presets import PRESETS
 from cct_viz.architecture.weights import expected_shapes
 from cct_viz.checkpoints import safetensors
 from cct_viz.images.preprocessing import normalise
-from cct_viz.web.modules import FOLDER
+from cct_viz.web.examples import EXAMPLES
 from cct_viz.web.payload import About, make_payload
-
-EXAMPLES = sorted((FOLDER.parent / "examples").glob("*.png"))
 
 
 @pytest.fixture(scope="module")
@@ -140,20 +138,19 @@ def test_progress_names_each_step(page, models):
     assert calls == "0 5 conv stage 1,1 5 conv stage 2,2 5 layer 1,3 5 layer 2,4 5 pool,5 5 "
 
 
-@pytest.mark.parametrize("name", [*FAMILIES, *PRESETS])
-def test_geometry_and_shapes_are_pythons(page, name):
-    config = FAMILIES[name] if name in FAMILIES else PRESETS[name].config
-    got = page.run(
-        "const config = m.readConfig(text);"
-        "return {stages: m.stageGeometry(config), shapes: JSON.stringify([...m.expectedShapes(config)])}",
-        text=json.dumps(config.to_dict()),
-    )
-    assert json.loads(got["shapes"]) == [[k, list(v)] for k, v in expected_shapes(config).items()]
-    for stage, mine in zip(stage_geometry(config), got["stages"].values(), strict=True):
-        np.testing.assert_array_equal(mine["windows"], stage.windows.ravel())
-        np.testing.assert_array_equal(mine["centres"], stage.centres.ravel())
-        assert tuple(mine["stride"].values()) == stage.stride
-        assert tuple(mine["window"].values()) == stage.window_size
+def test_geometry_and_shapes_are_pythons(page):
+    for name, config in {**FAMILIES, **{name: preset.config for name, preset in PRESETS.items()}}.items():
+        got = page.run(
+            "const config = m.readConfig(text);"
+            "return {stages: m.stageGeometry(config), shapes: JSON.stringify([...m.expectedShapes(config)])}",
+            text=json.dumps(config.to_dict()),
+        )
+        assert json.loads(got["shapes"]) == [[k, list(v)] for k, v in expected_shapes(config).items()], name
+        for stage, mine in zip(stage_geometry(config), got["stages"].values(), strict=True):
+            np.testing.assert_array_equal(mine["windows"], stage.windows.ravel(), name)
+            np.testing.assert_array_equal(mine["centres"], stage.centres.ravel(), name)
+            assert tuple(mine["stride"].values()) == stage.stride, name
+            assert tuple(mine["window"].values()) == stage.window_size, name
 
 
 DESCRIBE = """
