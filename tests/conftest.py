@@ -156,6 +156,16 @@ def write_random_checkpoint(folder, config):
     return folder
 
 
+def prepare(folder: Path) -> Path:
+    """Fill the test run's cache here: a child of `load` would import TensorFlow once more."""
+    from cct_viz.checkpoints import cache
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "_run_child", lambda folder, out, deadline: cache._main(folder, out))
+        cache.cached_export(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory):
     """A checkpoint folder of a tiny random model, as `train` leaves one."""
@@ -166,7 +176,7 @@ def tiny_folder(tmp_path_factory):
 def class_token_folder(tmp_path_factory, cache):
     """The same with a class token, to which half of the methods do not apply."""
     config = tiny_config(pool="class_token")
-    return write_random_checkpoint(tmp_path_factory.mktemp("weights") / "class_token", config)
+    return prepare(write_random_checkpoint(tmp_path_factory.mktemp("weights") / "class_token", config))
 
 
 @pytest.fixture(scope="session")
@@ -191,14 +201,14 @@ def rounded(cache, tmp_path_factory):
     folder = write_random_checkpoint(tmp_path_factory.mktemp("weights") / "exact", tiny_config())
     weights = safetensors.read(folder).weights
     safetensors.write(folder, tiny_config(), weights, dtype="float16")
-    return load(folder)
+    return load(prepare(folder))
 
 
 @pytest.fixture(scope="session")
 def tiny_classifier(tiny_folder, cache):
     from cct_viz.inference.classifier import load
 
-    return load(tiny_folder)
+    return load(prepare(tiny_folder))
 
 
 @pytest.fixture(scope="module")

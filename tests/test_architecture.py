@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 PACKAGE = Path(__file__).parent.parent / "cct_viz"
 # Each imports only those before it. `server` knows nothing of compact transformers, and `web` nothing of the server.
 ORDER = (
@@ -66,23 +64,15 @@ def loaded_by(code: str) -> set[str]:
     return set(out.split())
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import cct_viz",
-        "import cct_viz; [getattr(cct_viz, name) for name in cct_viz.__all__ if name != 'build']",
-        "import cct_viz.cli",
-    ],
-)
-def test_importing_loads_no_framework(code):
+def test_importing_loads_no_framework():
+    code = "import cct_viz, cct_viz.cli; [getattr(cct_viz, name) for name in cct_viz.__all__ if name != 'build']"
     assert not loaded_by(code) & FRAMEWORKS
 
 
-@pytest.mark.parametrize("module", ["web.payload", "web.pack", "app.links", "app.words"])
-def test_what_the_page_is_sent_needs_no_matplotlib(module):
-    assert "matplotlib" not in loaded_by(
-        f"import sys; sys.modules['gradio'] = type(sys)('gradio'); import cct_viz.{module}"
-    )
+def test_what_the_page_is_sent_needs_no_matplotlib():
+    modules = "cct_viz.web.payload, cct_viz.web.pack, cct_viz.app.links, cct_viz.app.words"
+    code = f"import sys; sys.modules['gradio'] = type(sys)('gradio'); import {modules}"
+    assert "matplotlib" not in loaded_by(code)
 
 
 def test_serving_bundled_weights_loads_no_framework():

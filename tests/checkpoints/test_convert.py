@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import tiny_config
+from conftest import prepare, tiny_config
 from official_reference import assert_agrees, load_reference, read_state, write_pth
 from random_models import random_model
 
@@ -40,7 +40,7 @@ def vit_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def vit(vit_folder, cache):
-    return load(vit_folder)
+    return load(prepare(vit_folder))
 
 
 def random_image(config, seed=0):
@@ -108,7 +108,7 @@ def test_grids_that_are_not_square_from_end_to_end(tmp_path, cache):
         num_layers=1,
     )
     save(random_model(config), tmp_path / "wide")
-    classifier = load(tmp_path / "wide")
+    classifier = load(prepare(tmp_path / "wide"))
     trace = assert_trace_is_keras(classifier, random_image(config))
     assert trace.grid == (14, 20)
     assert trace.attentions.shape == (1, 2, 280, 280)

@@ -89,7 +89,7 @@ def test_a_large_batch_is_answered_in_order_with_its_masks(tiny_classifier):
             tiny_classifier.forward(wrong)
 
 
-def test_traces_are_made_while_the_interpreter_ends(tiny_folder):
+def test_traces_are_made_while_the_interpreter_ends(tiny_folder, tiny_classifier):
     code = f"""
 import threading
 ending = threading.Event()

@@ -11,6 +11,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 from gradio.queueing import Queue
+from waiting import PATIENCE
 
 from cct_viz.server import health, janitor, launch, settings
 from cct_viz.server.janitor import PREFIX, Janitor, make_folder
@@ -91,6 +92,7 @@ def test_what_is_set_is_what_is_served(folder):
         page.close()
 
 
+@pytest.mark.slow
 def test_the_environment_is_set_before_the_libraries_look_at_it():
     code = (
         "import os; from cct_viz.app import serve\n"
@@ -255,6 +257,7 @@ def test_a_running_app_removes_what_others_leave_when_they_are_killed(folder):
     assert (dead.exists(), living.exists(), folder.exists()) == (False, True, True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM to catch")
 def test_visitors_files_go_when_the_app_is_told_to_end(tmp_path):
     code = (
@@ -266,7 +269,7 @@ def test_visitors_files_go_when_the_app_is_told_to_end(tmp_path):
         line = app.stdout.readline()
         there = list(tmp_path.glob(f"{PREFIX}*"))
         app.terminate()
-        status = app.wait(timeout=30)
+        status = app.wait(PATIENCE)
     assert "CCT Explorer is at" in line
     assert (len(there), status, list(tmp_path.glob(f"{PREFIX}*"))) == (1, 128 + 15, [])
 
