@@ -10,7 +10,7 @@ import cct_viz
 
 def serious(page, *rules):
     """What axe-core calls serious or critical, with where it is; of all rules, or of those named."""
-    options = {"runOnly": {"type": "rule", "values": list(rules)}} if rules else None
+    options = {"resultTypes": ["violations"]} | ({"runOnly": {"type": "rule", "values": rules}} if rules else {})
     violations = Axe().run(page, options=options).response["violations"]
     return [
         (violation["id"], node["target"], node.get("failureSummary", ""))
