@@ -31,6 +31,7 @@ def deer(classifier):
     return classifier.trace(ROOT / "cct_viz/web/example_images/deer.png")
 
 
+@pytest.mark.slow
 def test_curves_are_those_that_were_measured(classifier, deer):
     text = unescape(trust.measure_map(classifier, deer, "contribution", "token_drop"))
     found = measure(classifier, deer, explain(deer, "contribution").maps[0])
@@ -42,6 +43,7 @@ def test_curves_are_those_that_were_measured(classifier, deer):
         np.testing.assert_allclose(values, getattr(found.curves, which)[0], atol=1e-3)  # written with one decimal
 
 
+@pytest.mark.slow
 def test_the_band_holds_the_random_orders(classifier, deer):
     text = trust.measure_map(classifier, deer, "seqpool", "mean")
     assert len(re.findall("<polygon", text)) == 2
@@ -88,6 +90,7 @@ def test_the_randomisation_table_is_the_one_beside_the_weights(deer):
     assert trust.known(other) == ""
 
 
+@pytest.mark.slow
 def test_the_button_answers_and_refuses_in_words(classifier, deer):
     class Models:
         def get(self, name):

@@ -14,6 +14,7 @@ from cct_viz.architecture.keras_model import build_model, named_weights, sinusoi
 from cct_viz.architecture.onnx_export import export_onnx
 from cct_viz.architecture.presets import PRESETS
 
+pytestmark = pytest.mark.slow  # TensorFlow
 FLOAT32 = 1e-5  # of the largest value: rounding of a few hundred additions in float32
 
 

@@ -28,6 +28,7 @@ from cct_viz.methods.depth import attribute_logits, read_lens
 from cct_viz.methods.pixels import PIXEL_METHODS
 from cct_viz.methods.pooling import reachable_range, split_pooling
 
+pytestmark = pytest.mark.slow  # TensorFlow
 FLOAT32 = 1e-5  # of the largest logit: sums of a few hundred float32 products
 STEP = 1e-2  # of finite differences: float32 logits leave an error of about 1e-6 / STEP of the largest logit
 DIFFERENCE = 2e-3
