@@ -122,21 +122,66 @@ def test_configuration_is_that_of_the_saved_model(saved):
     assert config.tokenizer[0].pool_size == 0
 
 
+def replace_input(nodes, old, new):
+    for node in nodes.values():
+        node.input[:] = [new if name == old else name for name in node.input]
+
+
+def set_op(nodes, name, op, *inputs):
+    nodes[name].op = op
+    nodes[name].input[:] = inputs or nodes[name].input
+
+
+def add_position_twice(nodes):
+    first = nodes["tf.__operators__.add/AddV2"]
+    replace_input(nodes, f"{first.name}:z:0", "again:z:0")
+    nodes.add("again", "AddV2", f"{first.name}:z:0", first.input[1])
+
+
+def compute_position(nodes):
+    adding = nodes["tf.__operators__.add/AddV2"]
+    nodes.add("sin", "Sin", adding.input[1])
+    adding.input[1] = "sin:y:0"
+
+
+def set_last_epsilon(nodes):
+    tensor = nodes["layer_normalization_2/batchnorm/add/y"].attr["value"].tensor
+    tensor.CopyFrom(tf.make_tensor_proto(np.float32(1e-6)))
+
+
+# What is done to the graph of a model with one layer, by the names that Keras gives to its operations.
+EDITED = {
+    "ReLU in the MLP": (
+        lambda nodes: set_op(nodes, "dense/Gelu/mul_2", "Relu", nodes["dense/BiasAdd"].name + ":output:0"),
+        r"is Relu; expected the exact \(erf\) GELU",
+    ),
+    "tanh in the GELU": (lambda nodes: set_op(nodes, "dense/Gelu/Erfc", "Tanh"), r"the exact \(erf\) GELU"),
+    "mean pooling": (lambda nodes: set_op(nodes, "tf.compat.v1.squeeze/Squeeze", "Mean"), "is Mean; expected sequence"),
+    "no rescaling": (
+        lambda nodes: replace_input(nodes, nodes["sequential/rescaling/add"].name + ":z:0", "images"),
+        "a Rescaling layer",
+    ),
+    "two positions": (add_position_twice, "one positional embedding, but two are added"),
+    "position computed": (compute_position, "a positional embedding that is a variable or a constant"),
+    "ELU after the convolution": (
+        lambda nodes: set_op(nodes, "tokenizer/sequential_1/conv2d_1/Relu", "Elu"),
+        r"is Elu; expected a convolution \(with ReLU",
+    ),
+    "two epsilons": (set_last_epsilon, r"epsilon of LayerNormalization: \[1e-06, 1e-05\]"),
+}
 REFUSED = {
-    "ReLU in the MLP": ({"mlp_activation": "relu"}, r"is Relu; expected the exact \(erf\) GELU"),
-    "tanh GELU": ({"mlp_activation": lambda x: tf.nn.gelu(x, approximate=True)}, r"the exact \(erf\) GELU"),
-    "mean pooling": ({"pool": "mean"}, "is Mean; expected sequence pooling"),
     "softmax over an axis of size 1": ({"pool": "axis of size 1"}, "over an axis of size 1 every weight is 1"),
     "images resized": ({"crop_size": (12, 12)}, "or the image rescaled at its own size"),
-    "no rescaling": ({"scale": None}, "a Rescaling layer"),
-    "two positions": ({"position": "twice"}, "one positional embedding, but two are added"),
-    "position computed": ({"position": "computed"}, "a positional embedding that is a variable or a constant"),
-    "ELU after the convolution": ({"conv_activation": "elu"}, r"is Elu; expected a convolution \(with ReLU"),
     "oblong kernel": ({"stages": ((8, (3, 5), "valid"),)}, "is Conv2D; expected a square kernel"),
     "even kernel": ({"stages": ((8, 4, "same"),)}, "padded alike on all sides"),
-    "two epsilons": ({"last_epsilon": 1e-6}, r"epsilon of LayerNormalization: \[1e-06, 1e-05\]"),
     "no encoder": ({"num_layers": 0, "position": None}, "expected an encoder block"),
 }
+
+
+def assert_refused(folder, message):
+    with pytest.raises(CheckpointError, match=message) as error:
+        checkpoints.read(folder)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.slow
@@ -144,9 +189,16 @@ REFUSED = {
 def test_other_architecture_is_refused_by_name(tmp_path, case):
     choices, message = REFUSED[case]
     saved_models.save(saved_models.make_model(**{"num_layers": 1, **choices}), tmp_path)
-    with pytest.raises(CheckpointError, match=message) as error:
-        checkpoints.read(tmp_path)
-    assert "\n" not in str(error.value)
+    assert_refused(tmp_path, message)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", EDITED)
+def test_another_operation_is_refused_by_name(saved, tmp_path, case):
+    change, message = EDITED[case]
+    folder = Path(shutil.copytree(saved("colours rescaled apart"), tmp_path / "model"))
+    saved_models.edit(folder, change)
+    assert_refused(folder, message)
 
 
 @pytest.mark.slow
