@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from cct_viz.architecture.config import CCTConfig, ConvStage, numbered_labels
 from cct_viz.architecture.geometry import stage_geometry
@@ -245,6 +245,13 @@ def answers(url: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def connect(address: str, **options):
+    """Gradio's client, which by itself waits five seconds for an answer, whatever else the machine does."""
+    from gradio_client import Client
+
+    return Client(address, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": PATIENCE}, **options)
 
 
 @pytest.fixture(scope="session")

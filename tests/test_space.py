@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, answers, free_port
+from conftest import ROOT, answers, connect, free_port
 from waiting import PATIENCE, wait_until
 
 pytestmark = pytest.mark.slow
@@ -77,10 +77,10 @@ def test_it_serves_its_page_and_is_healthy(address):
 
 
 def test_it_classifies_an_uploaded_picture(address):
-    from gradio_client import Client, handle_file
+    from gradio_client import handle_file
 
     with tempfile.TemporaryDirectory() as folder:
-        client = Client(address, verbose=False, analytics_enabled=False, download_files=folder)
+        client = connect(address, download_files=folder)
         try:
             answer = client.predict(handle_file(ROOT / "cct_viz/web/example_images/deer.png"), api_name="/classify")
         finally:

@@ -17,9 +17,9 @@ from types import SimpleNamespace
 import gradio as gr
 import numpy as np
 import pytest
-from conftest import make_trace, tiny_config
+from conftest import connect, make_trace, tiny_config
 from gradio.blocks import postprocess_update_dict
-from gradio_client import Client, handle_file
+from gradio_client import handle_file
 from PIL import Image
 
 from cct_viz.app import page, serve, upload, words
@@ -356,7 +356,7 @@ def served():
 
 @pytest.fixture(scope="module")
 def client(served):
-    return Client(served[1], verbose=False)
+    return connect(served[1])
 
 
 def test_the_only_public_endpoints_are_classify_and_explain(client):
@@ -435,7 +435,7 @@ from gradio_client import Client, handle_file
 make_folder()
 made = build_page(Models([{str(tiny_folder)!r}], hub=False))
 _, address, _ = launch(made, host="127.0.0.1", block=False)
-answer = Client(address, verbose=False).predict(handle_file(EXAMPLES[0]), api_name="/classify")
+answer = Client(address, verbose=False, httpx_kwargs={{"timeout": None}}).predict(handle_file(EXAMPLES[0]), api_name="/classify")
 assert answer["label"] in {tiny_classifier.labels!r}, answer
 loaded = {{name.split(".")[0] for name in sys.modules}}
 made.close()
