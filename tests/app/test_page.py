@@ -435,7 +435,8 @@ from gradio_client import Client, handle_file
 make_folder()
 made = build_page(Models([{str(tiny_folder)!r}], hub=False))
 _, address, _ = launch(made, host="127.0.0.1", block=False)
-answer = Client(address, verbose=False, httpx_kwargs={{"timeout": None}}).predict(handle_file(EXAMPLES[0]), api_name="/classify")
+client = Client(address, verbose=False, httpx_kwargs={{"timeout": None}})
+answer = client.predict(handle_file(EXAMPLES[0]), api_name="/classify")
 assert answer["label"] in {tiny_classifier.labels!r}, answer
 loaded = {{name.split(".")[0] for name in sys.modules}}
 made.close()

@@ -51,6 +51,7 @@ def test_parameters_are_the_official_ones(name, parameters):
     assert count_parameters(PRESETS[name].config) == parameters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cct_2_3x2_32_sine", "cct_6_3x1_32", "cvt_2_4_32", "vit_2_4_32_sine"])
 def test_the_built_model_has_as_many_parameters_as_counted(name):
     assert cct_viz.build(name).count_params() == count_parameters(PRESETS[name].config)
@@ -70,6 +71,7 @@ def test_compact_cvt_counted_by_hand():
     assert count_parameters(config) == (108 * 64 + 64) + 25 * 64 + 8 * block + 128 + 65 + 650
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cct_keras_14_7x2_224", "compact_cvt_8_6_32", "compact_vit_8_6_32"])
 def test_the_cousins_can_be_built_and_run(name):
     config = dataclasses.replace(configure(name, num_classes=5, image_size=(70, 48)), num_layers=1)
