@@ -105,7 +105,7 @@ def _read_option(text: str) -> tuple[str, Any]:
 
 
 def models(options: argparse.Namespace) -> int:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, preset in PRESETS.items():
         config, tokens = preset.config, stage_geometry(preset.config)[-1]
         rows.append(

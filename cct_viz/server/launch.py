@@ -64,8 +64,8 @@ def launch(
     page.queue(**QUEUE)
     tolerate_closed_sessions(page._queue)
     janitor = Janitor(Path(page.GRADIO_CACHE), keep=lambda: _shown_files(page))
-    room = {"admit": janitor.admit, "give_back": janitor.give_back}
-    guard = Middleware(Guard, health=make_report(page, checks or {}), mcp=mcp, **room)
+    report = make_report(page, checks or {})
+    guard = Middleware(Guard, health=report, admit=janitor.admit, give_back=janitor.give_back, mcp=mcp)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
