@@ -94,7 +94,7 @@ def test_what_is_set_is_what_is_served(folder):
 def test_the_environment_is_set_before_the_libraries_look_at_it():
     code = (
         "import os; from cct_viz.app import serve\n"
-        "def report(arguments):\n"  # runs in `serve`, once the libraries are imported
+        "def report(arguments):\n"  # runs in `serve`, before it imports the libraries
         "    from gradio.queueing import Queue; import numpy\n"
         "    q = Queue(True, 8, 1, 32, None); print(q.ANAYLTICS_CACHE_FREQUENCY, q.ANALYTICS_MAX_EVENTS,"
         "*(os.environ[name] for name in serve.settings.ENVIRONMENT)); raise SystemExit\n"
