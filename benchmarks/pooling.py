@@ -130,7 +130,8 @@ def format_models(outcomes: dict[Model, Outcome], options: argparse.Namespace) -
     first = outcomes[MODELS[0]]
     n = first.right.shape[1]
     lines = [
-        f"| model | accuracy (95 % interval, {n:,} images) | difference from the first model | parameters | MACs | epochs |",
+        f"| model | accuracy (95 % interval, {n:,} images) | difference from the first model "
+        "| parameters | MACs | epochs |",
         "|---|---|---|---|---|---|",
     ]
     for model, outcome in outcomes.items():
@@ -196,8 +197,8 @@ because it compares the same images in pairs. Neither interval includes the vari
 ## The same tokens, pooled with other weights
 
 No training: the tokens of a trained model are pooled with other weights. This shows how much the model uses its own
-weights. It does not show what a model trained with another pool would do; the table above does. The position prior is the
-mean of the model's weights over the same validation images.
+weights. It does not show what a model trained with another pool would do; the table above does. The position prior is
+the mean of the model's weights over the same validation images.
 
 {format_swaps(swaps)}"""
     (Path(__file__).with_suffix(".md")).write_text(text.rstrip() + "\n", encoding="utf-8")
@@ -209,7 +210,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=1, help="number of trainings of each model (default: %(default)s)")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "pooling", metavar="DIR")
-    parser.add_argument("--also", nargs="*", default=[], metavar="SOURCE", help="more models whose pooling weights to replace")
+    parser.add_argument(
+        "--also", nargs="*", default=[], metavar="SOURCE", help="more models to pool with other weights"
+    )
     options = parser.parse_args()
     options.runs = options.runs.resolve()
     training, validation = split(load_images(options.data))
