@@ -67,7 +67,7 @@ _AT_RANDOM = "This project's code trained it from random weights, only on the da
 _FROM = """This project's code trained it on the data named below, starting from the weights of `{name}`{revision}
 (SHA-256 of model.safetensors: `{sha256}`).
 {origin} This card describes the last training."""
-_KNOWN = "The commands that made those weights come first."
+_KNOWN = "In the list below, the commands that made those weights come first."
 _UNKNOWN = "Their training data are not known, and may include the validation images."
 
 _PRIOR = """`position_prior` in `metrics.json` is the mean pooling weight of each token over the {images:,} validation
