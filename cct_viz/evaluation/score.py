@@ -96,14 +96,15 @@ def write_scores(
 def format_table(record: dict[str, Any]) -> str:
     """score.json's record as Markdown."""
     protocols = record["protocols"]
-    steps = f"{record['points']} steps" if record["points"] else "one step a token"
+    steps = f"{record['points']} steps" if record["points"] else "one step for each token"
     lines = [
         f"# Faithfulness of the maps of {record['model']}",
         "",
-        f"On {record['images']:,} images, for the class the model chose. SRG is the area under the insertion curve",
-        "less that under the deletion curve of the class's probability: 0 is chance, higher is better. Means with 95 %",
-        f"intervals over images; curves of {steps}; in brackets the mean percentile of the map among",
-        f"{record['permutations']} random orders of the same image's tokens. Treat gaps under .02 as ties.",
+        f"Measured on {record['images']:,} images, for the top-1 class of each image. SRG is the area under the",
+        "insertion curve of the class's probability minus the area under the deletion curve: 0 is chance,",
+        f"higher is better. Each value is a mean over the images with its 95 % interval. Each curve has {steps}.",
+        f"In brackets: the mean percentile of the map among {record['permutations']} random orders of the same tokens.",
+        "Differences below 0.02 are ties.",
         "",
         "| map | mean SRG | " + " | ".join(p.replace("_", " ") for p in protocols) + " |",
         "|---|---|" + "---|" * len(protocols),
@@ -116,13 +117,14 @@ def format_table(record: dict[str, Any]) -> str:
         lines.append(f"| {entry['method']} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        "Protocols: token drop removes tokens from the encoder; the others paint the pixels nearest to a token",
+        "Columns: token drop masks tokens in the encoder; the others replace the pixels nearest to a token by",
+        "black, the image's mean colour, or a blurred copy.",
+        "",
     ]
-    lines += ["black, in the image's mean colour, or from a blurred copy.", ""]
     if record["not_applicable"]:
         lines += [f"Not applicable to this model: {', '.join(record['not_applicable'])}.", ""]
     if record["command"]:
-        lines += [f"Made with `{record['command']}`", f"on weights with sha256 `{record['sha256']}`.", ""]
+        lines += [f"Made with `{record['command']}`", f"on weights with SHA-256 `{record['sha256']}`.", ""]
     return "\n".join(lines)
 
 
