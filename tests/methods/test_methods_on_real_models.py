@@ -346,7 +346,7 @@ def test_randomisation_gives_none_for_methods_that_do_not_apply():
 @pytest.mark.parametrize(
     ("images", "options", "message"),
     [
-        (1, {"methods": ["rollout", "jet"]}, "no method is called 'jet'; there are seqpool"),
+        (1, {"methods": ["rollout", "jet"]}, "no method is called 'jet'; choose one of seqpool"),
         (1, {"methods": []}, "0 methods and 1 images were given; expected one or more"),
         (0, {"methods": ["rollout"]}, "1 methods and 0 images were given"),
         (1, {"methods": ["rollout"], "seed": -1}, "seed is -1; expected"),
