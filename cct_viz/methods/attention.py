@@ -29,15 +29,15 @@ def attention(trace: Trace, *, layer: int = -1, head: int | None = None, token: 
     """
     layers, heads = trace.attentions.shape[:2]
     layer = _index("layer", layer, layers) % layers
-    chosen = range(heads) if head is None else [_index("head", head, heads) % heads]
+    indices = range(heads) if head is None else [_index("head", head, heads) % heads]
     m = len(trace.readout)
     if token is None:
         query = trace.readout
     else:
         n = m - trace.has_class_token
         query = np.eye(m, dtype=np.float32)[_index("token", token, n) % n + trace.has_class_token]
-    rows = np.stack([query @ trace.attentions[layer, h] for h in chosen])
-    return share_maps(trace, rows, tuple(f"layer {layer + 1}, head {h + 1}" for h in chosen), "attention", {})
+    rows = np.stack([query @ trace.attentions[layer, h] for h in indices])
+    return share_maps(trace, rows, tuple(f"layer {layer + 1}, head {h + 1}" for h in indices), "attention", {})
 
 
 def rollout(

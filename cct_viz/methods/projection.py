@@ -38,8 +38,8 @@ def average(values: np.ndarray, stage: StageGeometry, size: tuple[int, int]) -> 
     the sum.
     """
     rows, columns = _windows(values, stage, size)
-    seen = np.outer(rows.sum(axis=0), columns.sum(axis=0))
-    return _mix(values, rows, columns) / np.maximum(seen, 1.0)
+    token_counts = np.outer(rows.sum(axis=0), columns.sum(axis=0))
+    return _mix(values, rows, columns) / np.maximum(token_counts, 1.0)
 
 
 def project_heatmaps(trace: Trace, heatmaps: Heatmaps) -> np.ndarray:

@@ -93,14 +93,14 @@ def split_rollout(
     subsets: list[str] = []
     parts = []
     for size in range(count + 1):
-        for chosen in itertools.combinations(reversed(range(count)), size):
+        for subset in itertools.combinations(reversed(range(count)), size):
             row = readout
             for layer in reversed(range(count)):
                 share = shares[layer]
-                row = (row * share) @ attended[layer] if layer in chosen else row * (1 - share)
+                row = (row * share) @ attended[layer] if layer in subset else row * (1 - share)
             parts.append(row)
             subsets.append(
-                "attention " + ", then ".join(str(i + 1) for i in chosen) if chosen else "past all attention"
+                "attention " + ", then ".join(str(i + 1) for i in subset) if subset else "past all attention"
             )
     rows = np.stack(parts)
     return Paths(tuple(subsets), rows.sum(axis=1), rows)

@@ -98,13 +98,13 @@ def write_bundle(
     explanations: dict[str, Any] = {}
     maps_by_method: dict[str, Heatmaps] = {}
     for method, defaults in all_defaults.items():
-        chosen = {name: value for name, value in options.items() if name in defaults}
+        own_options = {name: value for name, value in options.items() if name in defaults}
         try:
-            heatmaps = explain(trace, method, target=target, classifier=classifier, **chosen)
+            heatmaps = explain(trace, method, target=target, classifier=classifier, **own_options)
         except NotApplicable as error:
             explanations[method] = {"method": method, "not_applicable": str(error)}
             continue
-        explanations[method] = {"options": defaults | chosen, **heatmaps_to_json(heatmaps)}
+        explanations[method] = {"options": defaults | own_options, **heatmaps_to_json(heatmaps)}
         maps_by_method[method] = heatmaps
     out.mkdir(parents=True, exist_ok=True)  # after the last step that can be refused
     files = [ARRAYS]

@@ -17,12 +17,12 @@ EXACT = 1e-5  # float32 logits of order 1
 
 def without(trace, t, c):
     """The score of class c against the mean class, pooled again without token t."""
-    kept = np.arange(len(trace.evidence)) != t
+    others = np.arange(len(trace.evidence)) != t
     if trace.pool == "max":
-        logits = trace.representation[kept].max(axis=0) @ trace.readout_weights.head
+        logits = trace.representation[others].max(axis=0) @ trace.readout_weights.head
     else:
-        w = trace.pooling_weights[kept].astype(np.float64)
-        logits = (w / w.sum()) @ trace.evidence[kept]
+        w = trace.pooling_weights[others].astype(np.float64)
+        logits = (w / w.sum()) @ trace.evidence[others]
     return (logits - logits.mean())[c]
 
 
