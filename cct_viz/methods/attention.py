@@ -48,7 +48,7 @@ def rollout(
     discard: float = 0.0,
     readout: str = "model",
 ) -> Heatmaps:
-    """Attention rollout: which input tokens the readout depends on, followed back through the layers.
+    """Attention rollout: which input tokens the readout attends to, followed back through all layers.
 
     Abar_l = (1 - alpha) I + alpha rownorm(fuse_h A^l_h); p^0 = q, p^k = p^(k-1) Abar_(L-k+1), with q the model's own
     readout. (L + 1, gh, gw) shares: the first is the readout, the last the full rollout. With a class token the first
