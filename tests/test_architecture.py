@@ -1,4 +1,4 @@
-"""The packages import each other in one direction only, and neither importing nor serving loads a framework."""
+"""Packages import each other in one direction only; importing and serving load no deep-learning framework."""
 
 import ast
 import subprocess
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "cct_viz"
-# Each imports only those before it. `server` knows nothing of compact transformers, and `web` nothing of the server.
+# Each imports only those before it. `server` does not depend on transformers, nor `web` on the server.
 ORDER = (
     *("architecture", "images", "checkpoints", "inference", "methods", "evaluation", "reports", "training"),
     *("server", "web", "app", "cli", "__main__"),
@@ -17,7 +17,7 @@ FRAMEWORKS = {"keras", "tensorflow", "tf_keras", "torch", "jax"}
 
 
 def imports_of(path: Path) -> set[str]:
-    """What a file imports, at any place in it: packages of this project and top-level modules of others."""
+    """The imports anywhere in a file: packages of this project and top-level modules of others."""
     names = set()
     here = path.relative_to(PACKAGE).parts[:-1]
     for node in ast.walk(ast.parse(path.read_text())):
@@ -31,9 +31,9 @@ def imports_of(path: Path) -> set[str]:
     return names
 
 
-def test_the_order_names_every_package_and_module():
-    there = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
-    assert there - {"__init__", "__pycache__"} == set(ORDER)
+def test_the_order_lists_every_package_and_module():
+    names = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert names - {"__init__", "__pycache__"} == set(ORDER)
 
 
 def forbidden_to(path: Path) -> set[str]:
@@ -47,7 +47,7 @@ def forbidden_to(path: Path) -> set[str]:
     return names
 
 
-def test_imports_point_one_way():
+def test_imports_follow_the_order():
     files = [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
     offenders = {str(path): sorted(imports_of(path) & forbidden_to(path)) for path in files}
     assert {path: names for path, names in offenders.items() if names} == {}
@@ -69,7 +69,7 @@ def test_importing_loads_no_framework():
     assert not loaded_by(code) & FRAMEWORKS
 
 
-def test_what_the_page_is_sent_needs_no_matplotlib():
+def test_building_the_pages_data_loads_no_matplotlib():
     modules = "cct_viz.web.payload, cct_viz.web.pack, cct_viz.app.links, cct_viz.app.words"
     code = f"import sys; sys.modules['gradio'] = type(sys)('gradio'); import {modules}"
     assert "matplotlib" not in loaded_by(code)

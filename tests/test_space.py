@@ -1,4 +1,4 @@
-"""The app as a Space and a container run it: uid 1000 without a home, and nothing but /tmp can be written."""
+"""The app as a Space and a container run it: as uid 1000 without a home, and only /tmp is writable."""
 
 import json
 import os
@@ -20,7 +20,7 @@ SERVED = ("app.py", "cct_viz", "weights")  # what the Dockerfile copies
 
 @pytest.fixture(scope="module")
 def checkout():
-    """What the Dockerfile copies and an empty cache beside it, which uid 1000 may read and not write."""
+    """The files that the Dockerfile copies, and an empty cache, all read-only for uid 1000."""
     can = shutil.which("setpriv") and os.geteuid() == 0
     if not can or subprocess.run([*NOBODY, sys.executable, "-c", "import gradio"], capture_output=True).returncode:
         pytest.skip("only root can start the app as uid 1000, where that user may run this Python")
@@ -39,7 +39,7 @@ def checkout():
 
 @pytest.fixture(scope="module")
 def address(checkout):
-    """Where the app answers that was started as a Space starts it, with no Hub in reach."""
+    """The address of the app, started as in a Space, without access to the Hub."""
     port = free_port()
     environment = {
         "PATH": os.environ["PATH"],
@@ -69,14 +69,14 @@ def fetch(url):
         return answer.headers, answer.read()
 
 
-def test_it_serves_its_page_and_is_healthy(address):
+def test_a_space_serves_its_page_and_is_healthy(address):
     headers, page = fetch(f"{address}/")
     assert b"CCT Explorer" in page
-    assert "huggingface.co" in headers["Content-Security-Policy"]  # which frames its Spaces
+    assert "huggingface.co" in headers["Content-Security-Policy"]  # the Hub shows its Spaces in frames
     assert set(json.loads(fetch(f"{address}/healthz")[1]).values()) == {True}
 
 
-def test_it_classifies_an_uploaded_picture(address):
+def test_a_space_classifies_an_uploaded_picture(address):
     from gradio_client import handle_file
 
     with tempfile.TemporaryDirectory() as folder:
@@ -88,6 +88,6 @@ def test_it_classifies_an_uploaded_picture(address):
     assert answer["label"] == "deer"
 
 
-def test_nothing_is_written_beside_the_app(checkout, address):
+def test_a_space_writes_no_files_beside_the_app(checkout, address):
     assert not list(checkout.rglob("__pycache__"))
     assert not list((checkout / "cache").iterdir())
