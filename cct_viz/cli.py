@@ -10,13 +10,14 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .architecture.config import CCTConfig, ConfigError, Pool
+from .architecture.config import CCTConfig, ConfigError
 from .architecture.cost import count_macs, count_parameters
 from .architecture.geometry import stage_geometry
+from .architecture.pools import POOLS
 from .architecture.presets import DEFAULT, PRESETS, configure
 from .checkpoints.hub import HubError, print_progress
 from .checkpoints.hub import push as hub_push
@@ -419,7 +420,8 @@ def _parser() -> argparse.ArgumentParser:
         help='"cifar10", an .npz with x (n, H, W, 3) uint8 and y (n,), or a folder with a folder of pictures a class',
     )
     sub.add_argument("--out", type=Path, required=True, metavar="DIR")
-    sub.add_argument("--pool", choices=get_args(Pool), help="what reads the tokens out (as the model has it)")
+    pools = ", ".join(f"{name} ({pool.name})" for name, pool in POOLS.items())
+    sub.add_argument("--pool", choices=tuple(POOLS), help=f"what reads the tokens out: {pools}")
     sub.add_argument(
         "--recipe",
         choices=tuple(RECIPES),

@@ -89,10 +89,12 @@ def make_trace(config: CCTConfig, seed: int = 0) -> Trace:
     scores = representation @ weights.pool_kernel + np.float32(0.5) if config.pool == "seqpool" else None
     pooling = {"seqpool": scores, "mean": np.zeros(n, np.float32)}.get(config.pool)
     pooling = None if pooling is None else softmax(pooling)
-    if pooling is not None:
-        pooled = pooling @ representation
-    else:
-        pooled = representation.max(axis=0) if config.pool == "max" else representation[0]
+    pooled = {
+        "seqpool": lambda: pooling @ representation,
+        "mean": lambda: pooling @ representation,
+        "max": lambda: representation.max(axis=0),
+        "class_token": lambda: representation[0],
+    }[config.pool]()
     pixels = rng.integers(0, 256, (*config.image_size, 3), dtype=np.uint8)
     return Trace(
         image=pixels.copy(),

@@ -14,12 +14,12 @@ from .config import (
     CCTConfig,
     ConfigError,
     ConvStage,
-    Pool,
     Position,
     Preprocessing,
     numbered_labels,
     read_config,
 )
+from .pools import find_pool
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 AUTHORS = "https://github.com/SHI-Labs/Compact-Transformers"  # where the paper's authors link their files
@@ -82,7 +82,7 @@ DATA_SETS = {
 # The paper's models: layers -> (heads, mlp ratio, width)
 _SIZES = {2: (2, 1, 128), 4: (2, 1, 128), 6: (4, 2, 256), 7: (4, 2, 256), 14: (6, 3, 384)}
 # name: (layers, kernel or patch, convs or 0 for patches, pool, pixels, data set); {} is where "_sine" may go
-_PAPER: dict[str, tuple[int, int, int, Pool, int, str]] = {
+_PAPER: dict[str, tuple[int, int, int, str, int, str]] = {
     "cct_2_3x2_32{}": (2, 3, 2, "seqpool", 32, "cifar10"),
     "cct_4_3x2_32{}": (4, 3, 2, "seqpool", 32, "cifar10"),
     "cct_6_3x1_32{}": (6, 3, 1, "seqpool", 32, "cifar10"),
@@ -148,7 +148,7 @@ def _paper_presets() -> dict[str, Preset]:
                 stochastic_depth=0.1,
                 preprocessing=data_set.preprocessing,
             )
-            family = "ViT-Lite" if pool == "class_token" else "CCT" if convs else "CVT"
+            family = "ViT-Lite" if config.has_class_token else "CCT" if convs else "CVT"
             convolutions = f"x{convs}" if convs else ""
             description = f"the paper's {family}-{layers}/{kernel}{convolutions} for {data_set.title}"
             presets[name] = Preset(description, config, published=published.get(name))
@@ -208,7 +208,7 @@ def _compact_transformers() -> CCTConfig:
 
 
 # Comparison models: name -> (the paper's architecture, what reads its tokens, the hashes of config, weights and graph)
-_COMPARISON: dict[str, tuple[str, Pool, str, str, str]] = {
+_COMPARISON: dict[str, tuple[str, str, str, str, str]] = {
     "cct_2_3x2_seqpool_seed0": (
         "cct_2_3x2_32",
         "seqpool",
@@ -252,18 +252,12 @@ _COMPARISON: dict[str, tuple[str, Pool, str, str, str]] = {
         "ef4599c9dd755ac248046a05f86f1b2abd2463557da9b80a989ebf3fff4aaf02",
     ),
 }
-_READ_BY: dict[Pool, str] = {
-    "seqpool": "SeqPool",
-    "mean": "mean pooling",
-    "max": "max pooling",
-    "class_token": "a class token",
-}
 
 
 def _comparison_models() -> dict[str, Preset]:
     return {
         name: Preset(
-            f"comparison: {_PAPER_PRESETS[arch].description.split()[2]} read by {_READ_BY[pool]}",
+            f"comparison: {_PAPER_PRESETS[arch].description.split()[2]} read by {find_pool(pool).read_by}",
             dataclasses.replace(_PAPER_PRESETS[arch].config, pool=pool),
             WEIGHTS / "comparison" / name,
             dict(zip(("config.json", "model.safetensors", "model.onnx"), hashes, strict=True)),

@@ -26,6 +26,7 @@ from .. import checkpoints
 from ..architecture.config import CCTConfig
 from ..architecture.cost import count_macs
 from ..architecture.geometry import stage_geometry
+from ..architecture.pools import find_pool
 from ..architecture.presets import PRESETS, Preset, suggest, where_to_get
 from ..checkpoints import CheckpointError, cache, hub
 from ..images.preprocessing import Preprocessed, crop_and_resize, decode, normalise
@@ -315,7 +316,7 @@ def _read_position_prior(path: Path, config: CCTConfig) -> np.ndarray | None:
         prior = np.array(json.loads(path.read_text(encoding="utf-8"))["position_prior"], np.float64)
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-    if config.pool != "seqpool" or prior.shape != (config.num_tokens,):
+    if not find_pool(config.pool).has_scores or prior.shape != (config.num_tokens,):
         return None
     if not (np.isfinite(prior).all() and prior.min() >= 0 and abs(prior.sum() - 1) < 1e-4):
         return None
@@ -325,15 +326,15 @@ def _read_position_prior(path: Path, config: CCTConfig) -> np.ndarray | None:
 
 
 def read_readout_weights(config: CCTConfig, weights: dict[str, np.ndarray]) -> ReadoutWeights:
-    seqpool = config.pool == "seqpool"
+    has_scores = find_pool(config.pool).has_scores
     return ReadoutWeights(
         gamma=weights["norm/gamma"],
         beta=weights["norm/beta"],
         epsilon=config.layer_norm_epsilon,
         head=weights["head/kernel"],
         bias=weights["head/bias"],
-        pool_kernel=weights["pool/score/kernel"][:, 0] if seqpool else None,
-        pool_bias=float(weights["pool/score/bias"][0]) if seqpool else 0.0,
+        pool_kernel=weights["pool/score/kernel"][:, 0] if has_scores else None,
+        pool_bias=float(weights["pool/score/bias"][0]) if has_scores else 0.0,
         position=weights.get("sequence/position"),
     )
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..inference.trace import Heatmaps, NotApplicable, Trace
+from ..inference.trace import Heatmaps, Trace
 from .attention import share_maps, to_share
+from .pooling import require_split
 
 
 def grad_cam(trace: Trace, *, target: int) -> Heatmaps:
@@ -54,23 +55,16 @@ def hires_cam(trace: Trace, *, target: int) -> Heatmaps:
 def representation_gradient(trace: Trace, target: int) -> np.ndarray:
     """(N, D) float64: dy_c/dr_t, how the class score follows each token's representation.
 
-    w_t W_c for fixed weights; SeqPool's own weights follow the token too, which adds w_t (e_tc - sum_s w_s e_sc) a.
-    With max pooling a channel's weight goes to the token that wins it.
+    f_td W_cd with the pooling factors f. Weights that are the softmax of a score follow the token too, which adds
+    w_t (e_tc - sum_s w_s e_sc) a.
 
     Raises:
         NotApplicable: with a class token the head reads none of these tokens.
     """
-    if trace.has_class_token:
-        raise NotApplicable(
-            "this model reads its answer with a class token: the last image tokens get no gradient, so there is no map "
-            "to draw from them"
-        )
+    require_split(trace, ": the last image tokens get no gradient, so there is no map to draw from them")
     head = trace.readout_weights.head[:, target].astype(np.float64)
-    if trace.pooling_weights is None:
-        won = trace.winners == np.arange(len(trace.representation))[:, None]  # (N, D)
-        return np.where(won, head, 0.0)
-    w, e = trace.pooling_weights.astype(np.float64), trace.evidence[:, target].astype(np.float64)
-    gradient = np.outer(w, head)
-    if trace.readout_weights.pool_kernel is not None:
+    gradient = trace.pooling_factors.astype(np.float64) * head
+    if trace.pooling_weights is not None and trace.readout_weights.pool_kernel is not None:
+        w, e = trace.pooling_weights.astype(np.float64), trace.evidence[:, target].astype(np.float64)
         gradient += np.outer(w * (e - w @ e), trace.readout_weights.pool_kernel)
     return gradient
