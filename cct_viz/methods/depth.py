@@ -208,9 +208,9 @@ def _reading_weights(trace: Trace) -> np.ndarray:
 
 
 def _constant(trace: Trace) -> np.ndarray:
-    """(K,) float64: b_c + W_c . beta, the part of the scores that no image changes."""
+    """(K,) float64: b_c + sum_d W_cd beta_d sum_t f_td, what the biases give; the factors f of most pools sum to 1."""
     weights = trace.readout_weights
-    return weights.bias + weights.beta.astype(np.float64) @ weights.head
+    return weights.bias + (weights.beta * trace.pooling_factors.sum(axis=0, dtype=np.float64)) @ weights.head
 
 
 def _layer_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float) -> np.ndarray:
