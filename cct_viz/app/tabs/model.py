@@ -134,9 +134,9 @@ def _curve(title: str, lines: Sequence[Sequence[float]], *, percent: bool) -> st
         drawn += f'<text x="34" y="{y + 4:.0f}" text-anchor="end">{words}</text>'
         drawn += f'<line x1="40" x2="{WIDTH - 12}" y1="{y:.1f}" y2="{y:.1f}"/>'
     for kind, line in zip(("thin", "thick"), lines, strict=True):
-        x = 40 + np.arange(len(line)) / (len(line) - 1) * (WIDTH - 52)
-        y = 8 + (1 - np.asarray(line) / top) * (HEIGHT - 40)
-        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+        across = 40 + np.arange(len(line)) / (len(line) - 1) * (WIDTH - 52)
+        down = 8 + (1 - np.asarray(line) / top) * (HEIGHT - 40)
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across, down, strict=True))
         drawn += f'<polyline class="{kind}" points="{points}"/>'
     count, end = len(lines[1]), f"{100 * lines[1][-1]:.2f} %" if percent else f"{lines[1][-1]:.3f}"
     drawn += f'<text x="40" y="{HEIGHT - 8}">1</text>'

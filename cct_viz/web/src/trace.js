@@ -51,6 +51,7 @@ export function makePayload({ config, weights }, seen, picture, about) {
     evidence: array(multiply(tokens, head).values, n, k),
     contributions: parts && array(multiply(parts, head).values, n, k),
     logits: seen.logits, bias: array(weight("head/bias").slice(), k),
+    maps: [], // Python's generic maps: what the page draws, it computes itself
   };
 }
 
