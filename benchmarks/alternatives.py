@@ -1,7 +1,7 @@
-"""What people do today to see inside a compact transformer, for the budget to be measured beside.
+"""The usual ways to look inside a compact transformer, which the budget compares with this project.
 
-The keras.io tutorials `predict` with one sub-model for each thing to be seen; who has the paper's PyTorch model puts
-forward hooks on its modules. Both draw with pyplot. The authors' code is no package: its checkout is named.
+The keras.io tutorials call `predict` on one sub-model for each array. With the paper's PyTorch model, one adds forward
+hooks to its modules. Both draw with pyplot. The authors' code is not a package, so the path of its checkout is needed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cct_viz.inference.classifier import Classifier
     from cct_viz.inference.trace import Trace
 
-# our name of a weight -> theirs, each pattern in turn
+# our name of a weight -> the authors' name; the patterns apply in this order
 RENAMES = (
     (r"tokenizer/conv_(\d+)/", r"tokenizer/conv_layers/\1/0/"),
     (r"^(sequence|block|norm|pool|head)", r"classifier/\1"),
@@ -42,7 +42,7 @@ RENAMES = (
 
 
 def make_keras_way(classifier: Classifier, path: Path) -> Callable[[], None]:
-    """A function that shows feature maps, attention and rollout of one picture as the keras.io tutorials do."""
+    """A function that draws feature maps, attention and rollout of one picture as the keras.io tutorials do."""
     import keras
 
     from cct_viz.images.preprocessing import normalise
@@ -60,7 +60,7 @@ def make_keras_way(classifier: Classifier, path: Path) -> Callable[[], None]:
 
 
 def draw(seen: Mapping[str, np.ndarray]) -> None:
-    """64 channels of both feature maps, attentions, their rollout and the pooling weights, as five PNG files."""
+    """Draw 64 channels of both feature maps, attentions, their rollout and the pooling weights as five PNG files."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -92,12 +92,12 @@ def draw(seen: Mapping[str, np.ndarray]) -> None:
 
 
 def to_official(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The state dict, as arrays, of the paper's code for weights by our names: what `convert` does, the other way."""
+    """Weights by our names -> the state dict of the paper's code, as arrays: the inverse of `convert`."""
     state = {}
     for name, array in weights.items():
         block, _, part = name.partition("/attention/")
         if part in ("key/kernel", "value/kernel"):
-            continue  # with the query's, in one matrix
+            continue  # in one matrix with the query's
         if part == "query/kernel":
             array = np.concatenate(
                 [weights[f"{block}/attention/{p}/kernel"] for p in ("query", "key", "value")], axis=1
@@ -112,9 +112,12 @@ def to_official(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 class Official:
-    """The authors' CCT-2/3x2, once as it is and once with hooks that collect what a Trace holds.
+    """The authors' CCT-2/3x2, once unchanged and once with hooks that collect what a Trace holds.
 
-    `weights` by our names; None leaves the random ones. `mean` and `std` (3,) are those of the training images.
+    Args:
+        checkout: folder of the authors' repository.
+        mean, std: (3,) of the training images.
+        weights: by our names; None keeps the random weights.
     """
 
     def __init__(
@@ -148,7 +151,7 @@ class Official:
 
         encoder = self.hooked.classifier
         for i, stage in enumerate(self.hooked.tokenizer.conv_layers):
-            # A copy, because the model then adds the position to the last map in place.
+            # A copy, because the model then adds the positional embedding to the last map in place.
             stage.register_forward_hook(keep(f"feature_map_{i}", lambda x: x[0].permute(1, 2, 0).clone()))
         encoder.dropout.register_forward_hook(keep("stream_0"))
         for i, block in enumerate(encoder.blocks):
@@ -162,7 +165,7 @@ class Official:
         encoder.fc.register_forward_hook(keep("logits"))
 
     def normalise(self, pixels: np.ndarray) -> torch.Tensor:
-        """The (1, 3, H, W) batch of one (H, W, 3) uint8 picture of the model's size."""
+        """(H, W, 3) uint8 of the model's size -> a (1, 3, H, W) batch."""
         import torch
 
         return ((torch.tensor(pixels).permute(2, 0, 1) / 255 - self.mean) / self.std)[None]
@@ -175,7 +178,7 @@ class Official:
             return self.bare(batch).numpy()
 
     def see(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """Everything a Trace holds of one (H, W, 3) uint8 picture, by the names of the ONNX graph's outputs."""
+        """(H, W, 3) uint8 -> everything that a Trace holds, by the names of the ONNX graph's outputs."""
         import torch
 
         with torch.inference_mode():
@@ -183,7 +186,7 @@ class Official:
         return self.seen
 
     def compare(self, trace: Trace) -> float:
-        """The largest difference between what the hooks and `trace` hold of a picture, over max(1, largest value)."""
+        """The largest difference between an array of the hooks and of `trace`, divided by max(1, largest value)."""
         ours = {f"feature_map_{i}": array for i, array in enumerate(trace.feature_maps)}
         stacks = {"stream": trace.stream, "attentions": trace.attentions}
         stacks |= {"attention_output": trace.attention_outputs, "mlp_output": trace.mlp_outputs}
@@ -194,6 +197,6 @@ class Official:
         return max(float(np.abs(theirs[name] - ours[name]).max() / max(1, np.abs(ours[name]).max())) for name in ours)
 
     def show(self, path: Path) -> None:
-        """The same figures as `make_keras_way` draws."""
+        """Draw the same figures as `make_keras_way`."""
         with Image.open(path) as image:
             draw(self.see(np.array(image.convert("RGB"))))

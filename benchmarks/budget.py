@@ -1,10 +1,10 @@
-"""The budget of one machine in one run: each line's figure beside its mark, and beside what people do today.
+"""The budget of one machine in one run: each result with its target, and compared with the usual ways.
 
     python benchmarks/budget.py [trace] [page] [batch] [deletion] [start] [size] [--rounds N]
     python benchmarks/budget.py official --official DIR [--rounds N]
 
-Medians; where a line is a ratio, its two sides take turns. What many visitors cost is measured by load.py. What people
-do today is in alternatives.py; the paper's PyTorch model comes from a checkout of its authors' repository, DIR.
+Results are medians. For a ratio, the two sides are measured in turn. load.py measures many visitors. The usual ways are
+in alternatives.py. DIR is a checkout of the repository of the paper's authors, with its PyTorch model.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the app has it
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as in the app
 
 from trace import forward_only, median_ms, times_ms
 
@@ -46,8 +46,8 @@ MODEL = "keras_cct_cifar10"
 OFFICIAL_MODEL = "cct_2_3x2_32_cifar10"
 
 
-def tell(what: str, figure: str, mark: str, met: bool) -> None:
-    print(f"{'met   ' if met else 'MISSED'} {what:58} {figure:>22}  mark {mark}", flush=True)
+def report(what: str, result: str, target: str, met: bool) -> None:
+    print(f"{'met   ' if met else 'MISSED'} {what:58} {result:>22}  target {target}", flush=True)
 
 
 def run_trace(rounds: int) -> None:
@@ -56,8 +56,8 @@ def run_trace(rounds: int) -> None:
     batch = normalise(image[None], classifier.config.preprocessing)
     cost = median_ms({"bare": lambda: classifier.forward(batch), "trace": lambda: classifier.trace(image)}, rounds)
     ratio = cost["trace"] / cost["bare"]
-    told = f"{ratio:.2f} ({cost['trace']:.2f} / {cost['bare']:.2f} ms)"
-    tell("Trace over bare forward in the same runtime", told, "1.25", ratio <= 1.25)
+    text = f"{ratio:.2f} ({cost['trace']:.2f} / {cost['bare']:.2f} ms)"
+    report("Trace / plain forward pass in the same runtime", text, "1.25", ratio <= 1.25)
 
 
 def run_page(rounds: int) -> None:
@@ -82,16 +82,16 @@ def run_page(rounds: int) -> None:
     today = make_keras_way(classifier, path)
     theirs = median_ms({"today": today, "page": ours}, max(3, rounds // 30))
     cost["page"] = min(cost["page"], theirs["page"])
-    tell("everything for the page: Trace, maps, payload, PNGs", f"{cost['page']:.1f} ms", "15 ms", cost["page"] <= 15)
+    report("everything for the page: Trace, maps, payload, PNGs", f"{cost['page']:.1f} ms", "15 ms", cost["page"] <= 15)
     ratio = theirs["page"] / theirs["today"]
-    told = f"1/{1 / ratio:.0f} ({theirs['today']:.0f} ms)"
-    tell("  the same over predict and pyplot", told, "1/20", ratio <= 1 / 20)
+    text = f"1/{1 / ratio:.0f} ({theirs['today']:.0f} ms)"
+    report("  the same / predict and pyplot", text, "1/20", ratio <= 1 / 20)
     print(f"       with an overlay of 256 pixels for each of {len(methods)} maps {cost['overlays']:.1f} ms, ", end="")
     print(f"of which PNG encoding {len(methods) * cost['one PNG of 256 pixels']:.1f} ms")
 
 
 def make_page(classifier: Classifier, path: Path) -> Callable[[], None]:
-    """A function that makes everything the page shows of a picture: trace, maps, payload with its PNGs."""
+    """A function that makes everything that the page shows of a picture: trace, maps, payload with its PNGs."""
     methods = forward_only(classifier.trace(path))
 
     def page() -> None:
@@ -104,17 +104,17 @@ def make_page(classifier: Classifier, path: Path) -> Callable[[], None]:
 
 
 def run_official(rounds: int, checkout: Path | None = None) -> None:
-    """The paper's model as its authors wrote it, with forward hooks, beside ours with the same weights."""
+    """Compare the authors' model with forward hooks and ours, with the same weights."""
     if checkout is None:
-        print(f"       the authors' model is left out: name a checkout of {AUTHORS} with --official")
+        print(f"       skipped the authors' model: give a checkout of {AUTHORS} with --official")
         return
     if not (checkout / "src" / "cct.py").is_file():
-        print(f"       the authors' model is left out: {checkout} is no checkout of {AUTHORS}, it has no src/cct.py")
+        print(f"       skipped the authors' model: {checkout} has no src/cct.py; give a checkout of {AUTHORS}")
         return
     try:
         import torch
     except ImportError:
-        print("       the authors' model is left out: PyTorch is not installed")
+        print("       skipped the authors' model: install PyTorch")
         return
     classifier = load(OFFICIAL_MODEL)
     path = EXAMPLES[0]
@@ -124,22 +124,22 @@ def run_official(rounds: int, checkout: Path | None = None) -> None:
     official = Official(checkout, mean=preprocessing.mean, std=preprocessing.std, weights=classifier.weights)
     tensor = official.normalise(pixels)
     off = official.compare(classifier.trace(pixels))
-    print(f"       {OFFICIAL_MODEL}: PyTorch's hooks and Trace agree within {off:.0e}; medians, and the fastest rounds")
+    print(f"       {OFFICIAL_MODEL}: PyTorch's hooks and Trace agree within {off:.0e}; medians and fastest rounds")
     for threads in (2, 1):
         torch.set_num_threads(threads)
         bare = {"theirs": lambda: official.forward(tensor), "ours": lambda: classifier.forward(batch)}
         seen = {"theirs": lambda: official.see(pixels), "ours": lambda: classifier.trace(pixels)}
-        tell_ratio(f"bare forward pass, PyTorch's threads {threads}", times_ms(bare, rounds))
-        tell_ratio(f"hooks / Trace, PyTorch's threads {threads}", times_ms(seen, rounds))
+        report_ratio(f"plain forward pass, PyTorch's threads {threads}", times_ms(bare, rounds))
+        report_ratio(f"hooks / Trace, PyTorch's threads {threads}", times_ms(seen, rounds))
     shown = {"theirs": lambda: official.show(path), "ours": make_page(classifier, path)}
-    tell_ratio("hooks and pyplot / everything for the page", times_ms(shown, max(3, rounds // 30)))
-    tell_first(path, checkout)
+    report_ratio("hooks and pyplot / everything for the page", times_ms(shown, max(3, rounds // 30)))
+    report_first(path, checkout)
 
 
-def tell_first(path: Path, checkout: Path) -> None:
-    """A process of its own from its start to everything seen of a first picture: seconds, and memory at its peak."""
+def report_first(path: Path, checkout: Path) -> None:
+    """A new process, from its start to the first Trace: seconds and peak memory."""
     ways = {
-        "theirs": "from PIL import Image; import numpy, pathlib, today; "
+        "theirs": "from PIL import Image; import numpy, pathlib, alternatives; "
         f"official = alternatives.Official(pathlib.Path({str(checkout.resolve())!r}), mean=(0, 0, 0), std=(1, 1, 1)); "
         f"official.see(numpy.array(Image.open({str(path)!r}).convert('RGB'))); ",
         "ours": f"from cct_viz.inference.classifier import load; load({OFFICIAL_MODEL!r}).trace({str(path)!r}); ",
@@ -153,20 +153,20 @@ def tell_first(path: Path, checkout: Path) -> None:
         memory[name] = int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 1e3
 
     times = times_ms({name: lambda name=name: start(name) for name in ways}, 5)
-    tell_ratio("from start to the first picture seen", times)
-    print(f"       {'peak memory of that':45} {memory['theirs']:8.0f} / {memory['ours']:6.0f} MB")
+    report_ratio("from the start to the first Trace", times)
+    print(f"       {'its peak memory':45} {memory['theirs']:8.0f} / {memory['ours']:6.0f} MB")
 
 
-def tell_ratio(what: str, times: dict[str, np.ndarray]) -> None:
+def report_ratio(what: str, times: dict[str, np.ndarray]) -> None:
     ways = (times["theirs"], times["ours"])
-    told = []
+    text = []
     for theirs, ours in ([np.median(way) for way in ways], [np.min(way) for way in ways]):
-        told.append(f"{theirs:8.2f} / {ours:6.2f} ms = {theirs / ours:5.1f}")
-    print(f"       {what:45} {told[0]}, fastest {told[1]}", flush=True)
+        text.append(f"{theirs:8.2f} / {ours:6.2f} ms = {theirs / ours:5.1f}")
+    print(f"       {what:45} {text[0]}, fastest {text[1]}", flush=True)
 
 
 def run_batch(rounds: int) -> None:
-    """A folder of pictures, traced and explained by rollout, over the same pixels in bare batches of 64."""
+    """Trace and explain a folder of pictures by rollout, compared with plain batches of 64 of the same pixels."""
     classifier = load(MODEL)
     paths = [EXAMPLES[i % len(EXAMPLES)] for i in range(640)]
     pixels = np.stack([classifier.preprocess(path).pixels for path in paths])
@@ -181,8 +181,8 @@ def run_batch(rounds: int) -> None:
 
     cost = median_ms({"bare": bare, "ours": ours}, max(3, rounds // 40))
     share = cost["bare"] / cost["ours"]
-    told = f"{share:.0%} ({640e3 / cost['ours']:.0f} images/s)"
-    tell("batch explanations of a folder, of the bare images/s", told, "80%", share >= 0.8)
+    text = f"{share:.0%} ({640e3 / cost['ours']:.0f} images/s)"
+    report("batch explanations of a folder / plain images/s", text, "80%", share >= 0.8)
 
 
 def run_deletion(rounds: int) -> None:
@@ -210,12 +210,12 @@ def run_deletion(rounds: int) -> None:
 
     cost = median_ms({"bare": bare, "ours": lambda: measure(classifier, trace, values)}, max(3, rounds // 60))
     ratio = cost["ours"] / cost["bare"]
-    told = f"{ratio:.2f} ({cost['ours'] / 1e3:.2f} s)"
-    tell(f"deletion curve with a band ({run:,} images), over bare", told, "1.2, 2 s", ratio <= 1.2)
+    text = f"{ratio:.2f} ({cost['ours'] / 1e3:.2f} s)"
+    report(f"deletion curve with a band ({run:,} images) / plain", text, "1.2, 2 s", ratio <= 1.2)
 
 
 def run_start(_: int) -> None:
-    """From the command to the page and to the first answer, files in the cache; twice, and the second counts."""
+    """From the command to the page and to the first answer. The first of two runs only fills the file cache."""
     code = "import time; s = time.perf_counter(); import gradio; print(time.perf_counter() - s)"
     for _ in range(2):
         started = time.perf_counter()
@@ -235,12 +235,12 @@ def run_start(_: int) -> None:
             answer = time.monotonic() - started
             memory = served.use().memory
     print(f"       import of Gradio, interpreter included {gradio:.2f} s; memory after two answers {memory:.0f} MB")
-    tell("command to served page, over the import of Gradio", f"+{page - gradio:.2f} s", "+1 s", page <= gradio + 1)
-    tell("command to first answer", f"+{answer - gradio:.2f} s", "+2 s", answer <= gradio + 2)
+    report("command to served page, after the import of Gradio", f"+{page - gradio:.2f} s", "+1 s", page <= gradio + 1)
+    report("command to first answer", f"+{answer - gradio:.2f} s", "+2 s", answer <= gradio + 2)
 
 
 def run_size(_: int) -> None:
-    """What requirements.txt brings onto the disk, and the part of it that serving opens."""
+    """The installed size of everything in requirements.txt."""
     sizes: dict[str, float] = {}
     pending = [Requirement(line) for line in (ROOT / "requirements.txt").read_text().splitlines() if line[:1] != "#"]
     while pending:
@@ -249,14 +249,14 @@ def run_size(_: int) -> None:
         if name in sizes or (asked.marker and not asked.marker.evaluate({"extra": ""})):
             continue
         try:
-            found = metadata.distribution(name)
+            package = metadata.distribution(name)
         except metadata.PackageNotFoundError:
             continue
-        sizes[name] = sum(file.size or 0 for file in found.files or []) / 1e6
-        pending += [Requirement(text) for text in found.requires or []]
+        sizes[name] = sum(file.size or 0 for file in package.files or []) / 1e6
+        pending += [Requirement(text) for text in package.requires or []]
     largest = sorted(sizes.items(), key=lambda item: -item[1])[:4]
-    told = ", ".join(f"{name} {size:.0f}" for name, size in largest)
-    print(f"       installed size {sum(sizes.values()):.0f} MB in {len(sizes)} packages ({told})")
+    text = ", ".join(f"{name} {size:.0f}" for name, size in largest)
+    print(f"       installed size {sum(sizes.values()):.0f} MB in {len(sizes)} packages ({text})")
 
 
 PARTS: dict[str, Callable[..., None]] = {

@@ -1,9 +1,9 @@
-"""What explaining costs: all maps of one forward pass together, each method alone, and a deletion curve with its band.
+"""The cost of explanations: all maps of one forward pass, each method alone, and a deletion curve with its band.
 
     python benchmarks/explain.py [--model SOURCE] [--rounds N] [--gradients]
 
-Medians of rounds, taken in turn in one process. Marks on the bundled model and two cores: 3 ms for all forward-only
-methods together, 2 s for a deletion curve of every token with a band of 20 random orders.
+Medians over rounds, measured in turn in one process. Targets for the bundled model and two cores: 3 ms for all methods
+that need only a forward pass, 2 s for a deletion curve with one step a token and a band of 20 random orders.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the app has it
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as in the app
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from trace import forward_only, median_ms
@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="keras_cct_cifar10")
     parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--gradients", action="store_true", help="also the methods that perturb or differentiate")
+    parser.add_argument("--gradients", action="store_true", help="also measure methods that perturb or differentiate")
     options = parser.parse_args()
     classifier = load(options.model)
     height, width = classifier.config.image_size
@@ -48,7 +48,7 @@ def main() -> None:
     methods = forward_only(trace)
 
     def explain_fresh() -> None:
-        seen = classifier.trace(image)  # a new trace, so that nothing is kept from the round before
+        seen = classifier.trace(image)  # a new trace, because a trace caches results
         start = time.perf_counter()
         for method in methods:
             explain(seen, method)
@@ -62,11 +62,11 @@ def main() -> None:
     print(f"{classifier.source.name}, {os.cpu_count()} cores, {options.rounds} rounds, medians")
     for method in methods:
         print(f"{method:42} {alone[method]:9.2f} ms")
-    print(f"{'all forward-only methods of a new trace':42} {1e3 * float(np.median(fresh[5:])):9.2f} ms  mark 3 ms")
+    print(f"{'all forward-only methods of a new trace':42} {1e3 * float(np.median(fresh[5:])):9.2f} ms  target 3 ms")
     values = explain(trace, methods[0]).maps[-1]
     for protocol in PROTOCOLS:
         cost = median_ms({protocol: lambda p=protocol: measure(classifier, trace, values, protocol=p)}, 3)[protocol]
-        print(f"{f'deletion curve and band, {protocol}':42} {cost:9.2f} ms  mark 2,000 ms")
+        print(f"{f'deletion curve and band, {protocol}':42} {cost:9.2f} ms  target 2,000 ms")
     if options.gradients:
         slow = [method for method in METHODS if takes(method, "classifier") and applies(method)]
         ways = {

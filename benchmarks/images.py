@@ -1,11 +1,11 @@
-"""What our decoder makes of a folder of files, whatever they are, beside TensorFlow's decoder.
+"""Decode every file of a folder with our decoder, and compare it with TensorFlow's decoder.
 
     python benchmarks/images.py DIR [--make N] [--seed S] [--without-tensorflow]
 
-Every file under DIR is decoded in a process of its own kind that is ended when it hangs, so that a crash or a hang is
-counted and the next file is read. `--make N` first fills DIR with N damaged copies of the odd images of the tests.
-Marks: 0 crashes, 0 hangs, the slowest file under 1 s, every refusal a sentence; of the files that both decoders accept
-99.9 % within 1 grey level.
+Each decoder runs in a child process, which is stopped if it hangs: a crash or a hang is counted, and the next file is
+read. `--make N` first writes N damaged copies of the tests' unusual images to DIR. Targets: 0 crashes, 0 hangs, the
+slowest file under 1 s, each refusal is a readable message, and 99.9 % of the files that both decoders accept differ by
+at most 1 grey level.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ SENTENCE = re.compile(r"accepted|expected")
 
 
 class Child:
-    """A process that decodes the files it is told, one line of JSON for each."""
+    """A process that decodes the files whose paths it reads, and answers with one line of JSON for each."""
 
     def __init__(self, decoder: str):
         self.command = [sys.executable, __file__, "--child", decoder]
         self.process: subprocess.Popen | None = None
 
     def ask(self, path: Path) -> dict:
-        """What became of one file: "verdict" is accepted, refused, raised, crash or hang."""
+        """The result of one file: "verdict" is accepted, refused, raised, crash or hang."""
         if self.process is None:
             pipe = subprocess.PIPE
             self.process = subprocess.Popen(self.command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
-            self.process.stdout.readline()  # it has imported what it needs
+            self.process.stdout.readline()  # the child has finished its imports
         self.process.stdin.write(json.dumps(str(path)).encode() + b"\n")
         self.process.stdin.flush()
         with selectors.DefaultSelector() as waiting:
@@ -67,7 +67,7 @@ class Child:
 
 
 def serve_child(decoder: str, out: int) -> None:
-    """Decode what is named on stdin; the pixels go to a file that the parent reads."""
+    """Decode the files named on stdin; write the pixels to a file that the parent reads."""
     if decoder == "tensorflow":
         run = import_tensorflow_decoder()
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
@@ -76,20 +76,20 @@ def serve_child(decoder: str, out: int) -> None:
     answers = os.fdopen(out, "w")
     print(json.dumps("ready"), file=answers, flush=True)
     for line in sys.stdin:
-        path, told = json.loads(line), {}
+        path = json.loads(line)
         before = reset_peak()
-        started = time.process_time()  # what it costs, however busy the machine is
+        started = time.process_time()  # processor time does not depend on the load
         try:
             pixels = run(path)
-            told = {"verdict": "accepted", "text": "x".join(map(str, pixels.shape))}
+            result = {"verdict": "accepted", "text": "x".join(map(str, pixels.shape))}
         except Exception as error:
             expected = isinstance(error, ImageError) or decoder == "tensorflow"
-            told = {"verdict": "refused" if expected else "raised", "text": str(error)[:300]}
-            told["error"] = type(error).__name__
-        told |= {"seconds": time.process_time() - started, "memory": read_status("VmHWM") - before}
-        if told["verdict"] == "accepted":
+            result = {"verdict": "refused" if expected else "raised", "text": str(error)[:300]}
+            result["error"] = type(error).__name__
+        result |= {"seconds": time.process_time() - started, "memory": read_status("VmHWM") - before}
+        if result["verdict"] == "accepted":
             np.save(pixels_file(os.getppid(), decoder), pixels)
-        print(json.dumps(told), file=answers, flush=True)
+        print(json.dumps(result), file=answers, flush=True)
 
 
 def import_tensorflow_decoder():
@@ -102,7 +102,7 @@ def import_tensorflow_decoder():
         kind = find_format(data)
         if kind == "JPEG":
             return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE").numpy()
-        # Asked for an alpha that a PNG of 1, 2 or 4 bits has not, TensorFlow gives it one of 1, 3 or 15.
+        # If a PNG of 1, 2 or 4 bits has no alpha, TensorFlow invents one of 1, 3 or 15.
         channels = {"WEBP": 4, "GIF": 3, "PNG": 4 if b"tRNS" in data else 0}.get(kind, 0)
         pixels = tf.io.decode_image(data, channels=channels, expand_animations=False).numpy()
         colour, alpha = pixels, None
@@ -116,7 +116,7 @@ def import_tensorflow_decoder():
 
 
 def reset_peak() -> float:
-    """Forget the highest memory use of this process; returns what it uses now, in MB."""
+    """Reset the peak memory of this process; returns its present memory, in MB."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     return read_status("VmRSS")
@@ -132,21 +132,21 @@ def pixels_file(parent: int, decoder: str) -> Path:
 
 
 def compare(path: Path) -> str | int:
-    """The largest difference of the two decoders' pixels in grey levels, or why they are not compared."""
+    """The largest difference between the two decoders' pixels in grey levels, or why they are not compared."""
     ours, theirs = (np.load(pixels_file(os.getpid(), name)) for name in ("ours", "tensorflow"))
     data = path.read_bytes()
     kind = find_format(data)
     header = read_header(data, kind)
     if header.orientation != 1:
-        return "turned by EXIF, which TensorFlow ignores"
+        return "EXIF orientation, which TensorFlow ignores"
     if kind == "JPEG" and header.size[0] * header.size[1] > MAX_PIXELS:
         return "decoded at reduced scale"
     if kind == "BMP" and data[28] != 24:
-        return "palette or masks of a BMP, which TensorFlow ignores"
+        return "BMP palette or masks, which TensorFlow ignores"
     if kind == "GIF":
         with Image.open(path) as image:
             if image.has_transparency_data or image.tile[0].extents != (0, 0, *image.size):
-                return "GIF with transparency or beside its frame, black in TensorFlow"
+                return "GIF with transparency or area outside its frame, black in TensorFlow"
     if ours.shape != theirs.shape:
         return f"sizes differ: {ours.shape} and {theirs.shape}"
     return int(np.abs(ours.astype(int) - theirs).max(initial=0))
@@ -164,7 +164,7 @@ def run(folder: Path, with_tensorflow: bool) -> None:
             kind = find_format(stream.read(64)) or "other"
         verdict = answer["verdict"]
         if verdict == "refused" and not (SENTENCE.search(answer["text"]) and answer["text"].isprintable()):
-            verdict = "no sentence"
+            verdict = "unreadable message"
         verdicts[kind][verdict] += 1
         slowest = max(slowest, (answer["seconds"], str(path)))
         hungriest = max(hungriest, (answer["memory"], str(path)))
@@ -193,9 +193,9 @@ def run(folder: Path, with_tensorflow: bool) -> None:
     for kind, counts in sorted(verdicts.items()):
         print(f"{kind:6} {dict(counts)}  {dict(agreement[kind])}")
     total = sum(verdicts.values(), Counter())
-    wrong = {name: total[name] for name in ("crash", "hang", "raised", "no sentence")}
-    print(f"{dict(total)}; marks: {wrong} all 0")
-    print(f"slowest {slowest[0]:.2f} s of processor time (mark 1 s) {slowest[1]}")
+    wrong = {name: total[name] for name in ("crash", "hang", "raised", "unreadable message")}
+    print(f"{dict(total)}; target: {wrong} all 0")
+    print(f"slowest {slowest[0]:.2f} s of processor time (target 1 s) {slowest[1]}")
     print(f"most memory {hungriest[0]:.0f} MB above the start {hungriest[1]}")
     both = sum(agreement.values(), Counter())
     compared = both["within 1"] + both["beyond 1"]
@@ -223,10 +223,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.child:
         out = os.dup(1)
-        os.dup2(2, 1)  # whatever a library prints must not come between our lines
+        os.dup2(2, 1)  # output of the libraries must not mix with our lines
         serve_child(options.child, out)
     elif options.folder is None:
-        parser.error("name a folder")
+        parser.error("give a folder, DIR")
     else:
         if options.make:
             fill(options.folder, options.make, options.seed)

@@ -1,9 +1,9 @@
-"""What the served app bears: many visitors, a crowd, bodies of any size, and a long day of good and bad input.
+"""Load the app: many visitors, a crowd, oversized bodies, closed routes, and a long mix of good and bad input.
 
     python benchmarks/load.py [users] [crowd] [oversize] [closed] [threads] [soak] [--seconds S] [--calls N]
 
-Without a name all of them run, one after the other, against one process of the app with its default settings. The
-clients run on the same machine. Marks are printed beside the figures.
+Without a name, all parts run one after the other against one process of the app with its default settings. The clients
+run on the same machine. Each result is printed with its target.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from served import (
     upload,
 )
 
-PHOTO_SIZE = (4000, 3000)  # what a phone makes
+PHOTO_SIZE = (4000, 3000)  # a phone camera
 
 
 def make_photo(size: tuple[int, int] = PHOTO_SIZE) -> bytes:
@@ -46,7 +46,7 @@ def make_photo(size: tuple[int, int] = PHOTO_SIZE) -> bytes:
 
 
 async def visit(served: Served, way: str, number: int, session: str) -> None:
-    """One answer, from the upload to its last byte; the page knows a visitor who comes back by the session."""
+    """One answer, from the upload to its last byte; the session identifies a returning visitor."""
     data = EXAMPLES[number % len(EXAMPLES)].read_bytes()
     path = await upload(served.port, f"v{number}.png", data + number.to_bytes(4, "big"))  # a picture of its own
     if way == "page":
@@ -58,7 +58,7 @@ async def visit(served: Served, way: str, number: int, session: str) -> None:
 
 
 async def show_on_page(served: Served, path: str, session: str) -> None:
-    """What the page does when `path` was uploaded. A notice that refuses the picture is a success to Gradio."""
+    """Do what the page does after an upload. For Gradio, a message that refuses the picture is a success."""
     if b"Prediction" not in await call_page(served.port, served.find_event(), session, file_data(path), MODEL):
         raise ValueError("the page showed no prediction")
 
@@ -67,7 +67,7 @@ MODEL = "keras_cct_cifar10"
 
 
 async def drive(served: Served, way: str, users: int, seconds: float) -> str:
-    """`users` visitors who come again as soon as they are answered, for some seconds; one line of figures."""
+    """`users` visitors who call again after each answer, for `seconds`; returns one line of results."""
     times, refused, errors = [], 0, Counter()
     until, number = time.monotonic() + seconds, 0
 
@@ -91,8 +91,8 @@ async def drive(served: Served, way: str, users: int, seconds: float) -> str:
     await asyncio.gather(*[user(f"{users}_{i}") for i in range(users)])
     rate = len(times) / (time.monotonic() - started)
     p50, p95 = np.percentile(times, [50, 95]) if times else (np.nan, np.nan)
-    told = f"{way:9} {users:3d} users {rate:6.1f} calls/s  p50 {1e3 * p50:6.0f} ms  p95 {1e3 * p95:6.0f} ms"
-    return f"{told}  {refused:4d} refused  {sum(errors.values())} errors {dict(errors) or ''}"
+    line = f"{way:9} {users:3d} users {rate:6.1f} calls/s  p50 {1e3 * p50:6.0f} ms  p95 {1e3 * p95:6.0f} ms"
+    return f"{line}  {refused:4d} refused  {sum(errors.values())} errors {dict(errors) or ''}"
 
 
 def run_users(served: Served, seconds: float) -> None:
@@ -100,13 +100,13 @@ def run_users(served: Served, seconds: float) -> None:
         for users in (1, 5, 20, 60):
             line = asyncio.run(drive(served, way, users, seconds))
             print(f"{line}  | {served.use()}", flush=True)
-    print("marks: 20 visitors 15 answers/s, p95 under 3 s, no errors; one visitor 120 ms")
+    print("targets: 20 visitors 15 answers/s, p95 under 3 s, no errors; one visitor 120 ms")
 
 
 async def crowd(served: Served) -> tuple[list[float], list[float], int]:
-    """200 calls at once: seconds until each refusal was told, until each accepted one was answered; and the lost."""
+    """200 calls at once: seconds until each refusal, seconds until each answer, and the number of lost calls."""
     paths = [await upload(served.port, f"c{i}.png", EXAMPLES[i % 10].read_bytes() + bytes([i])) for i in range(20)]
-    told, answered, lost = [], [], 0
+    refusals, answered, lost = [], [], 0
 
     async def come(i: int) -> None:
         nonlocal lost
@@ -116,35 +116,35 @@ async def crowd(served: Served) -> tuple[list[float], list[float], int]:
             answered.append(time.monotonic() - started)
             lost += not answer
         except Refused as refusal:
-            told.append(time.monotonic() - started)
+            refusals.append(time.monotonic() - started)
             lost += b"others wait before you" not in refusal.args[1]
 
     await asyncio.gather(*[come(i) for i in range(200)])
-    return told, answered, lost
+    return refusals, answered, lost
 
 
 def run_crowd(served: Served, _: float) -> None:
-    told, answered, lost = asyncio.run(crowd(served))
-    slowest = max(told, default=0)
+    refusals, answered, lost = asyncio.run(crowd(served))
+    slowest = max(refusals, default=0)
     print(
-        f"crowd of 200: {len(told)} refused, slowest told after {slowest:.2f} s (mark 1 s); {len(answered)} accepted, "
-        f"all answered within {max(answered, default=0):.2f} s; {lost} lost or without a sentence (mark 0)"
+        f"crowd of 200: {len(refusals)} refused within {slowest:.2f} s (target 1 s); {len(answered)} accepted, "
+        f"all answered within {max(answered, default=0):.2f} s; {lost} lost or without a message (target 0)"
     )
 
 
 def oversize_shapes() -> dict[str, tuple[str, list[str], bytes | None]]:
-    """name -> (path, curl's arguments, what it sends). 300 MB each, except where the point is another."""
+    """name -> (path, curl's arguments, body). None is a body of 300 MB."""
     url = json.dumps({"data": [file_data("data:image/png;base64," + "A" * 38_000_000)]}).encode()
     form = ["-F", "files=@{file};filename=a.png"]
     chunked = ["-H", "Transfer-Encoding: chunked"]
     body = ["-H", "Content-Type: application/json", "--data-binary", "@{file}"]
     return {
         "JSON body": ("queue/join", body, None),
-        "JSON body, length not told": ("queue/join", [*body, *chunked], None),
+        "JSON body, length not given": ("queue/join", [*body, *chunked], None),
         "text field of a call": ("call/explain", body, None),
         "picture as a data URL in JSON": ("call/classify", body, url),
         "file": ("upload", form, None),
-        "file, length not told": ("upload", [*form, *chunked], None),
+        "file, length not given": ("upload", [*form, *chunked], None),
         "form field without a file": ("upload", ["-F", "text=<{file}"], None),
         "body of a GET": ("info", ["-X", "GET", *body], None),
     }
@@ -163,7 +163,7 @@ def run_oversize(served: Served, _: float) -> None:
         print(f"oversize, {name:32} {done.stdout}")
     file.unlink()
     after = served.use()
-    print(f"oversize in 8 shapes: peak {before.peak:.0f} -> {after.peak:.0f} MB (mark +60 MB)")
+    print(f"oversize in 8 shapes: peak {before.peak:.0f} -> {after.peak:.0f} MB (target +60 MB)")
 
 
 CLOSED = [
@@ -185,7 +185,7 @@ CLOSED = [
 
 
 async def probe_closed(served: Served) -> tuple[int, int]:
-    """How many probes there were, and how many were answered with a file, a fetch, a path or a traceback."""
+    """The number of probes, and the number answered with a file, a fetched page, a path or a traceback."""
     probes = [("GET", path.replace("{port}", str(served.port)), b"") for path in CLOSED]
     for path in (
         "/etc/passwd",
@@ -204,7 +204,7 @@ async def probe_closed(served: Served) -> tuple[int, int]:
         if method == "POST" and answer.status == 200 and b"event_id" in text:
             event = json.loads(text)["event_id"]
             text += (await request(served.port, "GET", f"/gradio_api/call/classify/{event}")).body
-        text = text.replace(path.partition("=")[2].encode() or b"\0", b"")  # a caller may hear what it said itself
+        text = text.replace(path.partition("=")[2].encode() or b"\0", b"")  # an answer may repeat the caller's own text
         secret = any(word in text for word in (b"root:", b"Traceback", str(ROOT).encode(), b"HOME=", b"argparse"))
         served_it = method == "GET" and answer.status == 200
         if secret or served_it:
@@ -215,11 +215,11 @@ async def probe_closed(served: Served) -> tuple[int, int]:
 
 def run_closed(served: Served, _: float) -> None:
     probes, leaks = asyncio.run(probe_closed(served))
-    print(f"traversal, fetching for others, leaked paths and tracebacks: {leaks} of {probes} probes (mark 0)")
+    print(f"traversal, fetching other URLs, leaked paths and tracebacks: {leaks} of {probes} probes (target 0)")
 
 
 def run_threads(served: Served, _: float) -> None:
-    """In this process, on one classifier: what 16 threads get is what one gets."""
+    """16 threads on one classifier in this process must get the same numbers as one thread."""
     from concurrent.futures import ThreadPoolExecutor
 
     sys.path.insert(0, str(ROOT))
@@ -231,15 +231,15 @@ def run_threads(served: Served, _: float) -> None:
     with ThreadPoolExecutor(16) as pool:
         jobs = [pool.submit(lambda: [classifier.trace(image).logits for image in images]) for _ in range(16)]
         equal = sum(np.array_equal(a, b) for job in jobs for a, b in zip(job.result(), serial, strict=True))
-    print(f"16 threads, 50 images each: {equal} of 800 equal to the serial run (mark 800)")
+    print(f"16 threads, 50 images each: {equal} of 800 equal to the serial run (target 800)")
 
 
 async def mixed_call(served: Served, number: int, session: str, chance: random.Random, photo: bytes) -> str:
-    """One call of a long day, of the kind that is returned.
+    """Make one call of a random kind; returns the kind.
 
     Raises:
-        AssertionError, ValueError: the app did something else than such a call asks for.
-        Refused: it had no place for it.
+        AssertionError, ValueError: the app's answer is wrong for this kind.
+        Refused: the app is full.
     """
     port = served.port
     kind = chance.choices(list(MIX), list(MIX.values()))[0]
@@ -258,7 +258,7 @@ async def mixed_call(served: Served, number: int, session: str, chance: random.R
     elif kind == "nonsense":
         path = await upload(port, "a.png", example)
         sentence = await call_refused(port, "explain", file_data(path), "no such method", "zebra")
-        assert "no method is called" in sentence, f"a method that is none got {sentence!r}"
+        assert "no method is called" in sentence, f"an unknown method got {sentence!r}"
     elif kind == "refused":
         odd = chance.choice([b"[" * 60_000, b"x" * 600_000, json.dumps({"data": [file_data("http://a/b")]}).encode()])
         assert (await request(port, "POST", "/gradio_api/queue/join", odd)).status in (400, 413, 422)
@@ -293,9 +293,9 @@ MIX = {
 
 
 async def run_soak_calls(served: Served, calls: int, first: int, photo: bytes) -> Counter:
-    """`calls` mixed calls by eight at a time; how many of each kind there were, and what went wrong.
+    """`calls` mixed calls, eight at a time; returns the count of each kind and of each error.
 
-    Each visitor makes ten calls in one session, and then another one comes.
+    Each visitor makes ten calls in one session; then a new visitor replaces it.
     """
     seen, chance, numbers = Counter(), random.Random(first), iter(range(first, first + calls))
 
@@ -326,9 +326,9 @@ def run_soak(served: Served, _: float, calls: int = 2000) -> None:
     wrong = sum(count for kind, count in seen.items() if kind.startswith("WRONG"))
     print(f"soak: {dict(seen)}")
     print(
-        f"soak of {calls} after {warm}: {wrong} wrong (mark 0), memory {after.memory - before.memory:+.1f} MB to "
-        f"{after.memory:.0f} MB (marks 30 and 400), threads {after.threads - before.threads:+d}, open files "
-        f"{after.files - before.files:+d}, temp folder {after.temp:.0f} MB (mark 500); "
+        f"soak of {calls} after {warm}: {wrong} wrong (target 0), memory {after.memory - before.memory:+.1f} MB to "
+        f"{after.memory:.0f} MB (targets 30 and 400), threads {after.threads - before.threads:+d}, open files "
+        f"{after.files - before.files:+d}, temp folder {after.temp:.0f} MB (target 500); "
         f"health {served.fetch('healthz').decode()}"
     )
 

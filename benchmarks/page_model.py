@@ -1,9 +1,9 @@
-"""What the model costs in the page: times in headless Chromium beside ONNX Runtime in Python, and memory.
+"""The cost of the model in the page: time in headless Chromium compared with ONNX Runtime in Python, and memory.
 
     python benchmarks/page_model.py [--rounds N] [--models NAME ...]
 
-Medians of one image at a time; of the page also the processor time, which says more where others use the machine too. A
-preset without trained weights gets random ones, which cost the same. Marks on two cores: the bundled model 60 ms,
+Medians of one image at a time. For the page also the processor time, which does not depend on the load. A preset
+without trained weights gets random weights, which cost the same. Targets on two cores: the bundled model 60 ms,
 CCT-7/3x1 two seconds, each below 300 MB.
 """
 
@@ -31,16 +31,16 @@ from cct_viz.inference.classifier import load
 from cct_viz.web.modules import script
 
 CHROMIUM = "/usr/bin/chromium"
-WARM = 3  # passes that are not counted
+WARM = 3  # passes before the measurement
 WAYS = {
     "one pass, in a worker": "() => model.run(pixels)",
-    "one pass, of which only the scores come back": "() => model.answer(pixels)",
-    "one pass and all that the explorer draws from": "() => model.explain(picture, about)",
+    "one pass that returns only the scores": "() => model.answer(pixels)",
+    "one pass and everything that the Explorer draws": "() => model.explain(picture, about)",
 }
 
 
 def weights_folder(name: str, scratch: Path) -> Path:
-    """The preset's own folder, or one with random weights in `scratch`."""
+    """The preset's own folder, or a new one with random weights in `scratch`."""
     preset = PRESETS[name]
     if preset.folder:
         return preset.folder
@@ -90,7 +90,7 @@ def measure_page(browser: Browser, folder: Path, pixels: np.ndarray, rounds: int
         used = (sum(map(processor_ms, before)) - start) / rounds
         print(f"  page: {name:46s}{median:7.1f} ms, {used:.1f} ms of processor time; the first {first:.1f} ms")
     heap = page.evaluate("performance.memory.usedJSHeapSize / 1e6")
-    process = max(before, key=processor_ms)  # the one that was at work
+    process = max(before, key=processor_ms)  # the process that computed
     peak = megabytes(process, "VmHWM")
     print(
         f"  page: {heap:.0f} MB of script objects; the tab's process "
@@ -100,9 +100,9 @@ def measure_page(browser: Browser, folder: Path, pixels: np.ndarray, rounds: int
 
 
 def renderers(browser: Browser) -> list[Path]:
-    """/proc's folders of the processes that run pages; a worker lives in its page's. A browser has some to spare."""
-    found = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
-    return [Path(f"/proc/{process['id']}") for process in found if process["type"] == "renderer"]
+    """The /proc folders of the processes that run pages and their workers. A browser keeps some spare ones."""
+    processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    return [Path(f"/proc/{process['id']}") for process in processes if process["type"] == "renderer"]
 
 
 def megabytes(process: Path, field: str) -> float:
@@ -131,13 +131,13 @@ def main() -> None:
             python = median_ms(
                 {
                     "one pass, logits only": lambda batch=batch, c=classifier: c.forward(batch),
-                    "one pass and all that a Trace holds": lambda pixels=pixels, c=classifier: c.trace(pixels),
+                    "one pass and everything in a Trace": lambda pixels=pixels, c=classifier: c.trace(pixels),
                 },
                 options.rounds,
             )
             for way, took in python.items():
                 print(f"  ONNX Runtime: {way:38s}{took:7.1f} ms")
-            # A browser of its own for each model, so that the peak of memory is this model's
+            # A new browser for each model, so that the peak memory is of this model
             browser = playwright.chromium.launch(
                 executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--enable-precise-memory-info"]
             )

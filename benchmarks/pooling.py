@@ -1,10 +1,10 @@
-"""What sequence pooling buys: the same small transformer with other read-outs, on one recipe, seed and budget.
+"""What sequence pooling buys: the same small transformer with other kinds of pooling, on one recipe, seed and budget.
 
     python benchmarks/pooling.py --data cifar10 [--epochs N] [--seeds N] [--runs DIR] [--also SOURCE ...]
 
-Trains CCT-2/3x2 with sequence pooling, mean, maximum and class token, then CVT-2/4 and ViT-Lite-2/4, with the project's
-own command, one after the other; started again it goes on where it was. Then pools the tokens of the models that have
-SeqPool in other ways without training anything again. Writes benchmarks/pooling.md, anew after each model.
+Trains CCT-2/3x2 with sequence pooling, mean pooling, max pooling and a class token, then CVT-2/4 and ViT-Lite-2/4, one
+after the other, with the project's own command. If you start it again, it continues. Then it pools the tokens of the
+models with sequence pooling in other ways, without training. Rewrites benchmarks/pooling.md after each model.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from cct_viz.training.evaluate import evaluate
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPE = "--recipe fast --warmup-epochs 1 --mixed-bfloat16"
-Z = 1.96  # standard deviations on either side that hold 95 % of a normal distribution
+Z = 1.96  # 95 % of a normal distribution lies within this many standard deviations
 
 
 @dataclass(frozen=True)
 class Model:
-    """One row of the comparison: how it is called, which folder its runs go to and the options that make it."""
+    """One row of the comparison: its title, the folder of its runs, and the options of `train`."""
 
     title: str
     folder: str
@@ -45,25 +45,25 @@ class Model:
 
 
 MODELS = (
-    Model("CCT-2/3x2, SeqPool", "cct_2_3x2_seqpool", "--arch cct_2_3x2_32"),
-    Model("CCT-2/3x2, mean", "cct_2_3x2_mean", "--arch cct_2_3x2_32 --pool mean"),
+    Model("CCT-2/3x2, sequence pooling", "cct_2_3x2_seqpool", "--arch cct_2_3x2_32"),
+    Model("CCT-2/3x2, mean pooling", "cct_2_3x2_mean", "--arch cct_2_3x2_32 --pool mean"),
     Model("CCT-2/3x2, class token", "cct_2_3x2_class_token", "--arch cct_2_3x2_32 --pool class_token"),
-    Model("CCT-2/3x2, maximum", "cct_2_3x2_max", "--arch cct_2_3x2_32 --pool max"),
-    Model("CVT-2/4, SeqPool", "cvt_2_4", "--arch cvt_2_4_32"),
+    Model("CCT-2/3x2, max pooling", "cct_2_3x2_max", "--arch cct_2_3x2_32 --pool max"),
+    Model("CVT-2/4, sequence pooling", "cvt_2_4", "--arch cvt_2_4_32"),
     Model("ViT-Lite-2/4, class token", "vit_2_4", "--arch vit_2_4_32"),
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """A model's config and, for each seed and validation image, whether its answer was right: (seeds, n) bool."""
+    """A model's config and, for each seed and validation image, whether its answer is correct: (seeds, n) bool."""
 
     config: CCTConfig
     right: np.ndarray
 
 
 def train_model(model: Model, options: argparse.Namespace, seed: int) -> Path:
-    """The folder of the trained model, which the training command fills or goes on filling."""
+    """Train the model, or continue its training; returns its folder."""
     folder = options.runs / f"{model.folder}_seed{seed}"
     words = [*model.options.split(), *RECIPE.split(), "--epochs", str(options.epochs)]
     words += ["--seed", str(seed), "--data", options.data, "--out", str(folder)]
@@ -73,14 +73,14 @@ def train_model(model: Model, options: argparse.Namespace, seed: int) -> Path:
 
 
 def answer_rightly(classifier: Classifier, images: Images) -> np.ndarray:
-    """(n,) bool: whether the model's first choice is each image's class."""
+    """(n,) bool: whether the model's top-1 answer is the image's class."""
     batches = [images.x[start : start + 250] for start in range(0, len(images.x), 250)]
     logits = [classifier.forward(normalise(batch, classifier.config.preprocessing)) for batch in batches]
     return np.concatenate(logits).argmax(axis=1) == images.y
 
 
 def wilson_interval(right: int, n: int) -> tuple[float, float]:
-    """95 % interval of a rate of which `right` of `n` were seen.
+    """95 % interval of a rate, when `right` of `n` answers are correct.
 
     Reference: Wilson 1927, Probable inference, the law of succession, and statistical inference, JASA 22.
     """
@@ -93,28 +93,28 @@ def wilson_interval(right: int, n: int) -> tuple[float, float]:
 def paired_difference(right: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     """Difference of two accuracies on the same images, right minus other, and half its 95 % interval.
 
-    Only the images on which the two differ count, so this is narrower than the two intervals beside each other.
+    Only the images on which the two models differ count, so it is narrower than the intervals of the two accuracies.
     """
     difference = right.astype(float) - other.astype(float)
     return float(difference.mean()), Z * float(difference.std()) / math.sqrt(len(difference))
 
 
 def swap_pools(classifier: Classifier, images: Images) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Other weights on the tokens of a model with SeqPool.
+    """Pool the tokens of a model with sequence pooling with other weights.
 
     Returns:
-        For each way of pooling (n,) bool, whether the answer is right; and (n,) float, the effective number of tokens
+        For each way of pooling (n,) bool, whether the answer is correct; and (n,) float, the effective number of tokens
         of the model's own weights.
     """
     prior = evaluate(classifier, images).position_prior
     numbers = iter(range(len(images.x)))
     ways: dict[str, Callable[..., Pooled]] = {
-        "its own SeqPool weights": lambda trace: pool_with(trace, trace.pooling_weights),
-        "mean of the tokens": pool_uniformly,
-        "own weights, shuffled over the tokens": lambda trace: pool_shuffled(trace, seed=next(numbers)),
-        "position prior (its mean weights, the same for all images)": lambda trace: pool_with(trace, prior),
-        "top token alone": top_token,
-        "inverted, softmax(-score)": lambda trace: sharpen(trace, -1.0),
+        "its own pooling weights": lambda trace: pool_with(trace, trace.pooling_weights),
+        "equal weights (mean of the tokens)": pool_uniformly,
+        "its own weights, shuffled over the tokens": lambda trace: pool_shuffled(trace, seed=next(numbers)),
+        "position prior (its mean weights, the same for every image)": lambda trace: pool_with(trace, prior),
+        "only the token with the largest weight": top_token,
+        "inverted weights, softmax(-score)": lambda trace: sharpen(trace, -1.0),
     }
     right: dict[str, list[bool]] = {name: [] for name in ways}
     effective = []
@@ -130,7 +130,8 @@ def format_models(outcomes: dict[Model, Outcome], options: argparse.Namespace) -
     first = outcomes[MODELS[0]]
     n = first.right.shape[1]
     lines = [
-        f"| model | accuracy (95 % interval, {n:,} images) | difference to the first | parameters | MACs | epochs |",
+        f"| model | accuracy (95 % interval, {n:,} images) | difference from the first model "
+        "| parameters | MACs | epochs |",
         "|---|---|---|---|---|---|",
     ]
     for model, outcome in outcomes.items():
@@ -147,7 +148,7 @@ def format_models(outcomes: dict[Model, Outcome], options: argparse.Namespace) -
 
 
 def format_swaps(swaps: dict[str, tuple[dict[str, np.ndarray], np.ndarray]]) -> str:
-    """The tables of the models whose pool was replaced without training."""
+    """The tables of the models whose pooling weights were replaced without training."""
     parts = []
     for title, (right, effective) in swaps.items():
         own = next(iter(right.values()))
@@ -155,8 +156,8 @@ def format_swaps(swaps: dict[str, tuple[dict[str, np.ndarray], np.ndarray]]) -> 
         parts += [
             f"### {title}\n",
             f"Effective number of tokens, exp(entropy of the weights): {effective.mean():.1f} on average, {low:.1f} to "
-            f"{high:.1f} for nine images of ten.\n",
-            "| the same tokens, weighed by | accuracy | difference to its own weights |",
+            f"{high:.1f} for 90 % of the images.\n",
+            "| pooled with | accuracy | difference from its own weights |",
             "|---|---|---|",
         ]
         for name, answers in right.items():
@@ -173,7 +174,7 @@ def write_report(
     options: argparse.Namespace,
 ) -> None:
     seeds = "one seed" if options.seeds == 1 else f"{options.seeds} seeds"
-    unknown = ", which one seed cannot tell" if options.seeds == 1 else ""
+    unknown = ", which one seed cannot show" if options.seeds == 1 else ""
     missing = [model.title for model in MODELS if model not in outcomes]
     also = " ".join(["", "--also", *(Path(source).name for source in options.also)]) if options.also else ""
     command = (
@@ -184,20 +185,20 @@ def write_report(
     {command}
 
 Each model is trained from random weights on {options.title} with the same recipe (`{RECIPE}`),
-seed and budget, which is a short one: {options.epochs} epochs, {seeds}. The validation images chose nothing. The paper
-trains for 200 epochs and more; nothing here says what such a budget would leave of the
-differences.{" Not trained yet: " + "; ".join(missing) + "." if missing else ""}
+seed and budget. The budget is short: {options.epochs} epochs, {seeds}. The validation images were not used to choose
+anything. The paper trains for 200 epochs or more; this experiment does not show which differences remain with such a
+budget.{" Not trained yet: " + "; ".join(missing) + "." if missing else ""}
 
-The interval of an accuracy is Wilson's, over the validation images; that of a difference is over the same images in
-pairs, so it is the sharper of the two. Neither holds what another seed would change{unknown}.
+The interval of an accuracy is the Wilson interval over the validation images. The interval of a difference is narrower,
+because it compares the same images in pairs. Neither interval includes the variation between seeds{unknown}.
 
 {format_models(outcomes, options)}
 
-## The same tokens, weighed otherwise
+## The same tokens, pooled with other weights
 
-No training: the head is linear, so a trained model's tokens can be pooled with other weights. This says what the model
-makes of its own weights, not what a model trained with another pool would do; for that see the table above. The
-position prior is the mean of the model's weights over these same validation images.
+No training: the tokens of a trained model are pooled with other weights. This shows how much the model uses its own
+weights. It does not show what a model trained with another pool would do; the table above does. The position prior is
+the mean of the model's weights over the same validation images.
 
 {format_swaps(swaps)}"""
     (Path(__file__).with_suffix(".md")).write_text(text.rstrip() + "\n", encoding="utf-8")
@@ -207,9 +208,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help='"cifar10" or an .npz with x and y')
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--seeds", type=int, default=1, help="trainings of each model (%(default)s)")
+    parser.add_argument("--seeds", type=int, default=1, help="number of trainings of each model (default: %(default)s)")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "pooling", metavar="DIR")
-    parser.add_argument("--also", nargs="*", default=[], metavar="SOURCE", help="more models whose pool to replace")
+    parser.add_argument(
+        "--also", nargs="*", default=[], metavar="SOURCE", help="more models to pool with other weights"
+    )
     options = parser.parse_args()
     options.runs = options.runs.resolve()
     training, validation = split(load_images(options.data))

@@ -1,6 +1,6 @@
-"""The app in a process of its own, and a visitor who talks HTTP to it: what the other benchmarks share.
+"""The app in its own process, and a small HTTP client: shared by the other benchmarks.
 
-The client is written with plain streams, because it shares two cores with the app that it measures.
+The client uses plain streams, because it runs on the same two cores as the app that it measures.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EXAMPLES = sorted((ROOT / "cct_viz" / "web" / "example_images").glob("*.png"))
 
 @dataclass(frozen=True)
 class Use:
-    """What the app's process takes at one moment; memory and disk in megabytes, `peak` since its start."""
+    """What the app's process uses at one moment; memory and disk in megabytes, `peak` since its start."""
 
     memory: float
     peak: float
@@ -77,7 +77,7 @@ class Served:
         )
 
     def find_event(self) -> tuple[int, int]:
-        """Number and inputs of what the page runs when a picture was uploaded."""
+        """Number and input count of the page's event after an upload."""
         (image,) = [c["id"] for c in self.config["components"] if c["props"].get("elem_id") == "upload"]
         events = [d for d in self.config["dependencies"] if [image, "change"] in d["targets"] and image in d["inputs"]]
         (event,) = [d for d in events if d["backend_fn"]]
@@ -86,7 +86,7 @@ class Served:
 
 @contextlib.contextmanager
 def serve(*arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Served]:
-    """`python app.py` on a free port with its default settings, no Hub in reach unless `environment` says so."""
+    """Run `python app.py` on a free port with default settings; no Hub, unless `environment` names one."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -104,8 +104,8 @@ def serve(*arguments: str, environment: Mapping[str, str] | None = None) -> Iter
             try:
                 wait_for_page(port, process, Path(home) / "log")
                 yield Served(port, process, Path(home) / "temp", started)
-                told = Path(home, "log").read_text()
-                for error, count in Counter(re.findall(r"^(?:\w+\.)+(\w+): ", told, re.MULTILINE)).items():
+                log_text = Path(home, "log").read_text()
+                for error, count in Counter(re.findall(r"^(?:\w+\.)+(\w+): ", log_text, re.MULTILINE)).items():
                     print(f"the app's log has {count} tracebacks that end in {error}")
             finally:
                 process.terminate()
@@ -124,7 +124,7 @@ def wait_for_page(port: int, process: subprocess.Popen, log: Path) -> None:
 
 
 async def request(port: int, method: str, path: str, body: bytes = b"", kind: str = "application/json") -> Answer:
-    """One request on a connection of its own, read to its end."""
+    """Send one request on a new connection and read the answer to its end."""
     started = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
     try:
@@ -154,7 +154,7 @@ def join_chunks(content: bytes) -> bytes:
 
 
 async def upload(port: int, name: str, data: bytes) -> str:
-    """The path that the app gave the file."""
+    """Upload a file; returns the path that the app gave it."""
     mark = secrets.token_hex(8)
     part = f'--{mark}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'.encode()
     body = part + data + f"\r\n--{mark}--\r\n".encode()
@@ -169,19 +169,19 @@ class Refused(Exception):
 
 
 async def call_endpoint(port: int, name: str, *data: object) -> bytes:
-    """The data of a named endpoint's answer; b"" where it ends in an error event."""
+    """The data of a named endpoint's answer; b"" if it ends in an error event."""
     return (await _call(port, name, data)).partition(b"event: complete\ndata: ")[2]
 
 
 async def call_refused(port: int, name: str, *data: object) -> str:
-    """The sentence with which a named endpoint refuses; "" where it answers, or refuses without one."""
-    told = (await _call(port, name, data)).partition(b"event: error\ndata: ")[2]
-    error = json.loads(told or b"null")
+    """The message with which a named endpoint refuses; "" if it answers, or refuses without a message."""
+    event = (await _call(port, name, data)).partition(b"event: error\ndata: ")[2]
+    error = json.loads(event or b"null")
     return error["error"] or "" if isinstance(error, dict) else ""
 
 
 async def _call(port: int, name: str, data: tuple[object, ...]) -> bytes:
-    """The events that a call of a named endpoint ends in."""
+    """The last events of a call to a named endpoint."""
     joined = await request(port, "POST", f"/gradio_api/call/{name}", json.dumps({"data": data}).encode())
     if joined.status != 200:
         raise Refused(joined.status, joined.body)
@@ -190,7 +190,7 @@ async def _call(port: int, name: str, data: tuple[object, ...]) -> bytes:
 
 
 async def call_page(port: int, event: tuple[int, int], session: str, *data: object) -> bytes:
-    """What the page gets when one of its own events has run; b"" where that ends in an error."""
+    """The answer to one of the page's own events; b"" if it ends in an error."""
     number, inputs = event
     body = {"data": [*data, *[None] * (inputs - len(data))], "fn_index": number, "session_hash": session}
     joined = await request(port, "POST", "/gradio_api/queue/join", json.dumps(body).encode())

@@ -1,8 +1,8 @@
-"""What one Trace costs beside the bare forward pass, and beside what people do with Keras today.
+"""The cost of one Trace, compared with the plain forward pass and with Keras.
 
     python benchmarks/trace.py [--model SOURCE] [--rounds N]
 
-All ways run in turn in one process, round by round, on the same image; medians and the ratios of medians are printed.
+All ways run in turn in one process on the same image. Prints medians and their ratios.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cct_viz.methods import METHODS, NotApplicable, explain, takes
 
 
 def times_ms(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
-    """(rounds,) milliseconds of each way; they take turns, after five rounds that do not count."""
+    """(rounds,) milliseconds of each way, measured in turn after five warm-up rounds."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for warm in (True, False):
         for _ in range(5 if warm else rounds):
@@ -43,7 +43,7 @@ def median_ms(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, f
 
 
 def forward_only(trace: Trace) -> list[str]:
-    """The methods that need nothing but a trace and apply to its model."""
+    """The methods that need only a trace and apply to its model."""
     methods = []
     for method in METHODS:
         if not takes(method, "classifier"):
@@ -74,7 +74,7 @@ def main() -> None:
 
     fast = median_ms(
         {
-            "bare forward, ONNX Runtime, logits only": lambda: classifier.forward(batch),
+            "plain forward, ONNX Runtime, logits only": lambda: classifier.forward(batch),
             "Trace of the same image": lambda: classifier.trace(image),
             "all forward-only maps of a Trace": all_maps,
         },
@@ -89,17 +89,17 @@ def main() -> None:
         {
             "Keras predict, logits only": lambda: model.predict(batch, verbose=0),
             "Keras in a tf.function, logits only": lambda: graph(batch).numpy(),
-            "bare forward again": lambda: classifier.forward(batch),
+            "plain forward again": lambda: classifier.forward(batch),
         },
         max(10, options.rounds // 5),
     )
-    bare = fast["bare forward, ONNX Runtime, logits only"]
+    bare = fast["plain forward, ONNX Runtime, logits only"]
     print(f"{classifier.source.name}, {os.cpu_count()} cores, {options.rounds} rounds, medians")
     for name, value in fast.items():
-        print(f"{name:42} {value:8.2f} ms  {value / bare:6.2f} x bare")
-    again = slow["bare forward again"]
+        print(f"{name:42} {value:8.2f} ms  {value / bare:6.2f} x plain")
+    again = slow["plain forward again"]
     for name, value in slow.items():
-        print(f"{name:42} {value:8.2f} ms  {value / again:6.2f} x bare again")
+        print(f"{name:42} {value:8.2f} ms  {value / again:6.2f} x plain again")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""What becomes of damaged weights: each of many seeded mutations has to be refused in a sentence or change nothing.
+"""Load damaged weights: each of many random mutations must be refused with a readable message, or change nothing.
 
     python benchmarks/weights.py [--mutations N] [--seed S] [--saved-model DIR]
 
-Two folders are damaged, one file at a time: the bundled weights, loaded as the app loads them, and a SavedModel of the
-keras.io example, read as from the Hub. Marks: 0 crashes, 0 hangs, 0 silent changes, every refusal a sentence.
+Damages two folders, one file at a time: the bundled weights, loaded as in the app, and a SavedModel of the keras.io
+example, read as from the Hub. Targets: 0 crashes, 0 hangs, 0 silent changes, each refusal is a readable message.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BUNDLED = "keras_cct_cifar10"
 
 
 def digest_of(config: object, weights: dict[str, np.ndarray]) -> str:
-    """What a reader understood, in one number: the configuration with its labels, and every weight."""
+    """SHA-256 of what a reader returned: the configuration with its labels, and every weight."""
     digest = hashlib.sha256(repr(config).encode())
     for name in sorted(weights):
         digest.update(name.encode() + str(weights[name].shape).encode() + weights[name].tobytes())
@@ -48,7 +48,7 @@ def digest_of(config: object, weights: dict[str, np.ndarray]) -> str:
 
 
 def load_bundled(folder: Path) -> str:
-    """Load `folder` in the place of the bundled weights and classify a picture with it."""
+    """Load `folder` in place of the bundled weights and classify a picture with it."""
     preset = replace(PRESETS[BUNDLED], folder=folder)
     before = dict(classifier.PRESETS)
     try:
@@ -66,7 +66,7 @@ def read_saved_model(folder: Path) -> str:
 
 
 def try_folder(load: Callable[[Path], str], folder: Path) -> tuple[str, str]:
-    """In a process of its own: ("read", digest), ("refused", the sentence) or ("raised", what)."""
+    """Runs in a child process: ("read", digest), ("refused", message) or ("raised", error)."""
     try:
         return "read", load(folder)
     except CheckpointError as error:
@@ -76,7 +76,7 @@ def try_folder(load: Callable[[Path], str], folder: Path) -> tuple[str, str]:
 
 
 def damage(data: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
-    """One mutation of a file's bytes and its name; never the same bytes."""
+    """The name of a mutation and the mutated bytes, which always differ from `data`."""
     while True:
         kind = str(rng.choice(["bit", "bits", "zeros", "noise", "cut", "gap", "doubled", "moved", "emptied"]))
         start = int(rng.integers(len(data)))
@@ -106,14 +106,14 @@ def damage(data: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
 
 
 def run(title: str, source: Path, names: list[str], load: Callable[[Path], str], mutations: int, seed: int) -> bool:
-    """Damage one of the files `names` at a time; prints what happened and returns whether the marks are met."""
+    """Damage one of the files `names` at a time; prints the results and returns whether the targets are met."""
     rng, counts, wrong = np.random.default_rng(seed), Counter(), []
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(shutil.copytree(source, Path(parent) / source.name))
         pool = ProcessPoolExecutor(1, get_context("spawn"))
         verdict, good = pool.submit(try_folder, load, folder).result()
         if verdict != "read":
-            raise SystemExit(f"{source} cannot be read undamaged: {good}")
+            raise SystemExit(f"{source} cannot be read even without damage: {good}")
         slowest, started = 0.0, time.monotonic()
         for number in range(mutations):
             name = names[number % len(names)]
@@ -135,7 +135,7 @@ def run(title: str, source: Path, names: list[str], load: Callable[[Path], str],
             if verdict == "read":
                 verdict = "harmless" if text == good else "SILENT"
             if verdict == "refused" and ("\n" in text or parent in text or not text.isprintable()):
-                verdict = "no sentence"
+                verdict = "unreadable message"
             counts[verdict] += 1
             if verdict not in ("refused", "harmless"):
                 wrong.append(f"{verdict}: mutation {number}, {kind} of {name}: {text[:200]}")
@@ -143,7 +143,7 @@ def run(title: str, source: Path, names: list[str], load: Callable[[Path], str],
     print(
         f"{title}: {mutations} mutations, {dict(counts)}; slowest {slowest:.2f} s, {time.monotonic() - started:.0f} s"
     )
-    print("\n".join(wrong) or "0 crashes, 0 hangs, 0 silent changes, every refusal a sentence", flush=True)
+    print("\n".join(wrong) or "0 crashes, 0 hangs, 0 silent changes, each refusal is a readable message", flush=True)
     return not wrong
 
 

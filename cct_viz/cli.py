@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 is success, 1 an error said on stderr, 2 wrong usage."""
+    """Run one command. Returns 0 for success, 1 for an error (printed on stderr), 2 for wrong usage."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser().parse_args(arguments)
     try:
@@ -59,7 +59,7 @@ def classify(options: argparse.Namespace) -> int:
     for image in options.images:
         try:
             top = classifier.trace(image).top(options.top)
-        except ValueError as error:  # one bad file does not keep the others from their answer
+        except ValueError as error:  # a bad file must not stop the others
             print(f"cct_viz: {error}", file=sys.stderr)
             failed = True
             continue
@@ -83,22 +83,21 @@ def explain(options: argparse.Namespace) -> int:
         from .web.site import write_page
 
         write_page(classifier, trace, options.out / "explorer.html", name=Path(options.image).stem)
-    _note_not_applicable(name for name, found in record["explanations"].items() if "not_applicable" in found)
+    _note_not_applicable(name for name, entry in record["explanations"].items() if "not_applicable" in entry)
     if options.json:
         print(json.dumps(record))
     else:
         best = record["top"][0]
-        print(
-            f"{options.image}: {best['label']} {best['probability']:.1%}; explained {record['target']} in {options.out}"
-        )
+        print(f"{options.image}: {best['label']} {best['probability']:.1%}")
+        print(f"The explanation of class {record['target']} is in {options.out}")
     return 0
 
 
 def _read_option(text: str) -> tuple[str, Any]:
-    """NAME=VALUE, the value as JSON where it is some, else as it stands."""
-    name, found, value = text.partition("=")
-    if not found:
-        raise ValueError(f"--option {text!r} has no '='; expected NAME=VALUE, as alpha=0.3")
+    """NAME=VALUE -> name and value; a value that is not JSON is text."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--option {text!r} has no '='; write NAME=VALUE, for example alpha=0.3")
     try:
         return name, json.loads(value)
     except (ValueError, RecursionError):
@@ -129,12 +128,12 @@ def models(options: argparse.Namespace) -> int:
         return 0
     width = max(len(row["name"]) for row in rows)
     for row in rows:
-        size, sees = "x".join(map(str, row["image_size"])), row["receptive_field"]
+        size, window = "x".join(map(str, row["image_size"])), row["receptive_field"]
         weights = ", weights bundled" if row["bundled"] else ", weights published" if row["published"] else ""
         print(
             f"{row['name']:{width}}  {row['parameters']:>10,} parameters  {row['macs'] / 1e6:>8,.1f} M MACs  "
             f"{size:>7} pixels  {row['tokens']:>3} tokens  "
-            f"receptive field {sees['size']:>2} stride {sees['stride']:>2}  "
+            f"receptive field {window['size']:>2} stride {window['stride']:>2}  "
             f"{row['position']:10}  {row['classes']:>4} classes  {row['description']}{weights}"
         )
     return 0
@@ -172,7 +171,7 @@ def push(options: argparse.Namespace) -> int:
         return 0
     for name, size in sent.files.items():
         print(f"{size:>12,} bytes  {name}")
-    print(sent.url or f"Nothing was sent: this is what --yes would publish as {sent.repo_id}.")
+    print(sent.url or f"Nothing was sent. Add --yes to publish these files as {sent.repo_id}.")
     return 0
 
 
@@ -183,7 +182,9 @@ def train(options: argparse.Namespace) -> int:
 
     data = Path(options.data)
     if data.is_dir() and options.out.resolve().is_relative_to(data.resolve()):
-        raise DataError(f"{options.out} lies among the pictures, where it would pass for a class; choose another --out")
+        raise DataError(
+            f"{options.out} is in the folder of --data, where it would be read as a class; choose another --out"
+        )
     given = {name: getattr(options, name) for name in OPTIONS if getattr(options, name) is not None}
     recipe_name = options.recipe or (DEFAULT_RECIPE if options.start is None else DEFAULT_RECIPE_OF_TRAINED)
     recipe = dataclasses.replace(RECIPES[recipe_name], **given)
@@ -191,7 +192,7 @@ def train(options: argparse.Namespace) -> int:
     images, config, start, choices = begin(options)
     choices += ["--recipe", recipe_name]
     training, validation = split(images)
-    with contextlib.redirect_stdout(sys.stderr):  # what is said on the way; stdout is for the answer
+    with contextlib.redirect_stdout(sys.stderr):  # progress; stdout is for the answer
         model = train(config, training, validation, recipe, options.out, start=start)
         metrics = finish(
             model, recipe, options.out, choices=choices, training=training, validation=validation, start=start
@@ -200,7 +201,7 @@ def train(options: argparse.Namespace) -> int:
     return 0
 
 
-Begun = tuple["Images", CCTConfig, "Start | None", list[str]]  # and the words of the command that say so
+Begun = tuple["Images", CCTConfig, "Start | None", list[str]]  # and the options that repeat this choice
 
 
 def _begin_trained(options: argparse.Namespace) -> Begun:
@@ -209,14 +210,14 @@ def _begin_trained(options: argparse.Namespace) -> Begun:
     from .training.start import start_from
 
     if options.pool:
-        raise ConfigError("--pool goes with --arch: a trained model keeps the pool it learned with")
+        raise ConfigError("--pool needs --arch: a trained model keeps its pooling; leave --pool out")
     classifier = load(options.start, progress=print_progress)
     if options.out.resolve() == classifier.folder.resolve():
-        raise DataError(f"{options.out} is the folder to begin with; choose another --out")
+        raise DataError(f"{options.out} is also the folder of --from; choose another --out")
     images = _read_labelled(options, classifier.config)
     start = start_from(classifier, images)
     head = "its own head" if "head/kernel" in start.weights else "a new head"
-    print(f"{start.name} goes on with {head} for {start.config.num_classes} classes", file=sys.stderr)
+    print(f"Continuing from {start.name} with {head} for {start.config.num_classes} classes", file=sys.stderr)
     return images, start.config, start, ["--from", start.name]
 
 
@@ -229,7 +230,7 @@ def _begin_untrained(options: argparse.Namespace) -> Begun:
 
 
 def _read_labelled(options: argparse.Namespace, config: CCTConfig) -> Images:
-    """The images of --data, cut and scaled as the model sees them where they are pictures."""
+    """The images of --data; picture files are cropped and scaled for this model."""
     from .training.data import load_images
 
     return load_images(options.data, image_size=config.image_size, preprocessing=config.preprocessing)
@@ -248,7 +249,7 @@ def evaluate(options: argparse.Namespace) -> int:
         options.out.write_text(json.dumps(metrics.record()) + "\n", encoding="utf-8")
     _print_metrics(metrics.summary(), as_json=options.json)
     if not options.json:
-        print("confusion (rows are the true classes):")
+        print("confusion matrix (rows are the true classes):")
         for row in metrics.confusion:
             print("  " + " ".join(f"{count:5d}" for count in row))
     return 0
@@ -331,7 +332,7 @@ def _print_metrics(summary: dict[str, Any], *, as_json: bool) -> None:
         print(json.dumps(summary))
     else:
         print(
-            f"accuracy {summary['accuracy']:.2%}, top-5 {summary['top5']:.2%}, loss {summary['loss']:.4f}, "
+            f"top-1 accuracy {summary['accuracy']:.2%}, top-5 {summary['top5']:.2%}, loss {summary['loss']:.4f}, "
             f"calibration error {summary['ece']:.4f} on {summary['images']:,} images"
         )
 
@@ -349,13 +350,15 @@ def _parser() -> argparse.ArgumentParser:
     def command(run: Any, text: str, *, loads: bool = False, aliases: Sequence[str] = ()) -> argparse.ArgumentParser:
         sub = commands.add_parser(run.__name__, aliases=aliases, help=text, description=text)
         sub.set_defaults(run=run)
-        sub.add_argument("--json", action="store_true", help="answer as JSON on stdout")
+        sub.add_argument("--json", action="store_true", help="print the answer as JSON")
         if loads:
             sub.add_argument(
-                "--model", default=DEFAULT, metavar="SOURCE", help="preset, folder or Hub repo (%(default)s)"
+                "--model", default=DEFAULT, metavar="SOURCE", help="preset, folder or Hub repo (default: %(default)s)"
             )
             sub.add_argument("--revision", help="branch, tag or commit of a Hub repo")
-            sub.add_argument("--offline", action="store_true", help="use only what is bundled, local or cached")
+            sub.add_argument(
+                "--offline", action="store_true", help="do not use the Hub; load only bundled, local or cached models"
+            )
         return sub
 
     text = "Serve the explorer's page on this machine."
@@ -365,112 +368,127 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command(classify, "Name the most probable classes of images.", loads=True)
     sub.add_argument("images", nargs="+", metavar="IMG")
-    sub.add_argument("--top", type=int, default=5, help="how many classes (%(default)s)")
+    sub.add_argument("--top", type=int, default=5, help="number of classes to print (default: %(default)s)")
 
-    text = "Write a static site with the models inside: it explains any photo, and needs no server."
+    text = "Write a static site with the models inside. It explains any photo and needs no server."
     sub = command(site, text, loads=True)
-    sub.add_argument("images", nargs="*", type=Path, metavar="IMG", help="pictures to open with (the ten examples)")
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR")
-    sub.add_argument("--space", action="store_true", help="with the README.md that makes the folder a static Space")
+    sub.add_argument(
+        "images", nargs="*", type=Path, metavar="IMG", help="pictures to start with (default: the ten examples)"
+    )
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    sub.add_argument("--space", action="store_true", help="also write the README.md of a static Space")
 
     sub = command(explain, "Write pictures, numbers and the whole trace of one image to a folder.", loads=True)
     sub.add_argument("image", metavar="IMG")
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR")
-    sub.add_argument("--method", action="append", help="a method's name; may be repeated (all)")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    sub.add_argument("--method", action="append", help="name of a method; may be repeated (default: all)")
     sub.add_argument(
         "--option",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="for every method that has it; may be repeated",
+        help="set an option of every method that has it; may be repeated",
     )
-    sub.add_argument("--target", help="class to explain, by name or index (the model's choice)")
-    sub.add_argument("--page", action="store_true", help="also explorer.html, with the model inside")
+    sub.add_argument("--target", help="class to explain, name or index (default: the top-1 class)")
+    sub.add_argument("--page", action="store_true", help="also write explorer.html, with the model inside")
 
-    command(models, "List the models known by name, with what they cost and what their tokens see.")
+    command(models, "List the presets, with their cost and the receptive fields of their tokens.")
 
     sub = command(
-        convert, "Turn a .pth of the paper's code, or a folder in another format, into a folder of this project."
+        convert, "Convert a .pth file of the paper's code, or a folder in another format, to this project's format."
     )
-    sub.add_argument("source", type=Path, metavar="SOURCE", help="a .pth file, or a folder in any known format")
-    sub.add_argument("--out", type=Path, required=True, metavar="OUT", help="a new folder, or a file ending in .keras")
-    sub.add_argument("--arch", metavar="NAME", help="of a .pth: a preset's name or a config.json")
+    sub.add_argument("source", type=Path, metavar="SOURCE", help="a .pth file, or a folder in any supported format")
+    sub.add_argument(
+        "--out", type=Path, required=True, metavar="OUT", help="a new folder, or a file name that ends in .keras"
+    )
+    sub.add_argument("--arch", metavar="NAME", help="for a .pth file: a preset or a config.json")
     sub.add_argument(
         "--new-head",
         nargs="?",
         const=True,
         type=int,
         metavar="N",
-        help="of a .pth: an untrained head of N classes instead of its own",
+        help="for a .pth file: replace its head by an untrained head with N classes",
     )
     sub.add_argument(
         "--image-size",
         type=int,
         nargs="+",
         metavar="PIXELS",
-        help="of a .pth: a side, or height and width, to resize the position to",
+        help="for a .pth file: resize the positional embedding to this side, or height and width",
     )
 
-    sub = command(
-        push, "Publish a folder of this project on the Hugging Face Hub. Says what it would send, unless --yes."
-    )
+    sub = command(push, "Upload a folder of this project to the Hugging Face Hub. Without --yes, only list the files.")
     sub.add_argument("folder", type=Path, metavar="DIR")
     sub.add_argument("repo_id", metavar="OWNER/NAME")
-    sub.add_argument("--yes", action="store_true", help="really send it, with your own login (hf auth login)")
+    sub.add_argument("--yes", action="store_true", help="upload, with your own login (hf auth login)")
     sub.add_argument("--private", action="store_true", help="make a new repository private")
 
-    sub = command(train, "Train a model, or go on where an interrupted training stopped.")
+    sub = command(train, "Train a model, or continue an interrupted training.")
     begun = sub.add_mutually_exclusive_group(required=True)
-    begun.add_argument("--arch", metavar="NAME", help="a preset's name or a config.json, at random weights")
+    begun.add_argument("--arch", metavar="NAME", help="start from random weights: a preset or a config.json")
     begun.add_argument(
-        "--from", dest="start", metavar="SOURCE", help="a trained model, to go on with: bundled, folder or Hub repo"
+        "--from", dest="start", metavar="SOURCE", help="start from a trained model: bundled, folder or Hub repo"
     )
     sub.add_argument(
         "--data",
         required=True,
-        help='"cifar10", an .npz with x (n, H, W, 3) uint8 and y (n,), or a folder with a folder of pictures a class',
+        help='"cifar10", an .npz with x (n, H, W, 3) uint8 and y (n,), or a folder with one subfolder for each class',
     )
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     pools = ", ".join(f"{name} ({pool.name})" for name, pool in POOLS.items())
-    sub.add_argument("--pool", choices=tuple(POOLS), help=f"what reads the tokens out: {pools}")
+    sub.add_argument("--pool", choices=tuple(POOLS), help=f"how to pool the tokens: {pools}; default: as in --arch")
     sub.add_argument(
         "--recipe",
         choices=tuple(RECIPES),
-        help=f"how to train ({DEFAULT_RECIPE}; of a trained model {DEFAULT_RECIPE_OF_TRAINED}); the options below "
-        "replace single values of it",
+        help=f"how to train (default: {DEFAULT_RECIPE}, with --from {DEFAULT_RECIPE_OF_TRAINED}); the options below "
+        "replace single values of the recipe",
     )
-    sub.add_argument("--epochs", type=int)
-    sub.add_argument("--batch-size", type=int)
-    sub.add_argument("--learning-rate", type=float)
-    sub.add_argument("--warmup-epochs", type=float)
-    sub.add_argument("--weight-decay", type=float)
-    sub.add_argument("--label-smoothing", type=float)
-    sub.add_argument("--mixed-bfloat16", action="store_true", default=None, help="compute in bfloat16, not float32")
-    sub.add_argument("--seed", type=int)
+    sub.add_argument("--epochs", type=int, help="number of epochs")
+    sub.add_argument("--batch-size", type=int, help="images in a batch")
+    sub.add_argument("--learning-rate", type=float, help="learning rate after the warm-up")
+    sub.add_argument("--warmup-epochs", type=float, help="epochs in which the learning rate rises from 0")
+    sub.add_argument("--weight-decay", type=float, help="weight decay of AdamW, on matrices only")
+    sub.add_argument("--label-smoothing", type=float, help="share of label smoothing, 0 to 1")
+    sub.add_argument(
+        "--mixed-bfloat16", action="store_true", default=None, help="compute in bfloat16 instead of float32"
+    )
+    sub.add_argument("--seed", type=int, help="random seed")
 
-    sub = command(evaluate, "Measure accuracy, top-5, loss, calibration error and confusion.", loads=True)
+    sub = command(
+        evaluate, "Measure top-1 and top-5 accuracy, loss, calibration error and the confusion matrix.", loads=True
+    )
     sub.add_argument(
         "--data",
         required=True,
-        help='"cifar10" (its validation images), an .npz with x and y, or a folder with a folder of pictures a class',
+        help='"cifar10" (its validation images), an .npz with x and y, or a folder with one subfolder for each class',
     )
     sub.add_argument(
-        "--out", type=Path, metavar="FILE", help="save figures, confusion matrix and mean pooling weights as JSON"
+        "--out", type=Path, metavar="FILE", help="write the metrics, confusion matrix and mean pooling weights as JSON"
     )
 
-    text = "Find which weights each map can know about: draw one part anew, see which maps change."
+    text = "Run the parameter randomisation test: randomise one part of the weights at a time and compare every map."
     sub = command(randomisation, text, loads=True, aliases=["dependence"])  # its earlier name, for one release
     sub.add_argument("--data", required=True, help='"cifar10" (its validation images) or an .npz with x and y')
-    sub.add_argument("--methods", default="all", help='"all" or names with commas (%(default)s)')
-    sub.add_argument("--images", type=int, default=3, metavar="N", help="the first N images (%(default)s)")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--methods", default="all", help='"all", or names separated by commas (default: %(default)s)')
+    sub.add_argument("--images", type=int, default=3, metavar="N", help="use the first N images (default: %(default)s)")
+    sub.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
 
     sub = command(score, "Measure how faithful each map is: deletion, insertion and SRG over many images.", loads=True)
     sub.add_argument("--data", required=True, help='"cifar10" (its validation images) or an .npz with x and y')
-    sub.add_argument("--methods", default="all", help='"all" or names with commas (%(default)s)')
-    sub.add_argument("--images", type=int, default=1000, metavar="N", help="the first N images (%(default)s)")
-    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="for score.json, score.md and the rows")
-    sub.add_argument("--points", type=int, help="steps of each curve (one a token)")
-    sub.add_argument("--permutations", type=int, default=20, help="random orders an image, even (%(default)s)")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--methods", default="all", help='"all", or names separated by commas (default: %(default)s)')
+    sub.add_argument(
+        "--images", type=int, default=1000, metavar="N", help="use the first N images (default: %(default)s)"
+    )
+    sub.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for score.json, score.md and the rows"
+    )
+    sub.add_argument("--points", type=int, help="steps of each curve (default: one for each token)")
+    sub.add_argument(
+        "--permutations",
+        type=int,
+        default=20,
+        help="random orders for each image, an even number (default: %(default)s)",
+    )
+    sub.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     return parser

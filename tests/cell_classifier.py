@@ -1,4 +1,4 @@
-"""A classifier simple enough to solve: the score is a sum over tokens."""
+"""A classifier simple enough to solve by hand: the score is a sum over tokens."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from cct_viz.methods.projection import nearest_token
 
 
 class CellClassifier:
-    """A model without layers: each token is the mean colour of the pixels nearest to it, and tokens add up."""
+    """A model without layers: each token is the mean colour of its nearest pixels, and the score sums over tokens."""
 
     def __init__(self, config, seed=0):
         self.config = config

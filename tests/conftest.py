@@ -1,4 +1,4 @@
-"""Traces made by hand, consistent in everything from the residual stream to the logits, without any framework."""
+"""Random traces without a framework, consistent from the residual stream to the logits, and shared fixtures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def softmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def tiny_config(**changes) -> CCTConfig:
-    """Two stages, two layers, a grid of 3 x 5 tokens: small, and not square."""
+    """Two conv stages, two layers and a grid of 3 x 5 tokens: small and not square."""
     config = CCTConfig(
         image_size=(12, 20),
         tokenizer=(ConvStage(6, pool_padding="same"), ConvStage(8, pool_padding="same")),
@@ -55,7 +55,7 @@ def layer_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: floa
 
 
 def make_trace(config: CCTConfig, seed: int = 0) -> Trace:
-    """A random Trace of `config`, float32, whose stream, representation and logits follow from what blocks added."""
+    """A random float32 Trace of `config`; stream, representation and logits follow from the outputs of the blocks."""
     rng = np.random.default_rng(seed)
 
     def draw(*shape: int) -> np.ndarray:
@@ -145,20 +145,20 @@ def write_random_checkpoint(folder, config):
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory):
-    """A checkpoint folder of a tiny random model, as `train` leaves one."""
+    """A checkpoint folder of a tiny random model, as written by `train`."""
     return write_random_checkpoint(tmp_path_factory.mktemp("weights") / "tiny", tiny_config())
 
 
 @pytest.fixture(scope="session")
 def class_token_folder(tmp_path_factory, cache):
-    """The same with a class token, to which half of the methods do not apply."""
+    """The same with a class token; many methods do not apply to it."""
     config = tiny_config(pool="class_token")
     return write_random_checkpoint(tmp_path_factory.mktemp("weights") / "class_token", config)
 
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory):
-    """A cache folder for prepared checkpoints that belongs to this test run."""
+    """A cache folder for prepared checkpoints, for this test run only."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("CCT_VIZ_CACHE", str(folder))
@@ -167,7 +167,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def rounded(cache, tmp_path_factory):
-    """A tiny classifier whose weights float16 holds exactly: the page's numbers must be its numbers."""
+    """A tiny classifier whose weights are exact in float16, so that the page's numbers must equal its numbers."""
     from cct_viz.checkpoints import safetensors
     from cct_viz.inference.classifier import load
 
@@ -186,7 +186,7 @@ def tiny_classifier(tiny_folder, cache):
 
 @pytest.fixture(scope="module")
 def chromium():
-    """A headless browser. In CI it must be there; elsewhere its tests are left out without it."""
+    """A headless browser. If it is missing, tests fail in CI and are skipped elsewhere."""
     if not CHROMIUM.exists():
         if os.environ.get("CI") == "true":
             pytest.fail(f"{CHROMIUM} is missing; install the system's chromium package")
@@ -200,7 +200,7 @@ def chromium():
 
 
 class Explored:
-    """An exported explorer, opened from disk in a browser with the network cut; notes console errors and requests."""
+    """An exported explorer, opened from disk in an offline browser; records console errors and requests."""
 
     def __init__(self, browser, path, *, width, dark):
         self.context = browser.new_context(
@@ -227,7 +227,7 @@ class Explored:
         )
 
     def derive(self, name):
-        """A derived quantity of the present state, as a list of numbers."""
+        """A derived quantity of the current state, as a list of numbers."""
         return self.page.evaluate(
             "(name) => { const {derived, store} = document.querySelector('#explorer').explorer;"
             " const value = derived[name](store.state); return value && Array.from(value) }",
@@ -238,7 +238,7 @@ class Explored:
         return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
     def check_quiet(self):
-        """No console error, and nothing was asked of anybody: only the file itself, and what it carries."""
+        """Assert that there are no console errors and no requests except for the file itself and its contents."""
         assert self.errors == []
         assert [url for url in self.requests if not url.startswith(("file:", "data:", "blob:"))] == []
 
@@ -246,18 +246,18 @@ class Explored:
 @pytest.fixture
 def open_explorer(chromium, tmp_path):
     """open_explorer(trace, width=1000, dark=False, **about) -> Explored"""
-    made = []
+    explorers = []
 
     def open_one(trace, *, width=1000, dark=False, **about):
         from cct_viz.web.html import page_html
         from cct_viz.web.payload import About, make_payload
 
-        path = tmp_path / f"explorer{len(made)}.html"
+        path = tmp_path / f"explorer{len(explorers)}.html"
         payload = make_payload(trace, About(**{"model": "tiny", **about}))
         path.write_text(page_html({"picture": payload}, title="An explorer"))
-        made.append(Explored(chromium, path, width=width, dark=dark))
-        return made[-1]
+        explorers.append(Explored(chromium, path, width=width, dark=dark))
+        return explorers[-1]
 
     yield open_one
-    for explored in made:
-        explored.context.close()
+    for explorer in explorers:
+        explorer.context.close()

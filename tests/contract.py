@@ -1,4 +1,4 @@
-"""What every explanation method promises, whatever the model."""
+"""The contract that every explanation method keeps for every model."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ NOT_APPLICABLE = {
         )
     ),
 }
-# Not identities of arithmetic but of the limit: their error is that of a finite number of steps, and it is shown.
-MAY_FIND_NOTHING = {"chefer", "grad_cam", "legrad"}  # cut off at 0 what speaks against the class
+MAY_BE_EMPTY = {"chefer", "grad_cam", "legrad"}  # they set negative values to 0, so a map may be 0 everywhere
+# Exact only in the limit of many steps; the map shows the error of its number of steps.
 APPROXIMATE = {"sums to the rise from the baseline"}
 
 
 def check_contract(trace, method, *, exact, classifier=None, target=1, **options) -> Heatmaps:
-    """Shape, type, finiteness, sum, sign, checks, determinism, input untouched. `exact` bounds every check's error."""
-    given = {"classifier": classifier} if takes(method, "classifier") else {}
+    """Shape, type, finiteness, sum, sign, checks, determinism, input unchanged. `exact` bounds every check's error."""
+    arguments = {"classifier": classifier} if takes(method, "classifier") else {}
     before = {name: array.copy() for name, array in trace_arrays(trace).items()}
-    heat = explain(trace, method, target=target, **given, **options)
+    heat = explain(trace, method, target=target, **arguments, **options)
     assert isinstance(heat, Heatmaps)
     assert heat.method == method
     assert heat.maps.shape[1:] == trace.grid
@@ -45,11 +45,11 @@ def check_contract(trace, method, *, exact, classifier=None, target=1, **options
         assert heat.maps.min() >= 0
         total = heat.maps.sum(axis=(1, 2)) + heat.class_share
         np.testing.assert_allclose(total[total > 0], 1, atol=1e-5)  # float32 sums of 15 shares
-        assert method in MAY_FIND_NOTHING or (total > 0).all() or method == "rollout_paths"
+        assert method in MAY_BE_EMPTY or (total > 0).all() or method == "rollout_paths"
     for name, error in heat.checks.items():
         assert type(error) is float
         assert 0 <= error < (np.inf if name in APPROXIMATE else exact), (name, error)
-    again = explain(trace, method, target=target, **given, **options)
+    again = explain(trace, method, target=target, **arguments, **options)
     np.testing.assert_array_equal(again.maps, heat.maps)
     for name, array in trace_arrays(trace).items():
         np.testing.assert_array_equal(array, before[name], name)

@@ -1,6 +1,6 @@
-"""Finds text that is too faint to read, in a real page."""
+"""Finds text with too little contrast in a page."""
 
-# The text of every visible element whose contrast with what lies behind it is below AA, with the two colours.
+# The text and both colours of every visible element whose contrast with its background is below WCAG AA.
 FIND_FAINT = """() => {
   const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
   const luminance = (rgb) => {

@@ -1,4 +1,4 @@
-"""Tokenizers of several shapes, and what one of their cells depends on."""
+"""Tokenizers of several shapes, and which pixels reach which cells."""
 
 import numpy as np
 from conftest import tiny_config
@@ -28,13 +28,13 @@ TOKENIZERS = {
 
 
 def sliding(x: np.ndarray, size: int, stride: int) -> np.ndarray:
-    """(h, w, ...) windows of `size` squared, every `stride` cells."""
+    """(h, w, ...) windows of `size` x `size` cells, every `stride` cells."""
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(0, 1))
     return windows[::stride, ::stride]
 
 
 def padded(x: np.ndarray, rule: str, size: int, stride: int) -> np.ndarray:
-    """`x` with the zeros that TensorFlow's rule adds."""
+    """`x` with zero padding by TensorFlow's rule."""
     if rule == "valid":
         return x
     need = [max(0, (-(-n // stride) - 1) * stride + size - n) for n in x.shape]
@@ -42,7 +42,7 @@ def padded(x: np.ndarray, rule: str, size: int, stride: int) -> np.ndarray:
 
 
 def reach(config, stage_count: int, y: int, x: int) -> np.ndarray:
-    """Which cells of a stage a pixel can reach, by pushing a marker through the shapes of the tokenizer."""
+    """Which cells of a stage a pixel reaches, computed by passing a marker through the tokenizer's windows."""
     marked = np.zeros(config.image_size, bool)
     marked[y, x] = True
     for stage in config.tokenizer[:stage_count]:

@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on loopback for the real client: serves folders as model repositories, misbehaves on command."""
+"""A fake Hugging Face Hub on localhost for the real client: serves folders as model repositories, with faults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 TOKEN = "hf_mustNeverBeSent"
-LARGE = (".safetensors", ".pb", ".onnx")  # and the variables' data: what a real repository keeps in large-file storage
+LARGE = (".safetensors", ".pb", ".onnx")  # and the variables' data: files that a real repository keeps in LFS
 ROUTES = {
     "info": re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/revision/(?P<revision>[^/]+)"),
     "tree": re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)"),
@@ -47,16 +47,16 @@ class Request:
 
 
 class FakeHub:
-    """`fault` is None or a name of FAULTS, `faults` the same for single repositories; `requests` is what was asked."""
+    """`fault` is None or a name in FAULTS, `faults` the same for single repositories; `requests` records requests."""
 
     def __init__(self) -> None:
         self.fault: str | None = None
         self.faults: dict[str, str] = {}
         self.requests: list[Request] = []
-        self.hung_up = threading.Event()  # a client whom a fault kept waiting has gone
+        self.hung_up = threading.Event()  # set when a client that waits because of a fault disconnects
         self.folders: dict[str, Path] = {}
-        self.may_be_told_who = False  # reads must send no login; set where a push is expected
-        self.root = Path(tempfile.mkdtemp())  # where pushed repositories lie
+        self.may_be_told_who = False  # reads must send no token; set it if a push is expected
+        self.root = Path(tempfile.mkdtemp())  # the folder of pushed repositories
         self.uploads: dict[str, bytes] = {}  # large files by their SHA-256, not yet committed
         self.server = Server(("127.0.0.1", 0), Handler)
         self.server.hub = self  # type: ignore[attr-defined]
@@ -65,7 +65,7 @@ class FakeHub:
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def serve(self, folder: Path, repo_id: str) -> str:
-        """Serve `folder` as `repo_id`; returns the commit, which its content decides."""
+        """Serve `folder` as `repo_id`; returns the commit, a hash of its content."""
         self.folders[repo_id] = Path(folder)
         return self.commit(repo_id)
 
@@ -80,9 +80,9 @@ class FakeHub:
         return sum(request.route == route and request.method == method for request in self.requests)
 
     def bodies(self) -> list[str]:
-        """Paths of the files whose content was asked for, in order."""
-        asked = [r for r in self.requests if r.method == "GET" and r.route in ("file", "store")]
-        return [ROUTES[r.route].fullmatch(r.path)["path"] for r in asked]  # type: ignore[index]
+        """Paths of the files whose content was requested, in order."""
+        requests = [r for r in self.requests if r.method == "GET" and r.route in ("file", "store")]
+        return [ROUTES[r.route].fullmatch(r.path)["path"] for r in requests]  # type: ignore[index]
 
     def close(self) -> None:
         self.server.shutdown()
@@ -94,7 +94,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads, block_on_close = True, False
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that are ended in the middle of an answer are what the tests are about; all else is shown."""
+        """Ignore clients that disconnect during a response, which the tests do on purpose; print other errors."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -134,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
         return route, match
 
     def strike(self, route: str, match: re.Match[str] | None) -> bool:
-        """Let the fault that was ordered happen; True if it has answered."""
+        """Apply the current fault, if it is for this route; True if it has sent the response."""
         repo = match.groupdict().get("repo") if match else None
         name = self.hub.faults.get(repo or "", self.hub.fault)
         at, fault = (FAULTS | PUSH_FAULTS)[name] if name else ("", None)
@@ -143,7 +143,7 @@ class Handler(BaseHTTPRequestHandler):
         return bool(fault and (route in at.split() or f"{self.command} {route}" in at.split(",")) and fault(self))
 
     def do_POST(self) -> None:
-        """What a push asks for: a repository, a place for large files, and one commit of them all."""
+        """The requests of a push: create a repository, upload large files, and commit all files."""
         self.hub = self.server.hub  # type: ignore[attr-defined]
         body = self.rfile.read(int(self.headers["Content-Length"]))
         route, match = self.find_route()
@@ -159,21 +159,21 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200, b"", {})
         if route == "commit":
             return self.take_commit(match["repo"], [json.loads(line) for line in body.splitlines()])
-        asked = json.loads(body)
+        request = json.loads(body)
         if route == "create":
-            repo = f"{asked['organization']}/{asked['name']}"
+            repo = f"{request['organization']}/{request['name']}"
             (self.hub.root / repo).mkdir(parents=True, exist_ok=True)
             self.hub.serve(self.hub.root / repo, repo)
             return self.send_json({"url": f"{self.hub.url}/{repo}"})
         if route == "card":
             return self.send_json({"errors": [], "warnings": []})
         if route == "preupload":
-            modes = {f["path"]: "lfs" if is_large(f["path"]) else "regular" for f in asked["files"]}
+            modes = {f["path"]: "lfs" if is_large(f["path"]) else "regular" for f in request["files"]}
             files = [{"path": p, "uploadMode": mode, "shouldIgnore": False} for p, mode in modes.items()]
             return self.send_json({"files": files})
-        for item in asked["objects"]:  # a batch
+        for item in request["objects"]:  # a batch
             item["actions"] = {"upload": {"href": f"{self.hub.url}/upload/{item['oid']}"}}
-        self.send_json({"transfer": "basic", "objects": asked["objects"]})
+        self.send_json({"transfer": "basic", "objects": request["objects"]})
 
     do_PUT = do_POST
 
@@ -189,7 +189,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_file(self, route: str, match: re.Match[str], commit: str, content: bytes) -> None:
         headers = {"X-Repo-Commit": commit, "ETag": f'"{etag(match["path"], content)}"'}
-        if route == "file" and is_large(match["path"]):  # as the Hub does: answered by another host
+        if route == "file" and is_large(match["path"]):  # another host sends large files, as on the Hub
             headers["X-Linked-ETag"], headers["X-Linked-Size"] = headers.pop("ETag"), str(len(content))
             headers["Location"] = f"http://localhost:{self.hub.port}/store/{match['repo']}/{commit}/{match['path']}"
             return self.answer(302, b"", headers)
@@ -228,12 +228,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def drop(self) -> bool:
         self.close_connection = True
-        with contextlib.suppress(OSError):  # the client may have gone first
+        with contextlib.suppress(OSError):  # the client may have disconnected first
             self.connection.shutdown(socket.SHUT_RDWR)
         return True
 
     def log_message(self, *_: object) -> None:
-        """Keep the tests' output clean."""
+        """Print nothing in the tests' output."""
 
 
 def is_large(path: str) -> bool:
@@ -334,7 +334,7 @@ HUGE = {"type": "file", "path": "model.safetensors", "size": 600_000_000, "oid":
 SMALL = {"type": "file", "path": "config.json", "size": 2, "oid": "0" * 40}
 README = {"type": "file", "path": "README.md", "size": 5, "oid": "0" * 40}
 
-# name -> (routes it strikes, what it does: True if it has answered)
+# name -> (routes to which it applies, function: returns True if it has sent the response)
 FAULTS: dict[str, tuple[str, Callable[[Handler], bool]]] = {
     "no such repository": ("info", refusing(404, "RepoNotFound")),
     "private repository": ("info", refusing(401, "RepoNotFound", "Repository not found")),
@@ -384,7 +384,7 @@ PUSH_FAULTS: dict[str, tuple[str, Callable[[Handler], bool]]] = {
 
 @pytest.fixture
 def fake_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    """A running FakeHub with an empty cache, in an environment full of credentials of which none may ever be sent."""
+    """A running FakeHub with an empty cache, and an environment with credentials that must never be sent."""
     from huggingface_hub import constants
 
     hub, home = FakeHub(), tmp_path / "hf_home"
@@ -398,7 +398,7 @@ def fake_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHu
     monkeypatch.setenv("NO_PROXY", "*")
     for name in ("HF_HUB_CACHE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
-    # The client reads its environment once, at import: tell the one that is imported here.
+    # The client reads its environment once, at import, so patch the module too.
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     yield hub

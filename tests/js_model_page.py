@@ -1,4 +1,4 @@
-"""A page with the modules that run the model, opened from disk in a browser, and what the tests of it share."""
+"""A page with the JavaScript modules that run the model, opened from disk in a browser, and helpers for its tests."""
 
 import base64
 import io
@@ -31,7 +31,7 @@ ENTRIES = (
     "maths.js",
 )
 
-# Between them every choice on which the models differ.
+# Together they cover every option in which models differ.
 FAMILIES = {
     "keras": tiny_config(),
     "official": tiny_config(
@@ -92,7 +92,7 @@ const blank = {photo: "data:,", pixelsAddress: "data:,", original: [1, 1], crop:
 
 
 class ModelPage:
-    """A page opened from disk with the network cut, under the policy of an exported file, with the modules loaded."""
+    """A page opened from disk in an offline browser, with the security policy of an exported file and the modules."""
 
     def __init__(self, browser, path):
         sources = {name: text for entry in ENTRIES for name, text in module_sources(entry)}
@@ -105,17 +105,17 @@ class ModelPage:
         self.page.goto(path.as_uri())
 
     def run(self, script, **values):
-        """The value of an async function body that sees the modules as `m` and `values` by name."""
+        """The value of an async function body, which has the modules as `m` and `values` as variables."""
         values = {k: base64.b64encode(v).decode() if isinstance(v, bytes) else v for k, v in values.items()}
         names = ", ".join(values)
-        found = self.page.evaluate(
+        result = self.page.evaluate(
             f"async ({{{names}}}) => {{ const m = await loaded; return packed(await (async () => {{ {script} }})()) }}",
             values,
         )
-        return _unpacked(found)
+        return _unpacked(result)
 
     def open(self, folder):
-        """Open the model of a checkpoint folder, as `model` to the scripts that follow."""
+        """Open the model of a checkpoint folder; later scripts have it as `model`."""
         self.run(
             "window.model = m.openModel(config, bytes(weights).buffer)",
             config=(folder / "config.json").read_text(),
@@ -130,7 +130,7 @@ def _unpacked(value):
 
 
 def draw_photo(height, width, seed=0):
-    """Smooth colours with sharp edges and noise, so that a filter which is off by a pixel shows."""
+    """Smooth colours with sharp edges and noise, to detect a filter that is off by one pixel."""
     rng = np.random.default_rng(seed)
     small = Image.fromarray(rng.integers(0, 256, (5, 6, 3), dtype=np.uint8))
     photo = np.asarray(small.resize((width, height), Image.Resampling.BICUBIC)).astype(int)
@@ -145,9 +145,9 @@ def image_file(image, kind="PNG", **options):
 
 
 def failure(page, script, **values):
-    """What an Error says that the script throws."""
+    """The message of the error that the script throws."""
     return page.run(
-        f"try {{ {script} }} catch (error) {{ return error.message }} return 'nothing was thrown'", **values
+        f"try {{ {script} }} catch (error) {{ return error.message }} return 'no error was thrown'", **values
     )
 
 
@@ -160,23 +160,23 @@ def assert_close(name, got, expected):
     assert error <= 1e-4, f"{name}: {error}"
 
 
-def assert_same_arrays(seen, expected):
-    """Every intermediate, and nothing besides."""
-    assert seen.keys() == expected.keys()
+def assert_same_arrays(actual, expected):
+    """Assert the same names, shapes and values of all intermediates."""
+    assert actual.keys() == expected.keys()
     for name, array in expected.items():
-        assert tuple(seen[name]["shape"].values()) == array.shape
-        assert_close(name, seen[name]["values"].reshape(array.shape), array)
+        assert tuple(actual[name]["shape"].values()) == array.shape
+        assert_close(name, actual[name]["values"].reshape(array.shape), array)
 
 
 def trace_intermediates(trace):
-    """The arrays of a Trace by the names that the model gives them."""
-    seen = {f"feature_map_{i}": feature_map for i, feature_map in enumerate(trace.feature_maps)}
+    """The arrays of a Trace under the names that the model uses."""
+    arrays_by_name = {f"feature_map_{i}": feature_map for i, feature_map in enumerate(trace.feature_maps)}
     for name, arrays in (
         ("stream", trace.stream),
         ("attention_output", trace.attention_outputs),
         ("mlp_output", trace.mlp_outputs),
         ("attentions", trace.attentions),
     ):
-        seen |= {f"{name}_{i}": array for i, array in enumerate(arrays)}
+        arrays_by_name |= {f"{name}_{i}": array for i, array in enumerate(arrays)}
     names = ("representation", "pool_scores", "pooling_weights", "logits")
-    return seen | {name: getattr(trace, name) for name in names if getattr(trace, name) is not None}
+    return arrays_by_name | {name: getattr(trace, name) for name in names if getattr(trace, name) is not None}

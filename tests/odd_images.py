@@ -1,4 +1,4 @@
-"""Odd images, all made here: each format in several kinds, and a seeded hand that damages them."""
+"""Unusual images made in code: each format in several kinds, and a seeded function that damages them."""
 
 import io
 import struct
@@ -63,7 +63,7 @@ WHOLE = {
 
 
 def make_kinds():
-    """Small whole files, as bytes: each format, depth and colour that comes up, turned, transparent and animated."""
+    """Small valid files as bytes: each format, several depths and colour types, rotated, transparent and animated."""
     frames = [Image.fromarray(PHOTO).rotate(angle) for angle in (0, 90, 180)]
     return [
         *WHOLE.values(),
@@ -78,7 +78,7 @@ def make_kinds():
 
 
 def mutate(data, rng):
-    """A copy of `data` with one to seven bits flipped, numbers set to extremes, and pieces cut, doubled or random."""
+    """A copy of `data` with one to seven changes: flipped bits, extreme numbers, or pieces cut, doubled or random."""
     data = bytearray(data)
     for _ in range(rng.integers(1, 8)):
         start = int(rng.integers(len(data))) if rng.random() < 0.5 else int(rng.integers(min(len(data), 100)))

@@ -1,4 +1,4 @@
-"""Small models of every form, with every weight drawn at random."""
+"""Small models of every form with random weights."""
 
 import numpy as np
 from conftest import tiny_config
@@ -27,7 +27,7 @@ FORMS = {
 
 
 def random_model(config, seed=0):
-    """A model with every weight drawn, biases and norms too, so that no term is 0 or 1 by chance."""
+    """A model with random weights, including biases and norms, so that no term is 0 or 1 by default."""
     model = build_model(config)
     rng = np.random.default_rng(seed)
     for name, variable in named_weights(model).items():

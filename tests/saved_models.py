@@ -1,4 +1,4 @@
-"""Makes tf-keras SavedModels in the shape of the keras.io example, with every size a choice. Needs `tf_keras`."""
+"""Makes tf-keras SavedModels like those of the keras.io example, in any size. Needs `tf_keras`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tf_keras.export import ExportArchive
 
 
 class Tokenizer(layers.Layer):
-    """Conv stages, then one token a cell. `stages` are (channels, kernel size, conv padding)."""
+    """Conv stages, then one token per cell. `stages` are (channels, kernel size, conv padding)."""
 
     def __init__(self, stages, *, conv_bias=False, activation="relu", pool=True, **kwargs):
         super().__init__(**kwargs)
@@ -30,7 +30,7 @@ class Tokenizer(layers.Layer):
 
 
 class Position(layers.Layer):
-    """A positional embedding that is a variable, added in different ways."""
+    """A positional embedding as a variable, added in different ways."""
 
     def __init__(self, kind, **kwargs):
         super().__init__(**kwargs)
@@ -53,7 +53,7 @@ class Position(layers.Layer):
 
 
 class SequencePooling(layers.Layer):
-    """The pool of the later versions of the example."""
+    """The pooling layer of later versions of the example."""
 
     def __init__(self, axis=1, **kwargs):
         super().__init__(**kwargs)
@@ -66,7 +66,7 @@ class SequencePooling(layers.Layer):
 
 
 class CentreCrop(layers.Layer):
-    """What RandomCrop did outside training before Keras 2.8: resize the shorter side, then cut out the middle."""
+    """RandomCrop outside training before Keras 2.8: resize the shorter side, then crop the centre."""
 
     def __init__(self, height, width, **kwargs):
         super().__init__(**kwargs)
@@ -108,7 +108,7 @@ def make_model(
     head_activation=None,
     seed=0,
 ):
-    """A small CCT as the keras.io example builds it, with random weights large enough to matter."""
+    """A small CCT as in the keras.io example, with random weights that are large enough to matter."""
     inputs = layers.Input((*image_size, 3))
     augmentation = [layers.Rescaling(scale, offset)] if scale else []
     if crop:
@@ -118,7 +118,7 @@ def make_model(
     tokens = Tokenizer(stages, conv_bias=conv_bias, activation=conv_activation, pool=conv_pool)(images)
     length, dim = _count_tokens(inputs, tokens), stages[-1][0]
     if position == "constant":
-        # Looked up while the model is built: so the table is a constant in the graph, no variable.
+        # The lookup runs while the model is built, so the table is a constant in the graph, not a variable.
         tokens += layers.Embedding(length, dim, embeddings_initializer="normal")(tf.range(0, length, 1)) * 20.0
     elif position:
         tokens = Position(position)(layers.Reshape((length, dim))(tokens))
@@ -162,7 +162,7 @@ def save(model, folder, *, whole=False):
 
 
 def serve(folder, pixels):
-    """Logits of the SavedModel's own serving signature for uint8 `pixels` (B, H, W, 3): the oracle of the tests."""
+    """Expected logits: the SavedModel's own serving signature on uint8 `pixels` (B, H, W, 3)."""
     signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
     (name,) = signature.structured_input_signature[1]
     (logits,) = signature(**{name: tf.constant(pixels, tf.float32)}).values()

@@ -1,4 +1,4 @@
-"""The packages import each other in one direction only, and neither importing nor serving loads a framework."""
+"""Packages import each other in one direction only; importing and serving load no deep-learning framework."""
 
 import ast
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "cct_viz"
-# Each imports only those before it. `server` knows nothing of compact transformers, and `web` nothing of the server.
+# Each imports only those before it. `server` does not depend on transformers, nor `web` on the server.
 ORDER = (
     *("architecture", "images", "checkpoints", "inference", "methods", "evaluation", "reports", "training"),
     *("server", "web", "app", "cli", "__main__"),
@@ -19,7 +19,7 @@ FRAMEWORKS = {"keras", "tensorflow", "tf_keras", "torch", "jax"}
 
 
 def imports_of(path: Path) -> set[str]:
-    """What a file imports, at any place in it: packages of this project and top-level modules of others."""
+    """The imports anywhere in a file: packages of this project and top-level modules of others."""
     names = set()
     here = path.relative_to(PACKAGE).parts[:-1]
     for node in ast.walk(ast.parse(path.read_text())):
@@ -33,24 +33,24 @@ def imports_of(path: Path) -> set[str]:
     return names
 
 
-def test_the_order_names_every_package_and_module():
-    there = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
-    assert there - {"__init__", "__pycache__"} == set(ORDER)
+def test_the_order_lists_every_package_and_module():
+    names = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert names - {"__init__", "__pycache__"} == set(ORDER)
 
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
 @pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(PACKAGE)) for path in FILES])
-def test_imports_point_one_way(path):
+def test_imports_follow_the_order(path):
     package = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    imported = imports_of(path)
-    assert imported & set(ORDER[ORDER.index(package) + 1 :]) == set()
-    assert [name for name in imported - {package} if (package, name) in FORBIDDEN] == []
+    imports = imports_of(path)
+    assert imports & set(ORDER[ORDER.index(package) + 1 :]) == set()
+    assert [name for name in imports - {package} if (package, name) in FORBIDDEN] == []
     if package in FREE_OF_FRAMEWORKS:
-        assert imported & FRAMEWORKS == set()
+        assert imports & FRAMEWORKS == set()
     if path.parent.name != "checkpoints" or path.name not in ("hub.py", "hub_errors.py"):
-        assert "huggingface_hub" not in imported
+        assert "huggingface_hub" not in imports
 
 
 def loaded_by(code: str) -> set[str]:
@@ -77,7 +77,7 @@ def test_importing_loads_no_framework(code):
 
 
 @pytest.mark.parametrize("module", ["web.payload", "web.pack", "app.links", "app.words"])
-def test_what_the_page_is_sent_needs_no_matplotlib(module):
+def test_building_the_pages_data_loads_no_matplotlib(module):
     assert "matplotlib" not in loaded_by(
         f"import sys; sys.modules['gradio'] = type(sys)('gradio'); import cct_viz.{module}"
     )

@@ -182,7 +182,7 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
         (["train", "--from", "cct_2_3x2_32", "--data", "missing.npz", "--out", "o"], "without weights"),
         (
             ["train", "--from", "keras_cct_cifar10", "--pool", "mean", "--data", "cifar10", "--out", "o"],
-            "--pool goes with --arch",
+            "--pool needs --arch",
         ),
         (["train", "--arch", "cct_2_3x2_32", "--data", "cifar10", "--out", "o", "--epochs", "0"], "epochs is 0"),
     ],

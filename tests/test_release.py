@@ -1,4 +1,4 @@
-"""What strangers are given: locked dependencies, a Space card, a container, and checks that may change nothing."""
+"""Files of a release: locked dependencies, the Space card, the container, and read-only workflows."""
 
 import re
 import tomllib
@@ -15,7 +15,7 @@ LOCKS = {
     "requirements-dev.lock": ["requirements.txt", "requirements-dev.txt"],
 }
 
-# The keys of a Space's card: the Hub's reference of Space configurations, and those of every repository's card.
+# The keys of a Space's card: those in the Hub's reference of Space configurations, and those of every repository card.
 SPACE_KEYS = {
     *("title", "emoji", "colorFrom", "colorTo", "sdk", "python_version", "sdk_version", "suggested_hardware"),
     *("suggested_storage", "app_file", "app_port", "base_path", "fullWidth", "header", "short_description", "models"),
@@ -38,13 +38,13 @@ def read_pins(name):
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_holds_every_pin_and_a_hash_of_each_file(lock):
+def test_a_lock_has_every_pin_and_a_hash_of_each_file(lock):
     assert all(re.search(r" --hash=sha256:[0-9a-f]{64}( |$)", line) for line in read_lines(lock))
     locked = {(pin.name, str(pin.specifier)) for pin in read_pins(lock)}
     assert all(re.fullmatch(r"==[\w.+!]+", version) for _, version in locked)
     for source in LOCKS[lock]:
         assert {(pin.name, str(pin.specifier)) for pin in read_pins(source)} <= locked
-    assert "://" not in (ROOT / lock).read_text()  # a mirror of the index must do
+    assert "://" not in (ROOT / lock).read_text()  # so that any mirror of the index works
 
 
 def test_the_pinned_versions_are_among_those_the_package_allows():
@@ -58,13 +58,13 @@ def test_the_pinned_versions_are_among_those_the_package_allows():
         assert allowed[pin.name, str(pin.marker)].contains(version.version), pin.name
 
 
-def test_the_tests_run_with_what_the_app_runs_with():
-    """Each package of the app has the same version, for the same machines, in both locks."""
+def test_tests_and_app_have_the_same_versions():
+    """Each package of the app has the same version, for the same platforms, in both locks."""
     app, tests = ({str(pin) for pin in read_pins(lock)} for lock in LOCKS)
     assert app <= tests
 
 
-def test_the_floors_below_which_faults_are_known():
+def test_versions_are_above_those_with_known_faults():
     pins = {pin.name: pin.specifier for pin in read_pins("requirements.lock")}
     for name, floor in {"gradio": "6.31", "pillow": "12.3", "keras": "3.15"}.items():
         (pin,) = pins[name]
@@ -80,7 +80,7 @@ def test_the_space_card_has_only_keys_that_the_hub_documents(card):
     assert set(card) <= SPACE_KEYS
     assert card["sdk"] == "gradio"
     assert {card["colorFrom"], card["colorTo"]} <= COLOURS
-    assert isinstance(card["python_version"], str)  # a number would lose the zero of 3.10
+    assert isinstance(card["python_version"], str)  # as a number, 3.10 would become 3.1
     assert len(card["title"]) <= 60
     assert len(card["emoji"]) == 1
     assert len(card["short_description"]) <= 60
@@ -90,20 +90,20 @@ def test_the_space_card_has_only_keys_that_the_hub_documents(card):
     assert all(re.fullmatch(r"[a-z0-9-]+", tag) for tag in card["tags"])
 
 
-def test_a_space_installs_what_is_locked(card):
-    """The Hub installs Gradio by the card, and the rest by requirements.txt."""
+def test_a_space_installs_the_locked_versions(card):
+    """The Hub installs Gradio as in the card, and the rest as in requirements.txt."""
     pins = {pin.name: str(pin.specifier) for pin in read_pins("requirements.txt")}
     assert pins["gradio"] == f"=={card['sdk_version']}"
     for line in card.get("preload_from_hub", []):  # "owner/name [file,file] [commit]"
         assert REPO.fullmatch(line.split()[0])
 
 
-def test_the_workflows_may_change_nothing():
+def test_workflows_have_read_permissions_only():
     assert WORKFLOWS
     for path in WORKFLOWS:
         workflow = yaml.safe_load(path.read_text())
         assert workflow["permissions"] == {"contents": "read"}, path.name
-        assert "pull_request_target" not in workflow[True]  # YAML reads `on` as a truth value
+        assert "pull_request_target" not in workflow[True]  # YAML reads `on` as True
         for job in workflow["jobs"].values():
             assert set(job) <= {"runs-on", "container", "timeout-minutes", "steps"}
             assert job["timeout-minutes"] <= 60
@@ -111,22 +111,22 @@ def test_the_workflows_may_change_nothing():
                 if "uses" in step:
                     assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", step["uses"])
                     assert step["with"]["persist-credentials"] is False
-                assert "${{" not in step.get("run", "")  # a title with a backtick in it must not become a command
+                assert "${{" not in step.get("run", "")  # so that a pull request's title cannot run as a command
     jobs = [job for path in WORKFLOWS for job in yaml.safe_load(path.read_text())["jobs"].values()]
     runs = [step.get("run", "") for job in jobs for step in job["steps"]]
     assert ".ci/run" in runs
     assert any("pip-audit --require-hashes" in run for run in runs)
 
 
-def test_the_container_runs_as_nobody_special_and_tells_its_health():
+def test_the_container_runs_without_root_and_has_a_health_check():
     lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
     steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
     words = [word for word, _ in steps]
     assert ["USER", "1000"] in steps
-    assert not {"COPY", "ADD", "RUN"} & set(words[words.index("USER") :])  # nothing is its user's to change
+    assert not {"COPY", "ADD", "RUN"} & set(words[words.index("USER") :])  # its user can change no file of the image
     assert "/healthz" in dict(steps)["HEALTHCHECK"]
     assert any(word == "RUN" and "requirements.lock" in rest for word, rest in steps)
     copied = [rest.split()[0] for word, rest in steps if word == "COPY"]
-    let_in = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
-    assert sorted(copied) == sorted(let_in)
+    included = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert sorted(copied) == sorted(included)
     assert all((ROOT / name).exists() for name in copied)

@@ -1,4 +1,4 @@
-"""The app as a Space and a container run it: uid 1000 without a home, and nothing but /tmp can be written."""
+"""The app as a Space and a container run it: as uid 1000 without a home, and only /tmp is writable."""
 
 import contextlib
 import json
@@ -17,13 +17,13 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 NOBODY = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", "--no-new-privs", "--bounding-set=-all"]
-PATIENCE = 90.0  # seconds for a start that takes three; the machine may be busy
+PATIENCE = 90.0  # seconds; a start takes three, but the machine may be busy
 SERVED = ("app.py", "cct_viz", "weights")  # what the Dockerfile copies
 
 
 @pytest.fixture(scope="module")
 def checkout():
-    """What the Dockerfile copies and an empty cache beside it, which uid 1000 may read and not write."""
+    """The files that the Dockerfile copies, and an empty cache, all read-only for uid 1000."""
     can = shutil.which("setpriv") and os.geteuid() == 0
     if not can or subprocess.run([*NOBODY, sys.executable, "-c", "import gradio"], capture_output=True).returncode:
         pytest.skip("only root can start the app as uid 1000, where that user may run this Python")
@@ -42,7 +42,7 @@ def checkout():
 
 @pytest.fixture(scope="module")
 def address(checkout):
-    """Where the app answers that was started as a Space starts it, with no Hub in reach."""
+    """The address of the app, started as in a Space, without access to the Hub."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -60,11 +60,11 @@ def address(checkout):
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=checkout, env=environment, stdout=pipe, stderr=subprocess.STDOUT) as process:
         try:
-            give_up = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + PATIENCE
             while True:
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                     break
-                if process.poll() is not None or time.monotonic() > give_up:
+                if process.poll() is not None or time.monotonic() > deadline:
                     process.kill()
                     pytest.fail(process.stdout.read().decode())
                 time.sleep(0.1)
@@ -79,14 +79,14 @@ def fetch(url):
         return answer.headers, answer.read()
 
 
-def test_it_serves_its_page_and_is_healthy(address):
+def test_a_space_serves_its_page_and_is_healthy(address):
     headers, page = fetch(f"{address}/")
     assert b"CCT Explorer" in page
-    assert "huggingface.co" in headers["Content-Security-Policy"]  # which frames its Spaces
+    assert "huggingface.co" in headers["Content-Security-Policy"]  # the Hub shows its Spaces in frames
     assert set(json.loads(fetch(f"{address}/healthz")[1]).values()) == {True}
 
 
-def test_it_classifies_an_uploaded_picture(address):
+def test_a_space_classifies_an_uploaded_picture(address):
     from gradio_client import Client, handle_file
 
     with tempfile.TemporaryDirectory() as folder:
@@ -98,6 +98,6 @@ def test_it_classifies_an_uploaded_picture(address):
     assert answer["label"] == "deer"
 
 
-def test_nothing_is_written_beside_the_app(checkout, address):
+def test_a_space_writes_no_files_beside_the_app(checkout, address):
     assert not list(checkout.rglob("__pycache__"))
     assert not list((checkout / "cache").iterdir())

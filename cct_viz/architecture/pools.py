@@ -42,7 +42,7 @@ class Pool:
         name: "sequence pooling".
         title: "SeqPool", the heading of a box.
         summary: what it does, in a few words.
-        read_by: what follows "read by" and "reads its answer with".
+        read_by: what follows "this model reads its answer with": the name, with its article.
         factors: (r, weights) -> f, (M, D), or (M, 1) where all channels of a token have the same; float32.
         ablate: (r, weights, evidence (N,), towards (D,), score) -> (N,) how far the class score falls when the pool
             leaves each token out, and its checks. float64, `evidence` and `score` without the bias; `towards` is the
@@ -140,7 +140,7 @@ POOLS: dict[str, Pool] = {
         name="sequence pooling",
         title="SeqPool",
         summary="weights each token, then sums",
-        read_by="SeqPool",
+        read_by="sequence pooling",
         factors=_weights_as_factors,
         ablate=_without_weight,
         weigh=_softmax_of_scores,

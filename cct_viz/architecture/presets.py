@@ -29,11 +29,15 @@ AUTHORS = "https://github.com/SHI-Labs/Compact-Transformers"  # where the paper'
 
 @dataclass(frozen=True)
 class Preset:
-    """An architecture by name and, where this repository carries trained weights for it, their folder.
+    """An architecture, and the folder of its trained weights if they are bundled.
 
-    `sha256` maps the folder's files to what they must hash to; a model.onnx that is not listed is never run.
-    `published` is the name of the file in which the paper's authors publish weights of this architecture, if they do.
-    A `comparison` model was trained for a few epochs, to be compared with others of its kind and not to be relied on.
+    Attributes:
+        description: the name that people read, as "CCT-2/3x2, sequence pooling".
+        config: the architecture with its labels and preprocessing.
+        folder: of the bundled weights, or None.
+        sha256: file name in `folder` -> its SHA-256. A model.onnx that is not listed is never run.
+        published: file name under which the paper's authors publish weights of this architecture, or None.
+        comparison: trained for a few epochs only, to be compared with its kind and not to be relied on.
     """
 
     description: str
@@ -46,7 +50,7 @@ class Preset:
 
 @dataclass(frozen=True)
 class DataSet:
-    """What belongs to a checkpoint because of the data it was trained on."""
+    """What a checkpoint inherits from its training data."""
 
     title: str
     labels: tuple[str, ...]
@@ -105,7 +109,7 @@ _PAPER: dict[str, tuple[int, int, int, str, int, str]] = {
     "vit_6_4_32{}": (6, 4, 0, "class_token", 32, "cifar10"),
     "vit_7_4_32{}": (7, 4, 0, "class_token", 32, "cifar10"),
 }
-# The files the authors publish -> the preset each is of
+# File that the authors publish -> its preset
 PUBLISHED = {
     "cct_7_3x1_32_cifar10_300epochs.pth": "cct_7_3x1_32",
     "cct_7_3x1_32_sine_cifar10_5000epochs.pth": "cct_7_3x1_32_sine",
@@ -119,7 +123,7 @@ PUBLISHED = {
 
 
 def _patches(size: int, width: int) -> tuple[ConvStage, ...]:
-    """Patches are a convolution whose stride is its kernel."""
+    """Patches are a convolution whose stride equals its kernel."""
     return (ConvStage(width, size, size, use_bias=True, relu=False, pool_size=0),)
 
 
@@ -152,7 +156,7 @@ def _paper_presets() -> dict[str, Preset]:
             )
             family = "ViT-Lite" if config.has_class_token else "CCT" if convs else "CVT"
             convolutions = f"x{convs}" if convs else ""
-            description = f"the paper's {family}-{layers}/{kernel}{convolutions} for {data_set.title}"
+            description = f"{family}-{layers}/{kernel}{convolutions}, {find_pool(pool).name}, for {data_set.title}"
             presets[name] = Preset(description, config, published=published.get(name))
     return presets
 
@@ -193,7 +197,7 @@ def _cct_keras() -> CCTConfig:
 
 
 def _compact_transformers() -> CCTConfig:
-    """CompactTransformers' CVT: 5x5 patches of 6 pixels, which leave the last two rows and columns unseen."""
+    """CompactTransformers' CVT: 5x5 patches of 6 pixels; no patch covers the last two rows and columns."""
     return CCTConfig(
         image_size=(32, 32),
         tokenizer=_patches(6, 64),
@@ -209,7 +213,7 @@ def _compact_transformers() -> CCTConfig:
     )
 
 
-# Comparison models: name -> (the paper's architecture, what reads its tokens, the hashes of config, weights and graph)
+# Comparison models: name -> (the paper's architecture, pooling, SHA-256 of config, weights and graph)
 _COMPARISON: dict[str, tuple[str, str, str, str, str]] = {
     "cct_2_3x2_seqpool_seed0": (
         "cct_2_3x2_32",
@@ -259,7 +263,7 @@ _COMPARISON: dict[str, tuple[str, str, str, str, str]] = {
 def _comparison_models() -> dict[str, Preset]:
     return {
         name: Preset(
-            f"comparison: {_PAPER_PRESETS[arch].description.split()[2]} read by {find_pool(pool).read_by}",
+            f"{_PAPER_PRESETS[arch].description.split(',')[0]}, {find_pool(pool).name} (comparison model)",
             dataclasses.replace(_PAPER_PRESETS[arch].config, pool=pool),
             WEIGHTS / "comparison" / name,
             dict(zip(("config.json", "model.safetensors", "model.onnx"), hashes, strict=True)),
@@ -272,7 +276,7 @@ def _comparison_models() -> dict[str, Preset]:
 _PAPER_PRESETS = _paper_presets()
 PRESETS: dict[str, Preset] = {
     "cct_2_3x2_32_cifar10": Preset(
-        "the paper's CCT-2/3x2, trained here on CIFAR-10",
+        "CCT-2/3x2, sequence pooling",
         _PAPER_PRESETS["cct_2_3x2_32"].config,
         WEIGHTS / "cct_2_3x2_32_cifar10",
         {
@@ -282,7 +286,7 @@ PRESETS: dict[str, Preset] = {
         },
     ),
     "keras_cct_cifar10": Preset(
-        "the keras.io example's model, trained here on CIFAR-10",
+        "CCT of the keras.io example, sequence pooling",
         _keras_io(),
         WEIGHTS / "keras_cct_cifar10",
         {
@@ -293,23 +297,23 @@ PRESETS: dict[str, Preset] = {
     ),
     **_comparison_models(),
     **_PAPER_PRESETS,
-    "cct_keras_14_7x2_224": Preset("CCT-keras' default, a CCT-14/7x2 with biases on q, k and v", _cct_keras()),
-    "compact_cvt_8_6_32": Preset("CompactTransformers' CVT-8/6", _compact_transformers()),
-    # The notebook flattens the tokens into a dense head; the paper's ViT-Lite, built here, reads a class token.
+    "cct_keras_14_7x2_224": Preset("CCT-14/7x2 of CCT-keras, with biases on query, key and value", _cct_keras()),
+    "compact_cvt_8_6_32": Preset("CVT-8/6 of CompactTransformers, sequence pooling", _compact_transformers()),
+    # The notebook flattens the tokens into a dense head; this preset has a class token, as the paper's ViT-Lite.
     "compact_vit_8_6_32": Preset(
-        "CompactTransformers' ViT-Lite-8/6, read by a class token",
+        "ViT-Lite-8/6 of CompactTransformers, class token",
         dataclasses.replace(_compact_transformers(), pool="class_token"),
     ),
 }
 
-# What the app and the command line show unless told otherwise: the more accurate one, and as fast as the other.
+# The default of the app and the command line: more accurate than the other bundled model, and as fast.
 DEFAULT = "cct_2_3x2_32_cifar10"
 
 
 def configure(
     name: str, *, num_classes: int | None = None, image_size: int | tuple[int, int] | None = None
 ) -> CCTConfig:
-    """The config of a preset's name or of a config.json, with another number of classes or image size if given.
+    """The config of a preset or of a config.json, with another number of classes or image size if given.
 
     Raises:
         ConfigError: no such preset or file, or an impossible size.
@@ -319,7 +323,7 @@ def configure(
     elif Path(name).is_file():
         config = read_config(name)
     else:
-        raise ConfigError(f"{name!r} is neither a preset ({suggest(name)}) nor a config.json that exists")
+        raise ConfigError(f"{name!r} is neither a preset ({suggest(name)}) nor an existing config.json")
     if num_classes is not None and num_classes != config.num_classes:
         config = dataclasses.replace(config, labels=numbered_labels(num_classes))
     if image_size is not None:
@@ -329,14 +333,14 @@ def configure(
 
 
 def suggest(name: str) -> str:
-    """What to say in brackets after a name that is no preset's."""
+    """A hint for a message about a name that is not a preset, to be put in brackets."""
     close = difflib.get_close_matches(name, PRESETS, n=3)
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
     return f"'python -m cct_viz models' lists them{hint}"
 
 
 def where_to_get(name: str) -> str:
-    """How to come by weights of an architecture that this repository carries none of: one sentence, no full stop."""
+    """How to get weights that are not bundled: one sentence without a full stop."""
     if file := PRESETS[name].published:
         return (
             f"the paper's authors publish {file} (linked in the README of {AUTHORS}); download it and run "

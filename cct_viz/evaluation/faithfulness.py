@@ -1,9 +1,10 @@
-"""Does a map point at what the model uses? Take tokens away in the order of the map and watch the probability.
+"""Faithfulness of a map: remove tokens in the order of the map and record the probability of the class.
 
-A removal protocol says what "away" means: "token_drop" (the token never reaches the encoder; no baseline at all), or
-its pixels painted "black", in the image's "mean" colour, or from a "blur" of it. Every pixel belongs to the token with
-the nearest window, so random orders are as coarse as the maps: scattered pixels would wreck the texture and win.
-It cannot show that a map is right, only that the tokens it ranks first are ones this model needs or is content with.
+A removal protocol says how: "token_drop" masks the token in the encoder and needs no baseline; the others paint its
+pixels "black", in the image's "mean" colour, or from a "blur" of it. Every pixel belongs to the token with the nearest
+window centre, so random orders remove regions as coarse as the maps do. Scattered pixels would destroy the texture and
+lower the probability faster. Limit: a good score means only that the model needs the tokens ranked first, or that they
+are enough, not that the map is right.
 
 Reference: Petsiuk et al. 2018, RISE, https://arxiv.org/abs/1806.07421 (deletion and insertion); Bluecher et al. 2024,
 https://arxiv.org/abs/2401.06654 (their difference, SRG); Jain et al. 2022, https://arxiv.org/abs/2204.08945
@@ -29,20 +30,20 @@ if TYPE_CHECKING:
 
 PROTOCOLS = ("token_drop", *BASELINES)
 PERMUTATIONS = 20
-# Methods whose maps are parts, one a head, path, depth or part of the model, and none of them the answer.
+# Methods with one map per head, path, depth or part of the model, so that no single map ranks the tokens.
 PARTS = ("attention", "rollout_paths", "logit_lens", "direct_logit_attribution")
 RANKINGS = tuple(method for method in METHODS if method not in PARTS)
 
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """What n orders of the tokens do to one class's probability, under one protocol. float64.
+    """The probability of one class for n orders of the tokens, under one protocol. float64.
 
     Attributes:
         protocol: one of PROTOCOLS.
-        counts: (P,) int, rising from 0 to N: tokens taken away, or put back.
-        deletion: (n, P), the probability once the first `counts` tokens are away.
-        insertion: (n, P), the probability with nothing but the first `counts` tokens there.
+        counts: (P,) int, rising from 0 to N: number of tokens removed or inserted.
+        deletion: (n, P), the probability without the first `counts` tokens.
+        insertion: (n, P), the probability with only the first `counts` tokens.
     """
 
     protocol: str
@@ -68,11 +69,11 @@ class Curves:
 
 @dataclass(frozen=True, eq=False)
 class Faithfulness:
-    """One map measured beside random orders of the same tokens.
+    """The curves of one map and of random orders of the same tokens.
 
     Attributes:
         curves: of the map, n = 1.
-        random: of the random orders; every second is the reverse of the one before, so their mean SRG is 0.
+        random: of the random orders; every second order is the reverse of the one before, so their mean SRG is 0.
         percentile: share of random orders with a smaller SRG, ties counted half; 0 to 1.
     """
 
@@ -81,7 +82,7 @@ class Faithfulness:
     percentile: float
 
     def band(self, share: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
-        """The deletion curves' lower and upper edge, (P,) each, between which lies `share` of the random orders."""
+        """Lower and upper edge, (P,) each, of the band that contains `share` of the random deletion curves."""
         low, high = np.quantile(self.random.deletion, [(1 - share) / 2, (1 + share) / 2], axis=0)
         return low, high
 
@@ -100,16 +101,16 @@ def measure(
     """Deletion and insertion curve of one map, with a random band.
 
     Args:
-        values: (gh, gw) or (N,), most important first means largest first.
-        target: the class whose probability is watched; the model's choice by default.
+        values: (gh, gw) or (N,), the most important token has the largest value.
+        target: the class whose probability is recorded; by default the predicted class.
         protocol: one of PROTOCOLS.
-        points: steps of the curve, rounded to whole tokens the same from both ends, so one more where it is even and N
-            is odd; every token by default.
-        permutations: random orders, an even number.
-        seed: of the random orders and of the order within ties.
+        points: steps of the curve, rounded to whole tokens symmetrically, so there is one more if `points` is even and
+            N is odd; by default one step per token.
+        permutations: number of random orders, even.
+        seed: seed of the random orders and of the order within ties.
 
     Raises:
-        ValueError: no such protocol or class, or a value out of its range.
+        ValueError: no such protocol or class, or a value out of range.
     """
     check_settings(points=points, permutations=permutations, seed=seed)
     rng = np.random.default_rng(seed)
@@ -132,26 +133,26 @@ def remove(
     protocol: str = "token_drop",
     points: int | None = None,
 ) -> Curves:
-    """The curves of many orders at once; what two of them share, as their ends, is computed once.
+    """The curves of many orders at once; states that several curves share are computed once.
 
     Inserting in an order is deleting in its reverse: I(k) = D_reversed(N - k), for all protocols.
 
     Args:
         orders: (n, N) int, each a permutation of the tokens, most important first.
-        target, protocol, points: as `measure`.
+        target, protocol, points: as in `measure`.
 
     Raises:
-        ValueError: as `measure`.
+        ValueError: as in `measure`.
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol is {protocol!r}; expected one of {', '.join(PROTOCOLS)}")
     target = trace.class_index(target)
     count, n = orders.shape
     steps = spread_steps(n, points)
-    place = np.argsort(orders, axis=1)  # (n, N): where in the order a token stands
-    away = place[:, None, :] < steps[:, None]  # (n, P, N): deletion takes away the first, insertion all but the first
+    place = np.argsort(orders, axis=1)  # (n, N): each token's rank in the order
+    away = place[:, None, :] < steps[:, None]  # (n, P, N): deletion removes the first, insertion all but the first
     states = np.concatenate([away, ~away]).reshape(-1, n)
-    # Each state packed into one string of bytes: np.unique over rows would sort whole rows of flags.
+    # Pack each state into one byte string: np.unique over rows would be slower, it sorts whole rows of flags.
     packed = np.packbits(states, axis=1)
     _, first, inverse = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_index=True, return_inverse=True)
     logits = _logits_without(classifier, trace, states[first], protocol).astype(np.float64)
@@ -161,10 +162,10 @@ def remove(
 
 
 def check_settings(*, points: int | None, permutations: int, seed: int) -> None:
-    """Refuse settings of a curve and its random band that mean nothing.
+    """Check the settings of a curve and its random band.
 
     Raises:
-        ValueError: says which, and what was expected.
+        ValueError: a setting out of range; the message names it and what was expected.
     """
     if points is not None:
         require_whole("points", points, low=2)
@@ -173,10 +174,10 @@ def check_settings(*, points: int | None, permutations: int, seed: int) -> None:
 
 
 def spread_steps(n: int, points: int | None = None) -> np.ndarray:
-    """(P,) int, rising from 0 to `n`: how many tokens are away at each of `points` even steps, every one by default.
+    """(P,) int, rising from 0 to `n`: number of tokens removed at each of `points` even steps, by default every token.
 
-    They lie the same from both ends, so that a reverse order needs no other states; where `points` is even and `n` odd
-    that takes one step more.
+    The steps are symmetric, so that a reversed order has the same states; if `points` is even and `n` is odd, that
+    needs one more step.
 
     Raises:
         ValueError: fewer than 2 points.
@@ -189,32 +190,32 @@ def spread_steps(n: int, points: int | None = None) -> np.ndarray:
 
 
 def rank(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(N,) int: the tokens by falling value; ties in random order, for the grid's own order is no random one."""
+    """(N,) int: the tokens, largest value first; ties in random order, because the grid's order is not random."""
     values = np.asarray(values).reshape(-1)
     shuffled = rng.permutation(len(values))
     return shuffled[np.argsort(-values[shuffled], kind="stable")]
 
 
 def random_orders(n: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """(count, n) int: random orders, every second the reverse of the one before.
+    """(count, n) int: random orders, every second order the reverse of the one before.
 
-    Each is as random as any; in pairs they cost half, since the insertion of one is the deletion of the other.
+    Every order is uniformly random. A pair costs half, because the insertion of one is the deletion of the other.
 
     Raises:
         ValueError: an odd or negative count.
     """
     _check_permutations(count)
-    drawn = np.array([rng.permutation(n) for _ in range(count // 2)], int).reshape(-1, n)
-    return np.stack([drawn, drawn[:, ::-1]], axis=1).reshape(-1, n)
+    orders = np.array([rng.permutation(n) for _ in range(count // 2)], int).reshape(-1, n)
+    return np.stack([orders, orders[:, ::-1]], axis=1).reshape(-1, n)
 
 
 def _check_permutations(count: int) -> None:
     if not is_whole(count) or count < 0 or count % 2:
-        raise ValueError(f"permutations is {count!r}; expected an even number, as they come in pairs")
+        raise ValueError(f"permutations is {count!r}; expected an even number, because random orders come in pairs")
 
 
 def percentile(value: float, among: np.ndarray) -> float:
-    """Share of `among` below `value`, ties counted half; one half for nothing to compare with."""
+    """Share of `among` below `value`, ties counted half; 0.5 if `among` is empty."""
     if not among.size:
         return 0.5
     return float(((among < value) + 0.5 * (among == value)).mean())
@@ -230,12 +231,12 @@ def score_image(
     permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """{protocol: {method: {"deletion", "insertion", "srg", "percentile"}}} of one image, for the class the model chose.
+    """{protocol: {method: {"deletion", "insertion", "srg", "percentile"}}} of one image, for the predicted class.
 
-    A method's last map counts; methods that do not apply to this model are left out.
+    It uses the last map of each method, and omits methods that do not apply to this model.
 
     Raises:
-        ValueError: as `measure`, or none of the methods applies.
+        ValueError: as in `measure`, or no method applies.
     """
     check_settings(points=points, permutations=permutations, seed=seed)
     rng = np.random.default_rng(seed)
@@ -246,15 +247,15 @@ def score_image(
         except NotApplicable:
             continue
     if not maps:
-        raise ValueError(f"none of the methods asked for ({', '.join(methods)}) applies to this model")
+        raise ValueError(f"no requested method applies to this model ({', '.join(methods)}); choose others")
     orders = [rank(heat.maps[-1], rng) for heat in maps.values()]
-    drawn = random_orders(len(trace.evidence), permutations, rng)
-    together = np.concatenate([*(order[None] for order in orders), drawn])
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    others = random_orders(len(trace.evidence), permutations, rng)
+    together = np.concatenate([*(order[None] for order in orders), others])
+    scores: dict[str, dict[str, dict[str, float]]] = {}
     for protocol in protocols:
         curves = remove(classifier, trace, together, protocol=protocol, points=points)
         deletion, insertion, srg = curves.deletion_auc, curves.insertion_auc, curves.srg
-        found[protocol] = {
+        scores[protocol] = {
             method: {
                 "deletion": float(deletion[i]),
                 "insertion": float(insertion[i]),
@@ -263,15 +264,15 @@ def score_image(
             }
             for i, method in enumerate(maps)
         }
-    return found
+    return scores
 
 
 def summarise(rows: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -> list[dict[str, object]]:
-    """The table of many images' `score_image`: one entry a method, the best mean SRG first.
+    """The table over the `score_image` of many images: one entry per method, the best mean SRG first.
 
     Each has "method", "srg" and "interval" over all protocols, and for each protocol the mean "srg", "deletion",
     "insertion", "percentile" and the "interval" of the SRG: half the width of a normal 95 % interval of the mean over
-    images, which are drawn alike and independent.
+    images, which are assumed independent and identically distributed.
 
     Raises:
         ValueError: no rows.
@@ -305,7 +306,7 @@ def _half_interval(values: np.ndarray) -> float | None:
 
 
 def _logits_without(classifier: Classifier, trace: Trace, away: np.ndarray, protocol: str) -> np.ndarray:
-    """(B, K) logits with the tokens of (B, N) bool away."""
+    """(B, K) logits with the tokens where `away` (B, N) is True removed."""
     if protocol == "token_drop":
         images = np.broadcast_to(trace.pixels, (len(away), *trace.pixels.shape))
         return run_batches(classifier, images, (~away).astype(np.float32))

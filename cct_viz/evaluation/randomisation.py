@@ -1,7 +1,7 @@
-"""Which weights can a map know about? One part of the model is drawn anew; maps that stay the same cannot.
+"""Parameter randomisation test: randomise one part of the model and check which maps change.
 
-The deterministic form of the randomisation test: Adebayo et al. 2018, https://arxiv.org/abs/1810.03292. It cannot show
-that a map which changes makes good use of what it knows.
+A map that stays the same does not depend on that part. Reference: Adebayo et al. 2018,
+https://arxiv.org/abs/1810.03292, here as equal or not equal. Limit: a map that changes may still be a bad explanation.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from ..methods import METHODS, NotApplicable, explain, find_method, takes
 if TYPE_CHECKING:
     from ..architecture.keras_model import CCT
 
-# A weight that cancels out of a formula leaves its rounding: Grad-CAM's mean gradient is W_c / N whatever the pool.
+# Weights that cancel out of a formula leave rounding errors: Grad-CAM's mean gradient is W_c / N for any pool.
 ROUNDING = 1e-5  # of a map's largest value; float32 arithmetic leaves about 1e-6
 
-# Beside the methods as they are, two that leave the pool's weights out: what attention itself can know about.
+# Two variants without the pooling weights, to show what attention alone depends on.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "attention, one token's row": ("attention", {"token": 0}),
     "rollout, uniform readout": ("rollout", {"readout": "mean"}),
@@ -34,7 +34,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 class KerasClassifier(Classifier):
-    """A classifier that runs its Keras model: slower than the exported graph, but there is nothing to export."""
+    """A classifier that runs its Keras model: slower than the exported graph, but without the export."""
 
     def __init__(self, config: CCTConfig, weights: dict[str, np.ndarray]):
         from ..architecture.keras_model import build_model
@@ -49,23 +49,23 @@ class KerasClassifier(Classifier):
 
     @property
     def model(self) -> CCT:
-        """The model that runs."""
+        """The Keras model."""
         return self._keras_model
 
     def replace_weights(self, weights: dict[str, np.ndarray]) -> None:
-        """Go on with other weights of the same shapes; traces made before keep theirs."""
+        """Load other weights of the same shapes; earlier traces do not change."""
         checkpoints.assign(self.model, weights)
         self._weights, self._readout = weights, read_readout_weights(self.config, weights)
 
     def _run_chunk(
         self, outputs: list[str], batch: np.ndarray, token_mask: np.ndarray | None = None
     ) -> list[np.ndarray]:
-        seen = self.model.intermediates(batch, token_mask)
-        return [np.asarray(seen[name]) for name in outputs]
+        arrays = self.model.intermediates(batch, token_mask)
+        return [np.asarray(arrays[name]) for name in outputs]
 
 
 def parts_of(config: CCTConfig) -> dict[str, tuple[str, ...]]:
-    """Part of the model -> how the names of its weights begin, from the head back to the tokenizer."""
+    """Part of the model -> prefixes of its weights' names, from the head back to the tokenizer."""
     parts: dict[str, tuple[str, ...]] = {"head": ("head/",)}
     if find_pool(config.pool).shapes(config.embedding_dim):
         parts["pool"] = ("pool/",)
@@ -85,23 +85,23 @@ def parts_of(config: CCTConfig) -> dict[str, tuple[str, ...]]:
 def randomise_parameters(
     classifier: Classifier, images: Iterable[Any], *, methods: Iterable[str] = METHODS, seed: int = 0
 ) -> dict[str, dict[str, bool | None]]:
-    """{part: {method: whether any map changed}}, None where a method does not apply to this model.
+    """{part: {method: whether any map changed}}, None if a method does not apply to this model.
 
-    Each part in turn is drawn from its own initialisers, everything else stays; the class explained stays the one that
-    the trained model chose. A map has changed where it moved by more than ROUNDING of its largest value on any image.
-    It runs the Keras model.
+    One part at a time gets new values from its initialisers; all others stay the same. The maps explain the class that
+    the trained model predicts. A map has changed if any value differs by more than ROUNDING times the largest value,
+    on any image. It runs the Keras model.
 
     Args:
-        images: what `Classifier.trace` takes; two or three are enough.
-        methods: names in METHODS; a method with an entry in VARIANTS gives that one too.
-        seed: of the drawn weights.
+        images: as for `Classifier.trace`; two or three are enough.
+        methods: names in METHODS; for a method in VARIANTS, the variant is tested too.
+        seed: seed of the random weights.
 
     Raises:
-        ValueError: no such method or none at all, no images, or a negative seed.
+        ValueError: no methods or no images, no such method, or a negative seed.
     """
-    images, wanted = list(images), [find_method(method) for method in methods]
-    if not wanted or not images:
-        raise ValueError(f"{len(wanted)} methods and {len(images)} images were given; expected one or more of each")
+    images, names = list(images), [find_method(method) for method in methods]
+    if not names or not images:
+        raise ValueError(f"{len(names)} methods and {len(images)} images were given; expected one or more of each")
     require_whole("seed", seed, low=0)
     import keras
 
@@ -112,27 +112,27 @@ def randomise_parameters(
     targets = [_two_best(trace) for trace in running.traces(images)]
 
     def explain_images() -> list[dict[str, Heatmaps | None]]:
-        return [_explain_all(running, image, wanted, target) for image, target in zip(images, targets, strict=True)]
+        return [_explain_all(running, image, names, target) for image, target in zip(images, targets, strict=True)]
 
     expected = explain_images()
     keras.utils.set_random_seed(seed)
     fresh = {name: keras.ops.convert_to_numpy(v) for name, v in named_weights(build_model(config)).items()}
     table: dict[str, dict[str, bool | None]] = {}
-    for part, beginnings in parts_of(config).items():
-        drawn = {name: fresh[name] if name.startswith(beginnings) else array for name, array in trained.items()}
-        running.replace_weights(drawn)
-        found = explain_images()
+    for part, prefixes in parts_of(config).items():
+        weights = {name: fresh[name] if name.startswith(prefixes) else array for name, array in trained.items()}
+        running.replace_weights(weights)
+        changed = explain_images()
         table[part] = {
             name: None
             if expected[0][name] is None
-            else any(_differ(a[name], b[name]) for a, b in zip(expected, found, strict=True))
+            else any(_differ(a[name], b[name]) for a, b in zip(expected, changed, strict=True))
             for name in expected[0]
         }
     return table
 
 
 def format_randomisation(table: Mapping[str, Mapping[str, bool | None]]) -> str:
-    """The table as Markdown: one line a method, "same" where drawing the part anew left its maps as they were."""
+    """The table as Markdown: one line per method, "same" if randomising the part does not change its maps."""
     words = {True: "changes", False: "same", None: "n/a"}
     parts = list(table)
     lines = ["| map | " + " | ".join(parts) + " |", "|---|" + "---|" * len(parts)]
@@ -150,22 +150,22 @@ def _explain_all(
     classifier: Classifier, image: Any, methods: list[str], target: tuple[int, int]
 ) -> dict[str, Heatmaps | None]:
     trace = classifier.trace(image)
-    found: dict[str, Heatmaps | None] = {}
+    maps: dict[str, Heatmaps | None] = {}
     for method in methods:
         options = {"against": target[1]} if method == "contrast" else {}
         try:
-            given = classifier if takes(method, "classifier") else None
-            found[method] = explain(trace, method, target=target[0], classifier=given, **options)
+            runner = classifier if takes(method, "classifier") else None
+            maps[method] = explain(trace, method, target=target[0], classifier=runner, **options)
         except NotApplicable:
-            found[method] = None
-        for name, (varied, changed) in VARIANTS.items():
-            if varied == method:
-                found[name] = explain(trace, method, **changed)
-    return found
+            maps[method] = None
+        for name, (base, settings) in VARIANTS.items():
+            if base == method:
+                maps[name] = explain(trace, method, **settings)
+    return maps
 
 
 def _differ(a: Heatmaps | None, b: Heatmaps | None) -> bool:
-    assert a is not None  # what applies to a model does not depend on its weights
+    assert a is not None  # whether a method applies does not depend on the weights
     assert b is not None
     before, after = (np.concatenate([h.maps.ravel(), h.class_share]) for h in (a, b))
     return float(np.abs(after - before).max()) > ROUNDING * float(np.abs(before).max())

@@ -1,4 +1,4 @@
-"""The table of faithfulness over many images: kept image by image, so that a stopped run goes on where it was."""
+"""The table of faithfulness over many images, saved after every image so that a stopped run can continue."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..inference.classifier import Classifier
 from ..methods import METHODS, NotApplicable, explain, find_method
 from .faithfulness import PERMUTATIONS, PROTOCOLS, RANKINGS, check_settings, score_image, summarise
 
-ROWS = "score_rows.jsonl"  # one line of settings, then one an image: its digest and what `score_image` gave
+ROWS = "score_rows.jsonl"  # one line of settings, then one per image: its digest and its `score_image`
 
 
 def write_scores(
@@ -32,22 +32,22 @@ def write_scores(
 ) -> dict[str, Any]:
     """Score every method on every image under every protocol; write score.json and score.md to `out`.
 
-    score_rows.jsonl keeps what each image gave. A run with the same settings goes on from the images that both begin
-    with, and a run on fewer of them leaves the others' rows there.
+    score_rows.jsonl has one row per image. A run with the same settings reuses the rows of the images that both runs
+    start with, and a run on fewer images keeps the other rows.
 
     Args:
         images: (n, H, W, 3) uint8, n >= 1.
-        methods: names in METHODS; those that do not apply to this model are named under "not_applicable".
-        points: steps of each curve; every token by default.
-        permutations: random orders an image, an even number.
-        seed: of the random orders; image i uses seed + i.
-        command: how to make the table again, for its readers.
-        progress: called with images done and images in all.
+        methods: names in METHODS; those that do not apply to this model are listed under "not_applicable".
+        points: steps of each curve; by default one step per token.
+        permutations: number of random orders per image, even.
+        seed: seed of the random orders; image i uses seed + i.
+        command: the command that makes the table, for its readers.
+        progress: called with the number of images done and of all images.
 
-    Returns what score.json holds. With one image the intervals are null.
+    Returns the contents of score.json. With one image the intervals are null.
 
     Raises:
-        ValueError: no such method, none that applies, no images, or a setting out of its range. Nothing is written.
+        ValueError: no such method, no method that applies, no images, or a setting out of range. Nothing is written.
         OSError: `out` cannot be written.
     """
     methods = list(dict.fromkeys(find_method(method) for method in methods))
@@ -56,7 +56,7 @@ def write_scores(
     reasons = _reasons_against(classifier, images[0], methods)
     applicable = [method for method in methods if method not in reasons]
     if not applicable:
-        raise ValueError(f"none of the methods asked for ({', '.join(methods)}) applies to this model")
+        raise ValueError(f"no requested method applies to this model ({', '.join(methods)}); choose others")
     settings = {
         "model": classifier.source.name,
         "sha256": classifier.source.sha256,
@@ -96,14 +96,15 @@ def write_scores(
 def format_table(record: dict[str, Any]) -> str:
     """score.json's record as Markdown."""
     protocols = record["protocols"]
-    steps = f"{record['points']} steps" if record["points"] else "one step a token"
+    steps = f"{record['points']} steps" if record["points"] else "one step for each token"
     lines = [
         f"# Faithfulness of the maps of {record['model']}",
         "",
-        f"On {record['images']:,} images, for the class the model chose. SRG is the area under the insertion curve",
-        "less that under the deletion curve of the class's probability: 0 is chance, higher is better. Means with 95 %",
-        f"intervals over images; curves of {steps}; in brackets the mean percentile of the map among",
-        f"{record['permutations']} random orders of the same image's tokens. Treat gaps under .02 as ties.",
+        f"Measured on {record['images']:,} images, for the top-1 class of each image. SRG is the area under the",
+        "insertion curve of the class's probability minus the area under the deletion curve: 0 is chance,",
+        f"higher is better. Each value is a mean over the images with its 95 % interval. Each curve has {steps}.",
+        f"In brackets: the mean percentile of the map among {record['permutations']} random orders of the same tokens.",
+        "Differences below 0.02 are ties.",
         "",
         "| map | mean SRG | " + " | ".join(p.replace("_", " ") for p in protocols) + " |",
         "|---|---|" + "---|" * len(protocols),
@@ -111,18 +112,19 @@ def format_table(record: dict[str, Any]) -> str:
     for entry in record["table"]:
         cells = [f"{entry['srg']:.3f} ± {_width(entry['interval'])}"]
         for protocol in protocols:
-            found = entry["protocols"][protocol]
-            cells.append(f"{found['srg']:.3f} ± {_width(found['interval'])} ({100 * found['percentile']:.0f})")
+            means = entry["protocols"][protocol]
+            cells.append(f"{means['srg']:.3f} ± {_width(means['interval'])} ({100 * means['percentile']:.0f})")
         lines.append(f"| {entry['method']} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        "Protocols: token drop removes tokens from the encoder; the others paint the pixels nearest to a token",
+        "Columns: token drop masks tokens in the encoder; the others replace the pixels nearest to a token by",
+        "black, the image's mean colour, or a blurred copy.",
+        "",
     ]
-    lines += ["black, in the image's mean colour, or from a blurred copy.", ""]
     if record["not_applicable"]:
         lines += [f"Not applicable to this model: {', '.join(record['not_applicable'])}.", ""]
     if record["command"]:
-        lines += [f"Made with `{record['command']}`", f"on weights with sha256 `{record['sha256']}`.", ""]
+        lines += [f"Made with `{record['command']}`", f"on weights with SHA-256 `{record['sha256']}`.", ""]
     return "\n".join(lines)
 
 
@@ -132,14 +134,14 @@ def _width(half: float | None) -> str:
 
 def _check_arguments(images: np.ndarray, methods: list[str]) -> None:
     if not methods:
-        raise ValueError(f"no method was named; there are {', '.join(METHODS)}")
-    given = np.asarray(images)
-    if given.ndim != 4 or given.shape[-1] != 3 or given.dtype != np.uint8 or not len(given):
-        raise ValueError(f"the images are {given.dtype} {given.shape}; expected uint8 (n, H, W, 3), one or more")
+        raise ValueError(f"no method was named; choose from {', '.join(METHODS)}")
+    array = np.asarray(images)
+    if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8 or not len(array):
+        raise ValueError(f"the images are {array.dtype} {array.shape}; expected uint8 (n, H, W, 3), one or more")
 
 
 def _reasons_against(classifier: Classifier, image: np.ndarray, methods: list[str]) -> dict[str, str]:
-    """Method -> why it does not apply to this model, which no image changes."""
+    """Method -> why it does not apply to this model; the same for every image."""
     trace, reasons = classifier.trace(image), {}
     for method in methods:
         try:
@@ -155,21 +157,21 @@ def _digest(image: np.ndarray) -> str:
 
 
 def _read_rows(path: Path, settings: dict[str, Any], digests: list[str]) -> list[Any]:
-    """The rows of an earlier run with the same settings, up to the first of another image.
+    """The rows of an earlier run with the same settings, up to the first row of another image.
 
-    A line cut off by a stop is done again. Rows beyond the images asked for now are among them.
+    It ignores an incomplete last line. Rows of further images are included.
     """
     if not path.is_file():
         return []
-    found: list[Any] = []
+    entries: list[Any] = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            found.append(json.loads(line))
+            entries.append(json.loads(line))
         except ValueError:
             break
-    if not found or found[0] != settings:
+    if not entries or entries[0] != settings:
         return []
-    rows = found[1:]
+    rows = entries[1:]
     for i, (row, digest) in enumerate(zip(rows, digests, strict=False)):
         if not isinstance(row, dict) or row.get("image") != digest:
             return rows[:i]
@@ -177,7 +179,7 @@ def _read_rows(path: Path, settings: dict[str, Any], digests: list[str]) -> list
 
 
 def _replace_rows(path: Path, lines: list[Any]) -> None:
-    """Write the rows in one step: a run stopped here leaves the old file or the new one."""
+    """Replace the file atomically: a run stopped here leaves the old file or the new one."""
     partial = path.with_name(f"partial_{path.name}")
     partial.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     os.replace(partial, path)

@@ -1,7 +1,6 @@
-"""From a file, bytes, a PIL image or an array to upright RGB pixels, or one sentence that says why not.
+"""Decode a file, bytes, a PIL image or an array to upright RGB pixels, or raise an error of one sentence.
 
-Colour profiles are ignored: the models were trained on pixels as the file stores them, and that is what the decoders of
-the deep-learning frameworks give.
+Colour profiles are ignored, as in the decoders of deep-learning frameworks: models are trained on the stored pixels.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from PIL import (
     Image,
-    WebPImagePlugin,  # noqa: F401  without it Pillow loads its forty plugins to look for one
+    WebPImagePlugin,  # noqa: F401  without it Pillow loads all of its forty plugins
 )
 
 from .headers import MAX_JPEG_PIXELS, MAX_PIXELS, DamagedError, Header, find_format, read_header, read_orientation
 
-MAX_BYTES = 4 * MAX_PIXELS + 2**20  # the largest image without compression, with alpha
-SHORT_SIDE = 1024  # pixels that a JPEG decoded at reduced scale keeps: no screen shows the square crop larger
+MAX_BYTES = 4 * MAX_PIXELS + 2**20  # the largest uncompressed image with alpha
+SHORT_SIDE = 1024  # least short side of a JPEG decoded at reduced scale: the square crop is not shown larger
 ACCEPTED = "PNG, JPEG, WebP, GIF and BMP images are accepted"
 
 _UPRIGHT = {
@@ -48,7 +47,7 @@ _LINE_BREAKS = dict.fromkeys(map(ord, "\t\n\r\f"))
 
 
 class ImageError(ValueError):
-    """Something that cannot be shown to the model; one sentence for a person: what came and what is accepted."""
+    """An image that cannot be used. The message is one sentence: what came and what is accepted."""
 
 
 def decode(source: str | os.PathLike[str] | bytes | Image.Image | np.ndarray) -> np.ndarray:
@@ -56,12 +55,12 @@ def decode(source: str | os.PathLike[str] | bytes | Image.Image | np.ndarray) ->
 
     Args:
         source: a path; the bytes of a file; a PIL image; or a uint8 array (H, W, 3), (H, W) grey or (H, W, 4) with
-            alpha. The content of a file decides what it is, never its name. Animations give their first frame,
-            transparency lies over white, 16-bit channels keep their upper 8 bits. A JPEG of more than `MAX_PIXELS` is
-            decoded at a half, a quarter or an eighth of its size, the shorter side not below `SHORT_SIDE`.
+            alpha. The format follows from the content of a file, not from its name. Animations give their first frame,
+            transparent pixels are blended with white, 16-bit channels keep their upper 8 bits. A JPEG of more than
+            `MAX_PIXELS` is decoded at 1/2, 1/4 or 1/8 of its size, with a short side of at least `SHORT_SIDE`.
 
     Returns:
-        (H, W, 3) uint8, read-only. It may share memory with an array given as `source`.
+        (H, W, 3) uint8, read-only. It may share memory with `source` if that is an array.
 
     Raises:
         ImageError: not a PNG, JPEG, WebP, GIF or BMP image, damaged, too large, empty, or a missing file.
@@ -75,13 +74,13 @@ def decode(source: str | os.PathLike[str] | bytes | Image.Image | np.ndarray) ->
     if isinstance(source, (str, os.PathLike)):
         return _decode_file(_read_file(source), _name_of(source))
     raise ImageError(
-        f"A {type(source).__name__} came as the image; a path, the bytes of a file, a PIL image or a uint8 array is "
-        "accepted"
+        f"The image is of type {type(source).__name__}; expected a path, the bytes of a file, a PIL image or a uint8 "
+        "array"
     )
 
 
 def _name_of(path: str | os.PathLike[str]) -> str:
-    """A file's name fit for a message: unprintable characters (halves of surrogate pairs break the terminal) as "?"."""
+    """A file's name for a message, unprintable characters as "?" (half a surrogate pair cannot be printed)."""
     name = os.path.basename(os.fsdecode(path).rstrip(os.sep))
     if not name.isprintable():
         name = "".join(c if c.isprintable() else "?" for c in name)
@@ -94,7 +93,7 @@ def _read_file(path: str | os.PathLike[str]) -> bytes:
     name = _name_of(path)
     try:
         status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device may never end
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device may block forever
             raise ImageError(f"{name} is not a file; {ACCEPTED}")
         if status.st_size > MAX_BYTES:
             raise ImageError(
@@ -102,7 +101,7 @@ def _read_file(path: str | os.PathLike[str]) -> bytes:
             )
         return Path(path).read_bytes()
     except FileNotFoundError as error:
-        raise ImageError(f"There is no file named {name}; the path of an image is expected") from error
+        raise ImageError(f"There is no file named {name}; expected the path of an image") from error
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         if isinstance(error, ImageError):
             raise
@@ -142,10 +141,10 @@ def _check_size(name: str, size: tuple[int, int], max_pixels: int) -> None:
 
 
 def _open(header: Header, image_format: str) -> Image.Image:
-    """The decoded image, of the size that was checked."""
+    """The decoded image, of the size in the header, which was checked."""
     image = Image.open(BytesIO(b"".join(header.parts)), formats=[image_format])
     if image.size != header.size[::-1]:
-        raise DamagedError(f"one file with two sizes: {image.size[::-1]} and {header.size}")
+        raise DamagedError(f"two different sizes: {image.size[::-1]} and {header.size}")
     if image.size[0] * image.size[1] > MAX_PIXELS:
         image.draft(None, (SHORT_SIDE, SHORT_SIDE))
     image.load()
@@ -153,7 +152,7 @@ def _open(header: Header, image_format: str) -> Image.Image:
 
 
 def _describe(data: bytes) -> str:
-    """What a file of none of the accepted formats is, in words."""
+    """What kind of file it is, if it has none of the accepted formats."""
     if not data:
         return "an empty file"
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -165,7 +164,7 @@ def _describe(data: bytes) -> str:
     if data[4:8] == b"ftyp":
         return _OTHER_BRANDS.get(data[8:12], "a video or an image of another kind")
     try:
-        text = getincrementaldecoder("utf-8")().decode(data[:512])  # a character cut at 512 bytes is no error
+        text = getincrementaldecoder("utf-8")().decode(data[:512])  # accepts a character cut at 512 bytes
     except UnicodeDecodeError:
         return "not an image"
     return "a text file" if text.translate(_LINE_BREAKS).isprintable() else "not an image"
@@ -178,7 +177,7 @@ def _decode_pil(image: Image.Image) -> np.ndarray:
         rgb = _to_rgb(image)
     except ImageError:
         raise
-    except Exception as error:  # an image not yet read from its file fails in as many ways as a file
+    except Exception as error:  # lazy loading fails in as many ways as decoding a file
         raise ImageError(f"The PIL image of mode {image.mode} cannot be read ({error}); {ACCEPTED}") from error
     method = _UPRIGHT.get(read_orientation(image.info.get("exif", b"")))
     return np.asarray(rgb if method is None else rgb.transpose(method))
@@ -187,12 +186,12 @@ def _decode_pil(image: Image.Image) -> np.ndarray:
 def _decode_array(array: np.ndarray) -> np.ndarray:
     if array.dtype != np.uint8:
         raise ImageError(
-            f"An array of {array.dtype} came; uint8 values 0..255 are accepted, so convert it, for values in 0..1 with "
+            f"The array has dtype {array.dtype}; expected uint8 values 0..255. Convert it; for values in 0..1 use "
             "(255 * x).round().astype('uint8')"
         )
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] not in (1, 3, 4)):
         raise ImageError(
-            f"An array of shape {array.shape} came; one image of shape (H, W, 3), (H, W) or (H, W, 4) is accepted"
+            f"The array has shape {array.shape}; expected one image of shape (H, W, 3), (H, W) or (H, W, 4)"
         )
     _check_size("The array", array.shape[:2], MAX_JPEG_PIXELS)
     if array.ndim == 3 and array.shape[-1] == 3:
@@ -203,9 +202,9 @@ def _decode_array(array: np.ndarray) -> np.ndarray:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """`image`, of any mode, as RGB: transparency over white, 16-bit grey as its upper 8 bits."""
+    """`image`, of any mode, as RGB: transparency blended with white, 16-bit grey as its upper 8 bits."""
     if image.mode == "F":
-        raise ImageError("a PIL image of floats (mode F) came; convert its values to 0..255 and the mode to L or RGB")
+        raise ImageError("The PIL image has floats (mode F); expected 0..255, so convert its mode to L or RGB")
     if image.mode.startswith("I"):
         image = _reduce_depth(image)
     if image.has_transparency_data:
@@ -216,11 +215,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _reduce_depth(image: Image.Image) -> Image.Image:
-    """16-bit grey (modes I;16 and I) as L, or LA where one grey is transparent. convert("RGB") would make it white."""
+    """16-bit grey (modes I;16 and I) as L, or LA if one grey is transparent. convert("RGB") would make it white."""
     values = np.asarray(image)
     if values.min() < 0 or values.max() > 0xFFFF:
         raise ImageError(
-            f"a PIL image of mode {image.mode} with values {values.min()}..{values.max()} came; 0..65535 are expected"
+            f"The PIL image of mode {image.mode} has values {values.min()}..{values.max()}; expected 0..65535"
         )
     grey = Image.fromarray((values >> 8).astype(np.uint8))
     if "transparency" in image.info:

@@ -17,5 +17,5 @@ def png(picture: np.ndarray) -> bytes:
 
 
 def data_url(picture: np.ndarray) -> str:
-    """`picture` (h, w, 3) uint8 as the address of a PNG inside a page."""
+    """`picture` (h, w, 3) uint8 as a data: URL of a PNG."""
     return "data:image/png;base64," + base64.b64encode(png(picture)).decode()

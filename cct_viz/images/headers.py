@@ -1,8 +1,8 @@
-"""What kind of image a file holds, its size and which way is up, read without decoding it.
+"""Format, size and orientation of an image file, read without decoding it.
 
-Each reader also says which parts of the file a decoder needs. Nothing else reaches Pillow, which walks metadata in
-Python: a comment of 5 MB in one-byte blocks costs it minutes in a GIF, and a damaged EXIF block or a broken animation
-makes it warn. So every walk here has a bounded number of steps, and one still picture is left of each file.
+Each reader also selects the parts of the file that a decoder needs: one still picture without metadata. Pillow gets
+nothing else, because it parses metadata in Python: a GIF comment of 5 MB in one-byte blocks takes minutes, and a
+damaged EXIF block or animation causes warnings. Every loop here has a bounded number of steps.
 
 References: PNG, https://www.w3.org/TR/png-3; JPEG, ITU-T T.81 annex B; Exif 2.32 section 4.6; GIF89a specification;
 WebP container, RFC 9649; BMP, Microsoft's BITMAPINFOHEADER.
@@ -15,12 +15,12 @@ import struct
 import zlib
 from typing import NamedTuple
 
-# Units of 2**20, so that the phones and cameras sold as "64" and "26 megapixels" fit: 9248x6944 and 6240x4160.
+# In units of 2**20, so that "64 megapixel" phones (9248x6944) and "26 megapixel" cameras (6240x4160) fit.
 MAX_PIXELS = 25 * 2**20
-MAX_JPEG_PIXELS = 64 * 2**20  # the decoder can leave out resolution, so that memory stays below that of the others
-MAX_RLE_PIXELS = 2**20  # Pillow decodes run-length BMP in Python, 0.3 s a megapixel
-MAX_BLOCKS = 100_000  # chunks, segments or blocks of one file; 8 kB chunks of the largest PNG are 10,000
-MAX_SCANS = 50  # each pass of a progressive JPEG visits the whole picture, even when it holds no data; 10 are usual
+MAX_JPEG_PIXELS = 64 * 2**20  # decoded at reduced scale, so that it needs less memory than the other formats
+MAX_RLE_PIXELS = 2**20  # Pillow decodes run-length BMP in Python, 0.3 s per megapixel
+MAX_BLOCKS = 100_000  # chunks, segments or blocks per file; the largest PNG has 10,000 chunks of 8 kB
+MAX_SCANS = 50  # each scan of a progressive JPEG visits the whole picture, even without data; 10 are usual
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_NEEDED = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
@@ -30,7 +30,7 @@ _BMP_HEADER_SIZES = {12, 40, 52, 56, 64, 108, 124}
 
 
 class DamagedError(ValueError):
-    """The file begins as an image of a known format and does not go on as one."""
+    """The file starts like an image of a supported format, but the rest is damaged."""
 
 
 class Header(NamedTuple):
@@ -38,9 +38,9 @@ class Header(NamedTuple):
 
     Attributes:
         size: (height, width) as stored, before `orientation`.
-        max_pixels: how many pixels of this kind are decoded at most.
-        orientation: EXIF's 1..8; 1 is upright.
-        parts: joined, a file of the same format with the first frame and no metadata.
+        max_pixels: the largest number of pixels accepted for this format.
+        orientation: 1..8 as in EXIF; 1 is upright.
+        parts: when joined, a file of the same format with the first frame and no metadata.
     """
 
     size: tuple[int, int]
@@ -50,7 +50,7 @@ class Header(NamedTuple):
 
 
 def find_format(data: bytes) -> str | None:
-    """Pillow's name for the format of a file, by its first bytes; None for a file of another kind."""
+    """Pillow's name for the format of a file, from its first bytes; None for other files."""
     if data.startswith(_PNG_SIGNATURE):
         return "PNG"
     if data.startswith(b"\xff\xd8\xff"):
@@ -65,7 +65,7 @@ def find_format(data: bytes) -> str | None:
 
 
 def read_header(data: bytes, image_format: str) -> Header:
-    """The header of a file that `find_format` found to be of `image_format`.
+    """The header of a file; `image_format` as returned by `find_format`.
 
     Raises:
         DamagedError: the structure of the file is broken.
@@ -87,7 +87,7 @@ def _read_png(data: bytes) -> Header:
             return Header((height, width), MAX_PIXELS, orientation, parts)
         length, kind = struct.unpack_from(">I4s", data, start)
         if (kind == b"IHDR") != (start == 8):
-            raise DamagedError("IHDR is not the first chunk alone")
+            raise DamagedError("IHDR is missing or repeated")
         end = start + 12 + length
         if kind in _PNG_NEEDED:
             parts.append(view[start:end])
@@ -100,9 +100,9 @@ def _read_png(data: bytes) -> Header:
 
 
 def _png_transparency(chunk: bytes, depth: int, colour: int) -> bytes:
-    """The tRNS chunk with a transparent colour brought to the 8 bits of the decoded pixels.
+    """The tRNS chunk with its transparent colour scaled to the 8 bits of the decoded pixels.
 
-    Pillow compares the two as they stand, so that it misses the transparent colour of 2-, 4- and 16-bit files.
+    Pillow compares the two without scaling, so it misses the transparent colour of 2-, 4- and 16-bit files.
     """
     grey, rgb = 0, 2
     if (depth, colour) not in {(2, grey), (4, grey), (16, rgb)}:
@@ -120,7 +120,7 @@ def _read_jpeg(data: bytes) -> Header:
     scans, first_scan = 0, 0
     for _ in range(MAX_BLOCKS):
         match = _MARKER.search(data, position)
-        if match is None or match[0] == b"\xff\xd9":  # end of image; a second picture or a film may follow
+        if match is None or match[0] == b"\xff\xd9":  # end of image; a second picture or a video may follow
             if size is None or not scans:
                 raise DamagedError("no picture before the end")
             parts.append(view[first_scan : match.end() if match else None])
@@ -143,7 +143,7 @@ def _read_jpeg(data: bytes) -> Header:
         content = data[start + 4 : start + 10]
         if marker == 0xE1 and content == b"Exif\0\0" and orientation == 1:
             orientation = read_orientation(data[start + 10 : position])
-        # Of the application segments only JFIF and Adobe tell the decoder anything: the colour space.
+        # Of the application segments the decoder needs only JFIF and Adobe, for the colour space.
         metadata = 0xE0 <= marker <= 0xEF or marker == 0xFE
         if not scans and (not metadata or content[:5] in (b"JFIF\0", b"Adobe")):
             parts.append(view[start:position])
@@ -151,7 +151,7 @@ def _read_jpeg(data: bytes) -> Header:
 
 
 def read_orientation(exif: bytes) -> int:
-    """The orientation, 1..8, in an EXIF block; 1 where there is none or the block is broken."""
+    """The orientation, 1..8, in an EXIF block; 1 if it is missing or damaged."""
     exif = exif.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None:
@@ -189,7 +189,7 @@ def _read_gif(data: bytes) -> Header:
                 break
         else:
             raise DamagedError("too many blocks")
-        if data[start + 1] == 0xF9:  # graphic control: which colour is transparent
+        if data[start + 1] == 0xF9:  # graphic control: the transparent colour
             control = data[start:end]
         start = end
     raise DamagedError("too many blocks")
@@ -233,7 +233,7 @@ def _read_bmp(data: bytes) -> Header:
         width, height = struct.unpack_from("<HH", data, 18)
         return Header((height, width), MAX_PIXELS, 1, [data])
     width, height, _, _, compression = struct.unpack_from("<iiHHI", data, 18)
-    if compression in (1, 2):  # run-length: at most two bytes a pixel, so what is beyond can only cost time
+    if compression in (1, 2):  # run-length: at most two bytes per pixel, so further bytes only cost time
         end = 2 * MAX_RLE_PIXELS + 2**16
         return Header((abs(height), width), MAX_RLE_PIXELS, 1, [data[:end]])
     return Header((abs(height), width), MAX_PIXELS, 1, [data])

@@ -1,7 +1,7 @@
-"""From an image to the crop that is shown and the pixels that the model is given, with the geometry between them.
+"""From an image to the displayed crop and the model's input pixels, with the geometry between them.
 
-Coordinates are continuous, (y, x), and count pixels from the top left corner: pixel i covers [i, i + 1), so its middle
-is i + 0.5 and the edges of a box (end exclusive) are coordinates as they stand. Fractions of the crop run from 0 to 1.
+Coordinates are continuous, (y, x), in pixels from the top left corner: pixel i covers [i, i + 1), so its centre is
+i + 0.5, and the edges of a box (end exclusive) are coordinates too. Fractions of the crop run from 0 to 1.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .decode import ImageError, decode
 
 __all__ = ["MAX_SIDE", "Geometry", "ImageError", "Preprocessed", "crop_and_resize", "decode", "normalise"]
 
-MAX_SIDE = 1024  # pixels of the crop that is shown: sharp at twice the 512 pixels that a page gives it
+MAX_SIDE = 1024  # pixels of the displayed crop: twice the 512 pixels of the page, for high-resolution screens
 
 _FILTERS = {
     "box": Image.Resampling.BOX,
@@ -29,10 +29,10 @@ _FILTERS = {
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the crop lies in the original image and which pixels the model makes of it.
+    """The position of the crop in the original image, and the size of the model's input.
 
     Attributes:
-        original_size: (H, W) of the upright image that was given.
+        original_size: (H, W) of the upright original image.
         box: (y0, x0, y1, x1) of the crop in pixels of that image, end exclusive.
         model_size: (H, W) of the model's input, which the crop fills.
     """
@@ -44,7 +44,7 @@ class Geometry:
     def __post_init__(self) -> None:
         (height, width), (y0, x0, y1, x1) = self.original_size, self.box
         if not (0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width):
-            raise ValueError(f"the crop {self.box} does not lie in an image of {height}x{width} pixels")
+            raise ValueError(f"the crop {self.box} does not lie inside the image of {height}x{width} pixels")
         if min(self.model_size) < 1:
             raise ValueError(f"model_size is {self.model_size}; expected (height, width) in pixels")
 
@@ -69,7 +69,7 @@ class Geometry:
     def original_to_model(self, points: np.ndarray) -> np.ndarray:
         """(..., 2) coordinates in the model's pixels at (..., 2) coordinates in the original image.
 
-        Points outside of the crop have coordinates outside of the model's input.
+        Points outside the crop have coordinates outside the model's input.
         """
         return self.fraction_to_model((np.asarray(points, np.float64) - self.box[:2]) / self.crop_size)
 
@@ -79,9 +79,9 @@ class Preprocessed:
     """An image ready for a model. All arrays are read-only.
 
     Attributes:
-        image: (S, S', 3) uint8, the crop that is shown, its longer side at most `MAX_SIDE`.
-        pixels: (H, W, 3) uint8, what the model is given, before normalisation.
-        geometry: how both lie in the original image.
+        image: (S, S', 3) uint8, the displayed crop, its longer side at most `MAX_SIDE`.
+        pixels: (H, W, 3) uint8, the model's input before normalisation.
+        geometry: the position of both in the original image.
     """
 
     image: np.ndarray
@@ -96,10 +96,10 @@ class Preprocessed:
 
 
 def centre_crop(original_size: tuple[int, int], model_size: tuple[int, int], crop: float) -> Geometry:
-    """The crop in the middle, of the model's aspect ratio: the largest that fits, times `crop`.
+    """The centre crop with the model's aspect ratio: the largest that fits, times `crop`.
 
-    Its sides are whole pixels, at least one, halves rounded up; an odd pixel that is left over stays at the bottom or
-    on the right. Only a crop of few pixels misses the aspect ratio by more than a trifle.
+    Its sides are whole pixels, at least one, halves rounded up; an odd remaining pixel is at the bottom or on the
+    right. Rounding changes the aspect ratio noticeably only if the crop has few pixels.
     """
     scale = crop * min(original_size[0] / model_size[0], original_size[1] / model_size[1])
     height, width = (
@@ -113,32 +113,32 @@ def centre_crop(original_size: tuple[int, int], model_size: tuple[int, int], cro
 def crop_and_resize(image: np.ndarray, image_size: tuple[int, int], preprocessing: Preprocessing) -> Preprocessed:
     """The crop of `image` and the model's pixels.
 
-    An image of the model's own size passes bit for bit when nothing is cropped. Any other is resized with antialiasing
-    straight from the pixels of the crop: a quick reduction on the way (Pillow's `reducing_gap`) would give other grey
-    levels than the resize that checkpoints are measured with, and pixels outside of the crop, which nobody is shown,
-    must not reach the model.
+    An image of the model's own size stays unchanged if nothing is cropped. Any other image is resized with
+    antialiasing directly from the pixels of the crop. Pillow's `reducing_gap` would be faster, but would give other
+    values than the resize with which checkpoints are evaluated. Pixels outside the crop are not displayed, so they
+    must not influence the model.
 
     Args:
-        image: (H, W, 3) uint8, upright, as `decode` gives it.
+        image: (H, W, 3) uint8, upright, as returned by `decode`.
         image_size: (H, W) of the model's input.
         preprocessing: interpolation and crop; `normalise` does the rest.
 
     Raises:
-        ImageError: `image` is no such array.
+        ImageError: `image` is not such an array.
     """
     image = decode(image)
     geometry = centre_crop((image.shape[0], image.shape[1]), image_size, preprocessing.crop)
     y0, x0, y1, x1 = geometry.box
     if geometry.crop_size == image_size and max(image_size) <= MAX_SIDE:
-        own = np.array(image[y0:y1, x0:x1])  # the caller may change what it gave, which may be of a class of its own
+        own = np.array(image[y0:y1, x0:x1])  # a plain copy: the caller may change its array or pass a subclass
         return Preprocessed(own, own, geometry)
     crop = Image.fromarray(image[y0:y1, x0:x1])
     pixels = crop.resize(image_size[::-1], _FILTERS[preprocessing.interpolation])
     shrink = max(1.0, max(crop.size) / MAX_SIDE)
     shown_size = max(1, round(crop.width / shrink)), max(1, round(crop.height / shrink))
-    # Nothing is computed from the shown crop, so a fast halving before the resize is good enough.
-    shown = crop.resize(shown_size, Image.Resampling.BICUBIC, reducing_gap=1.0)
-    return Preprocessed(np.array(shown), np.array(pixels), geometry)
+    # The displayed crop is not used for computation, so the faster resize is good enough.
+    display = crop.resize(shown_size, Image.Resampling.BICUBIC, reducing_gap=1.0)
+    return Preprocessed(np.array(display), np.array(pixels), geometry)
 
 
 def normalise(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
@@ -146,14 +146,14 @@ def normalise(pixels: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
 
     Args:
         pixels: (..., H, W, 3) uint8.
-        preprocessing: mean and std, one a colour.
+        preprocessing: mean and std, one per colour.
 
     Raises:
-        ValueError: pixels of another type or without three colours; values of 0..1 would pass unnoticed.
+        ValueError: pixels of another dtype or shape; values in 0..1 would otherwise go unnoticed.
     """
     if pixels.dtype != np.uint8 or pixels.ndim < 2 or pixels.shape[-1] != 3:
         raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}; expected uint8 (..., H, W, 3)")
-    width = pixels.shape[-2]  # whole rows at a time: arithmetic on three colours at a time costs five times as much
+    width = pixels.shape[-2]  # whole rows at a time: five times as fast as arithmetic on an axis of three colours
     mean, std = (np.tile(np.asarray(v, np.float32), width) for v in (preprocessing.mean, preprocessing.std))
     rows = pixels.reshape(*pixels.shape[:-2], 3 * width).astype(np.float32)
     return ((rows / np.float32(255) - mean) / std).reshape(pixels.shape)

@@ -1,7 +1,7 @@
-"""METHODS: every way to explain a Trace as maps over its tokens, and `explain`, the one door to them.
+"""METHODS: every method that explains a Trace as maps over its tokens, and `explain`, which runs one.
 
-A method is a pure function of a Trace (and of the classifier, where it must perturb or differentiate). To add one,
-write the function and its line here; captions, the command line and the contract tests follow from its docstring.
+A method is a pure function of a Trace (and of the classifier, if it perturbs the image or differentiates). To add one,
+write the function and add a line here. Captions, the command line and the contract tests use its docstring.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ METHODS: dict[str, Callable[..., Heatmaps]] = {
     "gradient_x_input": gradient_x_input,
 }
 
-RENAMED = {  # earlier name -> name today; the earlier ones are accepted for one release
+RENAMED = {  # old name -> new name; old names are accepted for one release
     "ledger": "direct_logit_attribution",
     "lens": "logit_lens",
     "paths": "rollout_paths",
@@ -71,25 +71,25 @@ __all__ = [
 
 
 def find_method(name: str) -> str:
-    """`name` if METHODS has it, else today's name of a method that was renamed.
+    """The current name of a method: `name` itself, or the new name of a renamed method.
 
     Raises:
-        ValueError: no method is called that.
+        ValueError: no such method.
 
     Warns:
-        DeprecationWarning: an earlier name was given.
+        DeprecationWarning: `name` is an old name.
     """
     if name in RENAMED:
         text = f"the method {name!r} is now called {RENAMED[name]!r}"
         warnings.warn(text, DeprecationWarning, stacklevel=3)
         return RENAMED[name]
     if name not in METHODS:
-        raise ValueError(f"no method is called {name!r}; there are {', '.join(METHODS)}")
+        raise ValueError(f"no method is called {name!r}; choose one of {', '.join(METHODS)}")
     return name
 
 
 def method_options(method: str) -> dict[str, Any]:
-    """The options of a method with their defaults; `target` and `classifier` are not among them.
+    """The options of a method with their defaults, without `target` and `classifier`.
 
     Raises:
         ValueError: no such method.
@@ -105,7 +105,7 @@ def takes(method: str, argument: str) -> bool:
 
 @functools.cache  # reading a signature takes longer than most methods do
 def _parameters(method: Callable[..., Heatmaps]) -> dict[str, inspect.Parameter]:
-    """What a method takes besides the Trace."""
+    """A method's parameters besides the Trace."""
     return dict(list(inspect.signature(method).parameters.items())[1:])
 
 
@@ -125,23 +125,23 @@ def explain(
     """The maps of one method.
 
     Args:
-        trace: what one forward pass revealed.
+        trace: the record of one forward pass.
         method: a name in METHODS.
-        target: the class to explain, by name or index; by default the one the model chose. Methods that are the same
+        target: the class to explain, by name or index; by default the predicted class. Methods whose map is the same
             for every class do not use it.
         classifier: needed by methods that perturb the image or differentiate; the others do not use it.
-        **options: the method's own, see `method_options`.
+        **options: the method's own options, see `method_options`.
 
     Raises:
-        ValueError: no such method, class or option, or a value out of its range.
-        NotApplicable: the method makes no sense for this model.
+        ValueError: no such method, class or option, or a value out of range.
+        NotApplicable: the method is not defined for this model.
     """
     method = find_method(method)
-    known = method_options(method)
-    unknown = sorted(set(options) - set(known))
+    defaults = method_options(method)
+    unknown = sorted(set(options) - set(defaults))
     if unknown:
-        raise ValueError(f"{method} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}")
-    given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        raise ValueError(f"{method} has no option {', '.join(unknown)}; it has {', '.join(defaults) or 'no options'}")
+    assignments = ", ".join(f"{name}={value!r}" for name, value in options.items())
     if takes(method, "target"):
         options["target"] = trace.class_index(target)
     if takes(method, "classifier"):
@@ -151,6 +151,6 @@ def explain(
     try:
         return METHODS[method](trace, **options)
     except (TypeError, IndexError) as error:
-        if not given:
+        if not assignments:
             raise
-        raise ValueError(f"{method} cannot use {given}: {error}") from error
+        raise ValueError(f"{method} cannot use {assignments}: {error}") from error

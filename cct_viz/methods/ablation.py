@@ -1,4 +1,4 @@
-"""What the score loses without a token, in three meanings that are not the same: in the pool, as a token, as pixels."""
+"""How far the class score falls without a token, removed in three ways: not pooled, masked, pixels covered."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ BATCH = 64
 
 
 def ablate_in_pool(trace: Trace, *, target: int) -> Heatmaps:
-    """Ablation in the pool: how far the class score falls when the pool leaves a token out; all else has seen it.
+    """Not pooled: how far the class score falls when the pool leaves a token out.
 
     y_c - y_c^(-t) = w_t / (1 - w_t) (e_tc - (y_c - b_c)), closed form; (1, gh, gw) in logits against the mean class,
-    positive where the token speaks for the class. With max pooling the next best token takes its channels. Source: the
-    formula follows from SeqPool's softmax (Hassani et al. 2021, https://arxiv.org/abs/2104.05704). It cannot undo what
-    attention has already carried from this token to the others.
+    positive where the token favours the class. With max pooling the next largest token supplies the channel. Source:
+    ours, from SeqPool's softmax (Hassani et al. 2021, https://arxiv.org/abs/2104.05704). Limit: attention has already
+    copied information from this token to the others, and it stays there.
 
     Raises:
         NotApplicable: the model has a class token.
     """
-    require_split(trace, ", so no image token can be left out of a pool")
+    require_split(trace, ", so there is no pool to leave an image token out of")
     evidence = trace.evidence.astype(np.float64)
     evidence = evidence[:, target] - evidence.mean(axis=1)
     head = trace.readout_weights.head.astype(np.float64)
@@ -40,32 +40,31 @@ def ablate_in_pool(trace: Trace, *, target: int) -> Heatmaps:
     ablate = find_pool(trace.pool).ablate
     assert ablate is not None  # a pool that splits has one
     fall, check = ablate(trace.representation, trace.pooling_weights, evidence, towards, score)
-    return _signed(trace, fall, f"fall of {trace.labels[target]}, left out of the pool", "ablate_in_pool", check)
+    return _signed(trace, fall, f"fall of {trace.labels[target]}, not pooled", "ablate_in_pool", check)
 
 
 def drop_token(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
-    """Token removed: how far the class score falls when a token never reaches the encoder.
+    """Masked in the encoder: how far the class score falls when every layer and the pool ignore a token.
 
-    y_c - y_c^(-t), the token masked as key in every layer and in the pool, once its position was added; (1, gh, gw) in
-    logits against the mean class. One forward pass a token, in batches. Source: Covert et al. 2023,
-    https://arxiv.org/abs/2206.05282, and Jain et al. 2022, https://arxiv.org/abs/2204.08945. It cannot take back what
-    the tokenizer's overlapping windows gave to the neighbours.
+    y_c - y_c^(-t), with the token masked as key in every layer and in the pool, after the position is added;
+    (1, gh, gw) in logits against the mean class. One forward pass per token, in batches. Source: Covert et al. 2023,
+    https://arxiv.org/abs/2206.05282, and Jain et al. 2022, https://arxiv.org/abs/2204.08945. Limit: the tokenizer's
+    windows overlap, so neighbouring tokens still contain part of its pixels.
     """
     n = len(trace.evidence)
     images = np.broadcast_to(trace.pixels, (n + 1, *trace.pixels.shape))
     masks = np.ones((n + 1, n), np.float32)
     masks[np.arange(n), np.arange(n)] = 0
     logits = run_batches(classifier, images, masks)
-    return _perturbed(trace, logits, target, f"fall of {trace.labels[target]}, token removed", "drop_token")
+    return _perturbed(trace, logits, target, f"fall of {trace.labels[target]}, token masked", "drop_token")
 
 
 def hide_pixels(trace: Trace, *, target: int, classifier: Classifier, baseline: str = "mean") -> Heatmaps:
-    """Pixels hidden: how far the class score falls when all that a token sees is painted over.
+    """Pixels covered: how far the class score falls when a token's receptive field is painted over.
 
-    y_c - y_c of the image with the token's receptive field replaced; (1, gh, gw) in logits against the mean class. One
-    forward pass a token, in batches. Source: Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901. It cannot stay
-    with one token: windows overlap, so the neighbours lose part of what they see, and the paint itself is new to the
-    model.
+    y_c minus y_c of the image with the receptive field replaced; (1, gh, gw) in logits against the mean class. One
+    forward pass per token, in batches. Source: Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901. Limit:
+    receptive fields overlap, so neighbouring tokens change too, and the paint itself is new information for the model.
 
     Args:
         baseline: "black", "mean" (the image's mean colour) or "blur".
@@ -78,12 +77,12 @@ def hide_pixels(trace: Trace, *, target: int, classifier: Classifier, baseline: 
     for image, (y0, x0, y1, x1) in zip(images, trace.receptive_field, strict=False):
         image[y0:y1, x0:x1] = paint[y0:y1, x0:x1]
     logits = run_batches(classifier, images)
-    return _perturbed(trace, logits, target, f"fall of {trace.labels[target]}, pixels hidden", "hide_pixels")
+    return _perturbed(trace, logits, target, f"fall of {trace.labels[target]}, pixels covered", "hide_pixels")
 
 
 def paint_over(pixels: np.ndarray, baseline: str) -> np.ndarray:
-    """(H, W, 3) uint8, an image that says nothing: black, the mean colour of `pixels`, or `pixels` blurred with a
-    Gaussian of an eighth of the longer side.
+    """(H, W, 3) uint8 baseline image: black, the mean colour of `pixels`, or `pixels` blurred with a Gaussian whose
+    radius is an eighth of the longer side.
 
     Raises:
         ValueError: no such baseline.
@@ -111,7 +110,7 @@ def run_batches(classifier: Classifier, images: np.ndarray, masks: np.ndarray | 
 
 
 def _perturbed(trace: Trace, logits: np.ndarray, target: int, name: str, method: str) -> Heatmaps:
-    """The falls of (N + 1, K) logits, of which the last belong to the image left as it is."""
+    """The fall of each of the first N of (N + 1, K) logits against the last, which belong to the unchanged image."""
     scores = logits[:, target].astype(np.float64) - logits.mean(axis=1, dtype=np.float64)
     check = {"the untouched image gives the logits": float(np.abs(logits[-1] - trace.logits).max())}
     return _signed(trace, scores[-1] - scores[:-1], name, method, check)

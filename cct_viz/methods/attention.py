@@ -1,4 +1,4 @@
-"""Attention, raw and rolled out through the layers, read by the model's own readout instead of a class token's row."""
+"""Attention, raw and rolled out through the layers, starting from the model's own readout of the tokens."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ FUSIONS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "max": np.max,
 
 
 def attention(trace: Trace, *, layer: int = -1, head: int | None = None, token: int | None = None) -> Heatmaps:
-    """Attention: where one layer looks, head by head.
+    """Attention: which tokens one layer attends to, one map per head.
 
-    (A or 1, gh, gw) shares: row `token` of A^l_h, or with no token q^T A^l_h, every row weighted as the model reads the
-    tokens out. Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762. It cannot show what is moved: the values
-    that attention carries may be large or nothing.
+    (A or 1, gh, gw) shares: row `token` of A^l_h; without a token q^T A^l_h, the rows weighted by the model's readout.
+    Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762. Limit: attention does not show what is moved: the
+    value vectors may be near zero.
 
     Args:
         layer: 0 to L - 1.
         head: 0 to A - 1; None gives every head.
-        token: 0 to N - 1, an image token whose row to show. All three also count from the last, as -1.
+        token: 0 to N - 1, the image token whose row is shown. In all three, -1 is the last.
 
     Raises:
         ValueError: no such layer, head or token.
     """
     layers, heads = trace.attentions.shape[:2]
     layer = _index("layer", layer, layers) % layers
-    chosen = range(heads) if head is None else [_index("head", head, heads) % heads]
+    indices = range(heads) if head is None else [_index("head", head, heads) % heads]
     m = len(trace.readout)
     if token is None:
         query = trace.readout
     else:
         n = m - trace.has_class_token
         query = np.eye(m, dtype=np.float32)[_index("token", token, n) % n + trace.has_class_token]
-    rows = np.stack([query @ trace.attentions[layer, h] for h in chosen])
-    return share_maps(trace, rows, tuple(f"layer {layer + 1}, head {h + 1}" for h in chosen), "attention", {})
+    rows = np.stack([query @ trace.attentions[layer, h] for h in indices])
+    return share_maps(trace, rows, tuple(f"layer {layer + 1}, head {h + 1}" for h in indices), "attention", {})
 
 
 def rollout(
@@ -48,21 +48,21 @@ def rollout(
     discard: float = 0.0,
     readout: str = "model",
 ) -> Heatmaps:
-    """Attention rollout: how much of each token's input reaches the answer, followed back from the pool layer by layer.
+    """Attention rollout: which input tokens the readout attends to, followed back through all layers.
 
     Abar_l = (1 - alpha) I + alpha rownorm(fuse_h A^l_h); p^0 = q, p^k = p^(k-1) Abar_(L-k+1), with q the model's own
-    readout. (L + 1, gh, gw) shares: first the readout, last the full rollout; with a class token the first step, all on
-    that token, is left out. Source: Abnar and Zuidema 2020, https://arxiv.org/abs/2005.00928. It cannot see the
-    classifier nor the sign of anything: it is the same for every class.
+    readout. (L + 1, gh, gw) shares: the first is the readout, the last the full rollout. With a class token the first
+    step, all on that token, is omitted. Source: Abnar and Zuidema 2020, https://arxiv.org/abs/2005.00928. Limit:
+    rollout ignores the classifier, so the map is the same for every class and has no sign.
 
     Args:
         head_fusion: "mean", "max" or "min" over the heads.
         alpha: share of attention against the residual connection, 0 to 1, or "measured" for each token and layer.
         discard: share of each row's smallest attentions set to 0 before the row is normalised again, 0 <= share < 1.
-        readout: "model" for its pooling weights or class token, "mean" for every image token alike.
+        readout: "model" for its pooling weights or class token, "mean" for equal weights on all image tokens.
 
     Raises:
-        ValueError: an option out of its range.
+        ValueError: an option out of range.
     """
     layers = mixing_matrices(trace, head_fusion=head_fusion, alpha=alpha, discard=discard)
     steps = [readout_row(trace, readout)]
@@ -71,20 +71,20 @@ def rollout(
     names = ["readout", *(f"through layer {i + 1}" for i in reversed(range(len(layers))))]
     if trace.has_class_token and readout == "model":
         steps, names = steps[1:], names[1:]
-    rows = float(np.abs(trace.attentions.sum(axis=-1, dtype=np.float64) - 1).max())  # as the model gave them
+    rows = float(np.abs(trace.attentions.sum(axis=-1, dtype=np.float64) - 1).max())  # before fusing and normalising
     return share_maps(trace, np.stack(steps), tuple(names), "rollout", {"rows sum to 1": rows})
 
 
 def contribution_rollout(
     trace: Trace, *, target: int, head_fusion: str = "mean", alpha: float | str = "measured", discard: float = 0.0
 ) -> Heatmaps:
-    """Contribution through rollout: the exact parts of the class score, followed back through attention to the input.
+    """Contribution rollout: each token's contribution to the class score, followed back through attention to the input.
 
-    C~_c^T Abar_L ... Abar_1, (1, gh, gw) in logits against the mean class. Rows of every Abar sum to 1, so the map sums
-    as the contributions do, to y_c - mean_k y_k less the biases. Source: the split of the score by SeqPool (Hassani et
-    al. 2021, https://arxiv.org/abs/2104.05704) carried through rollout (Abnar and Zuidema 2020,
-    https://arxiv.org/abs/2005.00928). It cannot follow what the values and the MLPs do to a token's content: only where
-    attention took it from.
+    C~_c^T Abar_L ... Abar_1, (1, gh, gw) in logits against the mean class. Rows of every Abar sum to 1, so the map has
+    the same sum as the contributions: y_c - mean_k y_k minus the biases. Source: ours, the contributions of SeqPool
+    (Hassani et al. 2021, https://arxiv.org/abs/2104.05704) through rollout (Abnar and Zuidema 2020,
+    https://arxiv.org/abs/2005.00928). Limit: it follows only which tokens attend to which, not how the value
+    projections and the MLPs change a token.
 
     Args:
         head_fusion: "mean", "max" or "min" over the heads.
@@ -93,7 +93,7 @@ def contribution_rollout(
 
     Raises:
         NotApplicable: the model has a class token.
-        ValueError: an option out of its range.
+        ValueError: an option out of range.
     """
     parts = trace.contributions.astype(np.float64)
     row = parts[:, target] - parts.mean(axis=1)
@@ -114,7 +114,7 @@ def contribution_rollout(
 
 
 def readout_row(trace: Trace, readout: str) -> np.ndarray:
-    """(M,) float64, summing to 1: the model's own readout, or "mean", every image token alike."""
+    """(M,) float64, summing to 1: the model's own readout, or "mean", equal weights on all image tokens."""
     if readout not in ("model", "mean"):
         raise ValueError(f"readout is {readout!r}; expected model or mean")
     if readout == "model":
@@ -137,14 +137,14 @@ def mixing_matrices(trace: Trace, *, head_fusion: str, alpha: float | str, disca
 def attention_shares(trace: Trace, alpha: float | str) -> np.ndarray:
     """(L, M) float64: alpha for each layer and token.
 
-    "measured" is |attention output| / (|attention output| + |stream|), Euclidean norms of what attention added to the
-    token and of the stream it was added to.
+    "measured" is |attention output| / (|attention output| + |stream|): the Euclidean norm of the output that attention
+    adds to a token, and that of the residual stream before it.
     """
     layers, m = trace.attention_outputs.shape[:2]
     if alpha == "measured":
         added = np.linalg.norm(trace.attention_outputs.astype(np.float64), axis=-1)
-        kept = np.linalg.norm(trace.stream[:-1].astype(np.float64), axis=-1)
-        total = added + kept
+        residual = np.linalg.norm(trace.stream[:-1].astype(np.float64), axis=-1)
+        total = added + residual
         return np.divide(added, total, out=np.zeros_like(total), where=total > 0)
     if isinstance(alpha, str) or not is_number(alpha) or not 0 <= alpha <= 1:
         raise ValueError(f"alpha is {alpha!r}; expected 0 to 1, or measured")
@@ -167,7 +167,7 @@ def fused_attentions(trace: Trace, *, head_fusion: str, discard: float) -> np.nd
 
 
 def normalise_rows(rows: np.ndarray) -> np.ndarray:
-    """(..., M, M) rows of values >= 0, each scaled to sum to 1; a row of zeros stays with its own token."""
+    """(..., M, M) rows of values >= 0, each scaled to sum to 1; a row of zeros becomes that of the identity matrix."""
     total = rows.sum(axis=-1, keepdims=True)
     if total.all():
         return rows / total
@@ -175,7 +175,7 @@ def normalise_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def effective_tokens(share: np.ndarray) -> float:
-    """exp(entropy) of a map of shares: the number of tokens that an equally spread map would cover. 0 for no share."""
+    """Effective number of tokens, exp(entropy) of a map of shares: N if all are equal, 1 if one has all, 0 if empty."""
     p = share[share > 0].astype(np.float64)
     if not p.size:
         return 0.0
@@ -184,15 +184,15 @@ def effective_tokens(share: np.ndarray) -> float:
 
 
 def effective_tokens_by_step(heatmaps: Heatmaps) -> np.ndarray:
-    """(n,) float64: `effective_tokens` of each map; a rollout's steps drift towards N, all tokens alike."""
+    """(n,) float64: `effective_tokens` of each map; a rollout's steps approach N, equal shares."""
     return np.array([effective_tokens(share) for share in heatmaps.maps])
 
 
 def share_maps(
     trace: Trace, rows: np.ndarray, names: tuple[str, ...], method: str, checks: Mapping[str, float]
 ) -> Heatmaps:
-    """Heatmaps of (n, M) rows >= 0 that each sum to 1, or to 0 where nothing was found; a class token's part goes to
-    class_share."""
+    """Heatmaps of (n, M) rows >= 0 that each sum to 1, or to 0 if the method gives nothing; a class token's part goes
+    to class_share."""
     first = int(trace.has_class_token)
     total = rows.sum(axis=-1)
     return Heatmaps(
@@ -206,7 +206,7 @@ def share_maps(
 
 
 def to_share(rows: np.ndarray) -> np.ndarray:
-    """(n, M) rows of values >= 0, each scaled to sum to 1; a row of zeros stays one."""
+    """(n, M) rows of values >= 0, each scaled to sum to 1; a row of zeros stays 0."""
     total = rows.sum(axis=1, keepdims=True)
     return rows / np.where(total > 0, total, 1)
 

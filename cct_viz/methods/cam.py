@@ -1,5 +1,5 @@
-"""Class activation maps on the encoder's last tokens: what other tools draw. Between these tokens and the score lie a
-pool and a linear head, so the gradient is written down, not computed by a framework.
+"""Class activation maps on the encoder's last tokens, for comparison with other tools. Only a pool and a linear head
+come after these tokens, so the gradient has a closed form.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from .pooling import require_split
 
 
 def grad_cam(trace: Trace, *, target: int) -> Heatmaps:
-    """Grad-CAM on the encoder's last tokens: channels weighted by their mean gradient, then cut off at 0.
+    """Grad-CAM on the encoder's last tokens: channels weighted by their mean gradient, negative values set to 0.
 
     relu(sum_d alpha_d r_td) with alpha_d = mean_t dy_c/dr_td; (1, gh, gw) shares. Source: Selvaraju et al. 2017,
-    https://arxiv.org/abs/1610.02391. It cannot see where a channel matters: one weight stands for all tokens, and the
-    map does not sum to the score.
+    https://arxiv.org/abs/1610.02391. Limit: a channel has one weight for all tokens, and the map does not sum to the
+    score.
 
     Raises:
         NotApplicable: the model has a class token.
@@ -30,8 +30,9 @@ def hires_cam(trace: Trace, *, target: int) -> Heatmaps:
     """HiResCAM on the encoder's last tokens: each token's representation times its own gradient.
 
     sum_d r_td dy_c/dr_td, (1, gh, gw) in logits. With SeqPool it sums to (y_c - b_c) + Cov_w(e_c, s), not to the
-    score: the second part is what the tokens say through the pool's weights. Source: Draelos and Carin 2020,
-    https://arxiv.org/abs/2011.08891. It cannot be compared between classes: a shift common to all of them moves it.
+    score: the second term is the effect of the tokens on the pooling weights. Source: Draelos and Carin 2020,
+    https://arxiv.org/abs/2011.08891. Limit: maps of two classes cannot be compared, because a shift common to all
+    classes changes the map.
 
     Raises:
         NotApplicable: the model has a class token.
@@ -53,15 +54,15 @@ def hires_cam(trace: Trace, *, target: int) -> Heatmaps:
 
 
 def representation_gradient(trace: Trace, target: int) -> np.ndarray:
-    """(N, D) float64: dy_c/dr_t, how the class score follows each token's representation.
+    """(N, D) float64: dy_c/dr_t, the gradient of the class score by each token's representation.
 
-    f_td W_cd with the pooling factors f. Weights that are the softmax of a score follow the token too, which adds
+    f_td W_cd with fixed pooling factors f. Weights that are the softmax of a score depend on the token too, which adds
     w_t (e_tc - sum_s w_s e_sc) a.
 
     Raises:
-        NotApplicable: with a class token the head reads none of these tokens.
+        NotApplicable: the model has a class token, so the head does not read these tokens.
     """
-    require_split(trace, ": the last image tokens get no gradient, so there is no map to draw from them")
+    require_split(trace, ": the last image tokens get no gradient, so they have no class activation map")
     head = trace.readout_weights.head[:, target].astype(np.float64)
     gradient = trace.pooling_factors.astype(np.float64) * head
     if trace.pooling_weights is not None and trace.readout_weights.pool_kernel is not None:

@@ -1,4 +1,4 @@
-"""Where in depth the answer forms: the model's own readout applied early, and what each part added to the logits."""
+"""How the prediction forms over depth: the logit lens and direct logit attribution."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Weights = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Lens:
-    """The answer read after the tokenizer and after each block; D = L + 1 depths. Only the last is the model's.
+    """The readout applied after the tokenizer and after each block, D = L + 1 depths; the last is the model's output.
 
     Attributes:
         names: D captions.
         readouts: (D, M), the readout at each depth, rows summing to 1.
         logits, probabilities: (D, K).
-        votes: (D, N) int, argmax_c(e_tc + b_c): the class each image token would name by itself.
+        votes: (D, N) int, argmax_c(e_tc + b_c): the class that each image token alone would predict.
         check: largest error of the last row against the model's logits.
     """
 
@@ -37,11 +37,10 @@ class Lens:
 
 
 def read_lens(trace: Trace) -> Lens:
-    """Read the stream at every depth through the final norm, the pool and the head, with each token's vote.
+    """Logit lens: apply the final norm, the pool and the head to the residual stream at every depth.
 
     r^l = LN_final(x^l), then the model's own pool and head. Source: nostalgebraist 2020, the logit lens, with SeqPool
-    for the last token. It cannot show what the model believed at a depth: later blocks were trained to read a stream
-    that the head never saw.
+    for the last token. Limit: the head was trained on the last depth only, so earlier values are heuristic.
     """
     early = [read_early(trace, depth) for depth in range(len(trace.stream))]
     return Lens(
@@ -55,8 +54,8 @@ def read_lens(trace: Trace) -> Lens:
 
 
 def read_early(trace: Trace, depth: int) -> Trace:
-    """The trace as if the encoder had ended after block `depth` (0 is the tokenizer): representation, pool and logits
-    are made from stream[depth]; everything before them stays."""
+    """The trace as if the encoder ended after block `depth` (0 is the tokenizer): representation, pool and logits
+    come from stream[depth]; everything before stays the same."""
     weights = trace.readout_weights
     r = _layer_norm(trace.stream[depth], weights.gamma, weights.beta, weights.epsilon)
     pool = find_pool(trace.pool)
@@ -66,12 +65,12 @@ def read_early(trace: Trace, depth: int) -> Trace:
 
 
 def logit_lens(trace: Trace, *, target: int) -> Heatmaps:
-    """Lens: what each token would add to the class score if the encoder ended here, after each block in turn.
+    """Logit lens: what each token would contribute to the class score if the encoder ended after each block.
 
     C~^l_tc from r^l = LN_final(x^l) and the model's own pool and head; (L + 1, gh, gw) in logits against the mean
-    class, first the tokenizer's tokens, last the model's contributions; all but the last are heuristic. Source:
-    nostalgebraist 2020, the logit lens, with SeqPool for the last token. It cannot show what the model believed at a
-    depth: later blocks were trained to read a stream that the head never saw.
+    class: first the tokenizer's tokens, last the model's contributions. Source: nostalgebraist 2020, the logit lens,
+    with SeqPool for the last token. Limit: the head was trained on the last depth only, so all maps but the last are
+    heuristic.
 
     Raises:
         NotApplicable: the model has a class token.
@@ -92,7 +91,7 @@ class Attribution:
     """Every class score as a sum over the parts of the model.
 
     Attributes:
-        names: P parts, in the order of the model; the first are the biases, as this image's norm and pool read them.
+        names: P parts, in the order of the model; the first, "constants", are the biases after the norm and pool.
         logits: (P, K) float64; the sum over P is the model's logits.
         check: the largest error of that sum.
     """
@@ -105,17 +104,17 @@ class Attribution:
 def attribute_logits(trace: Trace, *, weights: Weights | None = None) -> Attribution:
     """Split every class score into constants, tokenizer, position, each attention and each MLP.
 
-    The stream that the final norm reads is the sum of what the parts wrote to it; with the norm's statistics held, the
-    score splits exactly. Pre-norm blocks split fully. The official block overwrites the stream by its norm1, so
-    there the split starts after the last one: all before it, then the last MLP. It cannot say what a part would have
-    written had another been absent.
+    The residual stream before the final norm is the sum of the parts' outputs. With the norm's statistics fixed, the
+    score splits exactly. Pre-norm blocks split fully. The official block replaces the stream by the output of its
+    norm1, so there the split starts after the last norm1: everything before it, then the last MLP. Limit: it does not
+    show what a part would output if another part were removed.
 
     Args:
-        weights: `Classifier.weights`; splits each attention into its heads, and moves the projection's bias to the
-            constants. The official block's split starts after all attentions, and does not use it.
+        weights: `Classifier.weights`; if given, each attention is split into its heads, and the projection's bias goes
+            to the constants. Not used with the official block, whose split starts after all attentions.
     """
     names, parts = _parts(trace, weights)
-    parts = parts - parts.mean(axis=-1, keepdims=True)  # as the norm does
+    parts = parts - parts.mean(axis=-1, keepdims=True)  # the norm subtracts the mean
     totals = np.einsum("pmd,md->pd", parts, _reading_weights(trace)) @ trace.readout_weights.head.astype(np.float64)
     constant = _constant(trace)
     if names[0] == "projection biases":
@@ -125,22 +124,23 @@ def attribute_logits(trace: Trace, *, weights: Weights | None = None) -> Attribu
 
 
 def direct_logit_attribution(trace: Trace, *, target: int) -> Heatmaps:
-    """Direct logit attribution: what each part of the model wrote at each token; with constants it sums to the score.
+    """Direct logit attribution: what each part of the model adds to the class score at each token.
 
     (P, gh, gw) in logits against the mean class: tokenizer, position, then attention and MLP of each block, with the
-    final norm's statistics held. The official block overwrites the stream by its norm1, so there the split starts
-    after the last one. Source: Elhage et al. 2021, https://transformer-circuits.pub/2021/framework, and Gandelsman et
-    al. 2024, https://arxiv.org/abs/2310.05916. It cannot say what a part would have written had another been absent.
+    final norm's statistics fixed; with the constants they sum to the score. The official block replaces the stream by
+    the output of its norm1, so there the split starts after the last norm1. Source: Elhage et al. 2021,
+    https://transformer-circuits.pub/2021/framework, and Gandelsman et al. 2024, https://arxiv.org/abs/2310.05916.
+    Limit: it does not show what a part would output if another part were removed.
 
     Raises:
-        NotApplicable: the model has a class token, which alone is read; `attribute_logits` splits its score.
+        NotApplicable: the head reads only a class token, so there are no maps; `attribute_logits` splits its score.
     """
     require_split(trace, ": no image token's stream is read, so there are totals but no maps")
     names, parts = _parts(trace, None)
     head = trace.readout_weights.head.astype(np.float64)
     towards = head[:, target] - head.mean(axis=1)
     read = _reading_weights(trace) * towards  # (N, D)
-    read = read - read.mean(axis=-1, keepdims=True)  # instead of centring every part, which comes to the same product
+    read = read - read.mean(axis=-1, keepdims=True)  # the same product as with every part centred
     maps = np.einsum("pnd,nd->pn", parts, read)
     constant = _constant(trace)
     score = trace.logits[target] - trace.logits.mean()
@@ -155,7 +155,7 @@ def direct_logit_attribution(trace: Trace, *, target: int) -> Heatmaps:
 
 
 def _parts(trace: Trace, weights: Weights | None) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names, and what each part wrote to the stream that the final norm reads, (P, M, D) float64 summing to it."""
+    """Names of the parts and their outputs, (P, M, D) float64, which sum to the stream before the final norm."""
     stream = trace.stream.astype(np.float64)
     if find_block(trace.block).overwrites_stream:
         mlp = trace.mlp_outputs[-1].astype(np.float64)
@@ -184,7 +184,7 @@ def _parts(trace: Trace, weights: Weights | None) -> tuple[tuple[str, ...], np.n
 
 
 def _head_outputs(trace: Trace, layer: int, weights: Weights) -> np.ndarray:
-    """(A, M, D) float64: what each head of a pre-norm block adds; with the projection's bias they are its output."""
+    """(A, M, D) float64: what each head adds in a pre-norm block; with the projection's bias they sum to its output."""
     name = f"block_{layer}"
     gamma, beta = weights[f"{name}/norm_1/gamma"], weights[f"{name}/norm_1/beta"]
     x = _layer_norm(trace.stream[layer].astype(np.float64), gamma, beta, trace.readout_weights.epsilon)
@@ -198,9 +198,9 @@ def _head_outputs(trace: Trace, layer: int, weights: Weights) -> np.ndarray:
 
 
 def _reading_weights(trace: Trace) -> np.ndarray:
-    """(M, D) float64: the factors with which a centred part is read into the pooled vector.
+    """(M, D) float64: the factors that map a centred part into the pooled vector.
 
-    r = gamma (x - mean x) / sigma + beta is linear in x once sigma is held, and the pool reads f_td r_td.
+    r = gamma (x - mean x) / sigma + beta is linear in x if sigma is fixed, and the pool reads f_td r_td.
     """
     weights = trace.readout_weights
     variance = trace.stream[-1].astype(np.float64).var(axis=-1, keepdims=True)
@@ -208,7 +208,7 @@ def _reading_weights(trace: Trace) -> np.ndarray:
 
 
 def _constant(trace: Trace) -> np.ndarray:
-    """(K,) float64: b_c + sum_d W_cd beta_d sum_t f_td, what the biases give; the factors f of most pools sum to 1."""
+    """(K,) float64: b_c + sum_d W_cd beta_d sum_t f_td, the part of the scores that comes from the biases."""
     weights = trace.readout_weights
     return weights.bias + (weights.beta * trace.pooling_factors.sum(axis=0, dtype=np.float64)) @ weights.head
 

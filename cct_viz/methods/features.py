@@ -1,4 +1,4 @@
-"""The convolutional tokenizer's feature maps, ordered by how strongly the image drives them."""
+"""The convolutional tokenizer's feature maps, ordered by RMS activation."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class ChannelRanking:
 
     Attributes:
         stage: index of the stage.
-        order: (c,) int, channel numbers, by falling energy.
-        energy: (c,) float32, root mean square activation of each channel in `order`.
-        maps: (c, h, w) float32, activations in `order`; >= 0 where the stage ends in a ReLU.
+        order: (c,) int, channel numbers, largest energy first.
+        energy: (c,) float32, RMS activation of each channel, in the order of `order`.
+        maps: (c, h, w) float32, activations, in the order of `order`; >= 0 if the stage ends in a ReLU.
     """
 
     stage: int
@@ -27,7 +27,7 @@ class ChannelRanking:
 
 
 def rank_channels(trace: Trace, stage: int = -1) -> ChannelRanking:
-    """Every channel of a conv stage, ordered by its energy sqrt(mean of squares) on this image.
+    """Every channel of a conv stage, ordered by its RMS activation on this image.
 
     Raises:
         ValueError: no such stage.

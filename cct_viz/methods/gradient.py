@@ -1,4 +1,4 @@
-"""Methods that differentiate the class score: what other tools draw, composed with this model's own readout."""
+"""Methods that differentiate the class score, adapted from other tools to this model's own readout."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def chefer(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
-    """Class-specific rollout: attention weighted by what it does for the class, from the input up to the pool.
+    """Class-specific rollout: attention weighted by its gradient for the class, multiplied from the input to the pool.
 
     Abar^l = mean_h relu(A^l_h * dy_c/dA^l_h), R <- R + Abar^l R from R = I, read out by relu(w * dy_c/dw), which for
     the pool is relu(C_c), or by the class token's row. (1, gh, gw) shares. Source: Chefer et al. 2021,
-    https://arxiv.org/abs/2103.15679; the diagonal stays, for there is no class token to drop. It cannot show what
-    speaks against the class: that is cut off at 0.
+    https://arxiv.org/abs/2103.15679, with the diagonal kept, because there is no class token to drop. Limit: tokens
+    that count against the class are set to 0.
     """
     from ..inference.gradients import differentiate
 
@@ -38,18 +38,18 @@ def chefer(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
 
 
 def gradient_rollout(trace: Trace, *, target: int, classifier: Classifier, alpha: float | str = 0.5) -> Heatmaps:
-    """Attention-gradient rollout: rollout through the attention that raises the class score, read by the pool.
+    """Attention-gradient rollout: rollout through only the attention that raises the class score.
 
     Abar^l = (1 - alpha) I + alpha rownorm(mean_h relu(A^l_h * dy_c/dA^l_h)), p = q^T Abar^L ... Abar^1 with q the
-    model's own readout; (1, gh, gw) shares. Layer l's attention meets layer l's gradient. Source: Abnar and Zuidema
-    2020, https://arxiv.org/abs/2005.00928, with the gradient weighting of Chefer et al. 2021,
-    https://arxiv.org/abs/2012.09838. It cannot show how strongly a row acts: each is scaled to sum to 1.
+    model's own readout; (1, gh, gw) shares. The attention of layer l is multiplied by the gradient of layer l. Source:
+    Abnar and Zuidema 2020, https://arxiv.org/abs/2005.00928, with the gradient weighting of Chefer et al. 2021,
+    https://arxiv.org/abs/2012.09838. Limit: every row is scaled to sum to 1, so its strength is lost.
 
     Args:
         alpha: share of attention against the residual connection, 0 to 1, or "measured" for each token and layer.
 
     Raises:
-        ValueError: alpha out of its range.
+        ValueError: alpha out of range.
     """
     from ..inference.gradients import differentiate
 
@@ -63,12 +63,12 @@ def gradient_rollout(trace: Trace, *, target: int, classifier: Classifier, alpha
 
 
 def legrad(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
-    """LeGrad: how sensitive the readout after each block is to that block's attention, and the pool's to its weights.
+    """LeGrad: how sensitive the class score read after each block is to that block's attention.
 
-    relu(dy^l_c/dA^l) meant over heads and queries for each block l, with y^l the readout right after it; for the pool
-    relu(dy_c/dw), which is relu(evidence). (L + 2, gh, gw) shares: blocks, pool, and last the mean of all. Each step is
-    scaled to a share first, because the pool's gradients are N times as large. Source: Bousselham et al. 2024,
-    https://arxiv.org/abs/2404.03214. It cannot show whether the attention it could gain from is there at all.
+    relu(dy^l_c/dA^l) averaged over heads and queries for each block l, with y^l the score read right after it; for the
+    pool relu(dy_c/dw), which is relu(evidence). (L + 2, gh, gw) shares: blocks, pool, and the mean of all. Each is
+    scaled to shares before the mean, because the pool's gradients are N times as large. Source: Bousselham et al. 2024,
+    https://arxiv.org/abs/2404.03214. Limit: a large gradient does not mean that there is any attention to that token.
     """
     from ..inference.gradients import differentiate_layers
 

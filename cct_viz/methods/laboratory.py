@@ -1,7 +1,7 @@
-"""The pooling laboratory: the same tokens, weighed otherwise. No new forward pass, since the head is linear.
+"""The pooling laboratory: the same tokens with other pooling weights. The head is linear, so no forward pass is needed.
 
-Every function gives a `Pooled`: y_c = b_c + sum_t w_t e_tc with other weights w. None of them can say what a model
-trained with such a pool would answer: its tokens would be others.
+Every function returns a `Pooled`: y_c = b_c + sum_t w_t e_tc with other weights w. Limit: a model trained with such a
+pool would have learned other tokens.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .pooling import require_weights
 
 @dataclass(frozen=True, eq=False)
 class Pooled:
-    """What the head says of the tokens under some weights: weights (N,), logits (K,), probabilities (K,), float64."""
+    """The output for one choice of pooling weights: weights (N,), logits (K,), probabilities (K,), float64."""
 
     weights: np.ndarray
     logits: np.ndarray
@@ -26,7 +26,7 @@ class Pooled:
 
 
 def pool_with(trace: Trace, weights: np.ndarray) -> Pooled:
-    """The answer with `weights`: painted by hand, a data set's mean (`Classifier.position_prior`), or any others.
+    """The output with `weights`: painted by hand, a data set's mean (`Classifier.position_prior`), or any others.
 
     Args:
         weights: (N,) or (gh, gw), >= 0, not all 0; they are scaled to sum to 1.
@@ -36,20 +36,20 @@ def pool_with(trace: Trace, weights: np.ndarray) -> Pooled:
         ValueError: weights of another shape, negative, not finite or all 0.
     """
     require_weights(trace)
-    given = np.asarray(weights, np.float64)
+    values = np.asarray(weights, np.float64)
     n = len(trace.evidence)
-    if given.shape not in ((n,), trace.grid):
-        raise ValueError(f"the weights have shape {given.shape}; expected {(n,)} or {trace.grid}")
-    if not np.isfinite(given).all() or given.min() < 0 or given.sum() <= 0:
+    if values.shape not in ((n,), trace.grid):
+        raise ValueError(f"the weights have shape {values.shape}; expected {(n,)} or {trace.grid}")
+    if not np.isfinite(values).all() or values.min() < 0 or values.sum() <= 0:
         raise ValueError("the weights must be finite, 0 or more, and not all 0")
-    w = given.reshape(-1) / given.sum()
+    w = values.reshape(-1) / values.sum()
     logits = trace.bias + w @ trace.evidence.astype(np.float64)
     exponentials = np.exp(logits - logits.max())
     return Pooled(w, logits, exponentials / exponentials.sum())
 
 
 def sharpen(trace: Trace, beta: float) -> Pooled:
-    """w(beta) = softmax(beta s): 1 is the model, 0 mean pooling, and towards infinity the top token decides alone.
+    """w(beta) = softmax(beta s): beta = 1 is the model, 0 is mean pooling, infinity gives the top token all the weight.
 
     Raises:
         NotApplicable: the model has no pool scores.
@@ -79,12 +79,12 @@ def pool_uniformly(trace: Trace) -> Pooled:
 
 
 def pool_shuffled(trace: Trace, *, seed: int = 0) -> Pooled:
-    """The model's own weights given to other tokens at random: what is left of them when the place is wrong."""
+    """The model's own weights in random order: the same values at the wrong tokens."""
     return pool_with(trace, np.random.default_rng(seed).permutation(require_weights(trace)))
 
 
 def pool_one(trace: Trace, token: int) -> Pooled:
-    """One token's vote alone.
+    """The output if one token has all the weight.
 
     Raises:
         ValueError: no such token.
@@ -98,7 +98,7 @@ def pool_one(trace: Trace, token: int) -> Pooled:
 
 
 def top_token(trace: Trace) -> Pooled:
-    """The vote of the token with the largest weight."""
+    """The output if the token with the largest weight has all of it."""
     return pool_one(trace, int(require_weights(trace).argmax()))
 
 

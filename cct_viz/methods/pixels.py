@@ -1,5 +1,5 @@
-"""Gradients by the pixels themselves. The methods share each pixel among the tokens that see it; the maps over pixels
-come from the functions of PIXEL_METHODS."""
+"""Gradients by the pixels. The methods share each pixel's value among the tokens that see it; the functions in
+PIXEL_METHODS give the maps over pixels."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class PixelMap:
     """A map over the model's pixels.
 
     Attributes:
-        values: (H, W) float64, summed over the colours; signed ones in logits, others shares that sum to 1.
-        signed: whether values below 0 have a meaning.
+        values: (H, W) float64, summed over the colours; logits if signed, else shares that sum to 1.
+        signed: whether values may be below 0.
         method: one of `PIXEL_METHODS`.
-        checks: identity -> its error on this very image.
+        checks: identity -> its error on this image.
     """
 
     values: np.ndarray
@@ -38,19 +38,19 @@ class PixelMap:
 def integrated_gradients(
     trace: Trace, *, target: int, classifier: Classifier, baseline: str = "black", steps: int = 32
 ) -> Heatmaps:
-    """Integrated gradients: what each pixel adds to the class score on the straight way from a picture without content.
+    """Integrated gradients: what each pixel adds to the class score along a straight path from a baseline image.
 
     (x - x0) * mean_k dy_c/dx at x0 + (k - 1/2)/n (x - x0), summed over colours; (1, gh, gw) in logits, each pixel
-    shared among the tokens that see it. Completeness: it sums to y_c(x) - y_c(x0); the error printed is that of n
-    steps. Source: Sundararajan et al. 2017, https://arxiv.org/abs/1703.01365. It cannot be separated from its baseline:
-    another x0 gives another map, and a pixel equal to it gets 0.
+    shared among the tokens that see it. Completeness: it sums to y_c(x) - y_c(x0); the error shown is that of n steps.
+    Source: Sundararajan et al. 2017, https://arxiv.org/abs/1703.01365. Limit: the map depends on the baseline x0, and
+    pixels equal to the baseline get 0.
 
     Args:
         baseline: x0: "black", "mean" (the image's mean colour) or "blur".
         steps: n, 1 to 1024.
 
     Raises:
-        ValueError: an option out of its range.
+        ValueError: an option out of range.
     """
     return _on_tokens(trace, integrate_gradients(trace, target, classifier, baseline=baseline, steps=steps), target)
 
@@ -61,16 +61,16 @@ def smooth_grad(
     """SmoothGrad: how sensitive the class score is to each pixel, averaged over noisy copies of the image.
 
     |mean_k dy_c/dx at x + noise_k| summed over colours; (1, gh, gw) shares, each pixel shared among the tokens that
-    see it. Source: Smilkov et al. 2017, https://arxiv.org/abs/1706.03825. It cannot show for or against, nor how much:
-    it is a slope near the image, not a part of the score.
+    see it. Source: Smilkov et al. 2017, https://arxiv.org/abs/1706.03825. Limit: it is a slope without sign, not a part
+    of the score.
 
     Args:
-        samples: noisy copies, 1 to 1024.
+        samples: number of noisy copies, 1 to 1024.
         noise: standard deviation as a share of the range from black to white, 0 to 1.
-        seed: of the noise.
+        seed: seed of the noise.
 
     Raises:
-        ValueError: an option out of its range.
+        ValueError: an option out of range.
     """
     return _on_tokens(
         trace, smooth_gradient(trace, target, classifier, samples=samples, noise=noise, seed=seed), target
@@ -78,11 +78,11 @@ def smooth_grad(
 
 
 def gradient_x_input(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
-    """Gradient times input: the slope of the class score along each pixel's distance from black.
+    """Gradient times input: each pixel's difference from black times the gradient of the class score.
 
     (x - black) * dy_c/dx, summed over colours; (1, gh, gw) in logits, each pixel shared among the tokens that see it.
-    Source: Shrikumar et al. 2016, https://arxiv.org/abs/1605.01713. It cannot see black pixels, and it sums to nothing
-    in particular: the score is not linear in the pixels.
+    Source: Shrikumar et al. 2016, https://arxiv.org/abs/1605.01713. Limit: black pixels get 0, and the map does not sum
+    to the score, which is not linear in the pixels.
     """
     return _on_tokens(trace, multiply_gradient(trace, target, classifier), target)
 
@@ -106,7 +106,7 @@ def integrate_gradients(
 def smooth_gradient(
     trace: Trace, target: int, classifier: Classifier, *, samples: int = 16, noise: float = 0.15, seed: int = 0
 ) -> PixelMap:
-    """`smooth_grad` at the resolution of the model's pixels, shares."""
+    """`smooth_grad` at the resolution of the model's pixels, as shares."""
     from ..inference.gradients import differentiate_pixels
 
     require_whole("samples", samples, low=1, high=1024)
@@ -115,8 +115,8 @@ def smooth_gradient(
         raise ValueError(f"noise is {noise!r}; expected a number, 0 to 1")
     x = _normalised(trace, classifier)
     scale = noise / np.asarray(classifier.config.preprocessing.std, np.float32)
-    drawn = np.random.default_rng(seed).standard_normal((samples, *x.shape), dtype=np.float32)
-    _, gradients = differentiate_pixels(classifier, x + scale * drawn, target)
+    noises = np.random.default_rng(seed).standard_normal((samples, *x.shape), dtype=np.float32)
+    _, gradients = differentiate_pixels(classifier, x + scale * noises, target)
     values = np.abs(gradients.mean(axis=0, dtype=np.float64)).sum(axis=-1)
     total = values.sum()
     return PixelMap(values / total if total > 0 else values, False, "smooth_grad", {})
@@ -139,7 +139,7 @@ PIXEL_METHODS = {
 
 
 def _on_tokens(trace: Trace, pixels: PixelMap, target: int) -> Heatmaps:
-    """The map over tokens: every pixel shared evenly among the tokens that see it. A class token sees none."""
+    """The map over tokens: every pixel shared evenly among the tokens that see it. A class token gets nothing."""
     values = gather(pixels.values, trace.stages[-1])
     lost = abs(float(values.sum() - pixels.values.sum()))
     return Heatmaps(

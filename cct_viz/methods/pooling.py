@@ -1,6 +1,6 @@
 """What sequence pooling does: weights, evidence and their product, which splits a class score exactly.
 
-The class scores are y_c = b_c + sum_t w_t (W_c . r_t), so each token's part in them can be read off, not estimated.
+The class scores are y_c = b_c + sum_t w_t (W_c . r_t), so the contribution of each token is exact, not an estimate.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from ..inference.trace import Heatmaps, NotApplicable, Trace
 
 
 def seqpool(trace: Trace) -> Heatmaps:
-    """Pooling weight: how much each token counts, the same for every class.
+    """Pooling weight: how much each token counts in the pool, the same for every class.
 
-    w_t = softmax_t(a . r_t + a0), (1, gh, gw) shares. Source: Hassani et al. 2021, https://arxiv.org/abs/2104.05704. It
-    cannot show what a token speaks for: a token with a large weight may argue against the class that won.
+    w_t = softmax_t(a . r_t + a0), (1, gh, gw) shares. Source: Hassani et al. 2021, https://arxiv.org/abs/2104.05704.
+    Limit: the weight has no sign: a token with a large weight may count against the predicted class.
 
     Raises:
         NotApplicable: the model has no pooling weights.
@@ -33,10 +33,10 @@ def seqpool(trace: Trace) -> Heatmaps:
 
 
 def evidence(trace: Trace, *, target: int) -> Heatmaps:
-    """Evidence: what each token says about the class, before pooling weighs it.
+    """Evidence: how much each token favours the class, before the pooling weights.
 
-    e~_tc = (W_c - mean_k W_k) . r_t, (1, gh, gw) in logits against the mean class. It cannot show how much the model
-    listens: a loud token may have next to no weight.
+    e~_tc = (W_c - mean_k W_k) . r_t, (1, gh, gw) in logits against the mean class. Source: ours, from SeqPool (Hassani
+    et al. 2021, https://arxiv.org/abs/2104.05704). Limit: a token with large evidence may have a weight near 0.
     """
     centred = trace.evidence - trace.evidence.mean(axis=1, keepdims=True)
     checks = {}
@@ -57,11 +57,12 @@ def evidence(trace: Trace, *, target: int) -> Heatmaps:
 
 
 def contribution(trace: Trace, *, target: int) -> Heatmaps:
-    """Contribution: what each token adds to the class score, weight times evidence; the parts sum to the score.
+    """Contribution: what each token adds to the class score, pooling weight times evidence.
 
-    C~_tc = w_t (W_c - mean_k W_k) . r_t, (1, gh, gw) in logits against the mean class, so that
-    sum_t C~_tc + b~_c = y_c - mean_k y_k. With max pooling a token contributes through the channels it wins. It cannot
-    show why a token's representation came out as it did: attention has mixed the tokens before.
+    C~_tc = w_t (W_c - mean_k W_k) . r_t, (1, gh, gw) in logits against the mean class; they sum exactly to the score:
+    sum_t C~_tc + b~_c = y_c - mean_k y_k. With max pooling a token contributes the channels in which it is largest.
+    Source: ours, from SeqPool (Hassani et al. 2021, https://arxiv.org/abs/2104.05704). Limit: contributions are not
+    causes, because attention has already mixed the tokens.
 
     Raises:
         NotApplicable: the model has a class token.
@@ -82,13 +83,13 @@ def contribution(trace: Trace, *, target: int) -> Heatmaps:
 
 
 def contrast(trace: Trace, *, target: int, against: int | str | None = None) -> Heatmaps:
-    """Contrast: what each token adds to one class over another.
+    """Contrast: what each token adds to the score of one class minus the score of another.
 
-    D_t = C_tA - C_tB, (1, gh, gw) in logits; sum_t D_t = (y_A - y_B) - (b_A - b_B). No shift common to all classes
-    changes it. It cannot show what both classes share.
+    D_t = C_tA - C_tB, (1, gh, gw) in logits; sum_t D_t = (y_A - y_B) - (b_A - b_B). A shift common to all classes does
+    not change it. Source: ours, from the contributions. Limit: it does not show what both classes share.
 
     Args:
-        against: the other class, by name or index; by default the best one that is not the target.
+        against: the other class, by name or index; by default the best class that is not the target.
 
     Raises:
         NotApplicable: the model has a class token.
@@ -99,7 +100,7 @@ def contrast(trace: Trace, *, target: int, against: int | str | None = None) -> 
     else:
         other = trace.class_index(against)
     if other == target:
-        raise ValueError(f"{trace.labels[target]} cannot be contrasted with itself; choose another class")
+        raise ValueError(f"{trace.labels[target]} cannot be contrasted with itself; choose a different class")
     parts = trace.contributions[:, target] - trace.contributions[:, other]
     margin = trace.logits - trace.bias
     gap = parts.sum(dtype=np.float64) - (margin[target] - margin[other])
@@ -114,10 +115,10 @@ def contrast(trace: Trace, *, target: int, against: int | str | None = None) -> 
 
 @dataclass(frozen=True, eq=False)
 class PoolingSplit:
-    """What the tokens said on average and what weighing them added; both (K,) float64 in logits.
+    """The logits split into mean pooling and the effect of the weights; both (K,) float64 in logits.
 
     Attributes:
-        average: b_c + mean_t e_tc, what mean pooling would have said on the same tokens.
+        average: b_c + mean_t e_tc, the logits of mean pooling on the same tokens.
         added: N cov_t(w, e_c), population covariance; average + added are the logits.
         check: the largest error of that sum.
     """
@@ -128,10 +129,10 @@ class PoolingSplit:
 
 
 def split_pooling(trace: Trace) -> PoolingSplit:
-    """Split every class score into what average pooling would have said and what the pooling weights added.
+    """Split every class score into that of mean pooling and what the pooling weights add.
 
-    y_c = [b_c + mean_t e_tc] + N cov_t(w, e_c). It cannot compare models: one trained with mean pooling would have
-    learned other tokens.
+    y_c = [b_c + mean_t e_tc] + N cov_t(w, e_c). Limit: it does not compare models, because a model trained with mean
+    pooling would have learned other tokens.
 
     Raises:
         NotApplicable: the model has no pooling weights.
@@ -146,8 +147,8 @@ def split_pooling(trace: Trace) -> PoolingSplit:
 def reachable_range(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and the highest score of each class, (K,) each in logits, that any pooling weights could reach.
 
-    [min_t e_tc, max_t e_tc] + b_c, because a weighted mean lies between its extremes. It cannot say which scores of
-    several classes are reached together: each end belongs to one token.
+    [min_t e_tc, max_t e_tc] + b_c, because a weighted mean lies between its extremes. Limit: the classes reach their
+    ends at different tokens, so not at the same time.
 
     Raises:
         NotApplicable: the model has no pooling weights.
@@ -157,7 +158,7 @@ def reachable_range(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
 
 
 def require_weights(trace: Trace) -> np.ndarray:
-    """(N,) float64: the pooling weights, or NotApplicable where the model has none."""
+    """(N,) float64: the pooling weights; raises NotApplicable if the model has none."""
     if trace.pooling_weights is None:
         what = find_pool(trace.pool).read_by
         raise NotApplicable(f"this model reads its answer with {what}, so there are no pooling weights")
@@ -172,5 +173,5 @@ def require_split(trace: Trace, consequence: str) -> None:
 
 
 def centred_scores(scores: np.ndarray) -> np.ndarray:
-    """Class scores against their mean: the part that softmax sees."""
+    """Class scores minus their mean: softmax depends on nothing else."""
     return scores - scores.mean()

@@ -1,7 +1,7 @@
-"""From tokens to pixels through the true receptive fields: which pixels a token's value may be about.
+"""From tokens to pixels through the true receptive fields.
 
-Tokens overlap, and padding shifts their windows, so a stretched grid is wrong by up to half a window. Both projections
-give the model's own pixels, (H, W); S_tp is 1 where token t sees pixel p.
+Windows overlap and padding shifts them, so a stretched grid is wrong by up to half a window. Both projections return
+the model's own pixels, (H, W); S_tp is 1 if token t sees pixel p.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from ..inference.trace import Heatmaps, Trace
 
 
 def splat(values: np.ndarray, stage: StageGeometry, size: tuple[int, int]) -> np.ndarray:
-    """sum_t h_t S_tp / |S_t|: every token spreads its value evenly over its window; pixels sum to what tokens sum to.
-    The value of a token that sees no pixel, only padding, is lost.
+    """sum_t h_t S_tp / |S_t|: every token spreads its value evenly over its window, which keeps the sum.
+    The value of a token that sees only padding is lost.
 
     Args:
-        values: (..., gh, gw), one a cell of the stage.
-        stage: where the cells lie.
+        values: (..., gh, gw), one per cell of the stage.
+        stage: the geometry of the cells.
         size: (H, W) of the model's input.
 
     Returns:
-        (..., H, W) float64. It cannot show which pixel of its window moved a token.
+        (..., H, W) float64. Limit: it does not show which pixel of the window changes a token.
 
     Raises:
         ValueError: values that do not fit the stage.
@@ -34,12 +34,12 @@ def splat(values: np.ndarray, stage: StageGeometry, size: tuple[int, int]) -> np
 def average(values: np.ndarray, stage: StageGeometry, size: tuple[int, int]) -> np.ndarray:
     """sum_t h_t S_tp / sum_t S_tp: every pixel gets the mean of the tokens that see it; a constant stays constant.
 
-    Arguments and errors as `splat`. (..., H, W) float64; a pixel that no token sees gets 0. It cannot keep the sum:
-    pixels under many windows count as often as pixels under one.
+    Arguments and errors as in `splat`. (..., H, W) float64; a pixel that no token sees gets 0. Limit: it does not keep
+    the sum.
     """
     rows, columns = _windows(values, stage, size)
-    seen = np.outer(rows.sum(axis=0), columns.sum(axis=0))
-    return _mix(values, rows, columns) / np.maximum(seen, 1.0)
+    token_counts = np.outer(rows.sum(axis=0), columns.sum(axis=0))
+    return _mix(values, rows, columns) / np.maximum(token_counts, 1.0)
 
 
 def project_heatmaps(trace: Trace, heatmaps: Heatmaps) -> np.ndarray:
@@ -49,16 +49,16 @@ def project_heatmaps(trace: Trace, heatmaps: Heatmaps) -> np.ndarray:
 
 
 def gather(pixels: np.ndarray, stage: StageGeometry) -> np.ndarray:
-    """(gh, gw) float64, the other way: every pixel's value of (H, W), shared evenly among the tokens that see it.
+    """(gh, gw) float64, from pixels to tokens: every value of (H, W) is shared evenly among the tokens that see it.
 
-    The sum stays the same, save for pixels that no token sees.
+    The sum stays the same, except for pixels that no token sees.
     """
     rows, columns = _windows(stage.windows[..., 0], stage, pixels.shape)
     return (rows / _count(rows.T).T) @ np.asarray(pixels, np.float64) @ (columns / _count(columns.T).T).T
 
 
 def nearest_token(stage: StageGeometry, size: tuple[int, int]) -> np.ndarray:
-    """(H, W) int: for each pixel the token whose window's centre is nearest, so that every pixel has one owner."""
+    """(H, W) int: for each pixel the token with the nearest window centre, so that every pixel has one owner."""
     owners = []
     for axis, length in enumerate(size):
         centres = stage.centres[:, 0, 0] if axis == 0 else stage.centres[0, :, 1]
@@ -67,7 +67,7 @@ def nearest_token(stage: StageGeometry, size: tuple[int, int]) -> np.ndarray:
 
 
 def _windows(values: np.ndarray, stage: StageGeometry, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """(gh, H) and (gw, W) of 0 and 1: windows are boxes, so S is the product of its rows and columns."""
+    """(gh, H) and (gw, W) of 0 and 1: windows are boxes, so S is the product of rows and columns."""
     if np.shape(values)[-2:] != stage.windows.shape[:2]:
         raise ValueError(f"the map has shape {np.shape(values)}; this conv stage has {stage.windows.shape[:2]} cells")
     ranges = stage.windows[:, 0, (0, 2)], stage.windows[0, :, (1, 3)].T

@@ -1,7 +1,7 @@
-"""An explanation as files: pictures, every number as JSON, and the whole Trace as an .npz; and the way back.
+"""An explanation as a folder: pictures, every number as JSON, and the whole Trace as an .npz. `read_bundle` reads it.
 
-explanation.json is the manifest: what the numbers were made of and with, and which identities they satisfy by how much.
-`read_bundle` needs nothing but the folder to put the answer together again.
+explanation.json is the manifest: the model, versions and settings, the maps, and the error of each identity check.
+`read_bundle` needs only the folder to recompute the logits.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ MANIFEST, ARRAYS = "explanation.json", "trace.npz"
 
 
 class BundleError(ValueError):
-    """A folder that is no bundle, or one whose files are not those it was written with."""
+    """The folder is not a bundle, or its files have changed since it was written."""
 
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """What `read_bundle` found.
+    """A bundle as read by `read_bundle`.
 
     Attributes:
         record: explanation.json.
         arrays: trace.npz by name.
-        logits: (K,) float64, put together again from contributions + bias, or from what the class token says.
-        error: the largest distance of these from the model's logits.
+        logits: (K,) float64, recomputed from contributions + bias, or from the class token.
+        error: the largest difference between these and the model's logits.
     """
 
     record: dict[str, Any]
@@ -51,7 +51,7 @@ class Bundle:
 
 
 def heatmaps_to_json(heatmaps: Heatmaps) -> dict[str, Any]:
-    """Maps, names, unit and checks, ready for JSON."""
+    """Maps, names, unit and checks as JSON values."""
     assert heatmaps.class_share is not None  # set at construction
     return {
         "method": heatmaps.method,
@@ -74,15 +74,15 @@ def write_bundle(
 ) -> dict[str, Any]:
     """Write METHOD.png for each method, feature_maps_STAGE.png, trace.npz and explanation.json to `out`.
 
-    Nothing is written before all maps are made. Other files in `out` stay, and are no part of the bundle.
+    It writes only after all maps are computed. Other files in `out` stay and are not part of the bundle.
 
     Args:
         methods: names in METHODS.
-        target: the class to explain; the model's choice by default.
-        options: name -> value, for every one of the methods that has an option of this name.
+        target: the class to explain; by default the predicted class.
+        options: name -> value, passed to every method that has an option with this name.
 
-    Returns what explanation.json holds: model, versions, preprocessing, prediction, the files' sha256, and per method
-    its options, maps and checks, or the reason why it does not apply.
+    Returns the contents of explanation.json: model, versions, preprocessing, prediction, the files' sha256, and for
+    each method its options, maps and checks, or the reason why it does not apply.
 
     Raises:
         ValueError: no such method, class or option.
@@ -90,33 +90,33 @@ def write_bundle(
     """
     out = Path(out)
     target = trace.class_index(target)
-    wanted, options = [find_method(method) for method in methods], dict(options or {})
-    known = {method: method_options(method) for method in wanted}
+    names, options = [find_method(method) for method in methods], dict(options or {})
+    all_defaults = {method: method_options(method) for method in names}
     for name in options:
-        if not any(name in defaults for defaults in known.values()):
-            raise ValueError(f"none of {', '.join(wanted)} has an option {name}")
+        if not any(name in defaults for defaults in all_defaults.values()):
+            raise ValueError(f"no requested method ({', '.join(names)}) has an option {name}")
     explanations: dict[str, Any] = {}
-    drawn: dict[str, Heatmaps] = {}
-    for method, defaults in known.items():
-        chosen = {name: value for name, value in options.items() if name in defaults}
+    maps_by_method: dict[str, Heatmaps] = {}
+    for method, defaults in all_defaults.items():
+        own_options = {name: value for name, value in options.items() if name in defaults}
         try:
-            heatmaps = explain(trace, method, target=target, classifier=classifier, **chosen)
+            heatmaps = explain(trace, method, target=target, classifier=classifier, **own_options)
         except NotApplicable as error:
             explanations[method] = {"method": method, "not_applicable": str(error)}
             continue
-        explanations[method] = {"options": defaults | chosen, **heatmaps_to_json(heatmaps)}
-        drawn[method] = heatmaps
-    out.mkdir(parents=True, exist_ok=True)  # only now, when no map can fail any more
-    written = [ARRAYS]
-    for method, heatmaps in drawn.items():
-        written.append(f"{method}.png")
-        figure(trace, heatmaps, caption=describe(method)).savefig(out / written[-1], dpi=150)
+        explanations[method] = {"options": defaults | own_options, **heatmaps_to_json(heatmaps)}
+        maps_by_method[method] = heatmaps
+    out.mkdir(parents=True, exist_ok=True)  # after the last step that can be refused
+    files = [ARRAYS]
+    for method, heatmaps in maps_by_method.items():
+        files.append(f"{method}.png")
+        figure(trace, heatmaps, caption=describe(method)).savefig(out / files[-1], dpi=150)
     for stage in range(len(trace.feature_maps)):
         maps = rank_channels(trace, stage).maps
         sheet = contact_sheet(maps, columns=16, tile=64, limit=float(np.abs(maps).max()), signed=bool(maps.min() < 0))
-        written.append(f"feature_maps_{stage}.png")
-        (out / written[-1]).write_bytes(png(sheet))
-    np.savez_compressed(out / ARRAYS, **trace_arrays(trace))  # type: ignore[arg-type]  # the stub takes allow_pickle for one
+        files.append(f"feature_maps_{stage}.png")
+        (out / files[-1]).write_bytes(png(sheet))
+    np.savez_compressed(out / ARRAYS, **trace_arrays(trace))  # type: ignore[arg-type]  # the stub mistakes it for allow_pickle
     record = {
         "cct_viz": __version__,
         "versions": {
@@ -141,18 +141,18 @@ def write_bundle(
         "explanations": explanations,
     }
     arrays = read_arrays(out / ARRAYS)
-    record = json.loads(json.dumps(record))  # as a reader of the file will find it: lists, no tuples
+    record = json.loads(json.dumps(record))  # as it is read back: lists instead of tuples
     record["resummed_error"] = float(np.abs(_resum(arrays) - trace.logits).max())
-    record["files"] = {name: _digest(out / name) for name in sorted(written)}
+    record["files"] = {name: _digest(out / name) for name in sorted(files)}
     (out / MANIFEST).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return record
 
 
 def read_bundle(folder: str | Path) -> Bundle:
-    """Read a bundle back and add its contributions up to the logits.
+    """Read a bundle and recompute the logits from its contributions.
 
     Raises:
-        BundleError: files missing, unreadable or not those that were written; all that differ are named.
+        BundleError: files are missing, unreadable or changed; the message names all of them.
     """
     folder = Path(folder)
     try:
@@ -162,11 +162,11 @@ def read_bundle(folder: str | Path) -> Bundle:
         raise BundleError(f"{folder} has no readable {MANIFEST}: {error}") from error
     wrong = [name for name, digest in files.items() if Path(name).name != name or _digest(folder / name) != digest]
     if wrong or ARRAYS not in files:
-        raise BundleError(f"{folder}: {', '.join(wrong) or ARRAYS} missing or not as written")
+        raise BundleError(f"{folder}: {', '.join(wrong) or ARRAYS} missing or changed since the bundle was written")
     arrays = read_arrays(folder / ARRAYS)
     logits = _resum(arrays)
     if logits.shape != expected.shape:
-        raise BundleError(f"{folder}: {MANIFEST} has {expected.shape} logits, {ARRAYS} gives {logits.shape}")
+        raise BundleError(f"{folder}: {MANIFEST} has logits {expected.shape}, {ARRAYS} gives {logits.shape}")
     return Bundle(record, arrays, logits, float(np.abs(logits - expected).max()))
 
 
@@ -174,7 +174,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz by name.
 
     Raises:
-        BundleError: no such file, or no .npz.
+        BundleError: no such file, or not an .npz file.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -187,7 +187,7 @@ def _resum(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """(K,) float64 logits from the arrays of a trace."""
     if "contributions" in arrays:
         parts = arrays["contributions"].sum(axis=0, dtype=np.float64)
-    else:  # a class token's representation, read alone
+    else:  # the head reads the class token's representation only
         parts = arrays["representation"][0].astype(np.float64) @ arrays["readout_head"]
     return parts + arrays["bias"]
 

@@ -1,8 +1,8 @@
-"""Arrays -> pictures: maps over tokens laid over the photo, contact sheets and figures for files.
+"""Arrays -> pictures: token maps over the photo, contact sheets and figures for files.
 
-Every colour scale has an explicit `limit` in raw units, the same for all maps it is used on; nothing is stretched to a
-picture's own maximum unless the legend beside it says so. Shares are drawn in perceptual colours (viridis alone,
-inferno over a photo), signed values in blue, white and orange with white at 0.
+Every colour scale has an explicit `limit` in raw units, the same for all maps that share it; a map is scaled to its own
+maximum only if the legend beside it says so. Shares have perceptual colours (viridis alone, inferno over a photo);
+signed values are blue, white and orange with white at 0.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ DIVERGING = LinearSegmentedColormap.from_list(
     "blue_white_orange", ["#08519c", "#2b7bba", "#92c5de", "#f7f7f7", "#fdb863", "#d9730d", "#9a3d00"]
 )
 _LUMINANCE = np.array([[0.299], [0.587], [0.114]])  # of red, green and blue (ITU-R BT.601)
-_PIXEL_ART = 64  # photos up to this many pixels a side are enlarged in steps of whole pixels where nothing is blended
+_PIXEL_ART = 64  # photos up to this size per side are enlarged with square pixels, unless a map is blended over them
 
 
 def colour_map(*, signed: bool, over_photo: bool = False) -> Colormap:
-    """The colours of a kind of map."""
+    """The colour map for shares or signed values."""
     return DIVERGING if signed else matplotlib.colormaps["inferno" if over_photo else "viridis"]
 
 
 def colourise(values: np.ndarray, *, signed: bool, limit: float, over_photo: bool = False) -> np.ndarray:
-    """(..., 3) uint8 colours of `values` (...): 0 to `limit`, or -`limit` to `limit` if signed; beyond is clipped.
+    """(..., 3) uint8 colours of `values` (...), clipped to 0 to `limit`, or -`limit` to `limit` if signed.
 
     A `limit` of 0 (all values are 0) gives the colour of 0.
 
     Raises:
-        ValueError: a limit that is negative or not finite.
+        ValueError: the limit is negative or not finite.
     """
     if not (math.isfinite(limit) and limit >= 0):
         raise ValueError(f"the limit of a colour scale is {limit}; expected a finite number of 0 or more")
@@ -47,29 +47,29 @@ def colourise(values: np.ndarray, *, signed: bool, limit: float, over_photo: boo
 
 
 def scale_limit(heatmaps: Heatmaps) -> float:
-    """The largest absolute value in any of the maps: one scale for all of them, so that they can be compared."""
+    """The largest absolute value in all maps: one scale, so that they can be compared."""
     return float(np.abs(heatmaps.maps).max(initial=0.0))
 
 
 def describe_flat(values: np.ndarray) -> str:
-    """One sentence if a map has no ups and downs to show, or nothing but minus; else an empty text."""
+    """One sentence if a map is constant or all negative; otherwise an empty string."""
     low, high = float(values.min()), float(values.max())
     if low == high == 0:
         return "This map is 0 everywhere."
     if high - low <= 1e-6 * max(abs(low), abs(high)):
-        return f"This map is constant: every cell has {low:.3g}."
+        return f"This map is constant: the value of every cell is {low:.3g}."
     return "Every value of this map is negative." if high < 0 else ""
 
 
 def project(trace: Trace, values: np.ndarray, size: tuple[int, int], *, stage: int = -1) -> np.ndarray:
     """(*size) values at the picture's pixels: linear between the cells' receptive-field centres, constant beyond them.
 
-    A stretched grid would put every cell too far up and left, because padding shifts the windows.
+    Stretching the grid instead would put every cell too far up and left, because padding shifts the windows.
 
     Args:
-        trace: its stages say where the cells lie, its pixels how large the model's input is.
-        values: (h, w), one a cell of the conv stage `stage`; the last one's are the tokens.
-        size: (height, width) of the result, which covers the crop that is shown.
+        trace: provides the positions of the cells and the size of the model's input.
+        values: (h, w), one per cell of the conv stage `stage`; the cells of the last stage are the tokens.
+        size: (height, width) of the result, which covers the displayed crop.
 
     Raises:
         ValueError: values that do not fit the stage's grid.
@@ -84,7 +84,7 @@ def project(trace: Trace, values: np.ndarray, size: tuple[int, int], *, stage: i
 
 
 def _interpolation(centres: np.ndarray, count: int, length: int) -> np.ndarray:
-    """(count, cells) weights of the cells at `count` pixels that cover `length` pixels of the model."""
+    """(count, cells) weights of the cells at `count` output pixels that cover `length` pixels of the model's input."""
     places = (np.arange(count) + 0.5) * (length / count)
     return np.stack([np.interp(places, centres, cell) for cell in np.eye(len(centres))], axis=1)
 
@@ -101,17 +101,17 @@ def overlay(
 ) -> np.ndarray:
     """The photo with a map over it, (h, w, 3) uint8, the longer side `side` pixels.
 
-    Shares cover the photo evenly with `opacity`. A signed map covers it the more the larger its absolute value, and
-    lies over a grey photo: an orange cat must not look like evidence.
+    Shares have a uniform `opacity`. A signed map is more opaque for larger absolute values, and the photo below it is
+    grey, so that an orange cat does not look like evidence.
 
     Args:
-        trace: the photo and where the cells lie in it.
-        values: (h, w), one a cell of the conv stage `stage`.
-        signed: whether values below 0 have a meaning.
+        trace: provides the photo and the positions of the cells.
+        values: (h, w), one per cell of the conv stage `stage`.
+        signed: whether values may be below 0.
         limit: the value at the end of the colour scale.
         opacity: 0 to 1.
-        side: pixels of the picture's longer side.
-        stage: the conv stage that `values` belongs to.
+        side: longer side of the picture in pixels.
+        stage: the conv stage of `values`.
     """
     photo = enlarge(trace.image, side).astype(np.float64)
     field = project(trace, np.asarray(values, np.float64), photo.shape[:2], stage=stage)
@@ -124,7 +124,8 @@ def overlay(
 
 
 def enlarge(image: np.ndarray, side: int, *, smooth: bool = True) -> np.ndarray:
-    """`image` (h, w, 3) uint8 with its longer side `side` pixels; unless `smooth`, small images keep square pixels."""
+    """`image` (h, w, 3) uint8, resized to a longer side of `side` pixels; if not `smooth`, small images keep square
+    pixels."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -138,9 +139,9 @@ GAP = 2  # pixels between the tiles of a contact sheet
 
 
 def contact_sheet(maps: np.ndarray, *, columns: int, tile: int, limit: float, signed: bool = False) -> np.ndarray:
-    """(n, h, w) maps side by side in rows of `columns`, each `tile` pixels wide: (H, W, 3) uint8.
+    """(n, h, w) maps in rows of `columns`, each `tile` pixels wide: (H, W, 3) uint8.
 
-    All tiles share one scale from 0, or if signed from -`limit`, to `limit`.
+    All tiles share one scale, 0 to `limit`, or -`limit` to `limit` if signed.
     """
     count, height, width = maps.shape
     columns = min(columns, count)
@@ -156,10 +157,10 @@ def contact_sheet(maps: np.ndarray, *, columns: int, tile: int, limit: float, si
 
 
 def figure(trace: Trace, heatmaps: Heatmaps, *, caption: str = "", opacity: float = 0.6) -> Figure:
-    """The photo, then every map laid over it on one scale, with colour bar, caption and the identity checks.
+    """The photo, then every map over it on one scale, with colour bar, caption and identity checks.
 
-    For files: `figure(...).savefig("map.png")` or "map.svg". It needs no pyplot and shares no state, so any number may
-    be made at once.
+    Save it with `figure(...).savefig("map.png")` or "map.svg". It does not use pyplot, so it has no global state and
+    threads can make figures at the same time.
     """
     limit = scale_limit(heatmaps)
     panels = [("photo", enlarge(trace.image, 320))]
@@ -173,20 +174,20 @@ def figure(trace: Trace, heatmaps: Heatmaps, *, caption: str = "", opacity: floa
         )
     columns = min(len(panels), 4)
     rows = math.ceil(len(panels) / columns)
-    made = Figure(figsize=(2.6 * columns + 1.0, 2.75 * rows + 0.7), dpi=150, layout="constrained")
-    axes = made.subplots(rows, columns, squeeze=False)
+    drawing = Figure(figsize=(2.6 * columns + 1.0, 2.75 * rows + 0.7), dpi=150, layout="constrained")
+    axes = drawing.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, (name, picture) in zip(axes.flat, panels, strict=False):
         ax.imshow(picture)
         ax.set_title(name, fontsize=9, parse_math=False)
     norm = Normalize(-limit if heatmaps.signed else 0.0, limit or 1.0)
-    bar = made.colorbar(
+    bar = drawing.colorbar(
         ScalarMappable(norm, colour_map(signed=heatmaps.signed, over_photo=True)), ax=axes, shrink=0.7, aspect=24
     )
     bar.set_label("logits" if heatmaps.signed else "share of 1", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     checks = "; ".join(f"{name}, error {error:.0e}" for name, error in heatmaps.checks.items())
     text = "\n".join(filter(None, [caption or heatmaps.method, checks and f"Checked on this image: {checks}."]))
-    made.supxlabel(text, fontsize=8, wrap=True, parse_math=False)
-    return made
+    drawing.supxlabel(text, fontsize=8, wrap=True, parse_math=False)
+    return drawing

@@ -1,7 +1,7 @@
-"""What stands between the network and Gradio: closed routes, limits on bodies, and headers on every answer.
+"""Middleware in front of Gradio: closed routes, limits on request bodies, and security headers on every response.
 
-Gradio limits the size of an uploaded file and nothing else: JSON of any size is read into memory, pictures arrive as
-data URLs of any size, public URLs are fetched, and a body may take for ever.
+Gradio only limits the size of an uploaded file. It reads JSON of any size into memory, accepts pictures as data URLs of
+any size, fetches public URLs, and has no time limit for a body.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-# What the page and gradio_client ask for. Gradio has more: it fetches URLs for callers, writes sessions to the disk for
-# links, serves its editor, and takes recordings of any number.
+# The routes that the page and gradio_client use. Gradio has others, which fetch URLs for callers, write sessions to
+# disk for links, serve its editor, and accept any number of recordings.
 OPEN = re.compile(
     r"/(config|theme\.css|favicon\.ico|robots\.txt|manifest\.json|pwa_icon)?/?"
     r"|/(assets|static|svelte|pwa_icon)/.+"
@@ -37,13 +37,13 @@ OPEN = re.compile(
 )
 MCP = re.compile(r"/gradio_api/mcp(/.*)?")
 UPLOAD, JOIN = "/gradio_api/upload", "/gradio_api/queue/join"
-FORM_BYTES = 100_000  # what surrounds the files in an upload
+FORM_BYTES = 100_000  # for the multipart headers of an upload
 DRAIN_SECONDS = 5.0
-SCHEME = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]+:")  # two letters or more: one is a drive
+SCHEME = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]+:")  # two letters or more: one letter is a Windows drive
 
 
 class BodyError(MultiPartException):
-    """A request's body is refused with `status`. Gradio's parser clears away its files when it meets one of these."""
+    """A request body is refused with `status`. Gradio's parser removes its files when this error is raised."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -62,8 +62,8 @@ class Guard:
         give_back: Callable[[int], None],
         mcp: bool = False,
     ) -> None:
-        """`health`: what /healthz answers; `admit`: whether so many bytes more may be stored; `give_back`: they were
-        not."""
+        """`health` gives the response of /healthz; `admit(n)` says whether `n` more bytes may be stored; `give_back(n)`
+        releases admitted bytes that were not stored."""
         self.app, self.health, self.mcp = app, health, mcp
         self.admit, self.give_back = admit, give_back
 
@@ -89,9 +89,9 @@ class Guard:
             try:
                 return await self.app(scope, exchange.receive, exchange.send)
             finally:
-                if exchange.fault:  # Gradio's parser has cleared its files away
-                    self.give_back(exchange.taken)
-        if scope["method"] in ("GET", "HEAD", "OPTIONS"):  # open for hours, so nothing may time their end
+                if exchange.fault:  # Gradio's parser has removed its files
+                    self.give_back(exchange.reserved_bytes)
+        if scope["method"] in ("GET", "HEAD", "OPTIONS"):  # event streams stay open for hours: no time limit
             return await self.app(scope, exchange.pass_on, exchange.send)
         body = await exchange.read()
         check_paths(body)
@@ -104,7 +104,7 @@ class Guard:
 
 
 class Exchange:
-    """One request and its answer: counts and times the body, and puts the headers on."""
+    """One request and its response: limits the size and time of the body, and adds the headers."""
 
     def __init__(self, guard: Guard, scope: Message, receive: Receive, send: Send, path: str) -> None:
         self.upload = upload = path.rstrip("/") == UPLOAD and scope["method"] == "POST"
@@ -113,15 +113,15 @@ class Exchange:
         self.deadline = time.monotonic() + self.seconds
         self.guard, self.scope, self.path, self._receive, self._send = guard, scope, path, receive, send
         self.headers = Headers(scope=scope)
-        told = self.headers.get("content-length", "")
-        self.length = int(told) if told.isdecimal() else self.limit
+        content_length = self.headers.get("content-length", "")
+        self.length = int(content_length) if content_length.isdecimal() else self.limit
         self.size, self.complete, self.started = 0, False, False
-        self.taken, self.parts, self.tail = 0, 0, b""
+        self.reserved_bytes, self.parts, self.tail = 0, 0, b""
         self.boundary = b"--" + parse_options_header(self.headers.get("content-type"))[1].get(b"boundary", b"")
         self.fault: BodyError | None = None
 
     def check_length(self) -> None:
-        """Refuse a body that says that it is too long, before any of it is read."""
+        """Refuse a body whose Content-Length is too large, before reading it."""
         if self.length > self.limit:
             self.fail(413, "")
 
@@ -136,7 +136,7 @@ class Exchange:
         """The next part of the body.
 
         Raises:
-            BodyError: it is too long, takes too long, or breaks off.
+            BodyError: the body is too large, takes too long or is incomplete.
         """
         if self.complete:
             return await self._receive()
@@ -144,9 +144,9 @@ class Exchange:
             async with asyncio.timeout_at(asyncio.get_running_loop().time() + self.deadline - time.monotonic()):
                 message = await self._receive()
         except TimeoutError:
-            self.fail(408, f"The request did not arrive within {self.seconds:.0f} s.")
+            self.fail(408, f"The request did not arrive within {self.seconds:.0f} s. Try again.")
         if message["type"] == "http.disconnect":
-            self.fail(400, "The caller went away in the middle of the request.")
+            self.fail(400, "The connection closed before the request was complete.")
         self.complete = not message.get("more_body", False)
         self.size += len(message.get("body", b""))
         if self.size > self.limit:
@@ -156,21 +156,21 @@ class Exchange:
         return message
 
     def take_room(self, body: bytes) -> None:
-        """Ask for the disk that these bytes will take, as they come: what callers only announce keeps nobody out.
+        """Reserve disk space for these bytes as they arrive: an announced length alone reserves nothing.
 
         Raises:
-            BodyError: there is none left, or there are too many files, each of which takes a block and a folder.
+            BodyError: no space is left, or there are too many files, each of which takes a disk block and a folder.
         """
-        known = self.tail + body
-        files = known.count(self.boundary)
-        self.tail = known[-len(self.boundary) + 1 :]
+        window = self.tail + body
+        files = window.count(self.boundary)
+        self.tail = window[-len(self.boundary) + 1 :]
         self.parts += files
-        if self.parts > settings.MAX_FILES + 1:  # the end looks like one more
-            self.fail(413, f"An upload may hold {settings.MAX_FILES} files; send the others by themselves.")
+        if self.parts > settings.MAX_FILES + 1:  # the closing boundary counts too
+            self.fail(413, f"An upload can have at most {settings.MAX_FILES} files; send the others separately.")
         room = len(body) + files * settings.FILE_BYTES
         if not self.guard.admit(room):
-            self.fail(503, "The app has no room for more pictures at this moment; try again in a few minutes.")
-        self.taken += room
+            self.fail(503, "The app has no room for more pictures now; try again in a few minutes.")
+        self.reserved_bytes += room
 
     async def pass_on(self) -> Message:
         return await self._receive()
@@ -183,7 +183,7 @@ class Exchange:
         return b"".join(parts)
 
     async def drain(self) -> None:
-        """Read on for a moment and forget it, because a caller who is still sending does not hear an answer."""
+        """Read and discard the rest for a short time: a client that is still sending does not read a response."""
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 while not self.complete:
@@ -193,7 +193,7 @@ class Exchange:
             return
 
     async def refuse(self, status: int, text: str) -> None:
-        if self.started:  # the answer is under way; ending it is all that is left
+        if self.started:  # too late for another response, so only end it
             raise RuntimeError(text)
         await self.drain()
         self.fault = None
@@ -206,7 +206,7 @@ class Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
-            if self.fault:  # Gradio's parser has met it, and answers with a status of its own
+            if self.fault:  # Gradio's parser handled the error and set another status
                 await self.drain()
                 message = {**message, "status": self.fault.status}
             headers = MutableHeaders(scope=message)
@@ -214,33 +214,33 @@ class Exchange:
                 headers[name] = value
             if self.path.startswith("/gradio_api/file"):
                 headers["Content-Security-Policy"] = settings.FILE_POLICY
-            # Gradio's page has a fixed sentence for 503 and shows what comes with any other status. Only browsers send
-            # this header; gradio_client knows what 503 means.
+            # Gradio's page shows a fixed sentence for 503 and the response's text for any other status. Only browsers
+            # send this header; gradio_client handles 503.
             full = message["status"] == 503 and self.path == JOIN and "sec-fetch-mode" in self.headers
             message = {**message, "status": 429} if full else message
         await self._send(message)
 
 
 def check_paths(body: bytes) -> None:
-    """Refuse JSON that names a file by a URL: Gradio would fetch it, or decode it, whatever its size.
+    """Refuse JSON with a URL as a file's path: Gradio would fetch or decode it without a size limit.
 
     Raises:
-        BodyError: it does, or it is nested too deeply to tell.
+        BodyError: it has such a path, or is nested too deeply to check.
     """
     if not body:
         return
     try:
         pending = [json.loads(body)]
     except RecursionError:
-        raise BodyError(400, "The request is nested too deeply.") from None
+        raise BodyError(400, "The JSON of the request is nested too deeply.") from None
     except ValueError:
-        return  # no JSON, which Gradio answers itself
+        return  # not JSON: Gradio responds itself
     while pending:
         value = pending.pop()
         if isinstance(value, dict):
             path = value.get("path")
             if isinstance(path, str) and SCHEME.match(path):
-                raise BodyError(400, "A picture came as an address; upload it as a file.")
+                raise BodyError(400, "The request has a picture as a URL; upload it as a file.")
             pending.extend(value.values())
         elif isinstance(value, list):
             pending.extend(value)

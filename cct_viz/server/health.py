@@ -1,4 +1,4 @@
-"""Whether the app works: what /healthz tells, and a watchdog that ends a process which will never work again."""
+"""Health of the app: the report of /healthz, and a watchdog that ends a process that cannot recover."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Checks = Mapping[str, Callable[[], bool]]
 
 
 def make_report(page: gr.Blocks, checks: Checks) -> Callable[[], dict[str, bool]]:
-    """A function that tells of each part whether it works: the queue and whatever `checks` names."""
+    """A function that reports for each part whether it works: the queue and the parts in `checks`."""
 
     def report() -> dict[str, bool]:
         return {"queue": page.is_running and not page._queue.stopped} | {
@@ -31,33 +31,33 @@ def make_report(page: gr.Blocks, checks: Checks) -> Callable[[], dict[str, bool]
 
 
 def ask(address: str) -> str:
-    """What is wrong with the app at `address` beyond mending: one sentence, or an empty text."""
+    """Why the app at `address` cannot recover, in one sentence; an empty string if it works."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(f"{address}healthz", timeout=settings.WATCH_SECONDS) as answer:
-            told = answer.read()
+            report = answer.read()
     except urllib.error.HTTPError as error:
-        told = error.read()
+        report = error.read()
     except OSError:
-        return "The app does not answer any more."
+        return "The app no longer responds."
     try:
-        works = json.loads(told)["queue"]
+        works = json.loads(report)["queue"]
     except (ValueError, KeyError, TypeError):
         works = False
-    return "" if works else "The queue has stopped, so that nobody is served any more."
+    return "" if works else "The queue has stopped, so no request is served."
 
 
 def watch(address: str, *, end: Callable[[int], None] = os._exit) -> None:
-    """End the process, so that whoever started it can start it anew, when it is beyond mending for some time.
+    """End the process after several failed checks in a row, so that its supervisor can restart it.
 
-    A busy machine, or one that was put to sleep, is no reason: the failures are counted, not timed.
+    It counts failures instead of measuring time, because a busy or suspended machine is not a failure.
     """
     failures = 0
     while failures < settings.WATCH_FAILURES:
         time.sleep(settings.WATCH_SECONDS)
         problem = ask(address)
         failures = failures + 1 if problem else 0
-    print(f"{problem} The process ends; start it again.", file=sys.stderr, flush=True)
+    print(f"{problem} The process exits; start it again.", file=sys.stderr, flush=True)
     end(DEAD)
 
 

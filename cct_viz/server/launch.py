@@ -1,4 +1,4 @@
-"""Serves a page of Gradio behind the parts that guard it. The numbers are in settings.py."""
+"""Serve a Gradio page behind the guard, janitor and watchdog. The limits are in settings.py."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ def launch(
     mcp: bool = False,
     appearance: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Serve `page` at `host` (None: 127.0.0.1) and `port` (None: 7860, or the next that is free).
+    """Serve `page` at `host` (None: 127.0.0.1) and `port` (None: 7860, or the next free port).
 
-    Nothing is asked of any other machine, tracebacks stay here, no file of the repository can be fetched, and no
-    request can take more memory, time or disk than settings.py allows.
+    The server contacts no other machine, sends no tracebacks and no files of the repository, and limits the memory,
+    time and disk space of each request as set in settings.py.
 
     Args:
-        page: built after `make_folder`, so that its files lie where they may be swept.
+        page: built after `make_folder`, so that its files are in the folder that is swept.
         checks: name -> whether that part works, besides the queue, for /healthz.
-        appearance: arguments of Gradio's `launch` that say how the page looks.
+        appearance: arguments of Gradio's `launch` for the look of the page.
         mcp: also serve the endpoints as tools for language models; needs `pip install 'gradio[mcp]'`.
 
     Returns:
         The FastAPI app, its local address and its public one (always None), when not blocking.
 
     Raises:
-        OSError: no such address on this machine, or the port is taken; the message is one sentence.
+        OSError: no such address on this machine, or the port is in use; the message is one sentence.
     """
     host = host or "127.0.0.1"
     if mcp and importlib.util.find_spec("mcp") is None:
-        raise OSError("The package for MCP is missing: run pip install 'gradio[mcp]', or start without --mcp.")
+        raise OSError("The package for MCP is not installed: run pip install 'gradio[mcp]', or start without --mcp.")
     _try_address(host, port)
     if block and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _end)
@@ -70,7 +70,7 @@ def launch(
     @contextlib.asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = MAX_THREADS
-        async with janitor.at_work(lambda gone: _forget(page, gone)):
+        async with janitor.at_work(lambda removed: _forget(page, removed)):
             yield
 
     served = page.launch(
@@ -84,7 +84,7 @@ def launch(
         **LAUNCH,
     )
     keep_only_state(served[0], page)
-    print(f"CCT Explorer is at {served[1]} (Ctrl+C ends it).", flush=True)
+    print(f"CCT Explorer is at {served[1]} (Ctrl+C to stop).", flush=True)
     if block:
         start_watchdog(served[1].replace("//0.0.0.0", "//127.0.0.1"))
         page.block_thread()
@@ -92,25 +92,25 @@ def launch(
 
 
 def _end(number: int, _: object) -> NoReturn:
-    """End in order, so that visitors' files go; a second signal ends at once."""
+    """Exit cleanly, so that visitors' files are removed; a second signal ends the process immediately."""
     signal.signal(number, signal.SIG_DFL)
     sys.exit(128 + number)
 
 
 def _shown_files(page: gr.Blocks) -> set[str]:
-    """The copies of the pictures that every visitor is shown first."""
+    """Gradio's copies of the pictures that the page shows to every visitor."""
     return set().union(*(block.keep_in_cache for block in page.blocks.values()))
 
 
-def _forget(page: gr.Blocks, gone: set[str]) -> None:
-    """Drop Gradio's book-keeping of files that are gone and of sessions that nobody will ask for."""
+def _forget(page: gr.Blocks, removed: set[str]) -> None:
+    """Delete Gradio's records of removed files and of closed sessions."""
     for files in page.temp_file_sets:
-        files.difference_update(gone)
+        files.difference_update(removed)
     drop_closed_sessions(page._queue)
 
 
 def _try_address(host: str, port: int | None) -> None:
-    """Listen for a moment, because Gradio tells neither a wrong host nor what is wrong with a port."""
+    """Listen for a moment, because Gradio reports neither a wrong host nor the reason why a port fails."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port or 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -119,4 +119,4 @@ def _try_address(host: str, port: int | None) -> None:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "not a host name"
         where = host if port is None else f"{host}, port {port}"
-        raise OSError(f"The app cannot listen on {where}: {reason}. Give another host or port.") from error
+        raise OSError(f"The app cannot listen on {where}: {reason}. Choose another host or port.") from error

@@ -1,4 +1,4 @@
-"""Gradio's queue, made to outlive visitors who leave: it loses no slot, stops for nobody, and forgets the gone."""
+"""Gradio's queue, which never leaks a slot, survives disconnects, and drops closed sessions."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from . import settings
 class Mailboxes(LRUCache):
     """Session -> the messages that it has not fetched yet.
 
-    A message to a session that is gone is dropped. In Gradio's own mapping it raises a KeyError, and where the queue
-    itself was telling those who wait how long it takes, that ends the queue for everybody.
+    A message to a closed session is dropped. In Gradio's own mapping it raises a KeyError, and if the queue is sending
+    waiting times at that moment, the error ends the queue for everybody.
     """
 
     def __missing__(self, session: str) -> asyncio.Queue[Any]:
@@ -27,7 +27,7 @@ class Mailboxes(LRUCache):
 
 
 def tolerate_closed_sessions(queue: Queue) -> None:
-    """Give a queue that nobody uses yet tolerant mailboxes, and a sentence for those whom it has no place for."""
+    """Give an unused queue tolerant mailboxes, and a message for calls that it refuses when full."""
     queue.pending_messages_per_session = Mailboxes(settings.MAX_MAILBOXES)
     push = queue.push
 
@@ -41,7 +41,7 @@ def tolerate_closed_sessions(queue: Queue) -> None:
 
 
 def drop_closed_sessions(queue: Queue) -> None:
-    """Drop the book-keeping of sessions without a mailbox. To be called in the queue's own event loop."""
+    """Delete the records of sessions without a mailbox. Call it in the queue's own event loop."""
     for session in list(queue.pending_event_ids_session):
         if session not in queue.pending_messages_per_session:
             del queue.pending_event_ids_session[session]

@@ -1,7 +1,7 @@
-"""What the server remembers of each visitor: the values of gr.State, and nothing else.
+"""Server sessions that store only the values of gr.State for each visitor.
 
-Gradio also keeps the configuration and the last value of every component for each of its sessions, to write links
-from, which this app does not offer. Making them took longer than the model, and every call of a program makes one.
+Gradio's sessions also store the configuration and the last value of every component, for sharing links, which this app
+does not offer. Creating one takes longer than running the model, and every call of an API client creates one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Session(SessionState):
 
 
 class Sessions(StateHolder):
-    """The sessions by name. Where there are too many, those go first in which nothing is remembered."""
+    """The sessions by name. If there are too many, sessions without stored values are removed first."""
 
     def __getitem__(self, session_id: str) -> SessionState:
         if session_id not in self.session_data:
@@ -56,6 +56,6 @@ class Sessions(StateHolder):
 
 
 def keep_only_state(app: Any, page: gr.Blocks) -> None:
-    """Let a served app keep such sessions from now on."""
+    """Make a served app use these sessions from now on."""
     app.state_holder = Sessions()
     app.state_holder.set_blocks(page)

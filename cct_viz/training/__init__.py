@@ -1,1 +1,1 @@
-"""Training and evaluation: `python -m cct_viz train` and `evaluate`. Not needed, and not imported, while serving."""
+"""Training and evaluation: `python -m cct_viz train` and `evaluate`. The server does not import this package."""

@@ -1,7 +1,7 @@
-"""What happens to a batch of images before the model sees it. numpy and Pillow, so a seed means the same everywhere.
+"""Augmentation of a batch of images, in numpy and Pillow, so that a seed gives the same images on every backend.
 
-Keras has layers for most of this, but its RandAugment draws one pair of operations for a whole batch, computes all of
-them to keep that pair, and draws otherwise on each backend.
+Keras has layers for most of this. But its RandAugment samples one pair of operations for a whole batch, computes all
+operations to keep that pair, and samples differently on each backend.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ CROP_PADDING = 4  # pixels of reflection on each side before the random crop, as
 
 
 def augment(batch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Each image of a (n, H, W, 3) uint8 batch moved by up to `CROP_PADDING` pixels (reflected edges) and half of them
-    mirrored."""
+    """Shift each image of a (n, H, W, 3) uint8 batch by up to `CROP_PADDING` pixels, with reflected edges, and mirror
+    each with probability 0.5."""
     n, height, width, _ = batch.shape
     p = CROP_PADDING
     padded = np.pad(batch, ((0, 0), (p, p), (p, p), (0, 0)), mode="reflect")
@@ -27,7 +27,7 @@ def augment(batch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _affine(image: Image.Image, a: float, b: float, c: float, d: float, e: float, f: float) -> Image.Image:
-    """Pixel (x, y) from (a x + b y + c, d x + e y + f), both counted from the image's centre; grey from outside."""
+    """Pixel (x, y) comes from (a x + b y + c, d x + e y + f), both relative to the image's centre; outside is grey."""
     x, y = (image.width - 1) / 2, (image.height - 1) / 2
     matrix = (a, b, c + x - a * x - b * y, d, e, f + y - d * x - e * y)
     return image.transform(
@@ -35,7 +35,7 @@ def _affine(image: Image.Image, a: float, b: float, c: float, d: float, e: float
     )
 
 
-# Each takes an image and a strength s of -1 to 1; those that know no direction take its absolute value.
+# Each takes an image and a strength s in -1..1; operations without a direction use |s|.
 OPERATIONS: dict[str, Callable[[Image.Image, float], Image.Image]] = {
     "identity": lambda image, s: image,
     "auto_contrast": lambda image, s: ImageOps.autocontrast(image),
@@ -55,9 +55,10 @@ OPERATIONS: dict[str, Callable[[Image.Image, float], Image.Image]] = {
 
 
 def rand_augment(batch: np.ndarray, rng: np.random.Generator, *, magnitude: float) -> np.ndarray:
-    """Two operations on each image of a (n, H, W, 3) uint8 batch, drawn for each image anew.
+    """Apply two random operations to each image of a (n, H, W, 3) uint8 batch; each image has its own pair.
 
-    `magnitude` is in 0..10; each operation's own is drawn round it with a deviation of 0.5, its direction by a coin.
+    `magnitude` is in 0..10. The magnitude of each operation is normally distributed around it with a standard
+    deviation of 0.5, and its sign is random.
 
     Reference: Cubuk et al. 2020, RandAugment, https://arxiv.org/abs/1909.13719
     """
@@ -74,7 +75,7 @@ def rand_augment(batch: np.ndarray, rng: np.random.Generator, *, magnitude: floa
 
 
 def _box(size: tuple[int, int], area: float, aspect: float, rng: np.random.Generator) -> tuple[slice, slice]:
-    """A rectangle of a share of the area and of an aspect relative to the image's, anywhere in it, at least a pixel."""
+    """A random rectangle of at least one pixel, with this share of the area and this aspect relative to the image's."""
     lengths = [
         min(full, max(1, round(full * (area * shape) ** 0.5)))
         for full, shape in zip(size, (aspect, 1 / aspect), strict=True)
@@ -85,9 +86,9 @@ def _box(size: tuple[int, int], area: float, aspect: float, rng: np.random.Gener
 
 
 def erase(x: np.ndarray, rng: np.random.Generator, *, share: float) -> np.ndarray:
-    """A `share` of the images of a normalised (n, H, W, 3) float32 batch, each with a rectangle of normal noise.
+    """Replace a random rectangle by normal noise in a `share` of a normalised (n, H, W, 3) float32 batch.
 
-    The rectangle covers 2 % to 33 % of the image, its aspect 0.3 to 3.3.
+    The rectangle covers 2 % to 33 % of the image and has an aspect of 0.3 to 3.3.
 
     Reference: Zhong et al. 2020, Random Erasing Data Augmentation, https://arxiv.org/abs/1708.04896
     """
@@ -102,13 +103,13 @@ def erase(x: np.ndarray, rng: np.random.Generator, *, share: float) -> np.ndarra
 def mix(
     x: np.ndarray, y: np.ndarray, rng: np.random.Generator, *, mixup: float, cutmix: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A batch (n, H, W, 3) and its (n, K) targets mixed with itself in another order; one share for the whole batch.
+    """Mix a batch (n, H, W, 3) and its (n, K) targets with the same batch in another order, by one share.
 
-    mixup blends the images; cutmix replaces a rectangle. The targets are blended by the same share, in cutmix by that
-    of the rectangle as it fell on whole pixels.
+    mixup blends the images; cutmix replaces a rectangle. The targets are blended by the same share. For cutmix this is
+    the share of the rectangle after rounding to whole pixels.
 
     Args:
-        mixup, cutmix: alpha of the Beta distribution of the share, 0 for not at all; at least one is more.
+        mixup, cutmix: alpha of the Beta distribution of the share; 0 turns it off. At least one is above 0.
 
     Reference: Zhang et al. 2018, mixup, https://arxiv.org/abs/1710.09412; Yun et al. 2019, CutMix,
         https://arxiv.org/abs/1905.04899

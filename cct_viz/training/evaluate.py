@@ -1,6 +1,6 @@
-"""How good a classifier is on labelled images: accuracy, top-5, loss, calibration error and the confusion matrix.
+"""Metrics of a classifier on labelled images: top-1 and top-5 accuracy, loss, calibration error, confusion matrix.
 
-With sequence pooling also where its weights lie on average, whatever the image shows: the position prior.
+For models with sequence pooling also the position prior: the mean of the pooling weights over the images.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ BINS = 15
 
 @dataclass(frozen=True, eq=False)
 class Metrics:
-    """Figures of one evaluation.
+    """The results of one evaluation.
 
     Attributes:
-        accuracy, top5: rates in 0..1.
+        accuracy, top5: top-1 and top-5 accuracy in 0..1.
         loss: mean cross-entropy in nats, without label smoothing.
         ece: expected calibration error in 0..1, 15 bins of equal width (Guo et al. 2017, arXiv 1706.04599).
-        images: how many.
+        images: number of images.
         confusion: (K, K) int, rows are the true classes.
-        position_prior: (N,) float64, the mean over the images of each token's pooling weight, tokens row by row; None
-            for a model without weights that differ from image to image.
+        position_prior: (N,) float64, each token's mean pooling weight over the images, tokens row by row; None for a
+            model without sequence pooling.
     """
 
     accuracy: float
@@ -44,7 +44,7 @@ class Metrics:
     position_prior: np.ndarray | None = None
 
     def summary(self) -> dict[str, float]:
-        """The figures without the matrix, ready for JSON."""
+        """The numbers without the matrix and the prior, ready for JSON."""
         return {
             "accuracy": self.accuracy,
             "top5": self.top5,
@@ -62,9 +62,9 @@ class Metrics:
 
 
 def evaluate(classifier: Classifier, images: Images, *, batch_size: int = 250) -> Metrics:
-    """Run `classifier` over labelled images.
+    """Evaluate `classifier` on labelled images.
 
-    Where the images name their classes these are matched with the classifier's by name, else by number.
+    Classes are matched by name if the images have class names, else by number.
 
     Raises:
         DataError: labels that the classifier does not have.
@@ -74,12 +74,12 @@ def evaluate(classifier: Classifier, images: Images, *, batch_size: int = 250) -
         unknown = [label for label in images.labels if label not in classifier.labels]
         if unknown:
             raise DataError(
-                f"this model has no class called {', '.join(unknown)}; its classes are {', '.join(classifier.labels)}"
+                f"the model has no class {', '.join(unknown)}; its classes are {', '.join(classifier.labels)}"
             )
         numbers = np.array([classifier.labels.index(label) for label in images.labels])
         images = images._replace(y=numbers[images.y], labels=None)
     if images.y.min() < 0 or images.y.max() >= k:
-        raise DataError(f"labels go from {images.y.min()} to {images.y.max()}; this model has classes 0 to {k - 1}")
+        raise DataError(f"the labels are {images.y.min()} to {images.y.max()}; the model has classes 0 to {k - 1}")
     own_size = images.x.shape[1:3] == classifier.config.image_size and classifier.config.preprocessing.crop == 1
     logits: list[np.ndarray] = []
     prior = np.zeros(classifier.config.num_tokens)
@@ -97,7 +97,7 @@ def evaluate(classifier: Classifier, images: Images, *, batch_size: int = 250) -
 
 
 def measure(logits: np.ndarray, y: np.ndarray) -> Metrics:
-    """The metrics of (n, K) logits against (n,) true classes."""
+    """Compute the metrics of (n, K) logits against (n,) true classes."""
     n, k = logits.shape
     logits = logits.astype(np.float64)
     log_probabilities = logits - logits.max(axis=1, keepdims=True)

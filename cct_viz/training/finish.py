@@ -1,4 +1,4 @@
-"""From a trained model to a checkpoint folder: weights, ONNX graph, figures, and a card that says how it was made."""
+"""From a trained model to a checkpoint folder: weights, ONNX graph, metrics, and a card that says how to repeat it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ tags: [cct, compact-convolutional-transformer, {pool}]
 
 # {name}
 
-A compact transformer of {parameters:,} parameters ({layers} layers, {heads} heads, width {width}, {tokens} tokens),
+A compact transformer with {parameters:,} parameters ({layers} layers, {heads} heads, width {width}, {tokens} tokens).
 {begun}
 
 | on {images:,} validation images | |
@@ -46,30 +46,31 @@ A compact transformer of {parameters:,} parameters ({layers} layers, {heads} hea
 
 {commands}
 
-- Data: {data}. Trained on {trained:,} images, validated on {images:,}: the images are ordered by the SHA-256 of their
-  bytes, and the last ones validate. The validation images chose nothing; the weights after the last epoch are the ones
-  here.
+- Data: {data}. {trained:,} images are for training, {images:,} for validation. The
+  images are ordered by the SHA-256 of their bytes, and the last ones are for validation. The validation images were not
+  used to choose anything: these are the weights after the last epoch.
 - Recipe: {epochs} epochs of {steps} steps, batch {batch_size}, {recipe}, stochastic depth {stochastic_depth:g}, seed
   {seed}.
 - Software: Keras {keras} on {backend}.
-- Figures repeat with: `python -m cct_viz evaluate --model {name} --data {data_argument}`
+- To repeat the metrics: `python -m cct_viz evaluate --model {name} --data {data_argument}`
 
 ## Files
 
-| file | SHA-256 of its content |
+| file | SHA-256 |
 |---|---|
 {files}
 
-`model.onnx` was exported from `config.json` and `model.safetensors` and is run only while it hashes to this value.
+`model.onnx` was exported from `config.json` and `model.safetensors`. It is run only if it has this SHA-256.
 {prior}"""
 
-_AT_RANDOM = "trained from random weights on nothing but the data named below, by this project's own code."
-_FROM = """trained on the data named below, by this project's own code. It began with the weights of `{name}`{revision}
-(SHA-256 of model.safetensors: `{sha256}`). {origin} What follows is about the last training."""
-_KNOWN = "The commands that made those come first."
-_UNKNOWN = "What those had been trained on is not known here: the validation images may be among it."
+_AT_RANDOM = "This project's code trained it from random weights, only on the data named below."
+_FROM = """This project's code trained it on the data named below, starting from the weights of `{name}`{revision}
+(SHA-256 of model.safetensors: `{sha256}`).
+{origin} This card describes the last training."""
+_KNOWN = "In the list below, the commands that made those weights come first."
+_UNKNOWN = "Their training data are not known, and may include the validation images."
 
-_PRIOR = """`position_prior` in `metrics.json` is each token's pooling weight averaged over the {images:,} validation
+_PRIOR = """`position_prior` in `metrics.json` is the mean pooling weight of each token over the {images:,} validation
 images, tokens row by row.
 """
 
@@ -96,10 +97,11 @@ def finish(
     start: Start | None = None,
 ) -> Metrics:
     """Write weights, graph, metrics, learning curves and card of a trained model to `out`; return its validation
-    figures.
+    metrics.
 
-    `choices` are the words of the command that named model and recipe, as ("--arch", "cct_2_3x2_32"), for the card;
-    `start` is what the training began with, if not random weights.
+    Args:
+        choices: the options that chose model and recipe, as ("--arch", "cct_2_3x2_32"), for the card.
+        start: the trained weights with which the training started, None for random weights.
     """
     weights = {name: keras.ops.convert_to_numpy(v).astype(np.float32) for name, v in named_weights(model).items()}
     safetensors.write(out, model.config, weights)
@@ -145,7 +147,7 @@ def finish(
 
 
 def _licence(start: Start | None) -> str:
-    """This project's for what it trained from random weights; otherwise that of the weights it began with, if known."""
+    """This project's licence for a model trained from random weights; otherwise the licence of the initial weights."""
     licence = start.licence if start else "apache-2.0"
     return f"license: {licence}\n" if licence else ""
 
@@ -162,7 +164,7 @@ def _describe_start(start: Start | None) -> str:
 
 
 def _command(recipe: Recipe, choices: Sequence[str], out: str, data: str) -> str:
-    """The command that makes this checkpoint again, on any machine."""
+    """The command that repeats this training, on any machine."""
     words = ["python -m cct_viz train", *map(shlex.quote, choices), f"--data {data}", f"--out {shlex.quote(out)}"]
     for name in OPTIONS:
         value, option = getattr(recipe, name), "--" + name.replace("_", "-")

@@ -1,4 +1,4 @@
-"""What a training is to be, written beside its state, so that going on with something else is noticed."""
+"""The plan of a training, saved beside its state, so that it cannot continue with other settings by mistake."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PLAN = "training_plan.json"
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides what a training ends with, but for the backend and its devices.
+    """Everything that decides the result of a training, except the backend and its devices.
 
     Attributes:
-        start: SHA-256 of the weights it begins with, None for random ones.
+        start: SHA-256 of the initial weights, None for random ones.
         data: SHA-256 of the images and their classes.
     """
 
@@ -31,31 +31,31 @@ class Plan:
 
 
 def agree(out: Path, plan: Plan, *, begun: bool) -> None:
-    """Write the plan of a training that begins in `out`; of one that has begun, see that it is the same.
+    """Write the plan of a new training to `out`; for a training that has begun, check that the plan is the same.
 
     Raises:
-        DataError: it is not, its file is damaged, or `out` holds a checkpoint that no training made.
+        DataError: the plan differs or is damaged, or `out` has a checkpoint without a plan.
     """
     file = out / PLAN
     if not begun:
         if (out / WEIGHTS_FILE).exists() and not file.exists():
-            raise DataError(f"{out} holds a checkpoint already, and training would replace it; choose another folder")
+            raise DataError(f"{out} already has a checkpoint, which training would overwrite; choose another folder")
         record = {**dataclasses.asdict(plan), "config": plan.config.to_dict()}
         file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         return
     written, names = _read_plan(file), [field.name for field in dataclasses.fields(plan)]
     if different := [name for name in names if getattr(plan, name) != getattr(written, name)]:
         raise DataError(
-            f"{out} holds a training with another {' and another '.join(different)} ({PLAN} says which): repeat its "
-            "options to go on, or choose another folder"
+            f"{out} has a training with another {' and another '.join(different)} (see {PLAN}): use the same options "
+            "to continue it, or choose another folder"
         )
 
 
 def _read_plan(file: Path) -> Plan:
-    """A plan as it was written; what its recipe does not name did not exist then, and was not done."""
+    """A saved plan. Values that an older recipe does not have get their defaults, which turn them off."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
         config = CCTConfig.from_dict(record["config"])
         return Plan(Recipe(**record["recipe"]), config, record["start"], record["data"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file} is missing or damaged: remove its folder, or choose another") from error
+        raise DataError(f"{file} is missing or damaged: delete its folder, or choose another") from error

@@ -1,4 +1,4 @@
-"""What a training says while it runs: which epoch of how many, how good, how fast, and how long it will still take."""
+"""The progress of a training: epoch, metrics, speed and remaining time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import keras
 
 
 class Progress(keras.callbacks.Callback):
-    """Prints one line an epoch, and on a terminal a line of the running epoch that is renewed every second.
+    """Prints one line for each epoch; on a terminal also a line for the current epoch, updated every second.
 
-    The time left is that of this run so far, compiling and validation included, carried on at the same pace.
+    The remaining time assumes the average pace of this run so far, including compilation and validation.
 
     Args:
-        epochs: of the whole training.
-        images_per_epoch: how many each epoch trains on.
+        epochs: number of epochs of the whole training.
+        images_per_epoch: number of training images in each epoch.
     """
 
     def __init__(self, epochs: int, *, images_per_epoch: int):
@@ -26,15 +26,15 @@ class Progress(keras.callbacks.Callback):
         self.terminal = sys.stdout.isatty()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.epoch_began = self.trained = self.said = time.monotonic()
+        self.epoch_began = self.trained = self.printed = time.monotonic()
         if self.first is None:
             self.first, self.began = epoch, self.epoch_began
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.trained = time.monotonic()
-        if self.terminal and self.trained - self.said >= 1:
-            self.said = self.trained
+        if self.terminal and self.trained - self.printed >= 1:
+            self.printed = self.trained
             share = (batch + 1) / self.params["steps"]
             print(f"\r{self._describe(share)}", end="", flush=True)
 
@@ -43,7 +43,7 @@ class Progress(keras.callbacks.Callback):
         print(f"{chr(13) * self.terminal}{self._describe(1.0)}: {figures}", flush=True)
 
     def _describe(self, share: float) -> str:
-        """Where the training is when `share` of the present epoch is done."""
+        """One line of progress after `share` of the current epoch."""
         done = self.epoch - (self.first or 0) + share
         left = (time.monotonic() - self.began) / done * (self.epochs - self.epoch - share)
         speed = share * self.images_per_epoch / (self.trained - self.epoch_began)

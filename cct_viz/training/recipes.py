@@ -1,4 +1,4 @@
-"""How a model is trained, as data: the recipes known by name, and one sentence about any of them."""
+"""Training recipes as data, and one sentence that describes a recipe."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from dataclasses import dataclass
 class Recipe:
     """How a model is trained: AdamW with linear warm-up and cosine decay; weight decay acts on matrices only.
 
-    Stochastic depth is no part of it but of the model's config.
+    Stochastic depth is part of the model's config, not of the recipe.
 
     Attributes:
         learning_rate, final_learning_rate: after the warm-up, and at the end of the cosine.
-        gradient_clip: largest norm of all gradients together; 0 does not clip.
-        ema: momentum of the moving average of the weights, which is what is validated and kept; 0 takes no average.
-        rand_augment: magnitude in 0..10 of RandAugment's two operations an image; 0 leaves colours and shapes alone.
-        mixup, cutmix: alpha of the Beta distribution from which the share of the other image is drawn; 0 does not mix.
-            With both, each batch gets one of the two at random.
-        mixed_share: mixup and cutmix end after this share of the epochs.
-        random_erasing: share of the images of which a rectangle is replaced by noise.
+        gradient_clip: maximum global norm of the gradients; 0 turns clipping off.
+        ema: momentum of the exponential moving average of the weights, which is validated and saved; 0 turns it off.
+        rand_augment: magnitude in 0..10 of RandAugment, two operations for each image; 0 turns it off.
+        mixup, cutmix: alpha of the Beta distribution of the other image's share; 0 turns it off. If both are on, each
+            batch gets one of the two at random.
+        mixed_share: share of the epochs, from the first, with mixup and cutmix.
+        random_erasing: share of the images in which noise replaces a rectangle.
 
     Raises:
-        ValueError: no epoch, no image in a batch, a learning rate that is not above 0, or a negative number.
+        ValueError: epochs, batch size or learning rate not above 0, or a negative number.
     """
 
     epochs: int
@@ -55,13 +55,13 @@ class Recipe:
 
 
 RECIPES = {
-    # The rates of the keras.io example; warm-up and decay are ours.
+    # The learning rate and weight decay of the keras.io example; warm-up and cosine decay are ours.
     "keras_io": Recipe(epochs=30),
-    # For small models on few epochs, where stronger augmentation only keeps them from fitting.
+    # For small models and few epochs, where stronger augmentation causes underfitting.
     "fast": Recipe(epochs=60, learning_rate=1.5e-3, warmup_epochs=3.0, weight_decay=0.06),
-    # For a trained model, which fits the images as they are: mildly distorted ones go on teaching it.
+    # For a trained model, which already fits the plain images: mild distortions still improve it.
     "fine_tune": Recipe(epochs=40, learning_rate=1e-3, warmup_epochs=2.0, weight_decay=0.06, rand_augment=4.0),
-    # configs/pretrained/cct_7-3x1_cifar10_300epochs.yml of the authors' repository, but for the crop's random scale.
+    # configs/pretrained/cct_7-3x1_cifar10_300epochs.yml of the authors' repository, without the crop's random scale.
     "paper_300": Recipe(
         epochs=300,
         learning_rate=5.5e-4,
@@ -75,7 +75,7 @@ RECIPES = {
     ),
 }
 DEFAULT_RECIPE, DEFAULT_RECIPE_OF_TRAINED = "keras_io", "fine_tune"
-# What the command line may set otherwise than the recipe has it.
+# The values of a recipe that the command line can replace.
 OPTIONS = (
     "epochs",
     "batch_size",
@@ -89,24 +89,24 @@ OPTIONS = (
 
 
 def describe_recipe(recipe: Recipe) -> str:
-    """The recipe in words, without epochs, steps and batch size."""
+    """Describe the recipe in words, without epochs, steps and batch size."""
     parts = [
-        f"AdamW (learning rate {recipe.learning_rate:g} after {recipe.warmup_epochs:g} warm-up epoch(s), then cosine "
-        f"decay to {recipe.final_learning_rate:g}; weight decay {recipe.weight_decay:g} on matrices only)",
+        f"AdamW (learning rate {recipe.learning_rate:g}, warm-up epochs {recipe.warmup_epochs:g}, cosine decay to "
+        f"{recipe.final_learning_rate:g}, weight decay {recipe.weight_decay:g} on matrices only)",
         f"label smoothing {recipe.label_smoothing:g}",
-        "random crops after reflecting 4 pixels",
-        "random mirroring",
+        "random crops with 4 pixels of reflection padding",
+        "random horizontal flips",
     ]
     if recipe.rand_augment:
-        parts.append(f"RandAugment of magnitude {recipe.rand_augment:g}")
+        parts.append(f"RandAugment with magnitude {recipe.rand_augment:g}")
     mixes = [f"{name} (alpha {getattr(recipe, name):g})" for name in ("mixup", "cutmix") if getattr(recipe, name)]
     if mixes:
         parts.append(f"{' or '.join(mixes)} in the first {recipe.mixed_share:.0%} of the epochs")
     if recipe.random_erasing:
-        parts.append(f"random erasing of {recipe.random_erasing:.0%} of the images")
+        parts.append(f"random erasing in {recipe.random_erasing:.0%} of the images")
     if recipe.gradient_clip:
-        parts.append(f"gradients clipped at norm {recipe.gradient_clip:g}")
+        parts.append(f"gradients clipped to norm {recipe.gradient_clip:g}")
     if recipe.ema:
-        parts.append(f"moving average of the weights with momentum {recipe.ema:g}")
-    parts.append("bfloat16 arithmetic on float32 weights" if recipe.mixed_bfloat16 else "float32 arithmetic")
+        parts.append(f"exponential moving average of the weights with momentum {recipe.ema:g}")
+    parts.append("bfloat16 arithmetic with float32 weights" if recipe.mixed_bfloat16 else "float32 arithmetic")
     return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""Where a training begins: an architecture at random weights, or a trained model, with the classes of the images."""
+"""The start of a training: random or trained weights, with the classes of the images."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from ..checkpoints.safetensors import WEIGHTS_FILE
 from ..inference.classifier import Classifier
 from .data import DataError, Images, is_cifar10
 
-# Words that need no quoting, so that a card from elsewhere cannot slip another command into ours.
+# Only characters that need no quoting, so that a foreign card cannot put another command into our card.
 _COMMAND = re.compile(r"^    (python -m cct_viz train [\w ./+-]+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Trained weights to begin with in place of random ones.
+    """Trained weights with which a training starts, instead of random ones.
 
     Attributes:
-        name, revision: of the checkpoint they are from; the revision is a Hub repo's commit.
-        sha256: of its model.safetensors, or of the one that this project makes of another format.
-        config: the model to train, which is the checkpoint's but for its classes.
-        weights: by their canonical names; the head is not among them where the classes differ, and begins at random.
-        commands: those that made the checkpoint, where its card names them and the hash of its weights.
-        licence: as its card has it.
+        name, revision: of the checkpoint; the revision is a Hub repo's commit.
+        sha256: of its model.safetensors, or of the one that this project writes for another format.
+        config: the model to train: the checkpoint's, with the classes of the images.
+        weights: by their canonical names. If the classes differ, the head is missing and starts from random weights.
+        commands: the commands that made the checkpoint, if its card has them and the hash of its weights.
+        licence: the licence in its card.
     """
 
     name: str
@@ -44,24 +44,24 @@ class Start:
 
     @property
     def held_out(self) -> bool:
-        """Whether the checkpoint is known to have seen no validation image of CIFAR-10."""
+        """Whether the checkpoint certainly was not trained on CIFAR-10's validation images."""
         return bool(self.commands) and all(" --data cifar10 " in command for command in self.commands)
 
 
 def start_from(classifier: Classifier, images: Images) -> Start:
-    """Begin with what `classifier` learned, to go on with `images`, all there are.
+    """Start from the weights of `classifier`, to continue with `images` (training and validation images together).
 
-    Its head is kept where the classes have the same names. Images without names of classes have CIFAR-10's if they are
-    CIFAR-10's, and otherwise numbers.
+    The head is kept if the class names are the same. If the images have no class names, they get CIFAR-10's if they are
+    CIFAR-10, and numbers otherwise.
 
     Raises:
-        DataError: the images have another size than the classifier takes.
+        DataError: the images have another size than the classifier's input.
     """
     config, size = classifier.config, images.x.shape[1:3]
     if size != config.image_size:
         raise DataError(
-            f"the images are {size[0]} x {size[1]} pixels and {classifier.source.name} takes "
-            f"{config.image_size[0]} x {config.image_size[1]}: scale them, or name a folder of pictures"
+            f"the images have {size[0]} x {size[1]} pixels, but {classifier.source.name} needs "
+            f"{config.image_size[0]} x {config.image_size[1]}: scale them, or use a folder of pictures"
         )
     weights = dict(classifier.weights)
     unnamed = CIFAR10_LABELS if is_cifar10(images) else numbered_labels(int(images.y.max()) + 1)
@@ -77,12 +77,12 @@ def start_from(classifier: Classifier, images: Images) -> Start:
 
 
 def untrained_config(arch: str, images: Images, *, pool: str | None = None) -> CCTConfig:
-    """The named architecture with the classes and the size of `images`, all there are, and with another pool if given.
+    """The architecture with the classes and the size of `images` (all of them), and another pool if given.
 
-    Images without names of classes have a config.json's; a preset's own only if they are CIFAR-10's.
+    If the images have no class names, they get those of a config.json; those of a preset only if they are CIFAR-10.
 
     Raises:
-        ConfigError: no such architecture or pool, or a size that leaves no token.
+        ConfigError: no such architecture or pool, or images too small for one token.
     """
     classes = int(images.y.max()) + 1
     config = configure(arch, num_classes=classes, image_size=images.x.shape[1:3])

@@ -1,4 +1,4 @@
-"""`python -m cct_viz train`: from images to a checkpoint folder, resumable at any moment."""
+"""`python -m cct_viz train`: from images to a checkpoint folder. A training can be interrupted at any time."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ STATE, HISTORY = "training_state.weights.h5", "history.json"
 
 
 class Batches(keras.utils.PyDataset):
-    """One epoch of shuffled, augmented batches. Seed, epoch and index alone decide what is in a batch, so a resumed run
-    sees the same ones, and fetching ahead changes nothing."""
+    """One epoch of shuffled, augmented batches. A batch depends only on seed, epoch and index, so a resumed run gets
+    the same batches, and prefetching changes nothing."""
 
     def __init__(self, images: Images, config: CCTConfig, recipe: Recipe, epoch: int):
         super().__init__()
@@ -53,37 +53,36 @@ class Batches(keras.utils.PyDataset):
 
 
 def _seed_epoch(model: CCT, seed: int, epoch: int) -> None:
-    """Put every random state where this epoch starts, whether or not the run was interrupted before it."""
+    """Set every random state for this epoch, so that it does not depend on interruptions."""
     states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
     rng = np.random.default_rng((seed, epoch))
     for state, start in zip(states, rng.integers(2**31, size=len(states)), strict=True):
         state.assign([int(start), 0])
-    keras.utils.set_random_seed(int(rng.integers(2**31)))  # on PyTorch, dropout draws from the global generator
+    keras.utils.set_random_seed(int(rng.integers(2**31)))  # on PyTorch, dropout uses the global generator
 
 
 class _Resumable(keras.callbacks.Callback):
-    """Begins each epoch with a random state of its own; ends it by writing weights, optimizer and history, each file
-    whole or not at all."""
+    """Sets the random state before each epoch; after it, writes weights, optimizer state and history atomically."""
 
     def __init__(self, out: Path, history: list[dict[str, Any]], seed: int):
         super().__init__()
         self.out, self.history, self.seed = out, history, seed
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        _seed_epoch(self.model, self.seed, epoch)  # not before fit, which draws some numbers when it runs first
+        _seed_epoch(self.model, self.seed, epoch)  # not before fit, because its first run consumes random numbers
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.history.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
         partial = self.out / ("partial_" + HISTORY)
         partial.write_text(json.dumps(self.history, indent=1))
         os.replace(partial, self.out / HISTORY)
-        partial = self.out / ("partial_" + STATE)  # last, since it says how many epochs are done
+        partial = self.out / ("partial_" + STATE)  # last, because it says how many epochs are done
         self.model.save_weights(partial, overwrite=True)
         os.replace(partial, self.out / STATE)
 
 
 def compile_model(model: CCT, recipe: Recipe, steps_per_epoch: int) -> None:
-    """Attach optimizer, loss and metrics as the recipe says."""
+    """Compile the model with the optimizer, loss and metrics of the recipe."""
     total = recipe.epochs * steps_per_epoch
     warmup = min(total - 1, round(recipe.warmup_epochs * steps_per_epoch))
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -113,22 +112,22 @@ def compile_model(model: CCT, recipe: Recipe, steps_per_epoch: int) -> None:
 
 
 def _count_devices(recipe: Recipe, validation: Images) -> int:
-    """How many devices share each batch: on JAX all that Keras lists of the best kind. On the other backends Keras
-    distributes nothing, and there is one.
+    """The number of devices that share each batch: on JAX all devices that Keras lists, on the other backends one,
+    because there Keras cannot distribute.
 
     Raises:
-        DataError: a batch cannot be divided among them, or there are more of them than validation images.
+        DataError: the devices cannot share a batch equally, or there are fewer validation images than devices.
     """
     count = len(keras.distribution.list_devices()) if keras.backend.backend() == "jax" else 1
     fewer = "or let JAX see fewer devices"
     if rest := recipe.batch_size % count:
         raise DataError(
-            f"a batch of {recipe.batch_size} images cannot be divided among {count} devices: make it a multiple of "
-            f"{count}, as --batch-size {recipe.batch_size + count - rest}, {fewer}"
+            f"{count} devices cannot share a batch of {recipe.batch_size} images: make it a multiple of {count}, for "
+            f"example --batch-size {recipe.batch_size + count - rest}, {fewer}"
         )
     if len(validation.x) < count:
         raise DataError(
-            f"{count} devices need {count} validation images, and there are {len(validation.x)}: add some, {fewer}"
+            f"{count} devices need {count} validation images, but there are {len(validation.x)}: add some, {fewer}"
         )
     return count
 
@@ -142,23 +141,23 @@ def train(
     *,
     start: Start | None = None,
 ) -> CCT:
-    """Train `config` on `training`, or go on from the state in `out`, and return the trained model.
+    """Train `config` on `training`, or continue from the state in `out`, and return the trained model.
 
-    `out` receives the plan, the history and, after each epoch, the training state. The validation figures of each epoch
-    go to the history; they choose nothing.
+    Writes the plan, the history and, after each epoch, the training state to `out`. The validation metrics of each
+    epoch go to the history; they are not used to choose anything.
 
-    Where JAX sees several devices, they share each batch (`keras.distribution.DataParallel`), and the history's
-    figures are of as many validation images as they can share evenly.
+    If JAX sees several devices, they share each batch (`keras.distribution.DataParallel`). The metrics in the history
+    then use the largest number of validation images that they can share equally.
 
     Raises:
-        DataError: fewer images than a batch takes, a batch that the devices cannot share, or `out` holds a checkpoint
-            or a training of something else.
-        CheckpointError: the weights to begin with are not of this architecture.
+        DataError: fewer images than one batch, a batch that the devices cannot share, or `out` has a checkpoint or
+            another training.
+        CheckpointError: the initial weights do not fit the architecture.
     """
     if len(training.x) < recipe.batch_size:
         raise DataError(
-            f"{len(training.x)} training images do not fill one batch of {recipe.batch_size}: add some, or make the "
-            f"batch smaller, as --batch-size {len(training.x)}"
+            f"{len(training.x)} training images do not fill one batch of {recipe.batch_size}: add some, or use a "
+            f"smaller batch, for example --batch-size {len(training.x)}"
         )
     devices = _count_devices(recipe, validation)
     out.mkdir(parents=True, exist_ok=True)
@@ -180,7 +179,7 @@ def _fit(
     start: Start | None,
     devices: int,
 ) -> CCT:
-    """Build the model, take up the state in `out` if there is one, and train the epochs left, on that many devices."""
+    """Build the model, load the state in `out` if there is one, and train the remaining epochs."""
     begun = (out / STATE).exists()
     keras.utils.set_random_seed(recipe.seed)
     policy = keras.config.dtype_policy()
@@ -190,8 +189,8 @@ def _fit(
     finally:
         keras.config.set_dtype_policy(policy)
     if start and not begun:
-        drawn = {name: keras.ops.convert_to_numpy(v) for name, v in named_weights(model).items()}
-        assign(model, {**drawn, **start.weights})
+        initial = {name: keras.ops.convert_to_numpy(v) for name, v in named_weights(model).items()}
+        assign(model, {**initial, **start.weights})
     steps = len(training.x) // recipe.batch_size
     compile_model(model, recipe, steps)
     history = []
@@ -199,16 +198,16 @@ def _fit(
         try:
             model.load_weights(out / STATE)
         except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"{out / STATE} is damaged; remove it to begin again") from error
+            raise DataError(f"{out / STATE} is damaged; delete it to start again") from error
         done = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // steps
         history = json.loads((out / HISTORY).read_text())[:done]
     validated = len(validation.x) // devices * devices
     x = normalise(validation.x[:validated], config.preprocessing)
     y = np.eye(config.num_classes, dtype=np.float32)[validation.y[:validated]]
     progress = Progress(recipe.epochs, images_per_epoch=steps * recipe.batch_size)
-    averages = [keras.callbacks.SwapEMAWeights()] if recipe.ema else []  # in the weights' place while validating
+    averages = [keras.callbacks.SwapEMAWeights()] if recipe.ema else []  # validates the average instead of the weights
     for epoch in range(len(history), recipe.epochs):
-        if history:  # also where nothing was interrupted: fit ends with the average in place of the weights
+        if history:  # also without an interruption, because fit ends with the average as weights
             model.load_weights(out / STATE)
         model.fit(
             Batches(training, config, recipe, epoch),

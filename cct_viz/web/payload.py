@@ -134,7 +134,7 @@ def _maps(trace: Trace) -> list[dict[str, Any]]:
                 "unit": heatmaps.unit,
                 "names": heatmaps.names,
                 "values": encode(heatmaps.maps, "float32"),
-                "classShare": encode(heatmaps.class_share, "float32"),
+                "classShare": encode(np.asarray(heatmaps.class_share), "float32"),
                 "checks": dict(heatmaps.checks),
             }
         )

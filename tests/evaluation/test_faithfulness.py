@@ -1,4 +1,4 @@
-"""Curves against single removals, the random band, the table and its resumption."""
+"""Deletion and insertion curves against single removals, the random band, the score table and its continuation."""
 
 import json
 
@@ -36,7 +36,7 @@ def case():
 
 
 def probability_without(classifier, trace, away, protocol, target):
-    """One state at a time, from the definition."""
+    """The probability without some tokens, directly from the definition."""
     image, mask = trace.pixels.copy(), np.ones((1, 15), np.float32)
     if protocol == "token_drop":
         mask[0, away] = 0
@@ -49,7 +49,7 @@ def probability_without(classifier, trace, away, protocol, target):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_curves_are_what_single_removals_give(case, protocol):
+def test_curves_equal_single_removals(case, protocol):
     classifier, trace, _ = case
     order = np.random.default_rng(0).permutation(15)
     curves = remove(classifier, trace, order[None], target=2, protocol=protocol)
@@ -77,19 +77,19 @@ def test_shared_states_are_computed_once(case):
     classifier.batches.clear()
     remove(classifier, trace, orders, protocol="token_drop")
     states = {frozenset(order[:k]) for order in orders for k in range(16)}
-    assert sum(classifier.batches) == len(states)  # a reversed order's insertion is no state of its own
+    assert sum(classifier.batches) == len(states)  # the insertion of a reversed order adds no states
     assert len(states) <= 20 * 14 + 2
     assert max(classifier.batches) == 64
 
 
-def test_areas_by_hand():
+def test_areas_under_curves_by_hand():
     curves = Curves("black", np.array([0, 2, 3]), np.array([[1.0, 0.4, 0.1]]), np.array([[0.2, 0.8, 1.0]]))
     assert curves.deletion_auc[0] == pytest.approx(0.7 * 2 / 3 + 0.25 / 3)
     assert curves.insertion_auc[0] == pytest.approx(0.5 * 2 / 3 + 0.9 / 3)
     assert curves.srg[0] == pytest.approx(1.9 / 3 - 1.65 / 3)
 
 
-def test_the_true_parts_beat_every_random_order(case):
+def test_the_true_map_beats_every_random_order(case):
     classifier, trace, parts = case
     others = np.delete(parts, 1, axis=1).mean(axis=1)
     result = measure(classifier, trace, parts[:, 1] - others, target=1, permutations=40)
@@ -126,11 +126,11 @@ def test_percentile_counts_ties_half():
 
 
 @pytest.mark.parametrize("count", [15, 16, 64])
-def test_steps_lie_the_same_from_both_ends(count):
+def test_steps_are_symmetric(count):
     for points in (*range(2, count), None):
         steps = spread_steps(count, points)
         np.testing.assert_array_equal(steps, count - steps[::-1])
-        middle = points is not None and points % 2 == 0 and count % 2 == 1  # half a token is none
+        middle = points is not None and points % 2 == 0 and count % 2 == 1  # n / 2 rounds both ways
         assert len(steps) == (points or count) + 1 + middle
         even = np.linspace(0, count, (points or count) + 1)
         assert np.abs(steps[:, None] - even).min(axis=0).max() <= 0.5
@@ -155,15 +155,15 @@ def test_impossible_settings_are_refused(case, options, message):
 
 def test_an_image_is_scored_by_every_protocol(case):
     classifier, trace, _ = case
-    found = score_image(classifier, trace, methods=CHEAP, permutations=4)
-    assert list(found) == list(PROTOCOLS)
-    assert list(found["blur"]) == list(CHEAP)
-    entry = found["token_drop"]["contribution"]
+    scores = score_image(classifier, trace, methods=CHEAP, permutations=4)
+    assert list(scores) == list(PROTOCOLS)
+    assert list(scores["blur"]) == list(CHEAP)
+    entry = scores["token_drop"]["contribution"]
     assert entry["srg"] == pytest.approx(entry["insertion"] - entry["deletion"])
-    assert found == score_image(classifier, trace, methods=CHEAP, permutations=4)
+    assert scores == score_image(classifier, trace, methods=CHEAP, permutations=4)
 
 
-def test_rankings_are_the_methods_that_give_one_answer():
+def test_rankings_are_the_methods_with_one_final_map():
     assert set(RANKINGS) >= {"seqpool", "rollout", "contribution", "chefer", "integrated_gradients"}
     assert "attention" not in RANKINGS
 
@@ -185,7 +185,7 @@ def test_summary_orders_by_srg_with_intervals():
 
 @pytest.fixture
 def scored(tiny_classifier, tmp_path, monkeypatch):
-    """`write_scores` of a tiny model to one folder, and how many images were scored afresh."""
+    """run(images) calls `write_scores` of a tiny model; returns the record, images scored now, rows in the file."""
     count = []
     monkeypatch.setattr(score, "score_image", lambda *a, **k: count.append(1) or score_image(*a, **k))
 
@@ -203,7 +203,7 @@ def random_images(count, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, 12, 20, 3), dtype=np.uint8)
 
 
-def test_rows_of_other_images_are_not_taken_for_these(scored):
+def test_rows_are_reused_for_the_same_images_only(scored):
     images = random_images(3)
     first, fresh, _ = scored(images)
     assert fresh == 3
@@ -211,11 +211,11 @@ def test_rows_of_other_images_are_not_taken_for_these(scored):
     assert (fresh, rows) == (2, 3)
     assert other["table"] != first["table"]
     assert scored(images)[0] == first
-    _, fresh, _ = scored(images.reshape(3, 20, 12, 3))  # the same bytes are no same image
+    _, fresh, _ = scored(images.reshape(3, 20, 12, 3))  # the same bytes in another shape are another image
     assert fresh == 3
 
 
-def test_fewer_images_leave_the_others_rows(scored):
+def test_a_run_on_fewer_images_keeps_the_other_rows(scored):
     images = random_images(4)
     four, _, _ = scored(images)
     two, fresh, rows = scored(images[:2])
@@ -229,7 +229,7 @@ def test_one_image_has_no_interval(scored, tmp_path):
     assert record["table"][0]["interval"] is None
     assert record["table"][0]["protocols"]["blur"]["interval"] is None
     text = (tmp_path / "out" / "score.json").read_text()
-    assert json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON")) == record
+    assert json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON")) == record
     assert "± ?" in (tmp_path / "out" / "score.md").read_text()
 
 
@@ -243,7 +243,7 @@ NO_SCORE = [
 
 
 @pytest.mark.parametrize(("options", "message"), NO_SCORE)
-def test_what_cannot_be_scored_is_refused_before_a_file_is_opened(scored, tmp_path, options, message):
+def test_bad_arguments_are_refused_before_a_file_is_opened(scored, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         scored(**{"images": random_images(2), **options})
     assert not (tmp_path / "out").exists()
@@ -261,21 +261,21 @@ def test_methods_that_do_not_apply_are_named(class_token_folder, capsys, tmp_pat
     assert "class token" in record["not_applicable"]["seqpool"]
     assert "--methods seqpool,rollout " in record["command"]
     assert "Not applicable to this model: seqpool." in (tmp_path / "out" / "score.md").read_text()
-    kept = (tmp_path / "out" / "score_rows.jsonl").read_text()
+    rows = (tmp_path / "out" / "score_rows.jsonl").read_text()
     assert main([*arguments, "--methods", "seqpool,contribution"]) == 1
-    assert "none of the methods asked for (seqpool, contribution) applies" in capsys.readouterr().err
-    assert (tmp_path / "out" / "score_rows.jsonl").read_text() == kept
+    assert "no requested method applies to this model (seqpool, contribution)" in capsys.readouterr().err
+    assert (tmp_path / "out" / "score_rows.jsonl").read_text() == rows
 
 
 @pytest.mark.parametrize("command", ["score", "randomisation"])
 @pytest.mark.parametrize("count", ["0", "-2"])
-def test_no_images_are_refused_before_anything_is_read(command, count, capsys, tmp_path):
+def test_a_bad_number_of_images_is_refused_before_reading(command, count, capsys, tmp_path):
     out = ["--out", str(tmp_path / "out")] if command == "score" else []
     assert main([command, "--data", "missing.npz", "--images", count, *out]) == 1
     assert f"--images is {count}; expected 1 or more" in capsys.readouterr().err
 
 
-def test_score_command_writes_a_table_and_goes_on_where_it_stopped(
+def test_score_command_writes_a_table_and_continues_a_stopped_run(
     capsys, tiny_folder, tiny_classifier, tmp_path, monkeypatch
 ):
     config = tiny_config()
@@ -304,7 +304,7 @@ def test_score_command_writes_a_table_and_goes_on_where_it_stopped(
     assert main([*arguments, "--images", "3"]) == 0
     assert json.loads(capsys.readouterr().out) == first
     assert len(scored) == 1
-    assert main([*arguments, "--images", "4", "--seed", "1"]) == 0  # other settings start anew
+    assert main([*arguments, "--images", "4", "--seed", "1"]) == 0  # other settings start again
     assert len(scored) == 5
     assert main([*arguments, "--images", "1", "--methods", "jet"]) == 1
     assert "no method is called 'jet'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Odd and broken images, all made here: shown upright and right, or refused with a sentence."""
+"""Unusual and damaged images made in code: decoded correctly, or refused with one sentence."""
 
 import io
 import os
@@ -35,7 +35,7 @@ JPEG_TOLERANCE = 12  # grey levels on smooth pictures at quality 90 and more
 
 
 def decode_or_none(data):
-    """The decoded image, or None when a sentence refused it."""
+    """The decoded image, or None if it is refused with one sentence."""
     try:
         return decode(data)
     except ImageError as error:
@@ -45,22 +45,22 @@ def decode_or_none(data):
     return None
 
 
-# Where pixels come from
+# Sources of pixels
 
 
 @pytest.mark.parametrize("name", ["png", "webp_lossless", "bmp"])
-def test_lossless_files_give_their_pixels(name):
+def test_lossless_files_decode_exactly(name):
     np.testing.assert_array_equal(decode(WHOLE[name]), PHOTO)
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_metadata_taken_away_changes_no_pixel(name):
+def test_removing_metadata_changes_no_pixel(name):
     expected = np.array(Image.open(io.BytesIO(WHOLE[name])).convert("RGB"))
     np.testing.assert_array_equal(decode(WHOLE[name]), expected)
 
 
 def test_paths_bytes_pil_images_and_arrays_agree(tmp_path):
-    path = tmp_path / "holiday.txt"  # the name is never trusted
+    path = tmp_path / "holiday.txt"  # the name is not used to find the format
     path.write_bytes(WHOLE["png"])
     for source in (path, str(path), path.read_bytes(), memoryview(WHOLE["png"]), Image.open(path), PHOTO.copy()):
         image = decode(source)
@@ -69,7 +69,7 @@ def test_paths_bytes_pil_images_and_arrays_agree(tmp_path):
         assert not image.flags.writeable
 
 
-def test_arrays_of_grey_and_alpha():
+def test_arrays_with_grey_and_alpha():
     grey = PHOTO[..., 0]
     np.testing.assert_array_equal(decode(grey), np.repeat(grey[..., None], 3, axis=-1))
     np.testing.assert_array_equal(decode(grey[..., None]), decode(grey))
@@ -97,30 +97,30 @@ def test_arrays_of_grey_and_alpha():
         ("a\0b.png", r"a\?b.png cannot be read"),
     ],
 )
-def test_what_is_no_image_gets_a_sentence(source, words):
-    with pytest.raises(ImageError, match=words) as caught:
+def test_other_objects_are_refused_with_one_sentence(source, words):
+    with pytest.raises(ImageError, match=words) as error:
         decode(source)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(error.value)
 
 
-def test_messages_name_the_file_alone_and_print_everywhere(tmp_path):
+def test_messages_name_only_the_file_and_are_printable(tmp_path):
     folder = tmp_path / "secret"
     folder.mkdir()
     path = folder / ("a" * 200 + "\n.png")
     path.write_text("no image")
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(ImageError) as error:
         decode(path)
-    assert "secret" not in str(caught.value)
-    assert str(caught.value).isprintable()
-    assert len(str(caught.value)) < 200
-    with pytest.raises(ImageError, match="secret is not a file") as caught:
+    assert "secret" not in str(error.value)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 200
+    with pytest.raises(ImageError, match="secret is not a file") as error:
         decode(folder)
-    assert str(tmp_path) not in str(caught.value)
+    assert str(tmp_path) not in str(error.value)
     with pytest.raises(ImageError, match=r"\?\.png"):
         decode("\udcff.png")
 
 
-def test_a_file_of_gigabytes_is_not_read(tmp_path):
+def test_a_huge_file_is_not_read(tmp_path):
     path = tmp_path / "disk.img"
     with path.open("wb") as file:
         file.truncate(2**33)
@@ -129,7 +129,7 @@ def test_a_file_of_gigabytes_is_not_read(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
-def test_pipes_are_not_waited_for(tmp_path):
+def test_pipes_are_refused_without_waiting(tmp_path):
     pipe = tmp_path / "pipe.png"
     os.mkfifo(pipe)
     with pytest.raises(ImageError, match=r"pipe\.png is not a file"):
@@ -140,10 +140,10 @@ def test_pipes_are_not_waited_for(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "PA", "CMYK", "YCbCr", "HSV"])
-def test_pil_modes_are_shown_right(mode):
+def test_pil_modes_convert_correctly(mode):
     colours = Image.fromarray(PHOTO).convert("RGBA") if mode in ("LA", "PA") else Image.fromarray(PHOTO)
     image = colours.convert("LA").convert("PA") if mode == "PA" else colours.convert(mode)
-    expected = np.array(image.convert("RGB"))  # none of these has a transparent pixel
+    expected = np.array(image.convert("RGB"))  # without transparent pixels
     np.testing.assert_array_equal(decode(image), expected)
 
 
@@ -186,18 +186,18 @@ def test_sixteen_bit_grey_and_colour_agree():
 )
 def test_the_transparent_colour_of_a_png_becomes_white(depth, colour, row, key):
     """The first pixel is transparent, the second white."""
-    shown = decode(png(2, 1, depth, colour, b"\0" + row, chunk(b"tRNS", key)))
-    np.testing.assert_array_equal(shown, np.full((1, 2, 3), 255))
+    image = decode(png(2, 1, depth, colour, b"\0" + row, chunk(b"tRNS", key)))
+    np.testing.assert_array_equal(image, np.full((1, 2, 3), 255))
     hidden = decode(png(2, 1, depth, colour, b"\0" + row))
     assert hidden[0, 0].min() < 255
 
 
-def test_palette_with_transparency_lies_over_white():
+def test_palette_with_transparency_is_blended_with_white():
     palette = chunk(b"PLTE", bytes([200, 0, 0, 0, 200, 0, 0, 0, 200]))
-    shown = decode(png(3, 1, 8, 3, b"\0\0\1\2", palette, chunk(b"tRNS", bytes([0, 128, 255]))))
+    image = decode(png(3, 1, 8, 3, b"\0\0\1\2", palette, chunk(b"tRNS", bytes([0, 128, 255]))))
     half = 255 * (1 - 128 / 255)
     expected = [[255, 255, 255], [half, 128 / 255 * 200 + half, half], [0, 0, 200]]
-    np.testing.assert_allclose(shown[0], expected, atol=1)  # the compositing rounds
+    np.testing.assert_allclose(image[0], expected, atol=1)  # the compositing rounds
 
 
 def test_half_transparent_pixels_are_blended_with_white():
@@ -208,7 +208,7 @@ def test_half_transparent_pixels_are_blended_with_white():
         np.testing.assert_allclose(decode(source), expected, atol=1)  # the compositing rounds
 
 
-def test_cmyk_jpeg_shows_its_colours():
+def test_cmyk_jpeg_has_the_right_colours():
     inks = {
         (0, 255, 255, 0): (255, 0, 0),
         (255, 0, 255, 0): (0, 255, 0),
@@ -217,11 +217,11 @@ def test_cmyk_jpeg_shows_its_colours():
     }
     for ink, colour in inks.items():
         data = encode(Image.new("CMYK", (16, 16), ink), "JPEG", quality=95)
-        assert b"Adobe" in data  # the kind that stores inks inverted
+        assert b"Adobe" in data  # Adobe files store inverted inks
         assert np.abs(decode(data).astype(int) - colour).max() <= 2
 
 
-def test_adobe_marker_tells_ycck_from_cmyk():
+def test_adobe_marker_distinguishes_ycck_from_cmyk():
     """Luma 200 without chroma, as Photoshop stores a dark grey: 255 - 200."""
     data = encode(Image.new("CMYK", (16, 16), (55, 127, 127, 0)), "JPEG", quality=95)
     start = data.index(b"Adobe")
@@ -243,17 +243,17 @@ def test_animations_give_their_first_frame(image_format):
     np.testing.assert_array_equal(decode(data), np.broadcast_to(np.uint8([255, 0, 0]), (10, 20, 3)))
 
 
-def test_a_gif_frame_outside_of_its_screen_is_shown():
+def test_a_gif_frame_outside_its_screen_is_decoded():
     data = encode(Image.new("RGB", (20, 10), (255, 0, 0)), "GIF")
     np.testing.assert_array_equal(decode(data[:6] + bytes(4) + data[10:]), decode(data))
 
 
-def test_transparent_gif_lies_over_white():
+def test_transparent_gif_is_blended_with_white():
     rgba = np.zeros((8, 8, 4), np.uint8)
     rgba[:4] = (255, 0, 0, 255)
-    shown = decode(encode(rgba, "GIF", comment=b"cat" * 200))
-    np.testing.assert_array_equal(shown[:4], np.broadcast_to(np.uint8([255, 0, 0]), (4, 8, 3)))
-    assert (shown[4:] == 255).all()
+    image = decode(encode(rgba, "GIF", comment=b"cat" * 200))
+    np.testing.assert_array_equal(image[:4], np.broadcast_to(np.uint8([255, 0, 0]), (4, 8, 3)))
+    assert (image[4:] == 255).all()
 
 
 def test_run_length_bmp():
@@ -262,7 +262,7 @@ def test_run_length_bmp():
     np.testing.assert_array_equal(decode(bmp_rle(5, 2, rows)), palette[np.array([[1, 1, 2, 2, 2], [0x64] * 5])])
 
 
-# Which way is up
+# Orientation
 
 UPRIGHT = {
     1: lambda stored: stored,
@@ -292,14 +292,14 @@ def test_exif_orientation(orientation, order):
     "block",
     [b"", b"II", exif(0), exif(9), exif(6)[:20], b"MM\0*\xff\xff\xff\xff", exif(6).replace(b"\0\x02", b"\xff\xff", 1)],
 )
-def test_broken_exif_leaves_the_picture_alone_and_warns_of_nothing(block, recwarn):
+def test_damaged_exif_is_ignored_without_warnings(block, recwarn):
     jpeg = with_jpeg_segment(WHOLE["jpeg"], 0xE1, b"Exif\0\0" + block)
     image = decode(jpeg)
     assert sorted(image.shape) == [3, 60, 80]
     assert not recwarn.list
 
 
-def test_malformed_multi_picture_and_animation_blocks_warn_of_nothing(recwarn):
+def test_damaged_multi_picture_and_animation_blocks_cause_no_warnings(recwarn):
     mpf = with_jpeg_segment(WHOLE["jpeg"], 0xE2, b"MPF\0II*\0\xff\xff\0\0")
     np.testing.assert_array_equal(decode(mpf), decode(WHOLE["jpeg"]))
     apng = WHOLE["png"][:33] + chunk(b"acTL", bytes(8)) + WHOLE["png"][33:]
@@ -307,9 +307,9 @@ def test_malformed_multi_picture_and_animation_blocks_warn_of_nothing(recwarn):
     assert not recwarn.list
 
 
-def test_what_follows_a_jpeg_is_ignored():
-    film = WHOLE["jpeg"] + b"\xff\xda\0\x08" * 1000 + bytes(1000)  # a motion photo carries a film
-    np.testing.assert_array_equal(decode(film), decode(WHOLE["jpeg"]))
+def test_data_after_a_jpeg_is_ignored():
+    motion = WHOLE["jpeg"] + b"\xff\xda\0\x08" * 1000 + bytes(1000)  # a motion photo contains a video
+    np.testing.assert_array_equal(decode(motion), decode(WHOLE["jpeg"]))
 
 
 # Refusals
@@ -332,7 +332,7 @@ def test_what_follows_a_jpeg_is_ignored():
         (encode(PHOTO, "PPM"), "not an image"),
     ],
 )
-def test_other_kinds_of_file_are_named(tmp_path, data, words):
+def test_messages_name_the_kind_of_other_files(tmp_path, data, words):
     path = tmp_path / "cat.png"
     path.write_bytes(data)
     with pytest.raises(ImageError, match=f"cat.png is {words}.*; PNG, JPEG, WebP, GIF and BMP images are accepted$"):
@@ -340,7 +340,7 @@ def test_other_kinds_of_file_are_named(tmp_path, data, words):
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_truncated_files_are_refused_or_whole(name):
+def test_truncated_files_are_refused_or_complete(name):
     data = WHOLE[name]
     whole = decode(data)
     refused = 0
@@ -348,14 +348,14 @@ def test_truncated_files_are_refused_or_whole(name):
         image = decode_or_none(data[:length])
         if image is None:
             refused += 1
-        else:  # only bytes that hold no pixels are missing
+        else:  # the missing bytes contain no pixels
             np.testing.assert_array_equal(image, whole)
             assert length > 0.9 * len(data)
     assert refused > 100
 
 
 def bomb(kind):
-    """A small file of `kind` that claims 13,334 x 13,334 pixels (177 megapixels), or as many as the format can."""
+    """A small file whose header says 13,334 x 13,334 pixels (177 megapixels), or the most that the format allows."""
     side = 13_334
     if kind == "png":
         return png(side, side, 8, 2, bytes(1000))
@@ -382,7 +382,7 @@ BOMBS = ["png", "jpeg", "gif", "gif frame", "bmp", "bmp core", "webp", "webp los
 
 
 @pytest.mark.parametrize("kind", BOMBS)
-def test_bombs_are_refused_by_their_header(kind, recwarn):
+def test_decompression_bombs_are_refused_from_their_header(kind, recwarn):
     data = bomb(kind)
     start = time.perf_counter()
     with pytest.raises(ImageError, match=r"(177\.8|4294\.8) megapixels\); up to (64|25) megapixels are accepted"):
@@ -391,7 +391,7 @@ def test_bombs_are_refused_by_their_header(kind, recwarn):
     assert not recwarn.list
 
 
-def test_a_bomb_costs_no_memory(tmp_path):
+def test_a_decompression_bomb_uses_no_memory(tmp_path):
     side, packer, packed = 13_334, zlib.compressobj(1), []
     for _ in range(side):
         packed.append(packer.compress(bytes(1 + side)))
@@ -418,12 +418,12 @@ except ImageError as error:
     assert "177.8 megapixels" in message
 
 
-def test_caps_leave_room_for_the_largest_phones_and_cameras():
+def test_pixel_limits_accept_the_largest_phones_and_cameras():
     assert MAX_JPEG_PIXELS >= 9248 * 6944
     assert MAX_PIXELS >= 6240 * 4160
 
 
-def test_zero_sized_files_are_refused():
+def test_files_with_zero_pixels_are_refused():
     for data in (png(0, 5, 8, 2, b""), patch_jpeg_size(WHOLE["jpeg"], 0, 60)):
         with pytest.raises(ImageError, match=r"0x\d+ pixels"):
             decode(data)
@@ -441,7 +441,7 @@ def test_two_headers_in_one_file_are_refused():
 
 
 def slow_file(kind):
-    """A file of some megabytes, each of which is one more step for a decoder that walks it in Python."""
+    """A file of some megabytes that would take a decoder many steps in Python."""
     if kind == "gif comment":
         table_end = WHOLE["gif"].index(b"!" if b"!" in WHOLE["gif"][:800] else b",", 13)
         return WHOLE["gif"][:table_end] + b"!\xfe" + b"\x01a" * 3_000_000 + b"\0" + WHOLE["gif"][table_end:]
@@ -467,15 +467,15 @@ def slow_file(kind):
     "kind",
     ["gif comment", "png chunks", "jpeg junk", "jpeg comments", "jpeg scans", "webp chunks", "bmp large", "bmp lines"],
 )
-def test_no_file_takes_long(kind):
+def test_slow_files_take_less_than_a_second(kind):
     data = slow_file(kind)
-    start = time.process_time()  # what it costs, however busy the machine is
+    start = time.process_time()  # CPU time, so that other processes do not matter
     image = decode_or_none(data)
     assert image is None or image.shape == (60, 80, 3)
     assert time.process_time() - start < 1
 
 
-def test_mutated_files_raise_nothing_but_image_error():
+def test_damaged_files_raise_only_image_error():
     seeds = make_kinds()
     rng = np.random.default_rng(20)
     accepted = 0
@@ -488,15 +488,15 @@ def test_mutated_files_raise_nothing_but_image_error():
             assert image.dtype == np.uint8
             assert image.shape[2:] == (3,)
         assert time.process_time() - start < 1
-    assert 50 < accepted < 450  # both answers are exercised
+    assert 50 < accepted < 450  # both outcomes occur
 
 
-def test_a_pil_image_that_cannot_be_read_gets_a_sentence():
+def test_a_damaged_pil_image_is_refused():
     with pytest.raises(ImageError, match="cannot be read"):
         decode(Image.open(io.BytesIO(WHOLE["png"][:200])))
 
 
-def test_threads_give_what_one_thread_gives():
+def test_decoding_in_threads_gives_the_same_images():
     sources = [*WHOLE.values()] * 8
     serial = [decode(source) for source in sources]
     with ThreadPoolExecutor(8) as pool:
@@ -504,7 +504,7 @@ def test_threads_give_what_one_thread_gives():
             np.testing.assert_array_equal(image, expected)
 
 
-def test_pillow_is_left_as_it_was():
+def test_importing_changes_no_setting_of_pillow():
     code = (
         "import warnings; import numpy; from PIL import Image, ImageFile; filters = list(warnings.filters); "
         "before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES; import cct_viz.images.preprocessing; "

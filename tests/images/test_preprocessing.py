@@ -1,4 +1,4 @@
-"""The crop, the model's pixels and the geometry between them."""
+"""The displayed crop, the model's pixels and the geometry between them."""
 
 import io
 
@@ -15,7 +15,7 @@ PHOTO = np.array(Image.fromarray(RNG.integers(0, 256, (6, 8, 3), np.uint8)).resi
 
 @pytest.mark.parametrize("interpolation", ["box", "bilinear", "bicubic", "lanczos"])
 @pytest.mark.parametrize("size", [(32, 32), (24, 40)])
-def test_an_image_of_the_models_size_passes_bit_for_bit(size, interpolation):
+def test_an_image_of_the_models_size_stays_unchanged(size, interpolation):
     image = RNG.integers(0, 256, (*size, 3), np.uint8)
     prepared = crop_and_resize(image, size, Preprocessing(interpolation=interpolation))
     np.testing.assert_array_equal(prepared.pixels, image)
@@ -42,7 +42,7 @@ def test_an_image_of_the_models_size_passes_bit_for_bit(size, interpolation):
         ((5000, 1), (32, 64), 1.0, (2499, 0, 2500, 1)),
     ],
 )
-def test_the_crop_is_in_the_middle_and_of_the_models_shape(original, model, crop, box):
+def test_the_crop_is_centred_and_has_the_models_shape(original, model, crop, box):
     prepared = crop_and_resize(np.zeros((*original, 3), np.uint8), model, Preprocessing(crop=crop))
     assert prepared.geometry == Geometry(original, box, model)
     assert prepared.pixels.shape == (*model, 3)
@@ -57,18 +57,18 @@ def test_tiny_and_thin_images_keep_their_colour(shape):
     np.testing.assert_array_equal(prepared.pixels, np.broadcast_to(np.uint8([10, 200, 90]), (32, 32, 3)))
 
 
-def test_the_shown_crop_is_whole_up_to_its_cap_and_then_reduced():
+def test_the_displayed_crop_is_reduced_only_above_its_limit():
     image = RNG.integers(0, 256, (300, 200, 3), np.uint8)
     np.testing.assert_array_equal(crop_and_resize(image, (32, 32), Preprocessing()).image, image[50:250])
     large = np.array(Image.fromarray(PHOTO).resize((4000, 3000), Image.Resampling.BILINEAR))
-    shown = crop_and_resize(large, (24, 32), Preprocessing()).image
-    assert shown.shape == (768, 1024, 3)
+    display = crop_and_resize(large, (24, 32), Preprocessing()).image
+    assert display.shape == (768, 1024, 3)
     expected = np.array(Image.fromarray(large).resize((1024, 768), Image.Resampling.BOX)).astype(int)
-    assert np.abs(shown - expected).max() <= 3  # another filter on a smooth picture
+    assert np.abs(display - expected).max() <= 3  # another filter on a smooth picture
 
 
 @pytest.mark.parametrize("interpolation", ["box", "bilinear", "bicubic", "lanczos"])
-def test_a_marker_on_a_large_photo_lands_where_the_geometry_says(interpolation):
+def test_a_marker_on_a_large_photo_is_where_the_geometry_says(interpolation):
     photo = np.zeros((3000, 4000, 3), np.uint8)
     prepared = crop_and_resize(photo, (32, 48), Preprocessing(interpolation=interpolation, crop=0.8))
     pixel = np.array([5, 40])
@@ -79,15 +79,15 @@ def test_a_marker_on_a_large_photo_lands_where_the_geometry_says(interpolation):
     assert tuple(pixel) == np.unravel_index(brightness.argmax(), brightness.shape)
     centre = (np.argwhere(np.ones((32, 48))) + 0.5).T @ brightness.ravel() / brightness.sum()
     back = prepared.geometry.model_to_original(centre)
-    # A thousandth of the photo: the resize is symmetric, but its result is rounded to grey levels.
+    # Tolerance of 1/1000 of the photo: the resize is symmetric, but its result is rounded to grey levels.
     np.testing.assert_allclose(back, [(y0 + y1) / 2, (x0 + x1) / 2], atol=4)
-    shown = prepared.image[..., 0].astype(float)
-    middle = np.argwhere(shown > 127).mean(axis=0) + 0.5
-    fraction = middle / shown.shape
+    display = prepared.image[..., 0].astype(float)
+    middle = np.argwhere(display > 127).mean(axis=0) + 0.5
+    fraction = middle / display.shape
     np.testing.assert_allclose(fraction, prepared.geometry.model_to_fraction(pixel + 0.5), atol=1 / MAX_SIDE)
 
 
-def test_coordinates_go_there_and_back():
+def test_coordinate_conversions_are_inverse():
     geometry = Geometry((300, 401), (10, 50, 290, 370), (28, 32))
     points = np.random.default_rng(1).uniform(-5, 40, (7, 3, 2))
     for there, back in (
@@ -130,6 +130,6 @@ def test_normalise_refuses_pixels_that_are_already_scaled():
         normalise(PHOTO / 255, Preprocessing())
 
 
-def test_prepare_refuses_what_decode_refuses():
+def test_crop_and_resize_refuses_what_decode_refuses():
     with pytest.raises(ImageError, match="float64"):
         crop_and_resize(PHOTO / 255, (32, 32), Preprocessing())

@@ -1,4 +1,4 @@
-"""Ablation in its three meanings: closed forms against what they stand for, on a model simple enough to solve."""
+"""The three ablations against direct computation, on a model simple enough to solve by hand."""
 
 import dataclasses
 
@@ -16,13 +16,13 @@ EXACT = 1e-5  # float32 logits of order 1
 
 
 def without(trace, t, c):
-    """The score of class c against the mean class when the pool never had token t, pooled again from the rest."""
-    kept = np.arange(len(trace.evidence)) != t
+    """The score of class c against the mean class, pooled again without token t."""
+    others = np.arange(len(trace.evidence)) != t
     if trace.pool == "max":
-        logits = trace.representation[kept].max(axis=0) @ trace.readout_weights.head
+        logits = trace.representation[others].max(axis=0) @ trace.readout_weights.head
     else:
-        w = trace.pooling_weights[kept].astype(np.float64)
-        logits = (w / w.sum()) @ trace.evidence[kept]
+        w = trace.pooling_weights[others].astype(np.float64)
+        logits = (w / w.sum()) @ trace.evidence[others]
     return (logits - logits.mean())[c]
 
 
@@ -35,7 +35,7 @@ def test_ablation_in_the_pool_is_pooling_without_the_token(pool):
     np.testing.assert_allclose(explain(trace, "ablate_in_pool", target=2).maps.reshape(-1), expected, atol=EXACT)
 
 
-def test_ablation_in_the_pool_survives_a_token_with_all_the_weight():
+def test_ablation_in_the_pool_handles_a_token_with_all_the_weight():
     trace = make_trace(tiny_config())
     weights = np.eye(1, 15, 4, dtype=np.float32)[0]
     sure = dataclasses.replace(
@@ -49,7 +49,7 @@ def test_ablation_in_the_pool_survives_a_token_with_all_the_weight():
     np.testing.assert_array_equal(np.delete(maps, 4), 0)
 
 
-def test_dropping_a_token_takes_its_part_away():
+def test_dropping_a_token_removes_its_part_of_the_score():
     classifier, trace, parts = make_case()
     heat = check_contract(trace, "drop_token", exact=EXACT, classifier=classifier)
     expected = parts[:, 1] - parts.mean(axis=1)
@@ -57,7 +57,7 @@ def test_dropping_a_token_takes_its_part_away():
 
 
 @pytest.mark.parametrize("baseline", ["black", "mean", "blur"])
-def test_hiding_pixels_paints_the_receptive_field(baseline):
+def test_hide_pixels_paints_over_the_receptive_field(baseline):
     classifier, trace, _ = make_case()
     paint = paint_over(trace.pixels, baseline)
     y0, x0, y1, x1 = trace.receptive_field[6]
@@ -70,7 +70,7 @@ def test_hiding_pixels_paints_the_receptive_field(baseline):
     check_contract(trace, "hide_pixels", exact=EXACT, classifier=classifier)
 
 
-def test_runs_go_in_batches_of_64():
+def test_forward_passes_run_in_batches_of_64():
     classifier, trace, _ = make_case(tiny_config(image_size=(40, 40)))
     classifier.batches.clear()
     explain(trace, "drop_token", classifier=classifier)
@@ -78,7 +78,7 @@ def test_runs_go_in_batches_of_64():
     assert classifier.batches == [64, 37]
 
 
-def test_baselines_say_nothing_of_the_image():
+def test_baselines_remove_the_content_of_the_image():
     pixels = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
     assert not paint_over(pixels, "black").any()
     mean = paint_over(pixels, "mean")

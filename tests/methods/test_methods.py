@@ -1,4 +1,4 @@
-"""The contract of every method, and each formula against numbers worked out by hand."""
+"""The contract of every method, and each formula against numbers computed by hand."""
 
 import dataclasses
 import inspect
@@ -31,7 +31,7 @@ def test_contract(method, pool, block):
 
 
 @pytest.mark.parametrize("method", [method for method in METHODS if takes(method, "classifier")])
-def test_methods_that_run_the_model_ask_for_it(trace, method):
+def test_methods_that_run_the_model_require_a_classifier(trace, method):
     with pytest.raises(ValueError, match="runs the model again"):
         explain(trace, method)
 
@@ -40,12 +40,12 @@ def test_methods_that_run_the_model_ask_for_it(trace, method):
 def test_every_method_is_documented(method):
     doc = " ".join(inspect.getdoc(METHODS[method]).split())
     assert describe(method).endswith(".")
-    assert "It cannot" in doc, "each method says what it cannot show"
+    assert "Limit: " in doc, "each method names its limit"
     assert all(f"{option}:" in doc for option in method_options(method))
 
 
 def make_flat_trace(pool="seqpool"):
-    """A trace in which all tokens are alike, as a model without position gives of a constant image."""
+    """A trace with all tokens equal, as a model without position makes of a constant image."""
     trace = make_trace(tiny_config(pool=pool, position="none"))
     weights = trace.readout_weights
 
@@ -71,13 +71,13 @@ def make_flat_trace(pool="seqpool"):
 
 @pytest.mark.parametrize("pool", ["seqpool", "mean"])
 @pytest.mark.parametrize("method", TRACE_ONLY)
-def test_constant_image_is_no_special_case(method, pool):
+def test_a_constant_image_gives_a_constant_map(method, pool):
     heat = check_contract(make_flat_trace(pool), method, exact=EXACT, target=0)
     assert np.ptp(heat.maps, axis=(1, 2)).max() < EXACT
 
 
 @pytest.mark.parametrize(("earlier", "name"), RENAMED.items())
-def test_an_earlier_name_still_works_and_says_todays(trace, earlier, name):
+def test_an_old_name_works_and_warns_with_the_new_name(trace, earlier, name):
     with pytest.warns(DeprecationWarning, match=f"now called '{name}'"):
         heat = explain(trace, earlier, target=1)
     np.testing.assert_array_equal(heat.maps, explain(trace, name, target=1).maps)
@@ -124,14 +124,14 @@ def test_options_out_of_range_are_refused(trace, method, options):
         explain(trace, method, target=1, **options)
 
 
-def test_the_package_name_is_the_public_function(trace):
+def test_the_package_exports_explain(trace):
     assert cct_viz.explain(trace, "seqpool").method == "seqpool"
 
 
-# Section 1: the exact decomposition
+# The exact decomposition of the scores
 
 
-def test_contributions_are_gauge_free(trace):
+def test_a_shift_common_to_all_classes_changes_no_contribution(trace):
     shifted = dataclasses.replace(
         trace,
         readout_weights=dataclasses.replace(
@@ -157,7 +157,7 @@ def test_contribution_by_hand():
         assert explain(trace, "contribution", target=2).maps.reshape(-1)[t] == pytest.approx(expected, abs=EXACT)
 
 
-def test_contrast_is_antisymmetric_and_lands_on_the_margin(trace):
+def test_contrast_is_antisymmetric_and_sums_to_the_margin(trace):
     forward = explain(trace, "contrast", target=0, against=2).maps
     backward = explain(trace, "contrast", target=2, against="class 0").maps
     np.testing.assert_array_equal(forward, -backward)
@@ -175,12 +175,12 @@ def test_adding_to_the_pool_bias_changes_nothing():
         np.testing.assert_allclose(after.contributions, before.contributions, atol=1e-6)
 
 
-# Section 3: rollout, composed with the pool
+# Rollout from the pool
 
 
-def test_rollout_says_when_the_attentions_are_none(trace):
+def test_rollout_reports_attention_rows_that_do_not_sum_to_1(trace):
     assert explain(trace, "rollout").checks["rows sum to 1"] < 1e-6
-    turned = dataclasses.replace(trace, attentions=np.swapaxes(trace.attentions, -1, -2).copy())  # columns for rows
+    turned = dataclasses.replace(trace, attentions=np.swapaxes(trace.attentions, -1, -2).copy())  # transposed
     off = np.abs(turned.attentions.sum(axis=-1) - 1).max()
     assert explain(turned, "rollout").checks["rows sum to 1"] == pytest.approx(off, rel=1e-5)
     assert off > 0.1
@@ -211,7 +211,7 @@ def test_rollout_without_attention_is_the_readout(trace):
         np.testing.assert_array_equal(step.reshape(-1), trace.pooling_weights)
 
 
-def test_uniform_attention_rolls_out_to_uniform(trace):
+def test_rollout_of_uniform_attention_is_uniform(trace):
     uniform = dataclasses.replace(trace, attentions=np.full_like(trace.attentions, 1 / 15))
     np.testing.assert_allclose(explain(uniform, "rollout", alpha=1.0).maps[1:], 1 / 15, atol=1e-7)
 
@@ -220,12 +220,12 @@ def test_discard_drops_the_smallest_of_each_row(trace):
     mixing = mixing_matrices(trace, head_fusion="mean", alpha=1.0, discard=0.4)
     assert ((mixing == 0).sum(axis=-1) == 6).all()
     fused = trace.attentions.mean(axis=1)
-    kept = np.where(mixing > 0, fused, np.inf).min(axis=-1)
-    dropped = np.where(mixing > 0, -np.inf, fused).max(axis=-1)
-    assert (dropped <= kept).all()
+    smallest_left = np.where(mixing > 0, fused, np.inf).min(axis=-1)
+    largest_dropped = np.where(mixing > 0, -np.inf, fused).max(axis=-1)
+    assert (largest_dropped <= smallest_left).all()
 
 
-def test_class_token_rollout_reads_its_row(class_token_trace):
+def test_rollout_with_a_class_token_starts_from_its_row(class_token_trace):
     trace = class_token_trace
     heat = explain(trace, "rollout")
     first, second = (0.5 * np.eye(16) + 0.5 * trace.attentions[layer].mean(axis=0) for layer in (0, 1))
@@ -234,7 +234,7 @@ def test_class_token_rollout_reads_its_row(class_token_trace):
     assert heat.class_share[1] == pytest.approx((second @ first)[0, 0], abs=1e-6)
 
 
-def test_attention_shows_rows_and_their_mean_under_the_pool(trace):
+def test_attention_shows_one_row_or_the_mean_weighted_by_the_pool(trace):
     np.testing.assert_allclose(
         explain(trace, "attention", layer=0, head=1, token=4).maps.reshape(-1), trace.attentions[0, 1, 4], atol=1e-7
     )
@@ -246,10 +246,10 @@ def test_attention_shows_rows_and_their_mean_under_the_pool(trace):
     )
 
 
-def test_measured_alpha_is_the_share_of_what_attention_added(trace):
+def test_measured_alpha_is_the_share_of_the_attention_output(trace):
     shares = attention_shares(trace, "measured")
-    added, kept = (np.sqrt((x[1, 7] ** 2).sum()) for x in (trace.attention_outputs, trace.stream))
-    assert shares[1, 7] == pytest.approx(added / (added + kept), rel=1e-6)
+    output, stream = (np.sqrt((x[1, 7] ** 2).sum()) for x in (trace.attention_outputs, trace.stream))
+    assert shares[1, 7] == pytest.approx(output / (output + stream), rel=1e-6)
     mixing = mixing_matrices(trace, head_fusion="mean", alpha="measured", discard=0.0)
     np.testing.assert_allclose(mixing.sum(axis=-1), 1, atol=1e-12)
     off = np.delete(mixing[1, 7], 7).sum()
@@ -261,7 +261,7 @@ def test_measured_alpha_is_the_share_of_what_attention_added(trace):
     assert not attention_shares(still, "measured").any()
 
 
-def test_rollout_can_be_read_by_every_token_alike(trace, class_token_trace):
+def test_rollout_can_start_from_the_mean_of_all_tokens(trace, class_token_trace):
     mixing = mixing_matrices(trace, head_fusion="mean", alpha=0.5, discard=0.0)
     maps = explain(trace, "rollout", readout="mean").maps
     np.testing.assert_allclose(maps[-1].reshape(-1), (mixing[1] @ mixing[0]).mean(axis=0), atol=1e-7)
@@ -270,7 +270,7 @@ def test_rollout_can_be_read_by_every_token_alike(trace, class_token_trace):
     np.testing.assert_allclose(heat.maps[0], 1 / 15, atol=1e-7)
 
 
-def test_contributions_through_rollout_by_hand(trace):
+def test_contribution_rollout_by_hand(trace):
     first, second = mixing_matrices(trace, head_fusion="mean", alpha=0.3, discard=0.0)
     parts = trace.contributions[:, 1] - trace.contributions.mean(axis=1)
     heat = explain(trace, "contribution_rollout", target=1, alpha=0.3)
@@ -280,13 +280,13 @@ def test_contributions_through_rollout_by_hand(trace):
     np.testing.assert_allclose(unmoved, explain(trace, "contribution", target=1).maps, atol=1e-7)
 
 
-def test_effective_tokens_counts_an_even_spread():
+def test_effective_tokens_of_simple_maps():
     assert effective_tokens(np.full((3, 5), 1 / 15)) == pytest.approx(15)
     assert effective_tokens(np.eye(1, 15)) == pytest.approx(1)
     assert effective_tokens(np.zeros(15)) == 0
 
 
-def test_effective_tokens_of_a_rollout_drift_to_all(trace):
+def test_effective_tokens_of_a_rollout_approach_all(trace):
     uniform = dataclasses.replace(trace, attentions=np.full_like(trace.attentions, 1 / 15))
     counts = effective_tokens_by_step(explain(uniform, "rollout", alpha=0.9))
     assert counts[0] == pytest.approx(effective_tokens(trace.pooling_weights))
@@ -294,7 +294,7 @@ def test_effective_tokens_of_a_rollout_drift_to_all(trace):
     assert counts[-1] > 14.9
 
 
-def test_channels_come_strongest_first(trace):
+def test_channels_are_ranked_by_rms(trace):
     ranking = rank_channels(trace, 0)
     energy = np.sqrt((trace.feature_maps[0] ** 2).mean(axis=(0, 1)))
     np.testing.assert_allclose(ranking.energy, np.sort(energy)[::-1], rtol=1e-6)

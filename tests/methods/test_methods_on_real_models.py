@@ -1,4 +1,4 @@
-"""Everything that needs TensorFlow: gradients against finite differences, and every identity on real random models."""
+"""Tests that need TensorFlow: gradients against finite differences, and every identity on random Keras models."""
 
 import json
 
@@ -66,7 +66,7 @@ def test_contract_on_real_models(case, method):
 
 
 @pytest.mark.parametrize("method", [method for method in METHODS if takes(method, "classifier")])
-def test_a_constant_image_is_no_special_case(keras_io, method):
+def test_a_constant_image_gives_finite_maps(keras_io, method):
     classifier, _ = keras_io
     trace = classifier.trace(np.zeros((*classifier.config.image_size, 3), np.uint8))
     heat = explain(trace, method, target=0, classifier=classifier)
@@ -83,7 +83,7 @@ def keras_io():
 
 
 def shifted_score(classifier, trace, target, layer, place, step):
-    """y_c with one entry of one layer's attention moved by `step`, all before it as it was."""
+    """y_c with one entry of one layer's attention changed by `step`; earlier layers stay the same."""
     shift = np.zeros((1, *trace.attentions.shape[1:]), np.float32)
     shift[0][place] = step
     attention = classifier.model.blocks[layer].attention
@@ -96,7 +96,7 @@ def shifted_score(classifier, trace, target, layer, place, step):
         attention.dropout = dropout
 
 
-def test_each_layers_gradient_stands_at_that_layer(case):
+def test_attention_gradients_belong_to_their_layer(case):
     """Central finite differences on the entry of each layer's attention with the largest gradient."""
     classifier, trace = case
     gradients = differentiate(classifier, trace, 1).attentions
@@ -109,7 +109,7 @@ def test_each_layers_gradient_stands_at_that_layer(case):
 
 
 def test_gradient_of_each_readout_by_its_own_block(case):
-    """LeGrad's gradients: at the last block the model's own; at an earlier one, of a model that ends there."""
+    """LeGrad's gradients: those of the model at the last block, those of a model that ends there at an earlier one."""
     classifier, trace = case
     gradients = differentiate_layers(classifier, trace, 1)
     whole = differentiate(classifier, trace, 1)
@@ -127,7 +127,7 @@ def test_gradient_of_each_readout_by_its_own_block(case):
     assert gradients.attentions[0][place] == pytest.approx(rise, rel=10 * DIFFERENCE)
 
 
-def test_representation_gradient_is_what_the_framework_finds(case):
+def test_representation_gradient_equals_that_of_the_framework(case):
     classifier, trace = case
     if trace.has_class_token:
         with pytest.raises(NotApplicable, match="class token"):
@@ -148,7 +148,7 @@ def test_pool_weight_times_its_gradient_is_the_contribution(case):
 
 
 def test_pixel_gradient_against_finite_differences(case):
-    """A direction of small steps in all pixels, in which the score is nearly linear between ReLU and max kinks."""
+    """Small steps in all pixels along the gradient: the score is nearly linear between the kinks of ReLU and max."""
     classifier, trace = case
     x = normalise(trace.pixels[None], classifier.config.preprocessing)
     score, gradient = differentiate_pixels(classifier, np.concatenate([x, x * 0.5]), 0)
@@ -159,7 +159,7 @@ def test_pixel_gradient_against_finite_differences(case):
 
 
 @pytest.mark.parametrize("baseline", ["black", "blur"])
-def test_integrated_gradients_come_to_the_rise(keras_io, baseline):
+def test_integrated_gradients_sum_to_the_rise_from_the_baseline(keras_io, baseline):
     classifier, trace = keras_io
     coarse, fine = (
         explain(trace, "integrated_gradients", target=1, classifier=classifier, baseline=baseline, steps=steps)
@@ -173,11 +173,11 @@ def test_integrated_gradients_come_to_the_rise(keras_io, baseline):
 def test_pixel_maps_have_the_models_resolution(keras_io):
     classifier, trace = keras_io
     for name, attribute in PIXEL_METHODS.items():
-        found = attribute(trace, 1, classifier)
-        assert found.method == name
-        assert found.values.shape == classifier.config.image_size
-        if not found.signed:
-            assert found.values.sum() == pytest.approx(1)
+        pixel_map = attribute(trace, 1, classifier)
+        assert pixel_map.method == name
+        assert pixel_map.values.shape == classifier.config.image_size
+        if not pixel_map.signed:
+            assert pixel_map.values.sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -223,10 +223,10 @@ def test_gradient_rollout_by_hand(keras_io, alpha):
     gradients = differentiate(classifier, trace, 1).attentions
     row, shares = trace.pooling_weights.astype(np.float64), attention_shares(trace, alpha)
     for layer in (1, 0):
-        raised = np.maximum(trace.attentions[layer] * gradients[layer], 0).mean(axis=0)
-        total = raised.sum(axis=1, keepdims=True)
-        raised = np.where(total > 0, raised / np.where(total > 0, total, 1), np.eye(15))  # no row of zeros leaks
-        mixing = np.diag(1 - shares[layer]) + shares[layer][:, None] * raised
+        positive = np.maximum(trace.attentions[layer] * gradients[layer], 0).mean(axis=0)
+        total = positive.sum(axis=1, keepdims=True)
+        positive = np.where(total > 0, positive / np.where(total > 0, total, 1), np.eye(15))
+        mixing = np.diag(1 - shares[layer]) + shares[layer][:, None] * positive
         row = row @ mixing
     heat = explain(trace, "gradient_rollout", target=1, classifier=classifier, alpha=alpha)
     np.testing.assert_allclose(heat.maps.reshape(-1), row, atol=1e-6)  # float32 shares
@@ -269,7 +269,7 @@ def test_scores_decompose_and_are_bounded(case):
         whole = sum(parts.logits[parts.names.index(f"attention {i + 1}")] for i in range(layers))
         split = sum(row for name, row in zip(heads.names, heads.logits, strict=True) if "head" in name)
         np.testing.assert_allclose(split + heads.logits[0], whole + parts.logits[0], atol=exact)
-        np.testing.assert_allclose(heads.logits[-1], parts.logits[-1], atol=exact)  # the last MLP is untouched
+        np.testing.assert_allclose(heads.logits[-1], parts.logits[-1], atol=exact)  # the last MLP stays the same
     if trace.has_class_token:
         return
     np.testing.assert_allclose(trace.contributions.sum(axis=0) + trace.bias, trace.logits, atol=exact)
@@ -282,8 +282,8 @@ def test_scores_decompose_and_are_bounded(case):
     assert split_pooling(trace).check < exact
 
 
-def test_a_dropped_token_is_not_in_the_pool_nor_seen_by_attention(keras_io):
-    """The three ablations differ, and dropping equals masking by hand."""
+def test_drop_token_masks_it_and_differs_from_the_other_ablations(keras_io):
+    """The three ablations differ, and drop_token equals masking by hand."""
     classifier, trace = keras_io
     dropped = explain(trace, "drop_token", target=1, classifier=classifier).maps.reshape(-1)
     mask = np.ones((1, 15), np.float32)
@@ -297,7 +297,7 @@ def test_a_dropped_token_is_not_in_the_pool_nor_seen_by_attention(keras_io):
     assert np.abs(dropped - hidden).max() > 1e-3
 
 
-# Which weights a map can know about
+# The parameter randomisation test
 
 
 @pytest.fixture(scope="module")
@@ -314,8 +314,8 @@ def test_randomisation_has_a_row_for_every_weight(keras_io):
         assert sum(name.startswith(b) for b in beginnings) == 1, name
 
 
-def test_maps_know_what_lies_before_them_and_no_more(table):
-    blind = {
+def test_maps_change_only_with_the_parts_they_depend_on(table):
+    unchanged = {
         "head": {"seqpool", "attention", "rollout", "rollout_paths", *VARIANTS},
         # sum_t w_t (e_tc - sum_s w_s e_sc) = 0 up to rounding, so the mean gradient of Grad-CAM is W_c / N for any pool
         "pool": {"evidence", "grad_cam", *VARIANTS},
@@ -324,10 +324,10 @@ def test_maps_know_what_lies_before_them_and_no_more(table):
         "values and output 2": set(VARIANTS),
     }
     for part, row in table.items():
-        assert {name for name, changed in row.items() if changed is False} == blind.get(part, set()), part
+        assert {name for name, changed in row.items() if changed is False} == unchanged.get(part, set()), part
 
 
-def test_randomisation_reads_as_a_table(table):
+def test_randomisation_is_formatted_as_a_table(table):
     text = format_randomisation(table)
     lines = text.splitlines()
     assert lines[0].startswith("| map | head | pool | final norm | MLP 2 |")
@@ -335,7 +335,7 @@ def test_randomisation_reads_as_a_table(table):
     assert len(lines) == 2 + len(table["head"])
 
 
-def test_methods_that_do_not_apply_are_no_answer():
+def test_randomisation_gives_none_for_methods_that_do_not_apply():
     classifier = make_classifier("class token")
     table = randomise_parameters(classifier, [random_pixels(classifier.config)], methods=["contribution", "rollout"])
     assert {row["contribution"] for row in table.values()} == {None}
@@ -346,26 +346,26 @@ def test_methods_that_do_not_apply_are_no_answer():
 @pytest.mark.parametrize(
     ("images", "options", "message"),
     [
-        (1, {"methods": ["rollout", "jet"]}, "no method is called 'jet'; there are seqpool"),
+        (1, {"methods": ["rollout", "jet"]}, "no method is called 'jet'; choose one of seqpool"),
         (1, {"methods": []}, "0 methods and 1 images were given; expected one or more"),
         (0, {"methods": ["rollout"]}, "1 methods and 0 images were given"),
         (1, {"methods": ["rollout"], "seed": -1}, "seed is -1; expected"),
     ],
 )
-def test_randomisation_of_nothing_is_refused(keras_io, images, options, message):
+def test_randomisation_refuses_bad_arguments(keras_io, images, options, message):
     classifier, _ = keras_io
     with pytest.raises(ValueError, match=message):
         randomise_parameters(classifier, [random_pixels(classifier.config)] * images, **options)
 
 
-def test_explain_command_differentiates(capsys, tiny_folder, tiny_classifier, tmp_path):
+def test_explain_command_runs_gradient_methods(capsys, tiny_folder, tiny_classifier, tmp_path):
     Image.fromarray(random_pixels(tiny_config())).save(tmp_path / "photo.png")
     arguments = ["explain", str(tmp_path / "photo.png"), "--model", str(tiny_folder), "--out", str(tmp_path / "out")]
     arguments += ["--method", "integrated_gradients", "--method", "chefer", "--option", "steps=8", "--json"]
     assert main(arguments) == 0
-    made = json.loads(capsys.readouterr().out)["explanations"]
-    assert made["integrated_gradients"]["options"] == {"baseline": "black", "steps": 8}
-    assert made["chefer"]["checks"]["w times its gradient is the contribution"] < 1e-4
+    explanations = json.loads(capsys.readouterr().out)["explanations"]
+    assert explanations["integrated_gradients"]["options"] == {"baseline": "black", "steps": 8}
+    assert explanations["chefer"]["checks"]["w times its gradient is the contribution"] < 1e-4
 
 
 def test_randomisation_command(capsys, tiny_folder, tiny_classifier, tmp_path):

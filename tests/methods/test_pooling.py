@@ -1,4 +1,4 @@
-"""The split of pooling, the range of scores, and the pooling laboratory, by hand and by finite differences."""
+"""The split of the score, its reachable range and the pooling laboratory, by hand and by finite differences."""
 
 import numpy as np
 import pytest
@@ -35,14 +35,14 @@ def test_scores_lie_in_the_reachable_range(trace):
 
 
 @pytest.mark.parametrize("pool", ["max", "class_token"])
-def test_models_without_weights_are_told_so(pool):
+def test_models_without_pooling_weights_are_refused(pool):
     trace = make_trace(tiny_config(pool=pool))
     for ask in (split_pooling, reachable_range, lab.pool_uniformly, lab.top_token, lab.sharpening_slope):
         with pytest.raises(NotApplicable, match="no pooling weights"):
             ask(trace)
 
 
-def test_temperature_runs_from_the_mean_over_the_model_to_the_top_token(trace):
+def test_temperature_goes_from_mean_pooling_to_the_top_token(trace):
     np.testing.assert_allclose(lab.sharpen(trace, 1.0).logits, trace.logits, atol=EXACT)
     np.testing.assert_allclose(lab.sharpen(trace, 1.0).probabilities, trace.probabilities, atol=EXACT)
     np.testing.assert_allclose(lab.sharpen(trace, 0.0).logits, lab.pool_uniformly(trace).logits, atol=1e-12)
@@ -63,7 +63,7 @@ def test_mean_pooling_has_no_scores_to_sharpen():
         lab.sharpen(trace, 2.0)
 
 
-def test_painted_weights_move_the_scores_by_their_evidence(trace):
+def test_painted_weights_change_the_scores_by_their_evidence(trace):
     painted = trace.pooling_weights.astype(np.float64).copy()
     painted[3], painted[7] = painted[3] + 0.05, painted[7] - min(0.05, painted[7])
     painted /= painted.sum()
@@ -73,7 +73,7 @@ def test_painted_weights_move_the_scores_by_their_evidence(trace):
     np.testing.assert_allclose(as_grid.logits, lab.pool_with(trace, painted).logits, atol=1e-12)
 
 
-def test_shuffled_weights_are_the_same_elsewhere(trace):
+def test_shuffled_weights_are_the_same_values_in_another_order(trace):
     shuffled = lab.pool_shuffled(trace, seed=3)
     np.testing.assert_allclose(np.sort(shuffled.weights), np.sort(trace.pooling_weights), atol=1e-7)
     assert (shuffled.weights != trace.pooling_weights).any()

@@ -1,4 +1,4 @@
-"""Projections through receptive fields: one token's splat against the pixels that move it, sums and constants kept."""
+"""Projections through receptive fields: which pixels a token covers, and that sums and constants are kept."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def config(request):
     return request.param
 
 
-def test_a_splat_lies_on_the_pixels_that_move_the_token(config):
+def test_a_splat_covers_the_pixels_that_reach_the_token(config):
     stage = stage_geometry(config)[-1]
     rng = np.random.default_rng(0)
     gh, gw = config.grid
@@ -36,20 +36,20 @@ def test_a_splat_lies_on_the_pixels_that_move_the_token(config):
             np.testing.assert_allclose(mean[sees, y, x], 1 / sees.sum())
 
 
-def test_a_splat_keeps_the_sum_and_an_average_the_constant(config):
+def test_splat_keeps_sums_and_average_keeps_constants(config):
     stage, size = stage_geometry(config)[-1], config.image_size
     values = np.random.default_rng(0).normal(size=(2, *config.grid))
     np.testing.assert_allclose(splat(values, stage, size).sum(axis=(1, 2)), values.sum(axis=(1, 2)), atol=1e-9)
     constant = average(np.full(config.grid, 3.0), stage, size)
-    seen = splat(np.ones(config.grid), stage, size) > 0
-    np.testing.assert_allclose(constant[seen], 3.0)
-    assert seen.mean() > 0.8  # a stride may leave a margin that no window reaches
+    covered = splat(np.ones(config.grid), stage, size) > 0
+    np.testing.assert_allclose(constant[covered], 3.0)
+    assert covered.mean() > 0.8  # a stride may leave a margin that no window reaches
 
 
-def test_gathering_pixels_keeps_the_sum_of_those_seen(config):
+def test_gather_keeps_the_sum_of_covered_pixels(config):
     stage, size = stage_geometry(config)[-1], config.image_size
-    seen = splat(np.ones(config.grid), stage, size) > 0
-    pixels = np.random.default_rng(0).normal(size=size) * seen
+    covered = splat(np.ones(config.grid), stage, size) > 0
+    pixels = np.random.default_rng(0).normal(size=size) * covered
     tokens = gather(pixels, stage)
     assert tokens.shape == config.grid
     assert tokens.sum() == pytest.approx(pixels.sum(), abs=1e-8)
@@ -71,7 +71,7 @@ def test_every_pixel_belongs_to_the_token_with_the_nearest_centre(config):
         assert distance[owner[y, x]].tolist() == distance.min(axis=0).tolist()
 
 
-def test_heatmaps_are_splat_when_shares_and_averaged_when_signed():
+def test_project_heatmaps_splats_shares_and_averages_signed_maps():
     trace = make_trace(tiny_config())
     shares = project_heatmaps(trace, explain(trace, "rollout"))
     assert shares.shape == (3, 12, 20)
@@ -81,7 +81,7 @@ def test_heatmaps_are_splat_when_shares_and_averaged_when_signed():
     np.testing.assert_allclose(project_heatmaps(trace, signed), average(signed.maps, stage, (12, 20)), atol=1e-6)
 
 
-def test_maps_of_another_grid_are_refused():
+def test_maps_with_the_wrong_grid_are_refused():
     stage = stage_geometry(tiny_config())[-1]
     with pytest.raises(ValueError, match=r"shape \(5, 3\); this conv stage has \(3, 5\)"):
         splat(np.zeros((5, 3)), stage, (12, 20))

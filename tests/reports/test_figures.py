@@ -1,4 +1,4 @@
-"""Maps lie where their cells look, scales are explicit, and no map breaks a picture."""
+"""Maps are drawn at their receptive fields, scales are explicit, and every map gives a picture."""
 
 import dataclasses
 import subprocess
@@ -28,7 +28,7 @@ def test_a_cell_keeps_its_value_at_its_receptive_field_centre(config, stage):
     trace = make_trace(config)
     centres = trace.stages[stage].centres
     values = np.random.default_rng(1).normal(size=centres.shape[:2])
-    # At eight pixels a model pixel a centre at a multiple of 1/2 lies between two pixels, 1/16 away from both.
+    # With eight output pixels per model pixel, a centre at a multiple of 1/2 is 1/16 away from the two nearest pixels.
     height, width = config.image_size
     field = plots.project(trace, values, (8 * height, 8 * width), stage=stage)
     for (y, x), value in zip(centres.reshape(-1, 2), values.ravel(), strict=True):
@@ -38,7 +38,7 @@ def test_a_cell_keeps_its_value_at_its_receptive_field_centre(config, stage):
 
 
 def test_projection_is_exact_between_centres(trace):
-    """A map that is linear in the pixels is given back exactly inside the outermost centres, and constant beyond."""
+    """A map that is linear in the pixels is exact inside the outermost centres, and constant beyond them."""
     centres = trace.stages[-1].centres
     values = 2.0 * centres[..., 0] - 3.0 * centres[..., 1]
     height, width = trace.pixels.shape[:2]
@@ -54,18 +54,18 @@ def test_projection_refuses_a_map_of_another_grid(trace):
 
 
 @pytest.mark.parametrize("shape", [(12, 20), (300, 500), (750, 1250)])
-def test_the_same_map_lies_at_the_same_place_whatever_the_size_of_the_photo(trace, shape):
+def test_a_map_has_the_same_position_for_every_photo_size(trace, shape):
     trace = dataclasses.replace(trace, image=np.zeros((*shape, 3), np.uint8))
     values = np.zeros(trace.grid)
     values[1, 3] = 1.0
     picture = plots.overlay(trace, values, signed=False, limit=1.0, opacity=1.0, side=400)
     assert picture.shape == (240, 400, 3)
     y, x = np.unravel_index(picture.sum(axis=-1, dtype=int).argmax(), picture.shape[:2])
-    expected = trace.stages[-1].centres[1, 3] * 20  # 400 pixels for 20 of the model
+    expected = trace.stages[-1].centres[1, 3] * 20  # 400 pixels show 20 pixels of the model
     np.testing.assert_allclose((y + 0.5, x + 0.5), expected, atol=10)  # the peak's colour is flat for half a pixel
 
 
-def test_opacity_0_leaves_the_photo_and_a_signed_map_of_0_its_greys(trace):
+def test_opacity_0_shows_the_photo_and_a_signed_map_of_0_shows_it_in_grey(trace):
     photo = plots.enlarge(trace.image, 100)
     values = np.random.default_rng(0).random(trace.grid)
     assert (plots.overlay(trace, values, signed=False, limit=1.0, opacity=0.0, side=100) == photo).all()
@@ -75,7 +75,7 @@ def test_opacity_0_leaves_the_photo_and_a_signed_map_of_0_its_greys(trace):
     assert (plots.overlay(trace, values, signed=False, limit=1.0, opacity=1.0, side=100) != photo).any()
 
 
-def test_colours_have_white_at_0_and_grow_lighter_with_the_share():
+def test_signed_colours_are_white_at_0_and_shares_get_lighter():
     signed = plots.colourise(np.array([-2.0, 0.0, 2.0]), signed=True, limit=1.0).astype(int)
     assert signed[1].min() > 240
     assert signed[0, 2] > signed[0, 0] + 100  # blue below 0
@@ -87,7 +87,7 @@ def test_colours_have_white_at_0_and_grow_lighter_with_the_share():
 
 
 @pytest.mark.parametrize("limit", [-1.0, np.nan, np.inf])
-def test_a_scale_without_an_end_is_refused(limit):
+def test_a_bad_colour_limit_is_refused(limit):
     with pytest.raises(ValueError, match="limit"):
         plots.colourise(np.zeros(3), signed=True, limit=limit)
 
@@ -96,17 +96,17 @@ def test_a_scale_without_an_end_is_refused(limit):
     ("value", "words"), [(0.0, "0 everywhere"), (0.25, "constant"), (-0.5, "constant")], ids=["zero", "equal", "below"]
 )
 @pytest.mark.parametrize("signed", [False, True])
-def test_a_map_without_ups_and_downs_is_drawn_and_named(trace, value, words, signed):
+def test_a_constant_map_is_drawn_and_described(trace, value, words, signed):
     values = np.full(trace.grid, value)
     assert words in plots.describe_flat(values)
     maps = Heatmaps(values[None].astype(np.float32), ("flat",), signed=signed, method="seqpool")
     picture = plots.overlay(trace, values, signed=signed, limit=plots.scale_limit(maps))
     assert picture.dtype == np.uint8
-    assert picture.std() > 1  # the photo is still there
+    assert picture.std() > 1  # the photo is still visible
     plots.figure(trace, maps).savefig("/dev/null", format="png")
 
 
-def test_an_all_negative_map_is_named():
+def test_an_all_negative_map_is_described():
     assert "negative" in plots.describe_flat(np.array([[-1.0, -2.0]]))
     assert plots.describe_flat(np.array([[-1.0, 2.0]])) == ""
 
@@ -114,19 +114,19 @@ def test_an_all_negative_map_is_named():
 @pytest.mark.parametrize("method", [method for method in METHODS if not takes(method, "classifier")])
 @pytest.mark.parametrize("kind", ["png", "svg"])
 def test_every_method_makes_a_figure_with_its_caption_and_checks(trace, method, kind, tmp_path):
-    trace = dataclasses.replace(trace, labels=("a $x$ b", "$", "<b>{y}</b>"))  # names that a text engine could choke on
+    trace = dataclasses.replace(trace, labels=("a $x$ b", "$", "<b>{y}</b>"))  # math and markup
     heatmaps = explain(trace, method, target=0)
-    made = plots.figure(trace, heatmaps, caption=describe(method))
-    made.savefig(tmp_path / f"map.{kind}")
+    drawing = plots.figure(trace, heatmaps, caption=describe(method))
+    drawing.savefig(tmp_path / f"map.{kind}")
     assert (tmp_path / f"map.{kind}").stat().st_size > 5000
-    said = made.get_supxlabel()
-    assert describe(method) in said
-    assert all(check in said for check in heatmaps.checks)
-    titles = [ax.get_title() for ax in made.axes]
+    caption = drawing.get_supxlabel()
+    assert describe(method) in caption
+    assert all(check in caption for check in heatmaps.checks)
+    titles = [ax.get_title() for ax in drawing.axes]
     assert titles[0] == "photo"
     assert [title.split("\n")[0] for title in titles[1 : len(heatmaps.names) + 1]] == list(heatmaps.names)
 
 
-def test_plots_need_no_pyplot():
+def test_figures_do_not_import_pyplot():
     code = "import cct_viz.reports.figures, sys; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""What stands between the network and Gradio, called as an ASGI server calls it; no network, no page."""
+"""The middleware in front of Gradio, called as an ASGI server calls it, without a network or a page."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ RUN = "/gradio_api/call/classify"
 
 
 class Gradio:
-    """Stands for the app behind the guard: reads the whole body, then answers with `status`."""
+    """Stands in for the app behind the guard: reads the whole body, then responds with `status`."""
 
     def __init__(self, status=200):
         self.status, self.body, self.called = status, b"", False
@@ -28,12 +28,12 @@ class Gradio:
 
 
 def ask(path, *parts, app=None, method="POST", length=None, pause=0.0, room=True, health=None, headers=(), **options):
-    """Send one request through the guard; `length` is the Content-Length told. Returns status, headers, body."""
+    """Send one request through the guard; `length` is its Content-Length. Returns status, headers, body."""
     app = app or Gradio()
     janitor = {"admit": lambda length: room, "give_back": lambda length: None} if isinstance(room, bool) else room
     guard = Guard(app, health=lambda: health or {"queue": True}, **janitor, **options)
-    told = [] if length is None else [(b"content-length", str(length).encode())]
-    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": [*told, *headers]}
+    length_header = [] if length is None else [(b"content-length", str(length).encode())]
+    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": [*length_header, *headers]}
     waiting, sent = list(parts), []
 
     async def receive():
@@ -53,19 +53,19 @@ def ask(path, *parts, app=None, method="POST", length=None, pause=0.0, room=True
 
 JSON_LIMIT, FILE_LIMIT = settings.MAX_JSON_BYTES, settings.MAX_UPLOAD_MB * settings.MB
 OVERSIZE = {
-    "json that tells its length": (JOIN, [b"x" * 9], JSON_LIMIT + 1),
+    "json with its length": (JOIN, [b"x" * 9], JSON_LIMIT + 1),
     "json in pieces": (JOIN, [b"x" * 100_000] * 6, None),
-    "json longer than it tells": (JOIN, [b"x" * 100_000] * 6, 10),
+    "json longer than its length": (JOIN, [b"x" * 100_000] * 6, 10),
     "a call": (RUN, [b"x" * 100_000] * 6, None),
     "cancel": ("/gradio_api/cancel", [b"x" * 100_000] * 6, None),
-    "upload that tells its length": (UPLOAD, [b"x"], FILE_LIMIT + 200_000),
+    "upload with its length": (UPLOAD, [b"x"], FILE_LIMIT + 200_000),
     "upload in pieces": (UPLOAD, [b"x" * settings.MB] * 21, None),
     "a get with a body": ("/config", [b"x"], JSON_LIMIT + 1),
 }
 
 
 @pytest.mark.parametrize("shape", OVERSIZE)
-def test_oversize_bodies_are_refused_in_words(shape):
+def test_oversize_bodies_are_refused_with_a_message(shape):
     path, parts, length = OVERSIZE[shape]
     app = Gradio()
     status, _, body = ask(path, *parts, app=app, length=length, method="GET" if path == "/config" else "POST")
@@ -76,7 +76,7 @@ def test_oversize_bodies_are_refused_in_words(shape):
         assert not app.called
 
 
-def test_bodies_up_to_the_limit_arrive_whole():
+def test_bodies_up_to_the_limit_arrive_complete():
     for path, size in ((JOIN, JSON_LIMIT), (UPLOAD, FILE_LIMIT)):
         app = Gradio()
         assert ask(path, b"x" * (size // 2), b"y" * (size - size // 2), app=app)[0] == 200
@@ -84,7 +84,7 @@ def test_bodies_up_to_the_limit_arrive_whole():
 
 
 @pytest.mark.parametrize("path", [JOIN, UPLOAD])
-def test_a_body_that_takes_too_long_is_given_up(monkeypatch, path):
+def test_a_body_that_takes_too_long_is_refused(monkeypatch, path):
     monkeypatch.setattr(settings, "JSON_SECONDS", 0.05)
     monkeypatch.setattr(settings, "UPLOAD_SECONDS", 0.05)
     monkeypatch.setattr("cct_viz.server.guard.DRAIN_SECONDS", 0.05)
@@ -93,8 +93,8 @@ def test_a_body_that_takes_too_long_is_given_up(monkeypatch, path):
     assert "did not arrive within" in json.loads(body)["detail"]
 
 
-def test_gradios_answer_to_a_refused_upload_gets_the_right_status():
-    """Gradio's parser catches what the guard raises, clears its files away and answers 400."""
+def test_gradios_response_to_a_refused_upload_gets_the_right_status():
+    """Gradio's parser catches the guard's error, removes its files and responds with 400."""
 
     async def gradio(scope, receive, send):
         try:
@@ -108,7 +108,7 @@ def test_gradios_answer_to_a_refused_upload_gets_the_right_status():
     assert (status, b"20 MB" in body) == (413, True)
 
 
-def test_no_upload_is_taken_when_there_is_no_room():
+def test_uploads_are_refused_when_there_is_no_room():
     app = Gradio()
     status, _, body = ask(UPLOAD, b"x", app=app, room=False)
     assert (status, app.called) == (503, False)
@@ -116,32 +116,32 @@ def test_no_upload_is_taken_when_there_is_no_room():
 
 
 @pytest.mark.parametrize(
-    ("method", "parts", "length", "taken"),
+    ("method", "parts", "length", "reserved"),
     [
         ("GET", [b""], None, 0),
         ("PUT", [b"{}"], None, 0),
-        ("POST", [b""], None, 0),  # nothing came, whatever could have
+        ("POST", [b""], None, 0),  # an empty body
         ("POST", [b"x" * 500], None, 500),
         ("POST", [b"x" * 500], settings.MB, 500),
-        ("POST", [b"x" * settings.MB] * 30, None, 0),  # refused, so that nothing is left of it
+        ("POST", [b"x" * settings.MB] * 30, None, 0),  # refused, so its room is released
         ("POST", [b"--b\r\n--", b"b\r\n\r\n--b--"], None, 17 + 3 * settings.FILE_BYTES),
         ("POST", [b"--b"] * (settings.MAX_FILES + 2), None, 0),
     ],
 )
-def test_callers_take_the_room_of_what_they_store_and_no_more(method, parts, length, taken):
-    ledger = []
+def test_uploads_reserve_room_only_for_stored_bytes(method, parts, length, reserved):
+    sizes = []
 
     def admit(size):
-        ledger.append(size)
+        sizes.append(size)
         return True
 
-    room = {"admit": admit, "give_back": lambda size: ledger.append(-size)}
+    room = {"admit": admit, "give_back": lambda size: sizes.append(-size)}
     headers = [(b"content-type", b"multipart/form-data; boundary=b")]
     ask(UPLOAD, *parts, method=method, length=length, room=room, headers=headers)
-    assert sum(ledger) == taken
+    assert sum(sizes) == reserved
 
 
-def test_an_upload_holds_few_files_however_it_is_cut():
+def test_the_number_of_files_is_limited_in_an_upload_of_small_pieces():
     headers = [(b"content-type", b'multipart/form-data; boundary="bound"')]
     body = b"--bound\r\n\r\n3by\r\n" * 1000
     status, _, words = ask(UPLOAD, *[body[i : i + 3] for i in range(0, len(body), 3)], headers=headers)
@@ -149,8 +149,8 @@ def test_an_upload_holds_few_files_however_it_is_cut():
 
 
 @pytest.mark.parametrize("path", [JOIN, UPLOAD])
-def test_a_caller_who_goes_is_let_go_without_a_traceback(path):
-    """Gradio would leave the pieces of an upload behind; what the guard raises makes its parser remove them."""
+def test_a_client_that_disconnects_causes_no_traceback(path):
+    """Gradio would keep the parts of an upload; the guard's error makes its parser remove them."""
     app = Gradio()
     assert ask(path, app=app)[0] == 400
     assert app.called == (path == UPLOAD)
@@ -162,7 +162,7 @@ def test_a_caller_who_goes_is_let_go_without_a_traceback(path):
 @pytest.mark.parametrize(
     "nested", [lambda file: {"data": [file]}, lambda file: [[{"x": {"y": file}}]], lambda file: file]
 )
-def test_files_named_by_an_address_are_refused(path, nested):
+def test_urls_as_file_paths_are_refused(path, nested):
     app = Gradio()
     status, _, body = ask(
         JOIN, json.dumps(nested({"path": path, "meta": {"_type": "gradio.FileData"}})).encode(), app=app
@@ -180,21 +180,21 @@ def test_files_named_by_an_address_are_refused(path, nested):
         {"data": [None, "rollout", 1.5]},
     ],
 )
-def test_what_the_page_sends_passes_unchanged(body):
+def test_requests_of_the_page_pass_unchanged(body):
     app, sent = Gradio(), json.dumps(body).encode()
     assert ask(JOIN, sent, app=app)[0] == 200
     assert app.body == sent
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"1" * 5000, b"null"])
-def test_what_is_no_json_is_left_to_gradio(body):
+def test_bodies_that_are_not_json_pass_to_gradio(body):
     check_paths(body)
 
 
 def test_json_nested_too_deeply_is_refused():
-    with pytest.raises(BodyError) as caught:
+    with pytest.raises(BodyError) as error:
         check_paths(b"[" * 100_000)
-    assert caught.value.status == 400
+    assert error.value.status == 400
 
 
 CLOSED = [
@@ -233,26 +233,26 @@ USED = [
 
 @pytest.mark.parametrize("path", CLOSED)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_what_the_page_does_not_need_is_closed(path, method):
+def test_routes_that_the_page_does_not_use_are_closed(path, method):
     app = Gradio()
     assert ask(path, b"", method=method, app=app)[0] == 404
     assert not app.called
 
 
 @pytest.mark.parametrize("path", USED)
-def test_what_the_page_needs_is_open(path):
+def test_routes_that_the_page_uses_are_open(path):
     app = Gradio()
     assert ask(path, b"", method="GET", app=app)[0] == 200
     assert app.called
 
 
-def test_tools_for_language_models_are_open_when_asked_for():
+def test_mcp_routes_are_open_only_with_mcp():
     assert ask("/gradio_api/mcp/", b"{}", mcp=True)[0] == 200
     assert ask("/gradio_api/mcp/", b"{}")[0] == 404
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/nothing", "/gradio_api/file=/tmp/a.png"])
-def test_every_answer_carries_the_headers(path):
+def test_every_response_has_the_security_headers(path):
     _, headers, _ = ask(path, b"", method="GET")
     for name, value in settings.HEADERS.items():
         if name == "Content-Security-Policy" and "file=" in path:
@@ -261,13 +261,13 @@ def test_every_answer_carries_the_headers(path):
 
 
 @pytest.mark.parametrize(("works", "status"), [(True, 200), (False, 503)])
-def test_healthz_tells_what_works(works, status):
+def test_healthz_reports_what_works(works, status):
     answer, _, body = ask("/healthz", method="GET", health={"queue": True, "model": works})
     assert (answer, json.loads(body)) == (status, {"queue": True, "model": works})
 
 
 @pytest.mark.parametrize(("headers", "status"), [((), 503), ([(b"sec-fetch-mode", b"cors")], 429)])
-def test_a_full_queue_reaches_browsers_with_its_sentence(headers, status):
-    """Gradio's page has a fixed sentence for 503."""
+def test_browsers_get_the_message_of_a_full_queue(headers, status):
+    """Gradio's page shows a fixed sentence for 503, so browsers get 429."""
     assert ask(JOIN, b"{}", app=Gradio(503), headers=headers)[0] == status
     assert ask(RUN, b"{}", app=Gradio(503), headers=headers)[0] == 503

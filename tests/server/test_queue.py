@@ -1,4 +1,4 @@
-"""The queue of a served app under visitors who wait, leave, cancel and come in crowds. One slot, held by an event."""
+"""The queue of a served app with many visitors, who wait, disconnect or cancel. One slot, blocked by an event."""
 
 import asyncio
 import os
@@ -57,14 +57,14 @@ class Served:
 
 @pytest.fixture
 def served():
-    with Served() as made:
-        yield made
+    with Served() as server:
+        yield server
 
 
 @pytest.fixture
 def client():
-    with httpx.Client(trust_env=False, timeout=PATIENCE) as made:
-        yield made
+    with httpx.Client(trust_env=False, timeout=PATIENCE) as http:
+        yield http
 
 
 def wait_until(condition):
@@ -74,7 +74,7 @@ def wait_until(condition):
         time.sleep(0.01)
 
 
-def test_visitors_who_leave_lose_their_place_and_hold_no_slot(served, client):
+def test_visitors_who_disconnect_free_their_place_and_slot(served, client):
     for name in ("running", "leaves", "stays"):
         assert served.join(client, name).status_code == 200
     wait_until(lambda: served.running == 1 and len(served.queue) == 2)
@@ -103,10 +103,10 @@ def test_a_cancelled_call_frees_its_place(served, client):
     assert served.done == ["running"]
 
 
-def test_of_a_crowd_those_too_many_are_told_at_once_and_the_rest_are_served(served):
-    """200 visitors at once before a queue of 32, and nobody is being served: no refusal waits for that."""
+def test_a_full_queue_refuses_at_once_and_serves_the_rest(served):
+    """200 visitors at once for a queue of 32, while the slot is blocked: refusals do not wait for it."""
 
-    async def come():
+    async def visit_all():
         limits = httpx.Limits(max_connections=200)
         async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE, limits=limits) as client:
 
@@ -116,12 +116,12 @@ def test_of_a_crowd_those_too_many_are_told_at_once_and_the_rest_are_served(serv
 
             return await asyncio.gather(*[visit(i) for i in range(200)])
 
-    answers = asyncio.run(come())
+    answers = asyncio.run(visit_all())
     refused = [answer for answer in answers if answer[1] == 503]
     accepted = [name for name, status, _ in answers if status == 200]
     assert len(refused) + len(accepted) == 200
-    assert len(accepted) in (settings.MAX_WAITING, settings.MAX_WAITING + 1)  # and one is being served
-    assert all("32 others wait before you" in told["detail"] for *_, told in refused)
+    assert len(accepted) in (settings.MAX_WAITING, settings.MAX_WAITING + 1)  # plus one that is being served
+    assert all("32 others wait before you" in body["detail"] for *_, body in refused)
     with httpx.Client(trust_env=False) as browser:
         assert served.join(browser, "browser", **{"Sec-Fetch-Mode": "cors"}).status_code == 429
     served.gate.set()
@@ -130,7 +130,7 @@ def test_of_a_crowd_those_too_many_are_told_at_once_and_the_rest_are_served(serv
     assert not served.queue.stopped
 
 
-def test_an_upload_that_is_too_large_leaves_nothing(served, client, tmp_path):
+def test_an_upload_that_is_too_large_leaves_no_files(served, client, tmp_path):
     folder = served.page.GRADIO_CACHE
     size = settings.MAX_UPLOAD_MB * 2**20 + 500_000
 

@@ -1,4 +1,4 @@
-"""What the server remembers of its visitors, and whom it forgets first."""
+"""What the server stores for each visitor, and which sessions it removes first."""
 
 import gradio as gr
 import pytest
@@ -11,13 +11,13 @@ def sessions():
     with gr.Blocks() as page:
         page.remembered = gr.State("first", time_to_live=60)
         page.box = gr.Textbox("hello")
-    made = Sessions()
-    made.set_blocks(page)
-    made.capacity = 3
-    return made
+    holder = Sessions()
+    holder.set_blocks(page)
+    holder.capacity = 3
+    return holder
 
 
-def test_a_visitor_finds_what_it_left(sessions):
+def test_a_visitor_gets_its_own_values_back(sessions):
     key = sessions.blocks.remembered._id
     assert sessions["a"][key] == "first"
     sessions["a"][key] = "mine"
@@ -27,7 +27,7 @@ def test_a_visitor_finds_what_it_left(sessions):
     assert sessions["b"][sessions.blocks.box._id].value == "hello"
 
 
-def test_nothing_else_is_kept(sessions):
+def test_only_state_values_are_stored(sessions):
     session = sessions["a"]
     session[sessions.blocks.remembered._id] = "mine"
     session._update_config(sessions.blocks.box._id)
@@ -37,16 +37,16 @@ def test_nothing_else_is_kept(sessions):
     assert [value for _, value, _ in session.state_components] == ["mine"]
 
 
-def test_programs_push_no_visitor_out(sessions):
+def test_api_calls_remove_no_visitors_session(sessions):
     key = sessions.blocks.remembered._id
     sessions["visitor"][key] = "mine"
     for i in range(10):
-        assert sessions[f"call{i}"] is not None  # remembers nothing
+        assert sessions[f"call{i}"] is not None  # stores nothing
     assert len(sessions.session_data) == 3
     assert sessions["visitor"][key] == "mine"
 
 
-def test_the_visitor_who_came_longest_ago_goes_first(sessions):
+def test_the_least_recently_used_session_is_removed_first(sessions):
     key = sessions.blocks.remembered._id
     for name in ("a", "b", "c"):
         sessions[name][key] = name

@@ -1,4 +1,4 @@
-"""The settings of the served app: all of Gradio's switches were looked at, and what is set is what is served."""
+"""The settings of the served app: every argument of Gradio is reviewed, and every setting takes effect."""
 
 import asyncio
 import inspect
@@ -18,7 +18,7 @@ from cct_viz.server.queue import Mailboxes, drop_closed_sessions, tolerate_close
 
 ROOT = Path(__file__).parents[2]
 
-# Arguments of Blocks.launch that launch() gives itself, and those that are left at their defaults on purpose.
+# Arguments of Blocks.launch that launch() sets itself, and those that keep their defaults on purpose.
 GIVEN = {
     "server_name",
     "server_port",
@@ -60,8 +60,8 @@ LEFT = {
 }
 
 
-def test_every_switch_of_gradio_was_looked_at():
-    """A new one may be open by default: look at it, then name it in settings.LAUNCH or here."""
+def test_every_argument_of_gradio_is_reviewed():
+    """A new argument may be unsafe by default: review it, then add it to settings.LAUNCH or here."""
     assert set(inspect.signature(gr.Blocks.launch).parameters) == GIVEN | LEFT | set(settings.LAUNCH)
     assert set(inspect.signature(gr.Blocks.queue).parameters) == {"self", "status_update_rate"} | set(settings.QUEUE)
 
@@ -73,7 +73,7 @@ def folder(tmp_path, monkeypatch):
     return make_folder()
 
 
-def test_what_is_set_is_what_is_served(folder):
+def test_settings_take_effect(folder):
     with gr.Blocks() as page:
         gr.Textbox()
     try:
@@ -91,10 +91,10 @@ def test_what_is_set_is_what_is_served(folder):
         page.close()
 
 
-def test_the_environment_is_set_before_the_libraries_look_at_it():
+def test_the_environment_is_set_before_libraries_read_it():
     code = (
         "import os; from cct_viz.app import serve\n"
-        "def report(arguments):\n"  # runs in `serve`, once the libraries are imported
+        "def report(arguments):\n"  # runs in `serve`, before it imports the libraries
         "    from gradio.queueing import Queue; import numpy\n"
         "    q = Queue(True, 8, 1, 32, None); print(q.ANAYLTICS_CACHE_FREQUENCY, q.ANALYTICS_MAX_EVENTS,"
         "*(os.environ[name] for name in serve.settings.ENVIRONMENT)); raise SystemExit\n"
@@ -104,7 +104,7 @@ def test_the_environment_is_set_before_the_libraries_look_at_it():
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
-    expected = settings.ENVIRONMENT | {"OMP_NUM_THREADS": "3"}  # the owner's word counts
+    expected = settings.ENVIRONMENT | {"OMP_NUM_THREADS": "3"}  # an existing value is kept
     assert done.stdout.split() == ["1000000000", "64", *expected.values()]
 
 
@@ -114,21 +114,21 @@ def test_importing_the_settings_imports_no_library():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the C library of other systems has other settings")
-def test_what_photos_took_goes_back_to_the_system():
-    """Arrays of half a megabyte, forgotten while smaller ones made later are kept: a heap could not shrink."""
+def test_memory_of_photos_goes_back_to_the_system():
+    """Arrays of half a megabyte are freed while smaller, later ones stay: a heap could not shrink."""
     code = (
         "import re, sys; from cct_viz.server import settings; sys.argv[1:] and settings.set_memory()\n"
         "import numpy as np\n"
-        "for _ in range(3): [np.ones(2**21) for _ in range(2)]\n"  # glibc learns sizes that it keeps from now on
+        "for _ in range(3): [np.ones(2**21) for _ in range(2)]\n"  # glibc adapts its threshold to freed sizes
         "large, small = [], []\n"
         "for _ in range(400): large.append(np.ones(2**16)); small.append(np.ones(2**10))\n"
         "del large; print(re.findall(r'VmRSS:\\s+(\\d+)', open('/proc/self/status').read())[0])"
     )
     used = [
-        int(subprocess.run([sys.executable, "-c", code, *told], cwd=ROOT, capture_output=True, check=True).stdout)
-        for told in ([], ["set"])
+        int(subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, check=True).stdout)
+        for arguments in ([], ["set"])
     ]
-    assert used[1] < used[0] - 100_000  # kB, of the 200,000 that the arrays took
+    assert used[1] < used[0] - 100_000  # kB, of the 200,000 that the arrays used
 
 
 def make_queue(size=2):
@@ -137,7 +137,7 @@ def make_queue(size=2):
     return queue
 
 
-def test_a_message_to_a_session_that_is_gone_ends_nothing():
+def test_a_message_to_a_closed_session_is_dropped():
     box = Mailboxes(2)
     box["gone"].put_nowait("lost")
     del box["gone"]
@@ -161,7 +161,7 @@ def test_a_full_queue_says_how_many_wait(monkeypatch):
     assert answer == (False, "The app is busy: 2 others wait before you. Try again in a minute.", "queue_full")
 
 
-def test_sessions_that_nobody_asks_for_are_forgotten():
+def test_records_of_closed_sessions_are_deleted():
     queue = make_queue()
     queue.pending_messages_per_session["here"] = asyncio.Queue()
     queue.pending_event_ids_session = {"here": {"1"}, "gone": set(), "left": {"2"}}
@@ -177,61 +177,61 @@ def write(folder, name, age, size=10):
     return path
 
 
-def left(folder):
+def file_names(folder):
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
-def test_old_files_go_and_new_and_shown_ones_stay(folder):
+def test_old_files_are_removed_and_new_and_shown_ones_stay(folder):
     write(folder, "abc/old.png", settings.KEEP_SECONDS + 10)
     write(folder, "abd/new.png", settings.KEEP_SECONDS - 60)
     shown = write(folder, "abe/first.png", 10 * settings.KEEP_SECONDS)
     write(folder, "tmpbroken", settings.ABANDONED_SECONDS + 10)
     write(folder, "tmpcoming", settings.ABANDONED_SECONDS - 60)
-    made = Janitor(folder, keep=lambda: {str(shown)})
-    gone = made.sweep()
-    assert left(folder) == ["first.png", "new.png", "tmpcoming"]
-    assert gone == {str(folder / "abc" / "old.png"), str(folder / "tmpbroken")}
-    assert made.size >= 3 * (10 + settings.FILE_BYTES // 2)
+    sweeper = Janitor(folder, keep=lambda: {str(shown)})
+    removed = sweeper.sweep()
+    assert file_names(folder) == ["first.png", "new.png", "tmpcoming"]
+    assert removed == {str(folder / "abc" / "old.png"), str(folder / "tmpbroken")}
+    assert sweeper.size >= 3 * (10 + settings.FILE_BYTES // 2)
     os.utime(folder / "abc", (0, 0))
-    made.remove_empty_folders()
+    sweeper.remove_empty_folders()
     assert not (folder / "abc").exists()
     assert (folder / "abd").exists()
 
 
-def test_the_oldest_go_when_there_are_too_many(folder, monkeypatch):
+def test_the_oldest_files_are_removed_when_there_are_too_many(folder, monkeypatch):
     monkeypatch.setattr(settings, "MB", 1)
     monkeypatch.setattr(settings, "FILE_BYTES", 0)
     monkeypatch.setattr(settings, "MAX_TEMP_MB", 250_000)
     for i in range(5):
         write(folder, f"{i}/picture{i}.png", 60 * i, 100_000)
-    made = Janitor(folder)
-    made.sweep()
-    assert left(folder) == ["picture0.png", "picture1.png"]
-    assert made.admit(200_000)
-    assert not made.admit(200_000)
-    made.give_back(200_000)
-    assert made.admit(200_000)
-    made.sweep()
-    assert made.admit(200_000)
+    sweeper = Janitor(folder)
+    sweeper.sweep()
+    assert file_names(folder) == ["picture0.png", "picture1.png"]
+    assert sweeper.admit(200_000)
+    assert not sweeper.admit(200_000)
+    sweeper.give_back(200_000)
+    assert sweeper.admit(200_000)
+    sweeper.sweep()
+    assert sweeper.admit(200_000)
 
 
 @pytest.mark.parametrize("limit", ["MAX_TEMP_FILES", "MAX_TEMP_MB"])
-def test_tiny_files_count_for_the_disk_they_take_and_for_themselves(folder, monkeypatch, limit):
+def test_tiny_files_count_by_number_and_by_disk_blocks(folder, monkeypatch, limit):
     monkeypatch.setattr(settings, limit, 1 if limit == "MAX_TEMP_MB" else 40)
     for i in range(400):
         write(folder, f"{i}/tiny.png", i, 3)
-    made = Janitor(folder)
-    made.sweep()
-    assert 40 <= len(left(folder)) <= 250
-    assert made.size >= len(left(folder)) * settings.FILE_BYTES // 2
+    sweeper = Janitor(folder)
+    sweeper.sweep()
+    assert 40 <= len(file_names(folder)) <= 250
+    assert sweeper.size >= len(file_names(folder)) * settings.FILE_BYTES // 2
 
 
-def test_only_a_folder_of_its_own_is_swept(tmp_path):
-    with pytest.raises(ValueError, match="files of others"):
+def test_only_folders_made_by_make_folder_are_swept(tmp_path):
+    with pytest.raises(ValueError, match="files of other programs"):
         Janitor(tmp_path)
 
 
-def test_folders_of_dead_processes_go_and_those_of_living_ones_stay(folder):
+def test_make_folder_removes_folders_of_dead_processes_only(folder):
     dead, living, other = (folder.parent / name for name in (f"{PREFIX}dead", f"{PREFIX}living", "other"))
     for each in (dead, living, other):
         each.mkdir()
@@ -243,20 +243,20 @@ def test_folders_of_dead_processes_go_and_those_of_living_ones_stay(folder):
     assert (dead.exists(), living.exists(), other.exists()) == (False, True, True)
 
 
-def test_a_running_app_removes_what_others_leave_when_they_are_killed(folder):
-    made, dead, living = Janitor(folder), folder.parent / f"{PREFIX}dead", folder.parent / f"{PREFIX}living"
+def test_a_running_app_removes_folders_of_killed_processes(folder):
+    sweeper, dead, living = Janitor(folder), folder.parent / f"{PREFIX}dead", folder.parent / f"{PREFIX}living"
     for each in (dead, living):
         each.mkdir()
         (each / "a.png").write_bytes(b"x")
     for i in range(janitor.LEFT_SWEEPS + 1):
         assert dead.exists()
         os.utime(living, (i, i))  # as its own sweeps do
-        made.remove_folders_of_the_dead()
+        sweeper.remove_abandoned_folders()
     assert (dead.exists(), living.exists(), folder.exists()) == (False, True, True)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM to catch")
-def test_visitors_files_go_when_the_app_is_told_to_end(tmp_path):
+def test_visitors_files_are_removed_when_the_app_is_terminated(tmp_path):
     code = (
         "import gradio as gr; from cct_viz.server.janitor import make_folder; from cct_viz.server.launch import launch;"
         "make_folder()\nwith gr.Blocks() as page: gr.HTML()\nlaunch(page)"
@@ -271,26 +271,26 @@ def test_visitors_files_go_when_the_app_is_told_to_end(tmp_path):
     assert (len(there), status, list(tmp_path.glob(f"{PREFIX}*"))) == (1, 128 + 15, [])
 
 
-def test_the_janitor_works_while_the_app_is_served(folder, monkeypatch):
+def test_the_janitor_sweeps_while_the_app_is_served(folder, monkeypatch):
     monkeypatch.setattr(settings, "SWEEP_SECONDS", 0.01)
     write(folder, "abc/old.png", 2 * settings.KEEP_SECONDS)
-    told = []
+    removed = []
 
     async def serve():
-        async with Janitor(folder).at_work(told.append):
+        async with Janitor(folder).at_work(removed.append):
             for _ in range(500):
-                if told:
+                if removed:
                     break
                 await asyncio.sleep(0.01)
 
     asyncio.run(serve())
-    assert told[0] == {str(folder / "abc" / "old.png")}
+    assert removed[0] == {str(folder / "abc" / "old.png")}
 
 
 @pytest.mark.parametrize(
     ("answers", "ended"), [(["", "stopped"] * 10 + ["stopped"] * 6, True), (["stopped"] * 5 + [""] * 3, False)]
 )
-def test_the_watchdog_ends_what_is_beyond_mending_and_nothing_else(monkeypatch, capsys, answers, ended):
+def test_the_watchdog_ends_the_process_only_after_repeated_failures(monkeypatch, capsys, answers, ended):
     waiting_answers, codes = list(answers), []
 
     def ask(address):

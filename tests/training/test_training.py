@@ -65,12 +65,12 @@ def test_images_are_ordered_by_their_bytes_whatever_order_they_came_in(tmp_path,
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": np.zeros((2, 4, 4, 3), np.uint8)}, r"holds \['x'\]"),
+        ({"x": np.zeros((2, 4, 4, 3), np.uint8)}, r"has \['x'\]"),
         ({"x": np.zeros((2, 4, 4, 3)), "y": np.zeros(2, int)}, "x is float64"),
         ({"x": np.zeros((2, 4, 4), np.uint8), "y": np.zeros(2, int)}, r"\(2, 4, 4\)"),
         ({"x": np.zeros((2, 4, 4, 3), np.uint8), "y": np.zeros(3, int)}, r"y is int64 \(3,\)"),
         ({"x": np.zeros((0, 4, 4, 3), np.uint8), "y": np.zeros(0, int)}, "n > 0"),
-        ({"x": np.zeros((2, 4, 4, 3), np.uint8), "y": np.array([0, -1])}, "y goes down to -1"),
+        ({"x": np.zeros((2, 4, 4, 3), np.uint8), "y": np.array([0, -1])}, "the smallest y is -1"),
         ({"x": np.array([None]), "y": np.zeros(1, int)}, "cannot be read"),
     ],
 )
@@ -122,16 +122,16 @@ def test_a_folder_of_class_folders_is_read_by_name(tmp_path):
         read_out=lambda batch: (batch[:, 0, 0], None),  # the reddest pixel speaks for class 0
     )
     assert evaluate(seen, images).accuracy == 1
-    with pytest.raises(DataError, match="no class called blue; its classes are red, green, black"):
+    with pytest.raises(DataError, match="no class blue; its classes are red, green, black"):
         evaluate(SimpleNamespace(labels=("red", "green", "black")), images)
     (tmp_path / "red" / "0.png").write_text("no picture")
     with pytest.raises(DataError, match=r"red: 0\.png is a text file"):
         load_images(str(tmp_path), image_size=(12, 20))
     (tmp_path / "red" / "0.png").unlink()
     (tmp_path / "white").mkdir()
-    with pytest.raises(DataError, match="white holds no pictures"):
+    with pytest.raises(DataError, match="white has no pictures"):
         load_images(str(tmp_path))
-    with pytest.raises(DataError, match="holds 0 folders"):
+    with pytest.raises(DataError, match="has 0 subfolders"):
         load_images(str(tmp_path / "white"))
 
 
@@ -408,8 +408,8 @@ train("one")
     assert said["devices"] == [[2], [2], [1]]
     assert (said["error"], said["left_behind"]) == ("cut off", False)
     batch, few = said["refused"]
-    assert "15 images cannot be divided among 2 devices: make it a multiple of 2, as --batch-size 16," in batch
-    assert "2 devices need 2 validation images, and there are 1:" in few
+    assert "2 devices cannot share a batch of 15 images: make it a multiple of 2, for example --batch-size 16," in batch
+    assert "2 devices need 2 validation images, but there are 1:" in few
     history = json.loads((tmp_path / "two" / "history.json").read_text())
     assert history[-1]["loss"] < history[0]["loss"] - 0.1
     one, two, cut = (np.load(tmp_path / f"{name}.npz") for name in ("one", "two", "cut"))
@@ -447,7 +447,7 @@ def test_training_goes_on_from_a_trained_model(tmp_path, images, tiny_classifier
         module.train(same.config, images, images, *begun)  # from random weights this time
     with pytest.raises(DataError, match="another data"):
         module.train(same.config, images, images._replace(y=images.y[::-1]), *begun, start=same)
-    with pytest.raises(DataError, match=r"12 x 12 pixels and tiny takes 12 x 20: scale them"):
+    with pytest.raises(DataError, match=r"12 x 12 pixels, but tiny needs 12 x 20: scale them"):
         start_from(tiny_classifier, images._replace(x=images.x[:, :, :12]))
     with pytest.raises(CheckpointError, match="has shape"):
         module.train(tiny_config(mlp_dim=16), images, images, recipe, tmp_path / "wrong", start=same)
@@ -460,7 +460,7 @@ def test_what_is_no_training_is_left_alone(tmp_path, images, tiny_folder):
 
     recipe = Recipe(epochs=1, batch_size=16)
     shutil.copytree(tiny_folder, tmp_path / "weights")
-    with pytest.raises(DataError, match="holds a checkpoint already"):
+    with pytest.raises(DataError, match="already has a checkpoint"):
         module.train(tiny_config(), images, images, recipe, tmp_path / "weights")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / module.STATE).write_bytes(b"")
