@@ -17,11 +17,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from . import select_files
 from .hub_errors import PASS_A_FOLDER, HubError, explain
 
 Progress = Callable[[int, int, str], None]  # (bytes done, bytes in all or 0 while unknown, text)
@@ -35,7 +36,6 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # git's SHA-1 of a small file; SHA-256 in large-file storage
 REPO_ID = re.compile(r"(?=.{3,96}$)[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*(?<![.-])", re.ASCII)
 REVISION = re.compile(r"[\w][\w./+-]*", re.ASCII)
-SHARD = re.compile(r"variables/variables\.data-\d{5}-of-(\d{5})")
 
 
 # What of a folder is published: a model of this project, its card and its figures, and nothing that lies beside them.
@@ -157,22 +157,6 @@ def print_progress(done: int, total: int, text: str) -> None:
     """Show a download as one line on stderr, if that is a terminal. An error printed after it overwrites the line."""
     if sys.stderr.isatty():
         print(f"\x1b[K{text}", end="\n" if 0 < total <= done else "\r", file=sys.stderr, flush=True)
-
-
-def select_files(names: Collection[str]) -> list[str]:
-    """The files of `names` that make up a model, the one that completes it last, or [] where there is no whole model.
-
-    The project's format comes first where a repository has both. The order lets a download that was cut short look
-    unfinished.
-    """
-    if "config.json" in names and "model.safetensors" in names:
-        return ["config.json", "model.safetensors"]
-    shards = sorted(name for name in names if SHARD.fullmatch(name))
-    whole = bool(shards) and all(int(SHARD.fullmatch(name)[1]) == len(shards) for name in shards)  # type: ignore[index]
-    if whole and "saved_model.pb" in names and "variables/variables.index" in names:
-        extra = [name for name in ("keras_metadata.pb", "fingerprint.pb") if name in names]
-        return [*extra, *shards, "variables/variables.index", "saved_model.pb"]
-    return []
 
 
 def time_limit(seconds: float, total: int) -> float:

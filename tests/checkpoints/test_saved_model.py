@@ -210,8 +210,8 @@ DAMAGE = {
     "data cut": (lambda f: cut(f / DATA, 0.5), "variables.index promises"),
     "data cut a little": (lambda f: cut(f / DATA, 0.999), "variables/ are missing, truncated or damaged"),
     "data flipped": (lambda f: flip(f / DATA, 1_000_000), "variables/ are missing, truncated or damaged"),
-    "data missing": (lambda f: (f / DATA).unlink(), "variables"),
-    "no variables": (lambda f: shutil.rmtree(f / "variables"), "variables/ are missing, truncated or damaged"),
+    "data missing": (lambda f: (f / DATA).unlink(), "is incomplete"),
+    "no variables": (lambda f: shutil.rmtree(f / "variables"), "is incomplete; expected saved_model.pb and"),
     "metadata cut": (lambda f: cut(f / "keras_metadata.pb", 0.5), "keras_metadata.pb is truncated or damaged"),
     "no graph": (lambda f: (f / "saved_model.pb").unlink(), "is no checkpoint; expected a folder with"),
 }

@@ -1,7 +1,6 @@
 """The paper's own checkpoints: PyTorch state dicts of CCT, CVT and ViT-Lite, read as tensors and nothing else.
 
-A .pth does not say what model it is of, so the reader is given the configuration, and `convert` is the way in; it is
-no entry of READERS.
+A .pth does not say which model it is, so the reader is given the configuration.
 """
 
 from __future__ import annotations

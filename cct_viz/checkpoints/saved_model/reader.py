@@ -21,7 +21,6 @@ import numpy as np
 
 from ...architecture.config import CIFAR10_LABELS, CCTConfig, ConfigError, ConvStage, Preprocessing
 from ..common import Checkpoint, CheckpointError
-from .files import GRAPH_FILE, METADATA_FILE, metadata_literals, open_signature
 from .graph import Op, image_shape, preprocessing_input
 from .parts import (
     ADD,
@@ -39,6 +38,7 @@ from .parts import (
     same_order,
     tidy,
 )
+from .signature import GRAPH_FILE, METADATA_FILE, metadata_literals, open_signature
 
 FORMAT = "keras_saved_model"
 Arrays = dict[str, np.ndarray]
@@ -51,10 +51,6 @@ class Block(NamedTuple):
     mlp_1: Dense
     mlp_2: Dense
     output_activation: bool
-
-
-def recognises(folder: Path) -> bool:
-    return (folder / GRAPH_FILE).is_file()
 
 
 def read(folder: Path) -> Checkpoint:
