@@ -51,7 +51,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
                 raise CheckpointError(f"{path.name} must hold float32 or float16 (F32, F16), but {', '.join(wrong)}")
             return {name: file.get_tensor(name).astype(np.float32) for name in types}
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path.name} is truncated, damaged or no safetensors file; fetch it again") from error
+        raise CheckpointError(f"{path.name} is truncated, damaged or no safetensors file; download it again") from error
 
 
 def write(
@@ -64,8 +64,8 @@ def write(
     """Write config.json and model.safetensors, each in one step; the same input gives the same bytes.
 
     Args:
-        folder: made if it is not there; files of the same names are replaced.
-        config: what the weights belong to.
+        folder: created if it does not exist; files of the same names are replaced.
+        config: the model of the weights.
         weights: canonical name -> float32 array.
         dtype: how the arrays are stored; float16 halves the file and rounds to 3 digits.
 
