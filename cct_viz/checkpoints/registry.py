@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,5 +103,5 @@ def _list_files(path: Path) -> list[str]:
     """The files in a folder and in its subfolders, which is as deep as any format goes; or a file's own name."""
     if not path.is_dir():
         return [path.name] if path.exists() else []
-    files = [file for pattern in ("*", "*/*") for file in path.glob(pattern) if file.is_file()]
+    files = [file for pattern in ("*", "*/*") for file in path.glob(pattern) if os.path.isfile(file)]
     return sorted(file.relative_to(path).as_posix() for file in files)

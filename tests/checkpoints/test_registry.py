@@ -1,8 +1,6 @@
 """The contract of READERS: a reader names its files, and everything that needs files asks it."""
 
 import dataclasses
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,7 @@ from conftest import tiny_config
 
 from cct_viz import checkpoints
 from cct_viz.architecture.weights import expected_shapes
-from cct_viz.checkpoints import READERS, CheckpointError, Reader, cache, hub, safetensors
+from cct_viz.checkpoints import READERS, CheckpointError, Reader, cache, safetensors
 
 SAVED_MODEL = [
     "fingerprint.pb",
@@ -108,7 +106,7 @@ def test_a_new_reader_needs_nothing_but_its_entry(tmp_path, cache_folder, monkey
     assert cache.entry(one) == cache.entry(two)
     (two / "numbers.bin").write_bytes(b"other numbers")
     assert cache.entry(one) != cache.entry(two)
-    assert hub.select_files(["README.md", "numbers.bin", "shape.txt"]) == needed
+    assert checkpoints.select_files(["README.md", "numbers.bin", "shape.txt"]) == needed
     assert checkpoints.detect(one) == "fake"
     assert checkpoints.read(one).format == "fake"
     (two / "shape.txt").unlink()
@@ -138,18 +136,12 @@ def test_a_complete_format_is_preferred_to_an_incomplete_one(tmp_path):
 
 
 def test_a_format_that_is_converted_first_is_not_downloaded_or_prepared(tmp_path, cache_folder, capfd):
-    assert hub.select_files(["cct.pth"]) == []
+    assert checkpoints.select_files(["cct.pth"]) == []
     folder = write_files(tmp_path / "model", ["cct.pth"])
     with pytest.raises(CheckpointError, match=r"cct\.pth does not say its architecture; convert it first: python -m"):
         cache.cached_export(folder)
     assert not cache.is_cached(folder)
     assert capfd.readouterr().err == ""
-
-
-def test_importing_the_readers_loads_no_framework():
-    code = "import sys, cct_viz.checkpoints.convert, cct_viz.checkpoints.hub; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"keras", "tensorflow", "torch", "huggingface_hub"} & set(loaded)
 
 
 def test_files_deeper_than_any_format_are_not_listed(tmp_path):
