@@ -20,7 +20,7 @@ class Reader:
         recognises: whether files of these names look like this format, even if some are missing.
         files: those of the names that make up a model, the one that completes it last; [] if some are missing.
         read: the checkpoint at a path. Where `needs_architecture`, it takes the configuration as a second argument.
-        needs_architecture: whether the files do not say which model they are, so that `convert` has to be told.
+        needs_architecture: whether the files do not say which model they are, so that `convert` asks for it.
     """
 
     description: str

@@ -26,9 +26,9 @@ def open_signature(folder: Path) -> Op:
     Raises:
         CheckpointError: a file is damaged, or the signature does not take one image and give one output.
     """
-    with _parsing(GRAPH_FILE):
-        from tensorflow.core.protobuf import saved_model_pb2
+    from tensorflow.core.protobuf import saved_model_pb2
 
+    with _parsing(GRAPH_FILE):
         model = saved_model_pb2.SavedModel.FromString((folder / GRAPH_FILE).read_bytes())
     graph = next((graph for graph in model.meta_graphs if "serve" in graph.meta_info_def.tags), None)
     if graph is None:
@@ -83,12 +83,12 @@ def _check_fingerprint(folder: Path) -> None:
 
     The variables carry their own checksums, but constants are in the graph, where a flipped bit goes unnoticed.
     """
+    from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
+
+    # No public function computes a fingerprint; this one only parses and hashes.
+    from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
+
     with _parsing(f"{FINGERPRINT_FILE} or {GRAPH_FILE}"):
-        from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
-
-        # No public function computes a fingerprint; this one only parses and hashes.
-        from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
-
         saved = FingerprintDef.FromString((folder / FINGERPRINT_FILE).read_bytes())
         actual = FingerprintDef.FromString(fingerprinting.CreateFingerprintDef(str(folder)))
     if saved.version.producer < 1:  # the first layout of the file, with hashes of something else
@@ -102,10 +102,10 @@ def _check_fingerprint(folder: Path) -> None:
 
 def _open_variables(folder: Path, objects: Any) -> Callable[[int], np.ndarray]:
     """A function that loads the variable of a saved object by its index; TensorFlow checks the CRC of every array."""
-    with _parsing("a file in variables/"):
-        import tensorflow as tf
-        from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
+    import tensorflow as tf
+    from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
+    with _parsing("a file in variables/"):
         reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
         types, shapes = reader.get_variable_to_dtype_map(), reader.get_variable_to_shape_map()
         expected = sum(math.prod(shape) * max(types[key].size, 1) for key, shape in shapes.items())
