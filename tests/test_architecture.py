@@ -49,7 +49,7 @@ def test_imports_follow_the_order(path):
     assert [name for name in imports - {package} if (package, name) in FORBIDDEN] == []
     if package in FREE_OF_FRAMEWORKS:
         assert imports & FRAMEWORKS == set()
-    if path.parent.name != "checkpoints" or path.name not in ("hub.py", "hub_errors.py"):
+    if path.parent.name != "checkpoints" or path.name not in ("hub.py", "download_job.py"):
         assert "huggingface_hub" not in imports
 
 

@@ -25,6 +25,7 @@ import onnxruntime
 from .. import checkpoints
 from ..architecture.config import CCTConfig
 from ..architecture.cost import count_macs
+from ..architecture.files import sha256
 from ..architecture.geometry import stage_geometry
 from ..architecture.pools import find_pool
 from ..architecture.presets import PRESETS, Preset, suggest, where_to_get
@@ -280,7 +281,7 @@ def _load_preset(name: str, preset: Preset) -> Classifier:
     for file, expected in preset.sha256.items():
         if not (preset.folder / file).is_file():
             raise CheckpointError(f"{name}: {file} is missing from the bundled weights; restore the weights folder")
-        if cache.sha256(preset.folder / file) != expected:
+        if sha256(preset.folder / file) != expected:
             raise CheckpointError(f"{name}: {file} is not the file this release came with; restore the weights folder")
     return _open(preset.folder, "bundled", name)
 
@@ -293,7 +294,7 @@ def _load_folder(folder: Path, kind: str, name: str, revision: str | None = None
 def _is_release_of(preset: Preset, folder: Path) -> bool:
     """Whether `folder` holds exactly the files of a bundled checkpoint, so that its model.onnx may be run."""
     return bool(preset.sha256) and all(
-        (folder / file).is_file() and cache.sha256(folder / file) == digest for file, digest in preset.sha256.items()
+        (folder / file).is_file() and sha256(folder / file) == digest for file, digest in preset.sha256.items()
     )
 
 
@@ -302,9 +303,7 @@ def _open(
 ) -> Classifier:
     """`figures`: the folder with what was measured, where that is not the one with the files to run."""
     checkpoint = checkpoints.read(folder)
-    classifier = Classifier(
-        folder, Source(kind, name, cache.sha256(folder / "model.safetensors"), revision), checkpoint
-    )
+    classifier = Classifier(folder, Source(kind, name, sha256(folder / "model.safetensors"), revision), checkpoint)
     classifier.folder = figures or folder
     classifier.position_prior = _read_position_prior(classifier.folder / METRICS, checkpoint.config)
     return classifier

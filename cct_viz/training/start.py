@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ..architecture.config import CIFAR10_LABELS, CCTConfig, numbered_labels
+from ..architecture.files import sha256
 from ..architecture.presets import PRESETS, configure
-from ..checkpoints.cache import sha256
 from ..checkpoints.safetensors import WEIGHTS_FILE
 from ..inference.classifier import Classifier
 from .data import DataError, Images, is_cifar10

@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from cct_viz.architecture import presets
+from cct_viz.architecture.files import sha256
 from cct_viz.checkpoints import CheckpointError
-from cct_viz.checkpoints.cache import cached_export, is_cached, sha256
+from cct_viz.checkpoints.cache import cached_export, is_cached
 from cct_viz.images.preprocessing import ImageError, normalise
 from cct_viz.inference.classifier import CHUNK, LANES, _spread, load
 from cct_viz.inference.trace import trace_arrays
