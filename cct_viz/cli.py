@@ -10,14 +10,15 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .app.serve import add_arguments, serve
-from .architecture.config import CCTConfig, ConfigError, Pool
+from .architecture.config import CCTConfig, ConfigError
 from .architecture.cost import count_macs, count_parameters
 from .architecture.geometry import stage_geometry
+from .architecture.pools import POOLS
 from .architecture.presets import DEFAULT, PRESETS, configure
 from .checkpoints.hub import HubError, print_progress
 from .checkpoints.hub import push as hub_push
@@ -435,7 +436,8 @@ def _parser() -> argparse.ArgumentParser:
         help='"cifar10", an .npz with x (n, H, W, 3) uint8 and y (n,), or a folder with one subfolder for each class',
     )
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
-    sub.add_argument("--pool", choices=get_args(Pool), help="how to pool the tokens (default: as in --arch)")
+    pools = ", ".join(f"{name} ({pool.name})" for name, pool in POOLS.items())
+    sub.add_argument("--pool", choices=tuple(POOLS), help=f"how to pool the tokens: {pools}; default: as in --arch")
     sub.add_argument(
         "--recipe",
         choices=tuple(RECIPES),

@@ -104,10 +104,12 @@ def make_trace(config: CCTConfig, seed: int = 0) -> Trace:
     scores = representation @ weights.pool_kernel + np.float32(0.5) if config.pool == "seqpool" else None
     pooling = {"seqpool": scores, "mean": np.zeros(n, np.float32)}.get(config.pool)
     pooling = None if pooling is None else softmax(pooling)
-    if pooling is not None:
-        pooled = pooling @ representation
-    else:
-        pooled = representation.max(axis=0) if config.pool == "max" else representation[0]
+    pooled = {
+        "seqpool": lambda: pooling @ representation,
+        "mean": lambda: pooling @ representation,
+        "max": lambda: representation.max(axis=0),
+        "class_token": lambda: representation[0],
+    }[config.pool]()
     pixels = rng.integers(0, 256, (*config.image_size, 3), dtype=np.uint8)
     return Trace(
         image=pixels.copy(),
@@ -161,7 +163,7 @@ def prepare(folder: Path) -> Path:
     from cct_viz.checkpoints import cache
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache, "_run_child", lambda folder, out, deadline: cache._main(folder, out))
+        patch.setattr(cache, "_run_child", cache._main)
         cache.cached_export(folder)
     return folder
 

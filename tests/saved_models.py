@@ -103,6 +103,7 @@ def make_model(
     attention_bias=True,
     epsilon=1e-5,
     last_epsilon=None,
+    last_heads=None,
     position="constant",
     pool="loose",
     classes=10,
@@ -123,9 +124,10 @@ def make_model(
         tokens += layers.Embedding(length, dim, embeddings_initializer="normal")(tf.range(0, length, 1)) * 20.0
     elif position:
         tokens = Position(position)(layers.Reshape((length, dim))(tokens))
-    for _ in range(num_layers):
+    for i in range(num_layers):
         normed = layers.LayerNormalization(epsilon=epsilon)(tokens)
-        attention = layers.MultiHeadAttention(num_heads, key_dim, dropout=0.1, use_bias=attention_bias)
+        heads = last_heads if last_heads and i == num_layers - 1 else (num_heads, key_dim)
+        attention = layers.MultiHeadAttention(*heads, dropout=0.1, use_bias=attention_bias)
         tokens = layers.Add()([attention(normed, normed), tokens])
         normed = layers.LayerNormalization(epsilon=epsilon)(tokens)
         hidden = layers.Dropout(0.1)(layers.Dense(mlp_dim, activation=mlp_activation)(normed))

@@ -42,7 +42,7 @@ def forbidden_to(path: Path) -> set[str]:
     names = {*ORDER[ORDER.index(package) + 1 :], *(name for one, name in FORBIDDEN if one == package)} - {package}
     if package in FREE_OF_FRAMEWORKS:
         names |= FRAMEWORKS
-    if path.relative_to(PACKAGE).as_posix() not in ("checkpoints/hub.py", "checkpoints/hub_errors.py"):
+    if path.relative_to(PACKAGE).as_posix() not in ("checkpoints/hub.py", "checkpoints/download_job.py"):
         names.add("huggingface_hub")
     return names
 

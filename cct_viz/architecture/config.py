@@ -1,7 +1,8 @@
 """What a compact transformer is, as data.
 
-`CCTConfig` holds every choice on which the CCT, CVT and ViT-Lite codebases differ; `model.py` builds what it says and
-nothing else decides. All records are frozen and checked when made, so an impossible architecture never reaches Keras.
+`CCTConfig` holds every choice on which the CCT, CVT and ViT-Lite codebases differ; `keras_model.py` builds what it says
+and nothing else decides. All records are frozen and checked when made, so an impossible architecture never reaches
+Keras.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
+
+from .activations import ACTIVATIONS
+from .blocks import BLOCKS
+from .pools import POOLS, find_pool
 
 FORMAT_VERSION = 1
 # What a model could still be run with: beyond them memory runs out, in one attention map or in the table of positions.
@@ -32,8 +37,6 @@ def numbered_labels(count: int) -> tuple[str, ...]:
 
 
 Position = Literal["learnable", "sinusoidal", "none"]
-Block = Literal["pre_norm", "official"]
-Pool = Literal["seqpool", "mean", "max", "class_token"]
 
 
 class ConfigError(ValueError):
@@ -135,8 +138,8 @@ class CCTConfig:
     """One compact transformer: its architecture, what its classes are called and how its images are prepared.
 
     `block` "pre_norm" is the keras.io form x += attention(norm(x)); x += mlp(norm(x)). "official" is the paper's code:
-    x += attention(norm(x)); x = norm(x); x += mlp(x). `stochastic_depth` is the rate of the last layer; earlier layers
-    grow to it linearly from 0.
+    x += attention(norm(x)); x = norm(x); x += mlp(x). `block`, `pool` and `activation` are names in BLOCKS, POOLS and
+    ACTIVATIONS. `stochastic_depth` is the rate of the last layer; earlier layers grow to it linearly from 0.
     """
 
     image_size: tuple[int, int]
@@ -147,10 +150,11 @@ class CCTConfig:
     mlp_dim: int
     labels: tuple[str, ...]
     position: Position = "learnable"
-    block: Block = "pre_norm"
-    pool: Pool = "seqpool"
+    block: str = "pre_norm"
+    pool: str = "seqpool"
     qkv_bias: bool = True
     mlp_output_activation: bool = False
+    activation: str = "gelu"
     layer_norm_epsilon: float = 1e-5
     dropout: float = 0.0
     attention_dropout: float = 0.0
@@ -175,8 +179,9 @@ class CCTConfig:
         )
         _require(len(set(self.labels)) == len(self.labels), "labels repeat; expected a name of its own for each class")
         _require_choice("position", self.position, ("learnable", "sinusoidal", "none"))
-        _require_choice("block", self.block, ("pre_norm", "official"))
-        _require_choice("pool", self.pool, ("seqpool", "mean", "max", "class_token"))
+        _require_choice("block", self.block, tuple(BLOCKS))
+        _require_choice("pool", self.pool, tuple(POOLS))
+        _require_choice("activation", self.activation, tuple(ACTIVATIONS))
         for name in ("dropout", "attention_dropout", "stochastic_depth"):
             _require(0 <= getattr(self, name) < 1, f"{name} is {getattr(self, name)}; expected 0 <= rate < 1")
         _require(
@@ -220,13 +225,23 @@ class CCTConfig:
         return self.grid[0] * self.grid[1]
 
     @property
+    def has_class_token(self) -> bool:
+        return find_pool(self.pool).class_token
+
+    @property
     def sequence_length(self) -> int:
         """Tokens M that the transformer sees: N, or N + 1 with a class token."""
-        return self.num_tokens + (self.pool == "class_token")
+        return self.num_tokens + self.has_class_token
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dict; `from_dict` reads it back to an equal config."""
-        return {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
+        """A JSON-ready dict; `from_dict` reads it back to an equal config.
+
+        The default activation is left out: it was the only one of the first release, which refuses unknown entries.
+        """
+        data = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
+        if self.activation == CCTConfig.activation:
+            del data["activation"]
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CCTConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from .config import CCTConfig
+from .pools import find_pool
 from .weights import expected_shapes
 
 
@@ -28,8 +29,7 @@ def count_macs(config: CCTConfig) -> int:
         channels, size = stage.channels, after
     m, dim, inner = config.sequence_length, config.embedding_dim, config.num_heads * config.key_dim
     macs += config.num_layers * (m * dim * (4 * inner + 2 * config.mlp_dim) + 2 * m * m * inner)
-    if config.pool == "seqpool":
-        macs += 2 * config.num_tokens * dim  # scores, then the weighted sum
+    macs += find_pool(config.pool).macs(config.num_tokens, dim)
     return macs + dim * config.num_classes
 
 

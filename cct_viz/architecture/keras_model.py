@@ -18,7 +18,10 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from .activations import find_activation
+from .blocks import find_block
 from .config import CCTConfig
+from .lookup import look_up
 from .position import sinusoidal_position
 from .presets import configure
 
@@ -45,11 +48,6 @@ class BlockOutput(NamedTuple):
 class PoolOutput(NamedTuple):
     pooled: Any  # (B, D)
     seen: dict[str, Any]  # what the pool has of pool_scores (B, N) and pooling_weights (B, N), the latter summing to 1
-
-
-def gelu(x):
-    """Exact GELU. Written with erf because the erfc that Keras emits has no ONNX operator."""
-    return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))
 
 
 class ConvTokenizer(layers.Layer):
@@ -97,7 +95,7 @@ class TokenSequence(layers.Layer):
 
     def build(self, _):
         length, dim = self.config.sequence_length, self.config.embedding_dim
-        if self.config.pool == "class_token":
+        if self.config.has_class_token:
             self.class_token = self.add_weight(shape=(1, dim), initializer="zeros", name="class_token")
         if self.config.position == "learnable":
             normal = keras.initializers.TruncatedNormal(stddev=0.2)
@@ -112,7 +110,7 @@ class TokenSequence(layers.Layer):
             )
 
     def call(self, tokens):
-        if self.config.pool == "class_token":
+        if self.config.has_class_token:
             class_token = ops.zeros_like(tokens[:, :1]) + ops.cast(self.class_token, tokens.dtype)
             tokens = ops.concatenate([class_token, tokens], axis=1)  # (B, M, D)
         if self.config.position != "none":
@@ -149,11 +147,12 @@ class SelfAttention(layers.Layer):
 
 
 class EncoderBlock(layers.Layer):
-    """Attention and MLP on the residual stream, in the keras.io or the official order of norms."""
+    """Attention and MLP on the residual stream, in the order of norms that the config names."""
 
     def __init__(self, config: CCTConfig, drop_rate: float, **kwargs):
         super().__init__(**kwargs)
         self.config = config
+        self.block, self.activation = find_block(config.block), find_activation(config.activation)
         self.norm_1 = layers.LayerNormalization(epsilon=config.layer_norm_epsilon, name="norm_1")
         self.attention = SelfAttention(config, name="attention")
         self.norm_2 = layers.LayerNormalization(epsilon=config.layer_norm_epsilon, name="norm_2")
@@ -167,20 +166,15 @@ class EncoderBlock(layers.Layer):
         self.drop_mlp = layers.Dropout(drop_rate, noise_shape=(None, 1, 1), name="drop_mlp")
 
     def mlp(self, x):
-        x = self.dropout_1(gelu(self.mlp_1(x)))
+        x = self.dropout_1(self.activation(self.mlp_1(x), ops))
         x = self.mlp_2(x)
-        return self.dropout_2(gelu(x) if self.config.mlp_output_activation else x)
+        return self.dropout_2(self.activation(x, ops) if self.config.mlp_output_activation else x)
 
     def call(self, x, key_mask):
         attended, attentions = self.attention(self.norm_1(x), key_mask)
         attended = self.drop_attention(self.projection_dropout(attended))
-        x = x + attended
-        if self.config.block == "official":
-            x = self.norm_2(x)
-            added = self.drop_mlp(self.mlp(x))
-        else:
-            added = self.drop_mlp(self.mlp(self.norm_2(x)))
-        return BlockOutput(x + added, attended, added, attentions)
+        x, added = self.block.add_mlp(x + attended, self.norm_2, lambda x: self.drop_mlp(self.mlp(x)))
+        return BlockOutput(x, attended, added, attentions)
 
 
 class SequencePooling(layers.Layer):
@@ -197,23 +191,38 @@ class SequencePooling(layers.Layer):
         return PoolOutput(pooled, {"pool_scores": scores, "pooling_weights": weights})
 
 
-class StaticPooling(layers.Layer):
-    """What SeqPool replaces: the mean, the maximum or the class token, for comparison."""
-
-    def __init__(self, pool: str, **kwargs):
-        super().__init__(**kwargs)
-        self.pool = pool
+class MeanPooling(layers.Layer):
+    """The mean of the tokens."""
 
     def call(self, representation, token_mask):
-        if self.pool == "class_token":
-            return PoolOutput(representation[:, 0], {})
-        count = ops.sum(token_mask, axis=-1, keepdims=True)
-        if self.pool == "mean":
-            weights = token_mask / ops.maximum(count, 1.0)
-            pooled = ops.squeeze(ops.matmul(weights[:, None, :], representation), axis=1)
-            return PoolOutput(pooled, {"pooling_weights": weights})
+        weights = token_mask / ops.maximum(ops.sum(token_mask, axis=-1, keepdims=True), 1.0)
+        pooled = ops.squeeze(ops.matmul(weights[:, None, :], representation), axis=1)
+        return PoolOutput(pooled, {"pooling_weights": weights})
+
+
+class MaxPooling(layers.Layer):
+    """The largest value of each channel over the tokens."""
+
+    def call(self, representation, token_mask):
         visible = representation + (1.0 - token_mask[:, :, None]) * MASKED
+        count = ops.sum(token_mask, axis=-1, keepdims=True)
         return PoolOutput(ops.where(count > 0, ops.max(visible, axis=1), 0.0), {})
+
+
+class ClassTokenPooling(layers.Layer):
+    """The class token, which attention has made of all the others."""
+
+    def call(self, representation, token_mask):
+        return PoolOutput(representation[:, 0], {})
+
+
+# The layer of each entry of POOLS: (B, M, D) and a token mask (B, N) to a PoolOutput; its weights are "pool/...".
+POOLING_LAYERS: dict[str, type[layers.Layer]] = {
+    "seqpool": SequencePooling,
+    "mean": MeanPooling,
+    "max": MaxPooling,
+    "class_token": ClassTokenPooling,
+}
 
 
 @keras.saving.register_keras_serializable(package="cct_viz")
@@ -232,8 +241,7 @@ class CCT(keras.Model):
         rates = np.linspace(0.0, config.stochastic_depth, config.num_layers).tolist()
         self.blocks = [EncoderBlock(config, rate, name=f"block_{i}") for i, rate in enumerate(rates)]
         self.norm = layers.LayerNormalization(epsilon=config.layer_norm_epsilon, name="norm")
-        seqpool = config.pool == "seqpool"
-        self.pooling = SequencePooling(name="pool") if seqpool else StaticPooling(config.pool, name="pool")
+        self.pooling = look_up(POOLING_LAYERS, "pool", config.pool)(name="pool")
         self.head = layers.Dense(config.num_classes, name="head")
 
     def build(self, _=None):
@@ -255,7 +263,7 @@ class CCT(keras.Model):
             token_mask = one * ops.ones((1, self.num_tokens), dtype=one.dtype)
         token_mask = ops.cast(token_mask, self.compute_dtype)
         key_mask = token_mask
-        if self.config.pool == "class_token":
+        if self.config.has_class_token:
             key_mask = ops.concatenate([ops.ones_like(token_mask[:, :1]), token_mask], axis=1)  # (B, M)
         tokens, feature_maps = self.tokenizer(images)
         seen = {f"feature_map_{i}": feature_map for i, feature_map in enumerate(feature_maps)}

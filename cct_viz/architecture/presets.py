@@ -14,12 +14,12 @@ from .config import (
     CCTConfig,
     ConfigError,
     ConvStage,
-    Pool,
     Position,
     Preprocessing,
     numbered_labels,
     read_config,
 )
+from .pools import find_pool
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Inside an installed package, else beside it in the repository.
@@ -85,16 +85,10 @@ DATA_SETS = {
     ),
 }
 
-_POOLING: dict[Pool, str] = {
-    "seqpool": "sequence pooling",
-    "mean": "mean pooling",
-    "max": "max pooling",
-    "class_token": "class token",
-}
 # The paper's models: layers -> (heads, mlp ratio, width)
 _SIZES = {2: (2, 1, 128), 4: (2, 1, 128), 6: (4, 2, 256), 7: (4, 2, 256), 14: (6, 3, 384)}
 # name: (layers, kernel or patch, convs or 0 for patches, pool, pixels, data set); {} is where "_sine" may go
-_PAPER: dict[str, tuple[int, int, int, Pool, int, str]] = {
+_PAPER: dict[str, tuple[int, int, int, str, int, str]] = {
     "cct_2_3x2_32{}": (2, 3, 2, "seqpool", 32, "cifar10"),
     "cct_4_3x2_32{}": (4, 3, 2, "seqpool", 32, "cifar10"),
     "cct_6_3x1_32{}": (6, 3, 1, "seqpool", 32, "cifar10"),
@@ -160,9 +154,9 @@ def _paper_presets() -> dict[str, Preset]:
                 stochastic_depth=0.1,
                 preprocessing=data_set.preprocessing,
             )
-            family = "ViT-Lite" if pool == "class_token" else "CCT" if convs else "CVT"
+            family = "ViT-Lite" if config.has_class_token else "CCT" if convs else "CVT"
             convolutions = f"x{convs}" if convs else ""
-            description = f"{family}-{layers}/{kernel}{convolutions}, {_POOLING[pool]}, for {data_set.title}"
+            description = f"{family}-{layers}/{kernel}{convolutions}, {find_pool(pool).name}, for {data_set.title}"
             presets[name] = Preset(description, config, published=published.get(name))
     return presets
 
@@ -220,7 +214,7 @@ def _compact_transformers() -> CCTConfig:
 
 
 # Comparison models: name -> (the paper's architecture, pooling, SHA-256 of config, weights and graph)
-_COMPARISON: dict[str, tuple[str, Pool, str, str, str]] = {
+_COMPARISON: dict[str, tuple[str, str, str, str, str]] = {
     "cct_2_3x2_seqpool_seed0": (
         "cct_2_3x2_32",
         "seqpool",
@@ -269,7 +263,7 @@ _COMPARISON: dict[str, tuple[str, Pool, str, str, str]] = {
 def _comparison_models() -> dict[str, Preset]:
     return {
         name: Preset(
-            f"{_PAPER_PRESETS[arch].description.split(',')[0]}, {_POOLING[pool]} (comparison model)",
+            f"{_PAPER_PRESETS[arch].description.split(',')[0]}, {find_pool(pool).name} (comparison model)",
             dataclasses.replace(_PAPER_PRESETS[arch].config, pool=pool),
             WEIGHTS / "comparison" / name,
             dict(zip(("config.json", "model.safetensors", "model.onnx"), hashes, strict=True)),

@@ -7,10 +7,15 @@ Names are the paths of the Keras model's weights without the model's own name, f
 from __future__ import annotations
 
 from .config import CCTConfig
+from .pools import find_pool
 
 
 def expected_shapes(config: CCTConfig) -> dict[str, tuple[int, ...]]:
-    """Canonical name -> shape of every weight of the model that `config` describes, in the model's order."""
+    """Canonical name -> shape of every weight of the model that `config` describes, in the model's order.
+
+    Raises:
+        ValueError: no such pool.
+    """
     dim, inner = config.embedding_dim, config.num_heads * config.key_dim
     shapes: dict[str, tuple[int, ...]] = {}
 
@@ -28,7 +33,7 @@ def expected_shapes(config: CCTConfig) -> dict[str, tuple[int, ...]]:
         if stage.use_bias:
             shapes[f"tokenizer/conv_{i}/bias"] = (stage.channels,)
         channels = stage.channels
-    if config.pool == "class_token":
+    if config.has_class_token:
         shapes["sequence/class_token"] = (1, dim)
     if config.position != "none":
         shapes["sequence/position"] = (config.sequence_length, dim)
@@ -41,7 +46,6 @@ def expected_shapes(config: CCTConfig) -> dict[str, tuple[int, ...]]:
         add_dense(f"block_{i}/mlp_1", dim, config.mlp_dim)
         add_dense(f"block_{i}/mlp_2", config.mlp_dim, dim)
     add_norm("norm")
-    if config.pool == "seqpool":
-        add_dense("pool/score", dim, 1)
+    shapes |= {f"pool/{name}": shape for name, shape in find_pool(config.pool).shapes(dim).items()}
     add_dense("head", dim, config.num_classes)
     return shapes

@@ -1,4 +1,4 @@
-"""What every reader delivers, and the strict check that weights fit a configuration. Needs no framework.
+"""What every reader returns, and the strict check that weights fit a configuration. Needs no framework.
 
 Canonical names are the paths of the Keras model's weights without the model's own name, for example
 "block_0/attention/query/kernel".
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be used; the message is one sentence on what came and what was expected."""
+    """A checkpoint that cannot be used; the message says in one sentence what is wrong and what was expected."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Checkpoint:
     Attributes:
         config: the architecture, labels and preprocessing.
         weights: canonical name -> float32 array, read-only, all finite.
-        format: name of the reader that made it, a key of READERS.
+        format: the reader that read it, a key of READERS.
 
     Raises:
         CheckpointError: weights that do not fit the configuration.
@@ -52,7 +52,7 @@ def check(weights: Mapping[str, np.ndarray], config: CCTConfig) -> None:
     Raises:
         CheckpointError: lists every missing, extra, wrongly shaped, wrongly typed and non-finite array.
     """
-    if config.num_layers > len(weights):  # else a config that claims a billion layers would be listed layer by layer
+    if config.num_layers > len(weights):  # or a config of a billion layers would be listed layer by layer
         raise CheckpointError(
             f"the configuration says {config.num_layers} layers, but there are {len(weights)} arrays in all"
         )
@@ -78,12 +78,12 @@ def _array_problems(name: str, array: np.ndarray, shape: tuple[int, ...]) -> lis
 
 
 def assign(model: CCT, weights: Mapping[str, np.ndarray]) -> None:
-    """Give a built model its weights, all or none.
+    """Set the weights of a built model, all of them or none.
 
     Raises:
         CheckpointError: as `check`; the model is then unchanged.
     """
-    from ..architecture.keras_model import named_weights  # here, so that reading checkpoints never loads Keras
+    from ..architecture.keras_model import named_weights  # here, so that reading checkpoints does not import Keras
 
     check(weights, model.config)
     for name, variable in named_weights(model).items():

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from .. import checkpoints
 from ..architecture.config import ConfigError
 from ..architecture.cost import count_parameters
+from ..architecture.files import sha256
 from ..architecture.presets import AUTHORS, PUBLISHED, configure
-from . import Checkpoint, CheckpointError, safetensors
-from .cache import sha256
-from .pytorch import official
+from . import READERS, Checkpoint, CheckpointError, Reader, safetensors
 
 if TYPE_CHECKING:
     from ..architecture.keras_model import CCT
@@ -48,30 +47,30 @@ def convert(
     Args:
         source: a .pth of the paper's code, a tf-keras SavedModel folder, or a folder of this project.
         out: a new folder for config.json, model.safetensors and a card; or a file ending in .keras.
-        arch: for a .pth, a preset's name or a config.json; the files the authors publish are known by their names.
-        new_head: for a .pth, start an untrained classifier of so many classes instead of the file's; True means as many
-            as the architecture's, None or False to keep the file's.
+        arch: for a .pth, a preset's name or a config.json; not needed for the files that the paper's authors publish.
+        new_head: for a .pth, the number of classes of a new, untrained classifier that replaces the file's; True for
+            the architecture's number, None or False to keep the file's.
         image_size: for a .pth, pixels of a side, or (height, width), where they differ from the architecture's.
 
     Raises:
-        CheckpointError: `source` cannot be read as what it should be, or `out` lies in it, or is there and is no empty
-            folder.
+        CheckpointError: `source` cannot be read, or `out` lies in it, or exists and is not an empty folder.
         ConfigError: no such architecture, or an impossible head or size.
 
     Warns:
-        CheckpointWarning: the position was resized or is not the formula's, or the head is untrained.
+        CheckpointWarning: the position was resized or differs from the formula, or the head is untrained.
     """
     source, out = Path(source), Path(out)
     new_head, image_size = _check_head(new_head), _check_size(image_size)
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
-        raise CheckpointError(f"{out} lies in the folder to be converted; choose a place outside of it")
+        raise CheckpointError(f"{out} is inside the folder to be converted; choose a place outside of it")
     if out.exists() and (out.is_file() or any(out.iterdir())):
-        raise CheckpointError(f"{out.name} is there already; choose a new name for what is written")
-    if source.suffix in (".pth", ".pt") and not source.is_dir():
-        checkpoint = _read_pth(source, arch, new_head, image_size)
+        raise CheckpointError(f"{out.name} already exists; choose a new name for the result")
+    reader = _reader_that_needs_architecture(source)
+    if reader:
+        checkpoint = _read_as(reader, source, arch, new_head, image_size)
     elif (arch, new_head, image_size) != (None, None, None):
         raise CheckpointError(
-            f"{source.name} is no .pth file: an architecture, head or size can be given for those only"
+            f"{source.name} says its architecture itself: --arch, --new-head and --image-size are for .pth files"
         )
     else:
         checkpoint = checkpoints.read(source)
@@ -93,8 +92,7 @@ def save(model: CCT, out: str | Path) -> None:
 
     Args:
         out: a folder, in which config.json and model.safetensors are written for `cct_viz.load`; or a file ending in
-            .keras, for those who want to go on in Keras: `import cct_viz.architecture.keras_model`, then
-            `keras.saving.load_model`.
+            .keras for use in Keras: `import cct_viz.architecture.keras_model`, then `keras.saving.load_model`.
     """
     out = Path(out)
     if out.suffix == ".keras":
@@ -110,14 +108,14 @@ def save(model: CCT, out: str | Path) -> None:
 
 
 def _check_head(new_head: int | bool | None) -> int | bool | None:
-    """None for a head that is kept, True or a number of classes for a new one."""
+    """None to keep the head, True or a number of classes for a new one."""
     if new_head is not None and not isinstance(new_head, int):
         raise ConfigError(f"new_head is {new_head!r}; expected a number of classes, or True for the architecture's")
     return None if new_head is False else new_head
 
 
 def _check_size(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
-    """(height, width), of which the configuration says whether it is possible."""
+    """(height, width); whether the architecture allows this size is checked by its configuration."""
     if image_size is None:
         return None
     sides = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
@@ -126,19 +124,25 @@ def _check_size(image_size: int | Sequence[int] | None) -> tuple[int, int] | Non
     return sides[0], sides[1]
 
 
-def _read_pth(
-    source: Path, arch: str | None, new_head: int | bool | None, image_size: tuple[int, int] | None
+def _reader_that_needs_architecture(source: Path) -> Reader | None:
+    """By the name of the file alone, so that the message about a missing file can say where to get it."""
+    readers = (reader for reader in READERS.values() if reader.needs_architecture and not source.is_dir())
+    return next((reader for reader in readers if reader.recognises([source.name])), None)
+
+
+def _read_as(
+    reader: Reader, source: Path, arch: str | None, new_head: int | bool | None, image_size: tuple[int, int] | None
 ) -> Checkpoint:
     arch = arch or PUBLISHED.get(source.name)
     if arch is None:
-        raise CheckpointError(f"{source.name} does not say what model it is of: give a preset or config.json as --arch")
+        raise CheckpointError(f"{source.name} does not say its architecture: give a preset or config.json as --arch")
     if not source.is_file():
         where = f"; the paper's authors link it in the README of {AUTHORS}" if source.name in PUBLISHED else ""
         raise CheckpointError(f"there is no file {source.name} in {source.resolve().parent}{where}")
     trained = configure(arch)
     classes = None if new_head is True else new_head
     config = configure(arch, num_classes=classes, image_size=image_size)
-    return official.read(source, config, grid=trained.grid, new_head=new_head is not None)
+    return reader.read(source, config, grid=trained.grid, new_head=new_head is not None)
 
 
 def _command(source: Path, out: Path, arch: str | None, new_head: object, size: tuple[int, int] | None) -> str:

@@ -1,4 +1,4 @@
-"""What went wrong with the Hub, in five kinds and in the user's words. Talks to nobody and imports no client."""
+"""What can go wrong with the Hub, in five kinds and in the user's words. Makes no request and imports no client."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PASS_A_FOLDER = "download the repository yourself and pass its folder"
 
 
 class HubError(Exception):
-    """A repository could not be had; `kind` says why in two words, the message what happened and what to do next."""
+    """A repository could not be read or written; the message says what happened and what to do next."""
 
     def __init__(self, kind: Kind, message: str) -> None:
         super().__init__(kind, message)
@@ -21,7 +21,7 @@ class HubError(Exception):
 
 
 def explain(error: BaseException, repo_id: str, revision: str | None) -> HubError:
-    """The HubError for whatever the client raised: the first one in its chain of causes that tells something."""
+    """The HubError for an error of the client: of the first error in its chain of causes that is understood."""
     link: BaseException | None = error
     while link is not None:
         if isinstance(link, HubError):
@@ -31,7 +31,7 @@ def explain(error: BaseException, repo_id: str, revision: str | None) -> HubErro
             return HubError(*kind_and_text)
         link = link.__cause__
     what = f"The answer about {repo_id} could not be understood ({type(error).__name__})"
-    step = f"check that HF_ENDPOINT points to a Hub and that the network asks for no login, or {PASS_A_FOLDER}"
+    step = f"check that HF_ENDPOINT points to a Hub and that the network needs no login, or {PASS_A_FOLDER}"
     return HubError("damaged", f"{what}: {step}.")
 
 
@@ -41,43 +41,41 @@ def _explain_link(error: BaseException, repo_id: str, revision: str | None) -> t
     status = getattr(getattr(error, "response", None), "status_code", 0)
     code = getattr(error, "errno", None)
     if names & {"LocalEntryNotFoundError", "RevisionResolutionError"}:
-        return None  # wrappers: the reason is their cause
+        return None  # wrappers: the reason is in their cause
     if "OfflineModeIsEnabled" in names:
-        return "offline", f"The Hub may not be asked for {repo_id}: unset HF_HUB_OFFLINE, or {PASS_A_FOLDER}."
+        return "offline", f"Offline, so {repo_id} cannot be fetched: unset HF_HUB_OFFLINE, or {PASS_A_FOLDER}."
     if names & {"GatedRepoError", "DisabledRepoError"}:
-        return "forbidden", f"The owner of {repo_id} restricts access to it: ask them for it, then {PASS_A_FOLDER}."
+        return "forbidden", f"The owner of {repo_id} restricts access: ask the owner for it, then {PASS_A_FOLDER}."
     if "RevisionNotFoundError" in names:
-        return "not found", f"{repo_id} has no revision {revision or 'main'}: check its name, or leave it out."
+        return "not found", f"{repo_id} has no revision {revision or 'main'}: check the name, or leave it out."
     if "RepositoryNotFoundError" in names and not _is_login_request(error):
-        text = f"The Hub has no public model repository {repo_id}: check the spelling of owner/name; if it is private,"
-        return "not found", f"{text} {PASS_A_FOLDER}."
+        text = f"The Hub has no public model repository {repo_id}: check the spelling of owner/name"
+        return "not found", f"{text}; if it is private, {PASS_A_FOLDER}."
     if status in (401, 403, 407, 451):
         return "forbidden", f"The Hub refuses access to {repo_id} ({status}) without a login: {PASS_A_FOLDER}."
     if status in (408, 425, 429) or status >= 500:
         return "busy", f"The Hub is busy or down ({status}): try again in a few minutes, or {PASS_A_FOLDER}."
     if "EntryNotFoundError" in names or status in (404, 410):
         return "not found", f"A file that {repo_id} lists is not there: try again later, or {PASS_A_FOLDER}."
-    if "HFValidationError" in names:
-        return "not found", f"{repo_id!r} names no repository; expected owner/name, for example keras-io/cct."
     if "TooManyRedirects" in names:
-        return "damaged", f"The Hub's address leads in circles: check HF_ENDPOINT, or {PASS_A_FOLDER}."
+        return "damaged", f"The Hub's address redirects in a loop: check HF_ENDPOINT, or {PASS_A_FOLDER}."
     if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}:
-        return "offline", "HF_ENDPOINT is no web address: correct it, or unset it to ask huggingface.co."
+        return "offline", "HF_ENDPOINT is not a web address: correct it, or unset it to ask huggingface.co."
     if "TimeoutException" in names and "ConnectTimeout" not in names:
-        return "busy", f"The Hub stopped answering while asked for {repo_id}: try again later, or {PASS_A_FOLDER}."
+        return "busy", f"The Hub stopped answering about {repo_id}: try again later, or {PASS_A_FOLDER}."
     if "TransportError" in names:
         step = f"check the connection, the proxy and HF_ENDPOINT, or {PASS_A_FOLDER}"
         return "offline", f"The Hub cannot be reached or the connection broke ({type(error).__name__}): {step}."
     if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "busy", f"There is no room left on the disk for {repo_id}: free some, or set HF_HOME to another disk."
+        return "busy", f"The disk is too full for {repo_id}: free some space, or set HF_HOME to another disk."
     if code is not None:
         return "forbidden", "The cache for downloads cannot be written: set HF_HOME to a folder that can be written."
     if isinstance(error, OSError) and "FileMetadataError" not in names:
-        return "damaged", f"What arrived for {repo_id} is not of the size listed: try again later, or {PASS_A_FOLDER}."
+        return "damaged", f"A file of {repo_id} arrived with a wrong size: try again later, or {PASS_A_FOLDER}."
     return None
 
 
 def _is_login_request(error: BaseException) -> bool:
-    """The client takes every 401 for a missing repository; one that does not say so only asks for a login."""
+    """The client reports every 401 as a missing repository, but without an error code it only asks for a login."""
     response = getattr(error, "response", None)
     return response is not None and response.status_code == 401 and "X-Error-Code" not in response.headers

@@ -5,8 +5,7 @@ Arrays are float32 or float16 on disk and always float32 in memory, under their 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,26 +14,28 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ..architecture.config import CCTConfig, ConfigError, read_config, write_config
+from ..architecture.files import replace_file
 from .common import Checkpoint, CheckpointError, check
 
 FORMAT = "safetensors"
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 
 
-def recognises(folder: Path) -> bool:
-    return (folder / WEIGHTS_FILE).is_file()
+def recognises(names: Collection[str]) -> bool:
+    return WEIGHTS_FILE in names
+
+
+def files(names: Collection[str]) -> list[str]:
+    needed = [CONFIG_FILE, WEIGHTS_FILE]
+    return needed if set(needed) <= set(names) else []
 
 
 def read(folder: Path) -> Checkpoint:
     """Read a folder that `write` made.
 
     Raises:
-        CheckpointError: a file is missing, damaged or not of this project, or the two do not fit each other.
+        CheckpointError: a file is damaged or not of this project, or the two do not fit each other.
     """
-    if not (folder / CONFIG_FILE).is_file():
-        raise CheckpointError(
-            f"{folder.name} has no {CONFIG_FILE}; the weights alone do not say what model they are of"
-        )
     try:
         config = read_config(folder / CONFIG_FILE)
     except ConfigError as error:
@@ -50,7 +51,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
                 raise CheckpointError(f"{path.name} must hold float32 or float16 (F32, F16), but {', '.join(wrong)}")
             return {name: file.get_tensor(name).astype(np.float32) for name in types}
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path.name} is truncated, damaged or no safetensors file; fetch it again") from error
+        raise CheckpointError(f"{path.name} is truncated, damaged or no safetensors file; download it again") from error
 
 
 def write(
@@ -63,8 +64,8 @@ def write(
     """Write config.json and model.safetensors, each in one step; the same input gives the same bytes.
 
     Args:
-        folder: made if it is not there; files of the same names are replaced.
-        config: what the weights belong to.
+        folder: created if it does not exist; files of the same names are replaced.
+        config: the model of the weights.
         weights: canonical name -> float32 array.
         dtype: how the arrays are stored; float16 halves the file and rounds to 3 digits.
 
@@ -78,15 +79,5 @@ def write(
         raise CheckpointError(f"{', '.join(large)}: values too large for {dtype}; store them as float32")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / WEIGHTS_FILE, lambda path: save_file(stored, path))
-    _replace(folder / CONFIG_FILE, lambda path: write_config(path, config))
-
-
-def _replace(path: Path, write_to: Callable[[Path], None]) -> None:
-    """Write a file beside `path`, then move it there: a reader sees the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write_to(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_file(folder / WEIGHTS_FILE, lambda path: save_file(stored, path))
+    replace_file(folder / CONFIG_FILE, lambda path: write_config(path, config))

@@ -14,6 +14,7 @@ import numpy as np
 from .. import checkpoints
 from ..architecture.config import CCTConfig
 from ..architecture.geometry import stage_geometry
+from ..architecture.pools import find_pool
 from ..inference.arguments import require_whole
 from ..inference.classifier import Classifier, Source, read_readout_weights
 from ..inference.trace import Heatmaps, Trace
@@ -66,7 +67,7 @@ class KerasClassifier(Classifier):
 def parts_of(config: CCTConfig) -> dict[str, tuple[str, ...]]:
     """Part of the model -> prefixes of its weights' names, from the head back to the tokenizer."""
     parts: dict[str, tuple[str, ...]] = {"head": ("head/",)}
-    if config.pool == "seqpool":
+    if find_pool(config.pool).shapes(config.embedding_dim):
         parts["pool"] = ("pool/",)
     parts["final norm"] = ("norm/",)
     for i in reversed(range(config.num_layers)):
@@ -75,8 +76,8 @@ def parts_of(config: CCTConfig) -> dict[str, tuple[str, ...]]:
         parts[f"values and output {i + 1}"] = (f"{block}/attention/value/", f"{block}/attention/projection/")
         parts[f"queries and keys {i + 1}"] = (f"{block}/attention/query/", f"{block}/attention/key/")
         parts[f"norm before attention {i + 1}"] = (f"{block}/norm_1/",)
-    if config.position == "learnable" or config.pool == "class_token":
-        parts["position and class token" if config.pool == "class_token" else "position"] = ("sequence/",)
+    if config.position == "learnable" or config.has_class_token:
+        parts["position and class token" if config.has_class_token else "position"] = ("sequence/",)
     parts["tokenizer"] = ("tokenizer/",)
     return parts
 

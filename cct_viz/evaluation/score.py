@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..architecture.files import replace_file
 from ..inference.classifier import Classifier
 from ..methods import METHODS, NotApplicable, explain, find_method
 from .faithfulness import PERMUTATIONS, PROTOCOLS, RANKINGS, check_settings, score_image, summarise
@@ -179,7 +179,5 @@ def _read_rows(path: Path, settings: dict[str, Any], digests: list[str]) -> list
 
 
 def _replace_rows(path: Path, lines: list[Any]) -> None:
-    """Replace the file atomically: a run stopped here leaves the old file or the new one."""
-    partial = path.with_name(f"partial_{path.name}")
-    partial.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    os.replace(partial, path)
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    replace_file(path, lambda new: new.write_text(text, encoding="utf-8"))

@@ -25,7 +25,9 @@ import onnxruntime
 from .. import checkpoints
 from ..architecture.config import CCTConfig
 from ..architecture.cost import count_macs
+from ..architecture.files import sha256
 from ..architecture.geometry import stage_geometry
+from ..architecture.pools import find_pool
 from ..architecture.presets import PRESETS, Preset, suggest, where_to_get
 from ..checkpoints import CheckpointError, cache, hub
 from ..images.preprocessing import Preprocessed, crop_and_resize, decode, normalise
@@ -279,7 +281,7 @@ def _load_preset(name: str, preset: Preset) -> Classifier:
     for file, expected in preset.sha256.items():
         if not (preset.folder / file).is_file():
             raise CheckpointError(f"{name}: {file} is missing from the bundled weights; restore the weights folder")
-        if cache.sha256(preset.folder / file) != expected:
+        if sha256(preset.folder / file) != expected:
             raise CheckpointError(f"{name}: {file} is not the file this release came with; restore the weights folder")
     return _open(preset.folder, "bundled", name)
 
@@ -292,7 +294,7 @@ def _load_folder(folder: Path, kind: str, name: str, revision: str | None = None
 def _is_release_of(preset: Preset, folder: Path) -> bool:
     """Whether `folder` holds exactly the files of a bundled checkpoint, so that its model.onnx may be run."""
     return bool(preset.sha256) and all(
-        (folder / file).is_file() and cache.sha256(folder / file) == digest for file, digest in preset.sha256.items()
+        (folder / file).is_file() and sha256(folder / file) == digest for file, digest in preset.sha256.items()
     )
 
 
@@ -301,9 +303,7 @@ def _open(
 ) -> Classifier:
     """`figures`: the folder with what was measured, where that is not the one with the files to run."""
     checkpoint = checkpoints.read(folder)
-    classifier = Classifier(
-        folder, Source(kind, name, cache.sha256(folder / "model.safetensors"), revision), checkpoint
-    )
+    classifier = Classifier(folder, Source(kind, name, sha256(folder / "model.safetensors"), revision), checkpoint)
     classifier.folder = figures or folder
     classifier.position_prior = _read_position_prior(classifier.folder / METRICS, checkpoint.config)
     return classifier
@@ -315,7 +315,7 @@ def _read_position_prior(path: Path, config: CCTConfig) -> np.ndarray | None:
         prior = np.array(json.loads(path.read_text(encoding="utf-8"))["position_prior"], np.float64)
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-    if config.pool != "seqpool" or prior.shape != (config.num_tokens,):
+    if not find_pool(config.pool).has_scores or prior.shape != (config.num_tokens,):
         return None
     if not (np.isfinite(prior).all() and prior.min() >= 0 and abs(prior.sum() - 1) < 1e-4):
         return None
@@ -325,15 +325,15 @@ def _read_position_prior(path: Path, config: CCTConfig) -> np.ndarray | None:
 
 
 def read_readout_weights(config: CCTConfig, weights: dict[str, np.ndarray]) -> ReadoutWeights:
-    seqpool = config.pool == "seqpool"
+    has_scores = find_pool(config.pool).has_scores
     return ReadoutWeights(
         gamma=weights["norm/gamma"],
         beta=weights["norm/beta"],
         epsilon=config.layer_norm_epsilon,
         head=weights["head/kernel"],
         bias=weights["head/bias"],
-        pool_kernel=weights["pool/score/kernel"][:, 0] if seqpool else None,
-        pool_bias=float(weights["pool/score/bias"][0]) if seqpool else 0.0,
+        pool_kernel=weights["pool/score/kernel"][:, 0] if has_scores else None,
+        pool_bias=float(weights["pool/score/bias"][0]) if has_scores else 0.0,
         position=weights.get("sequence/position"),
     )
 

@@ -16,7 +16,9 @@ from types import MappingProxyType
 
 import numpy as np
 
+from ..architecture.blocks import find_block
 from ..architecture.geometry import StageGeometry
+from ..architecture.pools import find_pool
 from ..images.preprocessing import Geometry
 
 
@@ -42,8 +44,9 @@ def _require_shape(name: str, array: np.ndarray | None, shape: tuple[int, ...] |
 class ReadoutWeights:
     """The few weights between the residual stream and the logits; shared by all traces of a classifier.
 
-    gamma, beta (D,) and epsilon of the final LayerNorm; pool_kernel a (D,) and pool_bias a0 of SeqPool, or None and 0;
-    head W (D, K) and its bias b (K,); position (M, D) that was added to the tokens, or None. float32.
+    gamma, beta (D,) and epsilon of the final LayerNorm; pool_kernel a (D,) and pool_bias a0 of the pool scores
+    a . r_t + a0, or None and 0; head W (D, K) and its bias b (K,); position (M, D) that was added to the tokens, or
+    None. float32.
     """
 
     gamma: np.ndarray
@@ -73,16 +76,17 @@ class Trace:
         attention_outputs, mlp_outputs: (L, M, D), what each branch added to the stream.
         attentions: (L, A, M, M); rows are queries and sum to 1.
         representation: (M, D), after the final LayerNorm.
-        pool_scores: (N,) before SeqPool's softmax; None without SeqPool.
-        pooling_weights: (N,), >= 0, summing to 1; None with a class token or max pooling.
+        pool_scores: (N,) before SeqPool's softmax; None for a pool without scores.
+        pooling_weights: (N,), >= 0, summing to 1; None for a pool without weights.
         logits: (K,).
         readout_weights: the weights from the stream to the logits.
         labels: K class names.
-        pool: "seqpool", "mean", "max" or "class_token".
-        block: "pre_norm" or "official".
+        pool: a name in POOLS.
+        block: a name in BLOCKS.
 
     Raises:
-        ValueError: arrays that do not fit the token grid of the last feature map; both shapes are named.
+        ValueError: no such pool or block, or arrays that do not fit the token grid of the last feature map; both shapes
+            are named.
     """
 
     image: np.ndarray
@@ -104,26 +108,30 @@ class Trace:
     block: str
 
     def __post_init__(self) -> None:
+        pool = find_pool(self.pool)
+        find_block(self.block)
         layers, heads = self.attentions.shape[:2]
         gh, gw, dim = self.feature_maps[-1].shape
         n, k = gh * gw, len(self.labels)
-        m = n + self.has_class_token
+        m = n + pool.class_token
         _require_shape("stream", self.stream, (layers + 1, m, dim))
         _require_shape("attention_outputs", self.attention_outputs, (layers, m, dim))
         _require_shape("mlp_outputs", self.mlp_outputs, (layers, m, dim))
         _require_shape("attentions", self.attentions, (layers, heads, m, m))
         _require_shape("representation", self.representation, (m, dim))
-        _require_shape("pool_scores", self.pool_scores, (n,) if self.pool == "seqpool" else None)
-        _require_shape("pooling_weights", self.pooling_weights, (n,) if self.pool in ("seqpool", "mean") else None)
+        _require_shape("pool_scores", self.pool_scores, (n,) if pool.has_scores else None)
+        _require_shape("pooling_weights", self.pooling_weights, (n,) if pool.has_weights else None)
         _require_shape("logits", self.logits, (k,))
         _require_shape("readout_weights.head", self.readout_weights.head, (dim, k))
+        kernel = self.readout_weights.pool_kernel
+        _require_shape("readout_weights.pool_kernel", kernel, (dim,) if pool.has_scores else None)
         for stage, feature_map in zip(self.stages, self.feature_maps, strict=True):
             _require_shape("stages", stage.centres, (*feature_map.shape[:2], 2))
         _freeze(self)
 
     @property
     def has_class_token(self) -> bool:
-        return self.pool == "class_token"
+        return find_pool(self.pool).class_token
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -161,25 +169,26 @@ class Trace:
     def contributions(self) -> np.ndarray:
         """(N, K), logits: what each token adds to each class score; with the bias the tokens sum to the logits.
 
-        SeqPool and mean pooling: C_tc = w_t e_tc. Max pooling: the sum of W_cd r_td over the channels d that t wins.
+        C_tc = sum_d W_cd f_td r_td with the pooling factors f. SeqPool and mean pooling: w_t e_tc. Max pooling: the sum
+        of W_cd r_td over the channels d that t wins.
 
         Raises:
             NotApplicable: with a class token the head reads one token, and no image token contributes by itself.
         """
-        if self.pooling_weights is not None:
-            return _read_only(self.pooling_weights[:, None] * self.evidence)
-        if self.pool == "max":
-            won = self.winners == np.arange(len(self.representation))[:, None]  # (N, D)
-            return _read_only(np.where(won, self.representation, 0) @ self.readout_weights.head)
-        raise NotApplicable(
-            "this model reads its answer with a class token: image tokens reach it through attention only, so its "
-            "scores do not split into token contributions"
-        )
+        pool, factors = find_pool(self.pool), self.pooling_factors
+        if not pool.splits:
+            raise NotApplicable(
+                f"this model reads its answer with {pool.read_by}: image tokens reach it through attention only, so "
+                "its scores do not split into token contributions"
+            )
+        if factors.shape[1] == 1:
+            return _read_only(factors * self.evidence)
+        return _read_only((factors * self.representation) @ self.readout_weights.head)
 
-    @property
-    def winners(self) -> np.ndarray:
-        """(D,) int: with max pooling, the image token that wins each channel."""
-        return self.representation[self.has_class_token :].argmax(axis=0)
+    @cached_property
+    def pooling_factors(self) -> np.ndarray:
+        """(M, D), or (M, 1) where all channels of a token have the same: pooled_d = sum_t f_td r_td."""
+        return _read_only(find_pool(self.pool).factors(self.representation, self.pooling_weights))
 
     @cached_property
     def readout(self) -> np.ndarray:
@@ -187,12 +196,7 @@ class Trace:
 
         The pooling weights; the class token's one-hot; with max pooling the share of channels each token wins.
         """
-        if self.pooling_weights is not None:
-            return self.pooling_weights
-        m, dim = self.representation.shape
-        if self.has_class_token:
-            return _read_only(np.eye(1, m, dtype=np.float32)[0])
-        return _read_only(np.bincount(self.winners, minlength=m).astype(np.float32) / dim)
+        return _read_only(find_pool(self.pool).readout(self.pooling_factors))
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
         """The `k` most probable classes, best first, as (label, probability).
@@ -282,7 +286,7 @@ def trace_arrays(trace: Trace) -> dict[str, np.ndarray]:
             arrays[f"readout_{f.name}"] = np.asarray(getattr(weights, f.name))
     for name in ("tokens", "receptive_field", "probabilities", "evidence", "readout", "bias"):
         arrays[name] = getattr(trace, name)
-    if not trace.has_class_token:
+    if find_pool(trace.pool).splits:
         arrays["contributions"] = trace.contributions
     return arrays
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageFilter
 
+from ..architecture.pools import find_pool
 from ..images.preprocessing import normalise
-from ..inference.trace import Heatmaps, NotApplicable, Trace
-from .pooling import centred_scores
+from ..inference.trace import Heatmaps, Trace
+from .pooling import centred_scores, require_split
 
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
@@ -30,26 +31,15 @@ def ablate_in_pool(trace: Trace, *, target: int) -> Heatmaps:
     Raises:
         NotApplicable: the model has a class token.
     """
-    if trace.has_class_token:
-        raise NotApplicable(
-            "this model reads its answer with a class token, so there is no pool to leave an image token out of"
-        )
+    require_split(trace, ", so there is no pool to leave an image token out of")
     evidence = trace.evidence.astype(np.float64)
     evidence = evidence[:, target] - evidence.mean(axis=1)
-    n = len(evidence)
+    head = trace.readout_weights.head.astype(np.float64)
+    towards = head[:, target] - head.mean(axis=1)  # (D,)
     score = float(centred_scores(trace.logits - trace.bias)[target])
-    if trace.pooling_weights is None:
-        fall, check = _fall_of_max(trace, target), {}
-    else:
-        # 1 - w_t as the sum of the other weights: no cancellation when one token has nearly all the weight.
-        w = trace.pooling_weights.astype(np.float64)
-        others = w * (1 - np.eye(n))  # (N, N)
-        rest = others.sum(axis=1)
-        alone = rest == 0
-        safe = np.where(alone, 1.0, rest)
-        fall = np.where(alone, score, w / safe * (evidence - score))
-        pooled_again = np.where(alone, score, score - others @ evidence / safe)
-        check = {"equals pooling again": float(np.abs(fall - pooled_again).max())}
+    ablate = find_pool(trace.pool).ablate
+    assert ablate is not None  # a pool that splits has one
+    fall, check = ablate(trace.representation, trace.pooling_weights, evidence, towards, score)
     return _signed(trace, fall, f"fall of {trace.labels[target]}, not pooled", "ablate_in_pool", check)
 
 
@@ -124,18 +114,6 @@ def _perturbed(trace: Trace, logits: np.ndarray, target: int, name: str, method:
     scores = logits[:, target].astype(np.float64) - logits.mean(axis=1, dtype=np.float64)
     check = {"the untouched image gives the logits": float(np.abs(logits[-1] - trace.logits).max())}
     return _signed(trace, scores[-1] - scores[:-1], name, method, check)
-
-
-def _fall_of_max(trace: Trace, target: int) -> np.ndarray:
-    """(N,) float64: with max pooling, the second largest token of a channel replaces the largest."""
-    r, head = trace.representation.astype(np.float64), trace.readout_weights.head.astype(np.float64)
-    towards = head[:, target] - head.mean(axis=1)  # (D,)
-    fall = np.zeros(len(r))
-    if len(r) == 1:
-        return r @ towards
-    second, best = np.sort(r, axis=0)[-2:]
-    np.add.at(fall, trace.winners, (best - second) * towards)
-    return fall
 
 
 def _signed(trace: Trace, values: np.ndarray, name: str, method: str, checks: dict[str, float]) -> Heatmaps:

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..inference.trace import Heatmaps, NotApplicable, Trace
+from ..inference.trace import Heatmaps, Trace
 from .attention import share_maps, to_share
+from .pooling import require_split
 
 
 def grad_cam(trace: Trace, *, target: int) -> Heatmaps:
@@ -55,23 +56,16 @@ def hires_cam(trace: Trace, *, target: int) -> Heatmaps:
 def representation_gradient(trace: Trace, target: int) -> np.ndarray:
     """(N, D) float64: dy_c/dr_t, the gradient of the class score by each token's representation.
 
-    w_t W_c for fixed weights; SeqPool's weights depend on the token too, which adds w_t (e_tc - sum_s w_s e_sc) a.
-    With max pooling the gradient of a channel goes to its largest token.
+    f_td W_cd with fixed pooling factors f. Weights that are the softmax of a score depend on the token too, which adds
+    w_t (e_tc - sum_s w_s e_sc) a.
 
     Raises:
         NotApplicable: the model has a class token, so the head does not read these tokens.
     """
-    if trace.has_class_token:
-        raise NotApplicable(
-            "this model reads its answer with a class token: the last image tokens get no gradient, so they have no "
-            "class activation map"
-        )
+    require_split(trace, ": the last image tokens get no gradient, so they have no class activation map")
     head = trace.readout_weights.head[:, target].astype(np.float64)
-    if trace.pooling_weights is None:
-        is_largest = trace.winners == np.arange(len(trace.representation))[:, None]  # (N, D)
-        return np.where(is_largest, head, 0.0)
-    w, e = trace.pooling_weights.astype(np.float64), trace.evidence[:, target].astype(np.float64)
-    gradient = np.outer(w, head)
-    if trace.readout_weights.pool_kernel is not None:
+    gradient = trace.pooling_factors.astype(np.float64) * head
+    if trace.pooling_weights is not None and trace.readout_weights.pool_kernel is not None:
+        w, e = trace.pooling_weights.astype(np.float64), trace.evidence[:, target].astype(np.float64)
         gradient += np.outer(w * (e - w @ e), trace.readout_weights.pool_kernel)
     return gradient

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..inference.trace import Heatmaps, NotApplicable, Trace
+from ..architecture.blocks import find_block
+from ..architecture.pools import find_pool, pool_tokens
+from ..inference.trace import Heatmaps, Trace
+from .pooling import require_split
 
 Weights = Mapping[str, np.ndarray]
 
@@ -55,17 +58,9 @@ def read_early(trace: Trace, depth: int) -> Trace:
     come from stream[depth]; everything before stays the same."""
     weights = trace.readout_weights
     r = _layer_norm(trace.stream[depth], weights.gamma, weights.beta, weights.epsilon)
-    scores, pooling = None, trace.pooling_weights  # mean pooling has the same weights at every depth
-    if trace.pool == "seqpool":
-        assert weights.pool_kernel is not None  # SeqPool has one
-        scores = r @ weights.pool_kernel + np.float32(weights.pool_bias)
-        exponentials = np.exp(scores - scores.max())
-        pooling = exponentials / exponentials.sum()
-    if pooling is not None:
-        pooled = pooling @ r
-    else:
-        pooled = r[0] if trace.has_class_token else r.max(axis=0)
-    logits = pooled @ weights.head + weights.bias
+    pool = find_pool(trace.pool)
+    scores, pooling = pool.weigh(r, weights.pool_kernel, weights.pool_bias) if pool.weigh else (None, None)
+    logits = pool_tokens(pool.factors(r, pooling), r) @ weights.head + weights.bias
     return dataclasses.replace(trace, representation=r, pool_scores=scores, pooling_weights=pooling, logits=logits)
 
 
@@ -140,11 +135,7 @@ def direct_logit_attribution(trace: Trace, *, target: int) -> Heatmaps:
     Raises:
         NotApplicable: the head reads only a class token, so there are no maps; `attribute_logits` splits its score.
     """
-    if trace.has_class_token:
-        raise NotApplicable(
-            "this model reads its answer with a class token: no image token's stream is read, so there are totals but "
-            "no maps"
-        )
+    require_split(trace, ": no image token's stream is read, so there are totals but no maps")
     names, parts = _parts(trace, None)
     head = trace.readout_weights.head.astype(np.float64)
     towards = head[:, target] - head.mean(axis=1)
@@ -166,7 +157,7 @@ def direct_logit_attribution(trace: Trace, *, target: int) -> Heatmaps:
 def _parts(trace: Trace, weights: Weights | None) -> tuple[tuple[str, ...], np.ndarray]:
     """Names of the parts and their outputs, (P, M, D) float64, which sum to the stream before the final norm."""
     stream = trace.stream.astype(np.float64)
-    if trace.block == "official":
+    if find_block(trace.block).overwrites_stream:
         mlp = trace.mlp_outputs[-1].astype(np.float64)
         layer = len(trace.mlp_outputs)
         return (f"all before the MLP of layer {layer}", f"MLP {layer}"), np.stack([stream[-1] - mlp, mlp])
@@ -209,21 +200,17 @@ def _head_outputs(trace: Trace, layer: int, weights: Weights) -> np.ndarray:
 def _reading_weights(trace: Trace) -> np.ndarray:
     """(M, D) float64: the factors that map a centred part into the pooled vector.
 
-    r = gamma (x - mean x) / sigma + beta is linear in x if sigma is fixed, and the pool takes a share of each r_td.
+    r = gamma (x - mean x) / sigma + beta is linear in x if sigma is fixed, and the pool reads f_td r_td.
     """
     weights = trace.readout_weights
-    if trace.pool == "max":
-        pool_shares = (trace.winners == np.arange(len(trace.representation))[:, None]).astype(np.float64)  # (M, D)
-    else:
-        pool_shares = trace.readout.astype(np.float64)[:, None]
     variance = trace.stream[-1].astype(np.float64).var(axis=-1, keepdims=True)
-    return pool_shares * weights.gamma / np.sqrt(variance + weights.epsilon)
+    return trace.pooling_factors.astype(np.float64) * weights.gamma / np.sqrt(variance + weights.epsilon)
 
 
 def _constant(trace: Trace) -> np.ndarray:
-    """(K,) float64: b_c + W_c . beta, the part of the scores that is the same for every image."""
+    """(K,) float64: b_c + sum_d W_cd beta_d sum_t f_td, the part of the scores that comes from the biases."""
     weights = trace.readout_weights
-    return weights.bias + weights.beta.astype(np.float64) @ weights.head
+    return weights.bias + (weights.beta * trace.pooling_factors.sum(axis=0, dtype=np.float64)) @ weights.head
 
 
 def _layer_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..architecture.pools import find_pool
 from ..inference.trace import Heatmaps, Trace
 from .attention import attention_shares, normalise_rows, share_maps, to_share
 
@@ -86,7 +87,7 @@ def legrad(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
 
 
 def _positive_readout(trace: Trace, target: int) -> np.ndarray:
-    """(M,) float64 >= 0: relu of the contributions, or the class token's one-hot."""
-    if trace.has_class_token:
+    """(M,) float64 >= 0: relu of the contributions, or the readout where there are none."""
+    if not find_pool(trace.pool).splits:
         return trace.readout.astype(np.float64)
     return np.maximum(trace.contributions[:, target].astype(np.float64), 0)

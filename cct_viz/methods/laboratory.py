@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..architecture.pools import find_pool
 from ..inference.arguments import is_whole
 from ..inference.trace import NotApplicable, Trace
 from .pooling import require_weights
@@ -104,5 +105,6 @@ def top_token(trace: Trace) -> Pooled:
 def _scores(trace: Trace) -> np.ndarray:
     require_weights(trace)
     if trace.pool_scores is None:
-        raise NotApplicable("this model takes the mean of its tokens, so there are no pool scores to sharpen")
+        what = find_pool(trace.pool).read_by
+        raise NotApplicable(f"this model reads its answer with {what}, so there are no pool scores to sharpen")
     return trace.pool_scores.astype(np.float64)

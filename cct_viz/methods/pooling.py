@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..architecture.pools import find_pool
 from ..inference.trace import Heatmaps, NotApplicable, Trace
 
 
@@ -159,9 +160,16 @@ def reachable_range(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
 def require_weights(trace: Trace) -> np.ndarray:
     """(N,) float64: the pooling weights; raises NotApplicable if the model has none."""
     if trace.pooling_weights is None:
-        what = "a class token" if trace.has_class_token else "max pooling"
+        what = find_pool(trace.pool).read_by
         raise NotApplicable(f"this model reads its answer with {what}, so there are no pooling weights")
     return trace.pooling_weights.astype(np.float64)
+
+
+def require_split(trace: Trace, consequence: str) -> None:
+    """NotApplicable where class scores do not split into one part a token; `consequence` ends the sentence."""
+    pool = find_pool(trace.pool)
+    if not pool.splits:
+        raise NotApplicable(f"this model reads its answer with {pool.read_by}{consequence}")
 
 
 def centred_scores(scores: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ explanation.json is the manifest: the model, versions and settings, the maps, an
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import platform
 import zipfile
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..architecture.files import sha256
 from ..images.encode import png
 from ..inference.classifier import Classifier
 from ..inference.trace import Heatmaps, Trace, trace_arrays
@@ -195,7 +195,6 @@ def _resum(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
 def _digest(path: Path) -> str:
     """sha256 of a file, or an empty text if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(path)
     except OSError:
         return ""

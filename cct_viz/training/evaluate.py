@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..architecture.pools import find_pool
 from ..images.preprocessing import normalise
 from .data import DataError, Images
 
@@ -90,7 +91,7 @@ def evaluate(classifier: Classifier, images: Images, *, batch_size: int = 250) -
         if weights is not None:
             prior += weights.sum(axis=0, dtype=np.float64)
     metrics = measure(np.concatenate(logits), images.y)
-    if classifier.config.pool != "seqpool":
+    if not find_pool(classifier.config.pool).has_scores:
         return metrics
     return replace(metrics, position_prior=prior / len(images.x))
 

@@ -11,9 +11,10 @@ import keras
 import numpy as np
 
 from .. import checkpoints
+from ..architecture.files import sha256
 from ..architecture.keras_model import CCT, named_weights
 from ..checkpoints import safetensors
-from ..checkpoints.cache import export_here, sha256
+from ..checkpoints.cache import export_here
 from ..inference.classifier import METRICS, Classifier, Source
 from .curves import draw_curves
 from .data import Images, is_cifar10

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..architecture.config import CIFAR10_LABELS, CCTConfig, Pool, numbered_labels
+from ..architecture.config import CIFAR10_LABELS, CCTConfig, numbered_labels
+from ..architecture.files import sha256
 from ..architecture.presets import PRESETS, configure
-from ..checkpoints.cache import sha256
 from ..checkpoints.safetensors import WEIGHTS_FILE
 from ..inference.classifier import Classifier
 from .data import DataError, Images, is_cifar10
@@ -76,17 +76,17 @@ def start_from(classifier: Classifier, images: Images) -> Start:
     return Start(source.name, source.revision, digest, config, weights, commands, licence and licence[1])
 
 
-def untrained_config(arch: str, images: Images, *, pool: Pool | None = None) -> CCTConfig:
+def untrained_config(arch: str, images: Images, *, pool: str | None = None) -> CCTConfig:
     """The architecture with the classes and the size of `images` (all of them), and another pool if given.
 
     If the images have no class names, they get those of a config.json; those of a preset only if they are CIFAR-10.
 
     Raises:
-        ConfigError: no such architecture, or images too small for one token.
+        ConfigError: no such architecture or pool, or images too small for one token.
     """
     classes = int(images.y.max()) + 1
     config = configure(arch, num_classes=classes, image_size=images.x.shape[1:3])
-    config = dataclasses.replace(config, pool=pool or config.pool)
+    config = dataclasses.replace(config, pool=config.pool if pool is None else pool)
     if images.labels:
         return dataclasses.replace(config, labels=images.labels)
     if arch in PRESETS and not is_cifar10(images):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import keras
 import numpy as np
 
 from ..architecture.config import CCTConfig
+from ..architecture.files import replace_file
 from ..architecture.keras_model import CCT, build_model, named_weights
 from ..checkpoints import assign
 from ..images.preprocessing import normalise
@@ -73,12 +73,8 @@ class _Resumable(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.history.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
-        partial = self.out / ("partial_" + HISTORY)
-        partial.write_text(json.dumps(self.history, indent=1))
-        os.replace(partial, self.out / HISTORY)
-        partial = self.out / ("partial_" + STATE)  # last, because it says how many epochs are done
-        self.model.save_weights(partial, overwrite=True)
-        os.replace(partial, self.out / STATE)
+        replace_file(self.out / HISTORY, lambda path: path.write_text(json.dumps(self.history, indent=1)))
+        replace_file(self.out / STATE, self.model.save_weights)  # last, since it says how many epochs are done
 
 
 def compile_model(model: CCT, recipe: Recipe, steps_per_epoch: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..architecture.pools import find_pool
 from ..images.encode import data_url
 from ..inference.trace import Trace
 from ..methods import METHODS, NotApplicable, describe, explain, takes
@@ -56,6 +57,7 @@ def make_payload(trace: Trace, about: About) -> str:
     half the entries of a sharp attention would be 0 and rollout would miss by up to a quarter.
     """
     layers, heads, m, _ = trace.attentions.shape
+    pool = find_pool(trace.pool)
     fused = None
     if trace.attentions.size * 2 > MAX_ATTENTION_BYTES:
         fused = {
@@ -102,7 +104,7 @@ def make_payload(trace: Trace, about: About) -> str:
         "scores": _optional(trace.pool_scores),
         "prior": _optional(about.prior),
         "evidence": encode(trace.evidence, "float32"),
-        "contributions": _optional(trace.contributions) if trace.pool == "max" else None,
+        "contributions": _optional(trace.contributions) if pool.splits and not pool.has_weights else None,
         "logits": encode(trace.logits, "float32"),
         "bias": encode(trace.bias, "float32"),
         "maps": _maps(trace),

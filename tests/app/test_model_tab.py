@@ -8,6 +8,7 @@ from conftest import tiny_config
 
 import cct_viz
 from cct_viz.app.tabs import model as model_page
+from cct_viz.architecture.pools import POOLS
 from cct_viz.architecture.presets import PRESETS
 
 
@@ -76,6 +77,6 @@ def test_a_card_is_text_and_no_markup(tmp_path):
     assert "&lt;script&gt;" in text
 
 
-@pytest.mark.parametrize("pool", ["seqpool", "mean", "max", "class_token"])
+@pytest.mark.parametrize("pool", POOLS)
 def test_every_pool_has_a_box(pool):
-    assert model_page.POOLS[pool][0] in model_page.architecture(tiny_config(pool=pool))
+    assert POOLS[pool].title in model_page.architecture(tiny_config(pool=pool))

@@ -11,11 +11,11 @@ import cct_viz
 from cct_viz.architecture import presets
 from cct_viz.architecture.config import ConfigError
 from cct_viz.architecture.cost import count_macs, count_parameters
+from cct_viz.architecture.files import sha256
 from cct_viz.architecture.geometry import stage_geometry
 from cct_viz.architecture.keras_model import build_model
 from cct_viz.architecture.presets import DATA_SETS, PRESETS, PUBLISHED, configure
 from cct_viz.checkpoints import CheckpointError
-from cct_viz.checkpoints.cache import sha256
 from cct_viz.inference.classifier import load
 
 AT_32 = [

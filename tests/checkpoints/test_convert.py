@@ -13,9 +13,9 @@ from random_models import random_model
 
 from cct_viz import checkpoints
 from cct_viz.architecture.config import ConfigError, ConvStage, numbered_labels, write_config
+from cct_viz.architecture.files import sha256
 from cct_viz.architecture.presets import PUBLISHED, configure
 from cct_viz.checkpoints import CheckpointError, safetensors
-from cct_viz.checkpoints.cache import sha256
 from cct_viz.checkpoints.convert import convert, save
 from cct_viz.checkpoints.hub import HubError, push
 from cct_viz.checkpoints.pytorch.state_dict import CheckpointWarning
@@ -164,7 +164,7 @@ def test_convert_writes_a_folder_from_a_pth(torch, tmp_path, capsys):
     assert sha256(tmp_path / "a.pth") in card
     assert "python -m cct_viz convert a.pth --out out --arch arch.json" in card
     assert str(tmp_path) not in card
-    with pytest.raises(CheckpointError, match="out is there already"):
+    with pytest.raises(CheckpointError, match="out already exists"):
         convert(tmp_path / "a.pth", out, arch=str(tmp_path / "arch.json"))
 
 
@@ -203,7 +203,7 @@ def test_published_files_are_known_by_name(torch, tmp_path):
     assert found.config == config
     with pytest.raises(CheckpointError, match="another architecture"):
         convert(tmp_path / file, tmp_path / "wrong", arch="cct_7_3x2_32")
-    with pytest.raises(CheckpointError, match="knows 10 classes, the architecture 100"):
+    with pytest.raises(CheckpointError, match="has 10 classes, the architecture 100"):
         convert(tmp_path / file, tmp_path / "wrong", arch="cct_7_3x1_32_c100")
     assert not (tmp_path / "wrong").exists()
 
@@ -221,10 +221,10 @@ def test_convert_reads_a_saved_model(tmp_path):
     ("arguments", "message"),
     [
         (["cct_7_7x2_224_flowers102.pth"], "no file cct_7_7x2_224_flowers102.pth in .*github.com/SHI-Labs"),
-        (["mine.pth"], "does not say what model it is of"),
+        (["mine.pth"], "does not say its architecture"),
         (["mine.pth", "--arch", "cct_7"], "neither a preset"),
         (["nowhere", "--out", "x"], "nowhere is not there"),
-        ([str(SAVED_MODEL), "--arch", "cct_7_3x1_32"], "is no .pth file"),
+        ([str(SAVED_MODEL), "--arch", "cct_7_3x1_32"], "says its architecture itself"),
     ],
 )
 def test_convert_says_what_is_missing(arguments, message, capsys, tmp_path, monkeypatch):
@@ -282,7 +282,7 @@ def test_a_size_may_be_a_list(torch, tmp_path):
 def test_a_folder_is_not_converted_into_itself(out, vit_folder, tmp_path):
     shutil.copytree(vit_folder, tmp_path / "vit")
     before = sorted(path.name for path in (tmp_path / "vit").rglob("*"))
-    with pytest.raises(CheckpointError, match="lies in the folder to be converted; choose a place outside of it"):
+    with pytest.raises(CheckpointError, match="is inside the folder to be converted; choose a place outside of it"):
         convert(tmp_path / "vit", tmp_path / "vit" / out)
     assert sorted(path.name for path in (tmp_path / "vit").rglob("*")) == before
 
@@ -365,7 +365,7 @@ def test_only_a_whole_model_is_pushed(login, tmp_path, vit_folder):
     weights.write_bytes(weights.read_bytes()[:-4])
     with pytest.raises(CheckpointError, match="truncated"):
         push(tmp_path / "half", "me/vit-lite", yes=True)
-    with pytest.raises(HubError, match="names no repository"):
+    with pytest.raises(HubError, match="is no repository"):
         push(vit_folder, "vit-lite", yes=True)
     assert login.requests == []
 
@@ -392,6 +392,6 @@ def test_without_a_login_nothing_is_tried(login, vit_folder, monkeypatch, tmp_pa
 
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
-    with pytest.raises(HubError, match="Nobody is logged in"):
+    with pytest.raises(HubError, match="not logged in"):
         push(vit_folder, "me/vit-lite", yes=True)
     assert login.requests == []

@@ -80,7 +80,7 @@ def test_a_table_that_is_not_the_formula_is_used_and_told():
 def test_a_head_of_another_size_only_when_asked_for():
     config, state, _ = load_reference("cct_learnable")
     seven = dataclasses.replace(config, labels=numbered_labels(7))
-    with pytest.raises(CheckpointError, match=r"knows 5 classes, the architecture 7.*--new-head"):
+    with pytest.raises(CheckpointError, match=r"has 5 classes, the architecture 7.*--new-head"):
         read_state(state, seven)
     with pytest.warns(CheckpointWarning, match="untrained"):
         weights = read_state(state, seven, new_head=True).weights

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from cct_viz import checkpoints
 from cct_viz.architecture.config import CCTConfig, ConvStage, write_config
+from cct_viz.architecture.weights import expected_shapes
 from cct_viz.checkpoints import CheckpointError, safetensors
 
 CONFIG = CCTConfig(
@@ -26,7 +27,7 @@ CONFIG = CCTConfig(
 
 def random_weights(config=CONFIG, seed=0):
     rng = np.random.default_rng(seed)
-    return {n: rng.normal(size=s).astype(np.float32) for n, s in checkpoints.expected_shapes(config).items()}
+    return {n: rng.normal(size=s).astype(np.float32) for n, s in expected_shapes(config).items()}
 
 
 def without(arrays, name):
@@ -56,7 +57,7 @@ def test_expected_shapes_are_those_of_the_keras_model(changes):
     config = dataclasses.replace(CONFIG, **changes)
     model = build_model(config)
     shapes = {name: tuple(variable.shape) for name, variable in named_weights(model).items()}
-    assert checkpoints.expected_shapes(config) == shapes
+    assert expected_shapes(config) == shapes
     weights = random_weights(config)
     checkpoints.assign(model, weights)
     for name, variable in named_weights(model).items():
@@ -175,7 +176,7 @@ DAMAGE = {
     "missing": (lambda f: rewrite_weights(f, lambda a: without(a, "head/bias")), "head/bias is missing"),
     "extra": (lambda f: rewrite_weights(f, lambda a: a | {"x": a["head/bias"]}), "x is not part of the model"),
     "type": (lambda f: rewrite_weights(f, lambda a: a | {"norm/beta": np.zeros(6)}), "norm/beta is F64"),
-    "no config": (lambda f: (f / "config.json").unlink(), "has no config.json"),
+    "no config": (lambda f: (f / "config.json").unlink(), "is incomplete; expected config.json and model.safetensors"),
     "bad JSON": (lambda f: (f / "config.json").write_text('{"image_size": [12,'), "cannot be read as JSON"),
     "binary config": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"), "cannot be read as JSON"),
     "other config": (lambda f: (f / "config.json").write_text('{"model_type": "vit"}'), "format_version"),
@@ -212,7 +213,7 @@ def test_folder_of_no_known_format_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"nowhere is not there; expected a folder with config.json"):
         checkpoints.detect(tmp_path / "nowhere")
     (tmp_path / "photo.jpg").write_bytes(b"")
-    with pytest.raises(CheckpointError, match=r"photo.jpg is a file"):
+    with pytest.raises(CheckpointError, match=r"photo.jpg is a file of no known format"):
         checkpoints.detect(tmp_path / "photo.jpg")
     write_config(tmp_path / "config.json", CONFIG)
     with pytest.raises(CheckpointError, match="is no checkpoint"):

@@ -174,6 +174,10 @@ REFUSED = {
     "images resized": ({"crop_size": (12, 12)}, "or the image rescaled at its own size"),
     "oblong kernel": ({"stages": ((8, (3, 5), "valid"),)}, "is Conv2D; expected a square kernel"),
     "even kernel": ({"stages": ((8, 4, "same"),)}, "padded alike on all sides"),
+    "two kinds of heads": (
+        {"num_layers": 2, "key_dim": 6, "last_heads": (3, 4)},
+        r"in the number and width of its attention heads: \[\(2, 6\), \(3, 4\)\]",
+    ),
     "no encoder": ({"num_layers": 0, "position": None}, "expected an encoder block"),
 }
 
@@ -262,14 +266,14 @@ DAMAGE = {
     "graph cut": (lambda f: cut(f / "saved_model.pb", 0.7), "saved_model.pb is missing, truncated or damaged"),
     "graph empty": (lambda f: cut(f / "saved_model.pb", 0), "holds no graph for serving"),
     "graph is text": (lambda f: (f / "saved_model.pb").write_text("version https://git-lfs"), "saved_model.pb is"),
-    "index cut": (lambda f: cut(f / INDEX, 0.5), "variables/ are missing, truncated or damaged"),
-    "index empty": (lambda f: cut(f / INDEX, 0), "variables/ are missing, truncated or damaged"),
-    "data cut": (lambda f: cut(f / DATA, 0.5), "variables.index promises"),
-    "data cut a little": (lambda f: cut(f / DATA, 0.999), "variables/ are missing, truncated or damaged"),
-    "data flipped": (lambda f: flip(f / DATA, 1_000_000), "variables/ are missing, truncated or damaged"),
-    "data missing": (lambda f: (f / DATA).unlink(), "variables"),
-    "no variables": (lambda f: shutil.rmtree(f / "variables"), "variables/ are missing, truncated or damaged"),
-    "metadata cut": (lambda f: cut(f / "keras_metadata.pb", 0.5), "keras_metadata.pb is truncated or damaged"),
+    "index cut": (lambda f: cut(f / INDEX, 0.5), "variables/ is missing, truncated or damaged"),
+    "index empty": (lambda f: cut(f / INDEX, 0), "variables/ is missing, truncated or damaged"),
+    "data cut": (lambda f: cut(f / DATA, 0.5), "variables.index lists"),
+    "data cut a little": (lambda f: cut(f / DATA, 0.999), "variables/ is missing, truncated or damaged"),
+    "data flipped": (lambda f: flip(f / DATA, 1_000_000), "variables/ is missing, truncated or damaged"),
+    "data missing": (lambda f: (f / DATA).unlink(), "is incomplete"),
+    "no variables": (lambda f: shutil.rmtree(f / "variables"), "is incomplete; expected saved_model.pb and"),
+    "metadata cut": (lambda f: cut(f / "keras_metadata.pb", 0.5), "keras_metadata.pb is missing, truncated or damaged"),
     "no graph": (lambda f: (f / "saved_model.pb").unlink(), "is no checkpoint; expected a folder with"),
 }
 

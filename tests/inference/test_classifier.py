@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from cct_viz.architecture import presets
+from cct_viz.architecture.files import sha256
 from cct_viz.checkpoints import CheckpointError, cache
-from cct_viz.checkpoints.cache import cached_export, is_cached, sha256
+from cct_viz.checkpoints.cache import cached_export, is_cached
 from cct_viz.images.preprocessing import ImageError, normalise
 from cct_viz.inference.classifier import CHUNK, LANES, _spread, load
 from cct_viz.inference.trace import trace_arrays
@@ -304,7 +305,7 @@ def test_a_cut_file_in_the_cache_is_made_again(tiny_folder, tiny_classifier, tmp
     whole = cached_export(tiny_folder)
     shutil.copytree(whole, tmp_path / whole.name)  # other tests read the one they share
     monkeypatch.setenv("CCT_VIZ_CACHE", str(tmp_path))
-    monkeypatch.setattr(cache, "_run_child", lambda folder, out, deadline: shutil.copytree(whole, out))
+    monkeypatch.setattr(cache, "_run_child", lambda folder, out: shutil.copytree(whole, out))
     graph = cached_export(tiny_folder) / "model.onnx"
     graph.write_bytes(graph.read_bytes()[:1000])
     assert not is_cached(tiny_folder)

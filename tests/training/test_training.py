@@ -17,7 +17,7 @@ import pytest
 from conftest import softmax, tiny_config
 from PIL import Image
 
-from cct_viz.architecture.config import numbered_labels
+from cct_viz.architecture.config import ConfigError, numbered_labels
 from cct_viz.checkpoints import CheckpointError
 from cct_viz.checkpoints.cache import sha256
 from cct_viz.images.preprocessing import Preprocessing
@@ -27,7 +27,7 @@ from cct_viz.training.data import DataError, Images, digest, load_images, split
 from cct_viz.training.evaluate import evaluate, measure
 from cct_viz.training.plan import PLAN, Plan, agree
 from cct_viz.training.recipes import RECIPES, Recipe
-from cct_viz.training.start import start_from
+from cct_viz.training.start import start_from, untrained_config
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,12 @@ def images() -> Images:
 def save(path, images):
     np.savez(path, x=images.x, y=images.y)
     return str(path)
+
+
+@pytest.mark.parametrize("pool", ["median", ""])
+def test_a_made_up_pool_is_refused(images, pool):
+    with pytest.raises(ConfigError, match=f"pool is '{pool}'; expected one of seqpool, mean, max, class_token"):
+        untrained_config("cct_2_3x2_32", images, pool=pool)
 
 
 def test_images_are_ordered_by_their_bytes_whatever_order_they_came_in(tmp_path, images):

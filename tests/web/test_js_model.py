@@ -20,8 +20,11 @@ from js_model_page import (
 
 import cct_viz
 from cct_viz import checkpoints
+from cct_viz.architecture.activations import ACTIVATIONS
+from cct_viz.architecture.blocks import BLOCKS
 from cct_viz.architecture.geometry import stage_geometry
 from cct_viz.architecture.keras_model import build_model
+from cct_viz.architecture.pools import POOLS
 from cct_viz.architecture.presets import PRESETS
 from cct_viz.architecture.weights import expected_shapes
 from cct_viz.checkpoints import safetensors
@@ -151,6 +154,53 @@ def test_geometry_and_shapes_are_pythons(page):
             np.testing.assert_array_equal(mine["centres"], stage.centres.ravel(), name)
             assert tuple(mine["stride"].values()) == stage.stride, name
             assert tuple(mine["window"].values()) == stage.window_size, name
+
+
+TABLES = {"pool": POOLS, "block": BLOCKS, "activation": ACTIVATIONS}
+
+
+def test_the_tables_are_pythons(page):
+    names = page.run(
+        "const names = (table) => Object.keys(table).join();"
+        "return {pool: names(m.POOLS), block: names(m.BLOCKS), activation: names(m.ACTIVATIONS)}"
+    )
+    assert names == {what: ",".join(table) for what, table in TABLES.items()}
+
+
+def test_every_pool_has_its_words(page):
+    """A pool without weights says why there is no laboratory, and one whose score splits what the sum is worth."""
+    missing = page.run(
+        "const missing = ([name, pool]) => ["
+        "  'reader', 'station', 'title', 'evidence',"
+        "  ...(pool.readout ? ['note', 'laboratory'] : []), ...(pool.parts ? ['worth'] : []),"
+        "].filter((word) => !pool[word]).map((word) => `${name} ${word}`);"
+        "return Object.entries(m.POOLS).flatMap(missing).join()"
+    )
+    assert missing == ""
+
+
+@pytest.mark.parametrize("what", TABLES)
+def test_a_made_up_name_is_refused_by_the_model(page, models, what):
+    page.open(models("keras")[1])
+    message = f"{what} is median; expected one of {', '.join(TABLES[what])}"
+    pixels = draw_pixels(FAMILIES["keras"]).tobytes()
+    assert failure(page, "model.config[what] = 'median'; model.run(bytes(pixels))", what=what, pixels=pixels) == message
+
+
+def test_a_made_up_pool_is_refused_by_shapes_and_payload(page, models):
+    message = f"pool is median; expected one of {', '.join(POOLS)}"
+    pixels = draw_pixels(FAMILIES["keras"]).tobytes()
+    change = "const seen = model.run(bytes(pixels)); model.config.pool = 'median';"
+    for script in ("m.expectedShapes(model.config)", "m.makePayload(model, seen, blank, about)"):
+        page.open(models("keras")[1])
+        assert failure(page, change + script, pixels=pixels) == message
+
+
+@pytest.mark.parametrize("what", ["pool", "block"])
+def test_a_payload_of_a_made_up_name_is_refused(page, trace, what):
+    payload = json.dumps(json.loads(make_payload(trace, About("tiny"))) | {what: "median"})
+    message = f"{what} is median; expected one of {', '.join(TABLES[what])}"
+    assert failure(page, "m.openPayload(payload)", payload=payload) == message
 
 
 DESCRIBE = """

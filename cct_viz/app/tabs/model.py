@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import numpy as np
 
+from ...architecture.blocks import find_block
 from ...architecture.config import CCTConfig
 from ...architecture.cost import count_macs
 from ...architecture.geometry import stage_geometry
+from ...architecture.pools import find_pool
 from ...reports.figures import colourise
 from ..models import Models
 from ..view import Shown, View
@@ -22,12 +24,6 @@ from ..words import TIMES, caption, facts, section
 if TYPE_CHECKING:
     from ...inference.classifier import Classifier
 
-POOLS = {
-    "seqpool": ("SeqPool", "weights each token, then sums"),
-    "mean": ("Mean pool", "every token alike"),
-    "max": ("Max pool", "the largest of each channel"),
-    "class_token": ("Class token", "one token reads for all"),
-}
 CURVES = (("accuracy", "val_accuracy", "Accuracy", True), ("loss", "val_loss", "Loss", False))
 LOSS = "The loss is what training made small, label smoothing included where it was used; cross-entropy is without it."
 WIDTH, HEIGHT = 360, 190
@@ -72,10 +68,11 @@ def architecture(config: CCTConfig) -> str:
         boxes.append((f"Tokenizer {i}", size, f"{what}; a cell sees {sees} pixels"))
     gh, gw = config.stage_shapes[-1]
     boxes.append(("Tokens", f"{gh * gw}{TIMES}{config.embedding_dim}", f"{config.position} position"))
-    order = "norm before each part" if config.block == "pre_norm" else "the paper's own block"
+    order = find_block(config.block).summary
     heads = f"{config.num_heads} heads of width {config.key_dim}, MLP {config.mlp_dim}; {order}"
     boxes.append((f"{config.num_layers} encoder block{'s' * (config.num_layers > 1)}", "", heads))
-    boxes.append((POOLS[config.pool][0], f"{config.embedding_dim}", POOLS[config.pool][1]))
+    pool = find_pool(config.pool)
+    boxes.append((pool.title, f"{config.embedding_dim}", pool.summary))
     boxes.append(("Classes", f"{config.num_classes}", "linear head"))
     made = "".join(
         f"<li><b>{escape(name)}</b><span>{escape(size)}</span><small>{escape(text)}</small></li>"

@@ -1,7 +1,6 @@
 """The paper's own checkpoints: PyTorch state dicts of CCT, CVT and ViT-Lite, read as tensors and nothing else.
 
-A .pth does not say what model it is of, so the reader is given the configuration, and `convert` is the way in; it is
-no entry of READERS.
+A .pth does not say which model it is, so the reader is given the configuration.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def read(
 
     Args:
         grid: rows and columns of tokens the file was trained with; the config's by default.
-        new_head: leave the file's classifier out and start one whose weights are all 0.
+        new_head: replace the file's classifier by one whose weights are all 0.
 
     Raises:
         CheckpointError: PyTorch is missing, or the file is damaged, holds more than tensors, or is of another model.
@@ -93,7 +92,7 @@ def to_canonical(
 
 
 def _check_form(config: CCTConfig) -> None:
-    """A config of another form may have arrays of the same shapes, and would give wrong answers without a word."""
+    """A config of another form may have arrays of the same shapes, and would silently give wrong answers."""
     checks = {
         "block 'official'": config.block == "official",
         "no bias on q, k and v": not config.qkv_bias,
@@ -109,7 +108,7 @@ def _check_form(config: CCTConfig) -> None:
 
 
 def _is_conv(stage: ConvStage) -> bool:
-    """Kernel, stride and padding are the architecture's to choose."""
+    """Kernel, stride and padding may be of any size."""
     pool = (stage.pool_size, stage.pool_stride, stage.pool_zero_padding, stage.pool_padding)
     return stage.relu and not stage.use_bias and stage.conv_padding == "valid" and pool == (3, 2, 1, "valid")
 
@@ -120,7 +119,7 @@ def _is_patch(stage: ConvStage) -> bool:
 
 
 def _expected_shapes(config: CCTConfig) -> dict[str, tuple[int | None, ...]]:
-    """Official name -> shape; None stands for the number of tokens and of classes, which are checked by themselves."""
+    """Official name -> shape; None stands for the number of tokens and of classes, which are checked separately."""
     dim, mlp = config.embedding_dim, config.mlp_dim
     shapes: dict[str, tuple[int | None, ...]] = {}
     channels = 3
@@ -160,7 +159,7 @@ def _check_names(state: State, config: CCTConfig, *, new_head: bool) -> None:
         if name in state
         and (
             state[name].ndim != len(shape)
-            or any(n not in (None, found) for n, found in zip(shape, state[name].shape, strict=True))
+            or any(n not in (None, size) for n, size in zip(shape, state[name].shape, strict=True))
         )
     ]
     problems = [
@@ -174,7 +173,7 @@ def _check_names(state: State, config: CCTConfig, *, new_head: bool) -> None:
     ]
     if problems:
         raise CheckpointError(
-            "the file is of another architecture than the one named; of its arrays, " + ", ".join(problems)
+            "the file is of another architecture than the one given; of its arrays, " + ", ".join(problems)
         )
     classes = len(state[f"{HEAD}.weight"])
     if len(state[f"{HEAD}.bias"]) != classes:
@@ -183,7 +182,7 @@ def _check_names(state: State, config: CCTConfig, *, new_head: bool) -> None:
         )
     if classes != config.num_classes and not new_head:
         raise CheckpointError(
-            f"the file's head knows {classes} classes, the architecture {config.num_classes}: name one with {classes} "
+            f"the file's head has {classes} classes, the architecture {config.num_classes}: choose one with {classes} "
             "classes, or ask for a new, untrained head with --new-head"
         )
 
@@ -194,15 +193,15 @@ def _some(names: Iterable[str], count: int = 4) -> str:
 
 
 def _fit_position(table: np.ndarray, config: CCTConfig, grid: tuple[int, int] | None) -> np.ndarray:
-    """The file's table (M, D), which need not be what the formula says, on the config's grid."""
+    """The file's table (M, D), which may differ from the formula, on the config's grid."""
     tokens = len(table) - (config.pool == "class_token")
     side = math.isqrt(max(tokens, 0))
-    known = (grid or config.grid, config.grid, (side, side))
-    old = next((shape for shape in known if shape[0] * shape[1] == tokens), None)
+    candidates = (grid or config.grid, config.grid, (side, side))
+    old = next((shape for shape in candidates if shape[0] * shape[1] == tokens), None)
     if old is None or not tokens:
         raise CheckpointError(
-            f"the file's position is for {tokens} tokens, the architecture's for {config.num_tokens}: name the "
-            "architecture with the image size the file was trained with, and the wanted size with --image-size"
+            f"the file's position is for {tokens} tokens, the architecture's for {config.num_tokens}: give the "
+            "architecture with the image size the file was trained with, and the new size with --image-size"
         )
     # The paper's code computes its table in float32, where the angle of token 575 is off by up to 3e-5.
     off = float(np.abs(table - sinusoidal_position(*table.shape)).max())

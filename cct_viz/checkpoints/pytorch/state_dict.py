@@ -1,6 +1,6 @@
-"""A PyTorch .pth read as tensors and nothing else: whatever more it holds is refused by name, and nothing is run.
+"""A PyTorch .pth read as tensors and nothing else: anything else in it is refused by name, and nothing is run.
 
-PyTorch is needed for this alone, and loaded only here.
+Only this module needs PyTorch; it is imported when a file is read.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from ..common import CheckpointError
 
 TORCH = (2, 10)  # the oldest release whose weights_only is trusted here
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "state_dict_ema", "model_ema")  # in order of preference
-_PREFIXES = ("module.", "_orig_mod.")  # of data-parallel and of compiled models
-_CALLS = ("GLOBAL", "STACK_GLOBAL", "INST", "REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX")  # what makes a pickle a program
+_PREFIXES = ("module.", "_orig_mod.")  # added by data-parallel and by compiled models
+_CALLS = ("GLOBAL", "STACK_GLOBAL", "INST", "REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX")  # opcodes that call something
 
 
 class CheckpointWarning(UserWarning):
-    """A checkpoint that can be used, but not quite as it came."""
+    """A checkpoint that can be used, but was changed; the message says how."""
 
 
 def load_state(path: str | Path) -> dict[str, np.ndarray]:
-    """The state dict in a .pth, name -> float32 array, wrappers of training scripts taken off. Nothing in it is run.
+    """The state dict in a .pth, name -> float32 array, without wrappers of training scripts. Nothing in it is run.
 
     Raises:
         CheckpointError: PyTorch is missing or older than 2.10, or the file is damaged or holds more than tensors.
@@ -42,13 +42,13 @@ def load_state(path: str | Path) -> dict[str, np.ndarray]:
         path.open("rb").close()
     except OSError as error:
         raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}") from error
-    damaged = f"{path.name} is truncated, damaged or no PyTorch file; fetch it again"
+    damaged = f"{path.name} is truncated, damaged or no PyTorch file; download it again"
     try:
         if not _checksums_fit(path):
             raise CheckpointError(damaged)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # advice to those who wrote the file
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            warnings.simplefilter("ignore")  # they address the author of the file
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
@@ -58,11 +58,11 @@ def load_state(path: str | Path) -> dict[str, np.ndarray]:
         what = called[1] if called else "functions"
         raise CheckpointError(
             f"{path.name} holds more than tensors: it asks to call {what}; nothing of it was run. If you trust it, "
-            "save its state dict alone where it was made, and convert that"
+            "load it where it was made, save its state dict alone, and convert that"
         ) from None
     except Exception as error:  # half a file gives RuntimeError, OSError or EOFError, by where it was cut
         raise CheckpointError(damaged) from error
-    state = _strip_prefixes(_leave_out_counters(torch, _unwrap(found, path.name), path.name))
+    state = _strip_prefixes(_leave_out_counters(torch, _unwrap(content, path.name), path.name))
     return {name: _to_array(torch, name, value) for name, value in state.items()}
 
 
@@ -79,7 +79,7 @@ def _import_torch() -> Any:
 
 
 def _checksums_fit(path: Path) -> bool:
-    """PyTorch itself takes a flipped bit in a tensor for a weight."""
+    """PyTorch itself does not notice a flipped bit in a tensor."""
     if not zipfile.is_zipfile(path):
         return True  # the format before 1.6, or no PyTorch file: torch.load tells
     with zipfile.ZipFile(path) as archive:
@@ -90,7 +90,7 @@ def _checksums_fit(path: Path) -> bool:
 
 
 def _calls_something(path: Path) -> bool:
-    """Whether the file is a pickle that calls functions, told from its text alone."""
+    """Whether the file is a pickle that calls functions, judged by its opcodes."""
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -102,15 +102,15 @@ def _calls_something(path: Path) -> bool:
         return False
 
 
-def _unwrap(found: Any, file: str) -> dict[str, Any]:
-    if isinstance(found, dict) and (wrapper := next((name for name in _WRAPPERS if name in found), None)):
-        if not wrapper.endswith("ema") and any(name in found for name in _WRAPPERS if name.endswith("ema")):
-            text = f"{file} also holds averaged weights (EMA); those under {wrapper!r} were taken"
+def _unwrap(content: Any, file: str) -> dict[str, Any]:
+    if isinstance(content, dict) and (wrapper := next((name for name in _WRAPPERS if name in content), None)):
+        if not wrapper.endswith("ema") and any(name in content for name in _WRAPPERS if name.endswith("ema")):
+            text = f"{file} also holds averaged weights (EMA); those under {wrapper!r} are used"
             warnings.warn(text, CheckpointWarning, stacklevel=3)
-        found = found[wrapper]
-    if not isinstance(found, dict) or not found or not all(isinstance(name, str) for name in found):
-        raise CheckpointError(f"{file} holds no state dict, but {type(found).__name__}; expected names and tensors")
-    return found
+        content = content[wrapper]
+    if not isinstance(content, dict) or not content or not all(isinstance(name, str) for name in content):
+        raise CheckpointError(f"{file} holds no state dict, but {type(content).__name__}; expected names and tensors")
+    return content
 
 
 def _leave_out_counters(torch: Any, state: dict[str, Any], file: str) -> dict[str, Any]:
@@ -125,9 +125,9 @@ def _leave_out_counters(torch: Any, state: dict[str, Any], file: str) -> dict[st
 
 
 def _strip_prefixes(state: dict[str, Any]) -> dict[str, Any]:
-    """The state without the prefixes that all its names have, one inside another as a script wrapped its model."""
-    while state and (found := next((p for p in _PREFIXES if all(name.startswith(p) for name in state)), None)):
-        state = {name.removeprefix(found): value for name, value in state.items()}
+    """The state without the prefixes that all its names share; a script may have wrapped its model more than once."""
+    while state and (prefix := next((p for p in _PREFIXES if all(name.startswith(p) for name in state)), None)):
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
     return state
 
 

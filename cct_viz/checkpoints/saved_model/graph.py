@@ -1,12 +1,13 @@
 """A TensorFlow graph as data: follow it from an operation to its inputs, through function calls, and fold constants.
 
-Nothing here runs the graph. Constant folding is numpy on a short list of arithmetic and shape operations; whatever is
-not on the list has no value, and the caller refuses what it does not understand.
+Nothing here runs the graph. Constant folding is numpy on a short list of arithmetic and shape operations. Any other
+operation has no value, and the caller refuses what it does not understand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,9 +19,12 @@ PASS_THROUGH = ("Identity", "StopGradient", "ReadVariableOp")
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 CONDITIONALS = ("If", "StatelessIf")
 MAX_STEPS = 10**6  # the example of two layers takes 2,000
-MAX_ELEMENTS = 2**26  # 256 MB of float32: no array of a compact transformer is near it, a forged shape may be
+MAX_ELEMENTS = (
+    2**26
+)  # 256 MB of float32: far more than any array of a compact transformer; a forged shape may be larger
 
 
+@dataclass(eq=False)
 class Op:
     """One operation of the graph, or a leaf: the image, a variable or a captured constant.
 
@@ -28,64 +32,42 @@ class Op:
         name: as in the file, for messages.
         kind: TensorFlow's name of the operation; "Image", "Variable" and "Captured" (a constant) are ours.
         attr: the operation's attributes (AttrValue messages).
-        output: which output was asked for, "" for a leaf.
+        output: the output that is used, "" for a leaf.
+        inputs: functions that resolve the inputs, so that a graph is followed only as far as it is looked at.
+        load: gives the value of a leaf.
+        image_shape: (1, H, W, C) of the image: one image stands for the batch.
     """
 
-    def __init__(self, name: str, kind: str, *, attr: Mapping[str, Any] | None = None, output: str = ""):
-        self.name, self.kind, self.attr, self.output = name, kind, attr or {}, output
-        self._inputs: Sequence[Callable[[], Op]] = ()
-        self._load: Callable[[], np.ndarray] | None = None
-        self.image_shape: tuple[int, ...] = ()
-
-    @classmethod
-    def image(cls, name: str, shape: tuple[int, ...]) -> Op:
-        """The input of the graph, `shape` (1, H, W, C): one image stands for the batch."""
-        op = cls(name, "Image")
-        op.image_shape = shape
-        return op
-
-    @classmethod
-    def leaf(cls, name: str, kind: str, load: Callable[[], np.ndarray]) -> Op:
-        """A value from outside the graph, loaded when asked for."""
-        op = cls(name, kind)
-        op._load = load
-        return op
+    name: str
+    kind: str
+    attr: Mapping[str, Any] = field(default_factory=dict)
+    output: str = ""
+    inputs: Sequence[Callable[[], Op]] = ()
+    load: Callable[[], np.ndarray] | None = None
+    image_shape: tuple[int, ...] = ()
 
     def __len__(self) -> int:
-        return len(self._inputs)
+        return len(self.inputs)
 
     def input(self, index: int) -> Op:
-        if index >= len(self):
-            raise CheckpointError(f"the SavedModel is damaged: {self.name} ({self.kind}) has {len(self)} inputs")
-        return self._inputs[index]()
+        return self.inputs[index]()
 
     @cached_property
     def value(self) -> np.ndarray | None:
         """What the operation computes if that depends on neither the image's pixels nor an unknown operation."""
-        if self._load is not None:
-            return self._load()
+        if self.load is not None:
+            return self.load()
         fold = FOLDERS.get(self.kind)
         with np.errstate(all="ignore"):
             return fold(self) if fold else None
-
-    def operands(self) -> list[np.ndarray] | None:
-        """The values of all inputs, or None where one has none."""
-        values = [self.input(i).value for i in range(len(self))]
-        return None if any(value is None for value in values) else values
 
 
 class Scope:
     """The body of one function, with its arguments bound."""
 
     def __init__(self, library: Mapping[str, Any], function: Any, arguments: Sequence[Callable[[], Op]]):
-        names = [argument.name for argument in function.signature.input_arg]
-        if len(names) != len(arguments):
-            raise CheckpointError(
-                f"the SavedModel is damaged: {function.signature.name} takes {len(names)} arguments, "
-                f"but is given {len(arguments)}"
-            )
         self.library, self.function = library, function
-        self.arguments = dict(zip(names, arguments, strict=True))
+        self.arguments = dict(zip((arg.name for arg in function.signature.input_arg), arguments, strict=True))
         self.nodes = {node.name: node for node in function.node_def}
         self.resolved: dict[str, Op] = {}
         self.bodies: dict[str, Scope] = {}
@@ -99,7 +81,7 @@ class Scope:
         """The operation behind "argument" or "node:output:index", with calls entered and identities skipped."""
         self.steps += 1
         if self.steps > MAX_STEPS:
-            raise CheckpointError("the SavedModel is damaged: its graph runs in a circle")
+            raise CheckpointError("the SavedModel is damaged: its graph has a cycle")
         if reference not in self.resolved:
             self.resolved[reference] = self._resolve(reference)
         return self.resolved[reference]
@@ -108,10 +90,8 @@ class Scope:
         name, _, output = reference.partition(":")
         if name in self.arguments:
             return self.arguments[name]()
-        if name not in self.nodes:
-            raise CheckpointError(f"the SavedModel is damaged: its graph has no operation {name!r}")
         node = self.nodes[name]
-        inputs = [self._later(source) for source in node.input if not source.startswith("^")]
+        inputs = [lambda source=source: self.resolve(source) for source in node.input if not source.startswith("^")]
         if node.op in PASS_THROUGH and inputs:
             return inputs[0]()
         if node.op in CALLS:
@@ -119,33 +99,26 @@ class Scope:
         if node.op in CONDITIONALS and inputs and (condition := inputs[0]().value) is not None:
             branch = node.attr["then_branch" if condition.all() else "else_branch"].func.name
             return self._enter(node, branch, inputs[1:], output)
-        op = Op(name, node.op, attr=node.attr, output=output)
-        op._inputs = inputs
-        return op
-
-    def _later(self, reference: str) -> Callable[[], Op]:
-        return lambda: self.resolve(reference)
+        return Op(name, node.op, node.attr, output, inputs)
 
     def _enter(self, node: Any, function: str, arguments: Sequence[Callable[[], Op]], output: str) -> Op:
         if node.name not in self.bodies:
-            if function not in self.library:
-                raise CheckpointError(f"the SavedModel is damaged: its graph has no function {function!r}")
             self.bodies[node.name] = Scope(self.library, self.library[function], arguments)
         return self.bodies[node.name].result(int(output.rpartition(":")[2]))
 
 
-def constant(node_attr: Mapping[str, Any]) -> np.ndarray:
+def constant(attr: Mapping[str, Any]) -> np.ndarray:
     """The array of a Const node."""
     import tensorflow as tf
 
-    proto = node_attr["value"].tensor
+    proto = attr["value"].tensor
     if np.prod([float(dim.size) for dim in proto.tensor_shape.dim]) > MAX_ELEMENTS:
         raise CheckpointError("the SavedModel is damaged: a constant in its graph is larger than any model")
     return tf.make_ndarray(proto)
 
 
 def preprocessing_input(op: Op) -> Op | None:
-    """The image that `op` makes an image of the same size of, or None if `op` does anything else."""
+    """The image from which `op` makes an image of the same size, or None if `op` does anything else."""
     if op.kind == "Cast":
         return op.input(0)
     if op.kind in ARITHMETIC and len(op) == 2:
@@ -163,7 +136,7 @@ def preprocessing_input(op: Op) -> Op | None:
 
 
 def image_shape(op: Op | None) -> tuple[int, ...] | None:
-    """(1, H, W, C) if `op` is the graph's image or made of it by steps that keep its size."""
+    """(1, H, W, C) if `op` is the graph's image, or made from it by steps that keep its size."""
     while op is not None and op.kind != "Image":
         op = preprocessing_input(op)
     return op.image_shape if op is not None else None
@@ -177,11 +150,11 @@ def _fold_shape(op: Op) -> np.ndarray | None:
 
 
 def _fold(function: Callable[..., Any]) -> Callable[[Op], np.ndarray | None]:
-    """A folder that applies `function(op, *values of the inputs)` once they are all known."""
+    """Apply `function(op, *values of the inputs)` if every input has a value."""
 
     def fold(op: Op) -> np.ndarray | None:
-        values = op.operands()
-        return None if values is None else np.asarray(function(op, *values))
+        values = [op.input(i).value for i in range(len(op))]
+        return None if any(value is None for value in values) else np.asarray(function(op, *values))
 
     return fold
 
@@ -189,18 +162,12 @@ def _fold(function: Callable[..., Any]) -> Callable[[Op], np.ndarray | None]:
 def _strided_slice(op: Op, x: np.ndarray, begin: np.ndarray, end: np.ndarray, step: np.ndarray) -> np.ndarray:
     if op.attr["ellipsis_mask"].i or op.attr["new_axis_mask"].i:
         raise CheckpointError(f"the SavedModel slices {op.name} in a way that this reader does not know")
-
-    def bit(mask: str, axis: int) -> bool:
-        return bool(op.attr[mask].i >> axis & 1)
-
+    ignored_begin, ignored_end, single = (op.attr[f"{name}_mask"].i for name in ("begin", "end", "shrink_axis"))
     index: list[int | slice] = []
     for axis, (first, last, stride) in enumerate(zip(begin.tolist(), end.tolist(), step.tolist(), strict=True)):
-        if bit("shrink_axis_mask", axis):
-            index.append(first)
-        else:
-            index.append(
-                slice(None if bit("begin_mask", axis) else first, None if bit("end_mask", axis) else last, stride)
-            )
+        bit = 1 << axis
+        whole = slice(None if ignored_begin & bit else first, None if ignored_end & bit else last, stride)
+        index.append(first if single & bit else whole)
     return x[tuple(index)]
 
 

@@ -1,8 +1,9 @@
 """The parts of a compact transformer as tf-keras writes them into a graph: each function recognises one, from its end.
 
-A recogniser takes the operation that ends its part and returns the part's weights and the operation it starts from, or
-refuses by name what it finds instead. Patterns are nested tuples (kind, input, ...): "x" stands for any operation,
-"=x" for any constant, and the same name twice for the same operation; both orders of a sum and a product match.
+A function takes the operation that ends its part and returns the part's weights and the operation it starts from, or
+refuses with the name of the operation that is there instead. Patterns are nested tuples (kind, input, ...): "x" stands
+for any operation, "=x" for any constant, a float for a constant of that value, and the same name twice for the same
+operation; both orders of a sum and a product match.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from .graph import Op
 ADD = "Add|AddV2|BiasAdd"
 MATMUL = "BatchMatMul|BatchMatMulV2|BatchMatMulV3"
 COMMUTATIVE = (ADD, "Mul")
-INVERSE_STD = ("Mul", ("Rsqrt", (ADD, "variance", "=epsilon")), "=gamma")
-LAYER_NORM = (ADD, ("Mul", "x", "inverse"), ("Sub", "=beta", ("Mul", "mean", "inverse")))
-VARIANCE = ("Mean", ("SquaredDifference", "x", "mean"), "=axis")
-GELU_ERF = ("Mul", ("Mul", "=0.5", "x"), (ADD, "=1", ("Erf", ("RealDiv", "x", "=sqrt(2)"))))
-GELU_ERFC = ("Mul", ("Mul", "=0.5", "x"), ("Erfc", ("Mul", ("Neg", "x"), "=sqrt(0.5)")))  # TensorFlow 2.17 and later
-GELU_NUMBERS = {"0.5": 0.5, "1": 1.0, "sqrt(2)": math.sqrt(2), "sqrt(0.5)": math.sqrt(0.5)}
+MEAN = ("Mean", "x", "=axis")
+VARIANCE = ("Mean", ("SquaredDifference", "x", MEAN), "=variance_axis")
+INVERSE = ("Mul", ("Rsqrt", (ADD, VARIANCE, "=epsilon")), "=gamma")
+LAYER_NORM = (ADD, ("Mul", "x", INVERSE), ("Sub", "=beta", ("Mul", MEAN, INVERSE)))
+BATCH_NORM = ("FusedBatchNormV3", ("Reshape", "x", "shape"), ("Fill", "2", 1.0), ("Fill", "3", 0.0), "4", "5")
+GELU_ERF = ("Mul", ("Mul", 0.5, "x"), (ADD, 1.0, ("Erf", ("RealDiv", "x", math.sqrt(2)))))
+GELU_ERFC = ("Mul", ("Mul", 0.5, "x"), ("Erfc", ("Mul", ("Neg", "x"), math.sqrt(0.5))))  # TensorFlow 2.17 and later
 ATTENTION = ("Einsum", ("Einsum", ("Softmax", ("Einsum", "key", ("Mul", "query", "=scale"))), "value"), "=kernel")
 
 
@@ -34,6 +36,9 @@ class Dense(NamedTuple):
     bias: np.ndarray | None
     source: Op
 
+    def weights(self) -> dict[str, np.ndarray]:
+        return {"kernel": self.kernel} | ({} if self.bias is None else {"bias": self.bias})
+
 
 class Norm(NamedTuple):
     gamma: np.ndarray
@@ -41,9 +46,12 @@ class Norm(NamedTuple):
     epsilon: float
     source: Op
 
+    def weights(self) -> dict[str, np.ndarray]:
+        return {"gamma": self.gamma, "beta": self.beta}
+
 
 class Attention(NamedTuple):
-    query: Dense  # kernels (D, A, E), biases (A, E)
+    query: Dense  # kernels (D, A, E), biases (A, E), as Keras keeps them: A heads of width E
     key: Dense
     value: Dense
     projection: Dense  # kernel (A, E, D)
@@ -62,23 +70,27 @@ def match(op: Op, pattern: Any) -> dict[str, Any] | None:
     return next(_matches(op, pattern, {}), None)
 
 
-def _matches(op: Op, pattern: Any, found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _matches(op: Op, pattern: Any, names: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if isinstance(pattern, float):
+        if op.value is not None and is_number(op.value, pattern):
+            yield names
+        return
     if isinstance(pattern, str):
         name, item = pattern.lstrip("="), op.value if pattern.startswith("=") else op
-        if item is not None and found.get(name, item) is item:
-            yield {**found, name: item}
+        if item is not None and names.get(name, item) is item:
+            yield {**names, name: item}
         return
     kind, *inputs = pattern
     if op.kind in kind.split("|") and len(op) == len(inputs):
         for order in (inputs, inputs[::-1]) if kind in COMMUTATIVE else (inputs,):
-            yield from _match_inputs(op, order, found)
+            yield from _match_inputs(op, order, names)
 
 
-def _match_inputs(op: Op, patterns: list[Any], found: dict[str, Any], first: int = 0) -> Iterator[dict[str, Any]]:
+def _match_inputs(op: Op, patterns: list[Any], names: dict[str, Any], first: int = 0) -> Iterator[dict[str, Any]]:
     if first == len(patterns):
-        yield found
+        yield names
         return
-    for so_far in _matches(op.input(first), patterns[first], found):
+    for so_far in _matches(op.input(first), patterns[first], names):
         yield from _match_inputs(op, patterns, so_far, first + 1)
 
 
@@ -92,7 +104,7 @@ def tidy(number: float) -> float:
 
 
 def same_order(op: Op) -> Op:
-    """`op` before reshapes, which leave the values in their order, and transposes that change nothing."""
+    """The operation before any reshapes, which keep the order of the values, and transposes that change nothing."""
     while op.kind == "Reshape" or (op.kind == "Transpose" and _permutation(op) == sorted(_permutation(op))):
         op = op.input(0)
     return op
@@ -103,79 +115,68 @@ def _permutation(op: Op) -> list[int]:
     return [-1, -2] if permutation is None else permutation.tolist()
 
 
+def _split_bias(op: Op) -> tuple[Op, np.ndarray | None]:
+    """What a constant is added to, and the constant; `op` itself and None where none is added."""
+    total = match(op, (ADD, "product", "=bias"))
+    return (total["product"], total["bias"]) if total else (op, None)
+
+
 def read_dense(op: Op, what: str) -> Dense:
     """A Dense layer over the last axis, as a product or as Tensordot writes it."""
-    biased = match(op, (ADD, "product", "=bias"))
-    product = same_order(biased["product"] if biased else op)
-    found = match(product, ("MatMul", "x", "=kernel"))
-    if found is None or product.attr["transpose_a"].b or product.attr["transpose_b"].b:
+    product, bias = _split_bias(op)
+    product = same_order(product)
+    factors = match(product, ("MatMul", "x", "=kernel"))
+    if factors is None or product.attr["transpose_a"].b or product.attr["transpose_b"].b:
         refuse(product, f"the Dense layer of {what}")
-    return Dense(found["kernel"], biased and biased["bias"], same_order(found["x"]))
+    return Dense(factors["kernel"], bias, same_order(factors["x"]))
 
 
 def read_gelu(op: Op, what: str) -> Op:
     """x of 0.5 x (1 + erf(x / sqrt 2)), which is 0.5 x erfc(-x sqrt 0.5)."""
-    found = match(op, GELU_ERF) or match(op, GELU_ERFC)
-    if found is None:
+    terms = match(op, GELU_ERF) or match(op, GELU_ERFC)
+    if terms is None:
         refuse(op, f"the exact (erf) GELU of {what}")
-    if wrong := [name for name in found if name != "x" and not is_number(found[name], GELU_NUMBERS[name])]:
-        refuse(op, f"the GELU of {what} with {wrong[0]} where it has {found[wrong[0]].tolist()}")
-    return found["x"]
+    return terms["x"]
 
 
 def read_norm(op: Op, what: str) -> Norm:
     """LayerNormalization over the last axis, written out or (for larger epsilons) as a fused batch normalisation."""
-    if fused := match(op, (ADD, ("Mul", "normalised", "=gamma"), "=beta")):
-        batch_norm = same_order(fused["normalised"])
-        rows = match(batch_norm, ("FusedBatchNormV3", ("Reshape", "x", "shape"), *"1234"))
+    terms = match(op, LAYER_NORM)
+    if terms and all(terms[axis].tolist() in ([2], [-1]) for axis in ("axis", "variance_axis")):
+        return Norm(terms["gamma"], terms["beta"], tidy(terms["epsilon"].item()), terms["x"])
+    if terms := match(op, (ADD, ("Mul", "normalised", "=gamma"), "=beta")):
+        batch_norm = same_order(terms["normalised"])  # each token is a batch of its own, with scale 1 and offset 0
+        rows = match(batch_norm, BATCH_NORM)
         if rows and batch_norm.output.startswith("y:"):
-            ones, zeros = (match(batch_norm.input(i), ("Fill", "shape", "=number")) for i in (1, 2))
-            if ones and zeros and is_number(ones["number"], 1) and is_number(zeros["number"], 0):
-                epsilon = tidy(batch_norm.attr["epsilon"].f)
-                return Norm(fused["gamma"], fused["beta"], epsilon, rows["x"])
-        refuse(op, f"the LayerNormalization {what}")
-    found = match(op, LAYER_NORM)
-    inverse = found and match(found["inverse"], INVERSE_STD)
-    mean = found and match(found["mean"], ("Mean", "x", "=axis"))
-    variance = inverse and match(inverse["variance"], VARIANCE)
-    if not (
-        mean
-        and variance
-        and found["x"] is mean["x"] is variance["x"]
-        and found["mean"] is variance["mean"]
-        and all(axis.tolist() in ([2], [-1]) for axis in (mean["axis"], variance["axis"]))
-    ):
-        refuse(op, f"the LayerNormalization {what}")
-    return Norm(inverse["gamma"], found["beta"], tidy(inverse["epsilon"].item()), found["x"])
+            return Norm(terms["gamma"], terms["beta"], tidy(batch_norm.attr["epsilon"].f), rows["x"])
+    refuse(op, f"the LayerNormalization {what}")
 
 
 def read_attention(op: Op) -> Attention:
     """MultiHeadAttention of one input with itself, as Einsums."""
-    biased = match(op, (ADD, "product", "=bias"))
-    product = biased["product"] if biased else op
-    found = match(product, ATTENTION)
-    if found is None:
+    product, bias = _split_bias(op)
+    terms = match(product, ATTENTION)
+    if terms is None:
         refuse(product, "MultiHeadAttention without a mask, or the MLP of an encoder block")
     context = product.input(0)
     _require_equation(product, "abcd,cde->abe")
     _require_equation(context, "acbe,aecd->abcd")
     _require_equation(context.input(0).input(0), "aecd,abcd->acbe")
-    query, key, value = (_read_heads(found[name], name) for name in ("query", "key", "value"))
+    query, key, value = (_read_heads(terms[name], name) for name in ("query", "key", "value"))
     if not (query.source is key.source is value.source):
         refuse(product, "attention of one input with itself")
-    if not is_number(found["scale"], 1 / math.sqrt(query.kernel.shape[2])):
-        refuse(product, f"scores scaled by 1 / sqrt({query.kernel.shape[2]}), not {found['scale'].tolist()}")
-    return Attention(query, key, value, Dense(found["kernel"], biased and biased["bias"], context), query.source)
+    if not is_number(terms["scale"], 1 / math.sqrt(query.kernel.shape[2])):
+        refuse(product, f"scores scaled by 1 / sqrt({query.kernel.shape[2]}), not {terms['scale'].tolist()}")
+    return Attention(query, key, value, Dense(terms["kernel"], bias, context), query.source)
 
 
 def _read_heads(op: Op, what: str) -> Dense:
-    biased = match(op, (ADD, "product", "=bias"))
-    product = biased["product"] if biased else op
-    found = match(product, ("Einsum", "x", "=kernel"))
-    if found is None:
+    product, bias = _split_bias(op)
+    factors = match(product, ("Einsum", "x", "=kernel"))
+    if factors is None:
         refuse(product, f"the {what} projection of MultiHeadAttention")
     _require_equation(product, "abc,cde->abde")
-    return Dense(found["kernel"], biased and biased["bias"], found["x"])
+    return Dense(factors["kernel"], bias, factors["x"])
 
 
 def _require_equation(op: Op, expected: str) -> None:
@@ -192,11 +193,11 @@ def _require_equation(op: Op, expected: str) -> None:
 def read_sequence_pooling(op: Op) -> Dense:
     """Softmax over the tokens of a score each, then the weighted mean of the tokens; `source` are the tokens."""
     product = op.input(0) if op.kind == "Squeeze" else op
-    found = match(product, (MATMUL, "weights", "tokens"))
-    if found is None:
+    factors = match(product, (MATMUL, "weights", "tokens"))
+    if factors is None:
         refuse(product, "sequence pooling: the product of softmax weights with the tokens")
     # Follow the weights back, counting how often their last two axes are swapped.
-    swaps, weights = _unswap(found["weights"], int(product.attr["adj_x"].b))
+    swaps, weights = _unswap(factors["weights"], int(product.attr["adj_x"].b))
     if weights.kind != "Softmax" or product.attr["adj_y"].b:
         refuse(weights, "the Softmax of sequence pooling")
     if swaps % 2:
@@ -205,7 +206,7 @@ def read_sequence_pooling(op: Op) -> Dense:
     if swaps % 2 == 0:
         refuse(score, "one score for each token")
     dense = read_dense(score, "sequence pooling")
-    if dense.source is not found["tokens"]:
+    if dense.source is not factors["tokens"]:
         refuse(product, "sequence pooling of the tokens that were scored")
     return dense
 
@@ -217,42 +218,33 @@ def _unswap(op: Op, swaps: int) -> tuple[int, Op]:
 
 
 def read_conv_stage(op: Op) -> tuple[ConvStage, Dense]:
-    """Convolution, and if there: zero padding before it, bias, ReLU, zero padding and max pool after it."""
+    """A convolution with zero padding, bias, ReLU, zero padding and max pool, each of which may be missing."""
     pool: dict[str, Any] = {"pool_size": 0}
     if op.kind == "MaxPool":
         size, stride = _square(op, "ksize"), _square(op, "strides")
         pool = {"pool_size": size, "pool_stride": stride, "pool_padding": op.attr["padding"].s.decode().lower()}
         op, pool["pool_zero_padding"] = _read_zero_padding(op.input(0))
     relu = op.kind == "Relu"
-    biased = match(op.input(0) if relu else op, (ADD, "product", "=bias"))
-    conv = biased["product"] if biased else op.input(0) if relu else op
-    found = match(conv, ("Conv2D", "x", "=kernel"))
-    if found is None or conv.attr["data_format"].s not in (b"", b"NHWC"):
+    conv, bias = _split_bias(op.input(0) if relu else op)
+    factors = match(conv, ("Conv2D", "x", "=kernel"))
+    if factors is None or conv.attr["data_format"].s not in (b"", b"NHWC"):
         refuse(conv, "a convolution (with ReLU and max pool), or the image rescaled at its own size")
-    height, width, _, channels = found["kernel"].shape
-    stride, dilation = _square(conv, "strides"), _square(conv, "dilations")
-    source, padding = _read_zero_padding(found["x"])
-    same = conv.attr["padding"].s == b"SAME"
-    if height != width or dilation != 1 or (same and (stride != 1 or height % 2 == 0)):
+    height, width, _, channels = factors["kernel"].shape
+    stride, same = _square(conv, "strides"), conv.attr["padding"].s == b"SAME"
+    source, padding = _read_zero_padding(factors["x"])
+    if height != width or _square(conv, "dilations") != 1 or (same and (stride != 1 or height % 2 == 0)):
         refuse(conv, "a square kernel without dilation, padded alike on all sides")
     if not same and conv.attr["padding"].s != b"VALID":
         refuse(conv, f"padding VALID or SAME, not {conv.attr['padding'].s.decode()}")
-    stage = ConvStage(
-        channels,
-        kernel_size=height,
-        stride=stride,
-        padding=padding + (height // 2 if same else 0),
-        use_bias=biased is not None,
-        relu=relu,
-        **pool,
-    )
-    return stage, Dense(found["kernel"], biased and biased["bias"], source)
+    padding += height // 2 if same else 0
+    stage = ConvStage(channels, height, stride, padding, use_bias=bias is not None, relu=relu, **pool)
+    return stage, Dense(factors["kernel"], bias, source)
 
 
 def _square(op: Op, name: str) -> int:
     """The one number of a window attribute like [1, 2, 2, 1]; 1 where it is not given."""
     numbers = list(op.attr[name].list.i) or [1, 1, 1, 1]
-    if len(numbers) != 4 or numbers[0] != 1 or numbers[3] != 1 or numbers[1] != numbers[2]:
+    if numbers != [1, numbers[1], numbers[1], 1]:
         refuse(op, f"{name} the same in both directions, not {numbers}")
     return numbers[1]
 
@@ -261,8 +253,8 @@ def _read_zero_padding(op: Op) -> tuple[Op, int]:
     """What is padded and by how many pixels on each side."""
     if op.kind != "Pad":
         return op, 0
-    found = match(op, ("Pad", "x", "=sides"))
-    sides = found["sides"].tolist() if found else None
-    if sides is None or sides != [[0, 0], [sides[1][0]] * 2, [sides[1][0]] * 2, [0, 0]]:
-        refuse(op, f"the same zero padding on all four sides, not {sides}")
-    return found["x"], sides[1][0]
+    sides = op.input(1).value
+    size = 0 if sides is None else int(sides[1, 0])
+    if sides is None or sides.tolist() != [[0, 0], [size, size], [size, size], [0, 0]]:
+        refuse(op, "the same zero padding on all four sides")
+    return op.input(0), size

@@ -1,27 +1,26 @@
-"""A compact transformer of the keras.io example, saved by tf-keras as a SavedModel: understood, never executed.
+"""Understands a compact transformer of the keras.io example in the graph of a SavedModel, without executing it.
 
 The reader follows the graph of the serving signature from the logits back to the image and recognises each part:
 classifier, sequence pooling, encoder blocks, position, conv stages, rescaling. So the configuration and the place of
 every weight come from what the model computes, not from names; a graph that computes anything else is refused with
-the operation named. It makes no difference whether a part is a layer, a function call or loose operations, or whether
-the position is a variable or, as in the example, a constant that was never trained.
+the operation named. A part may be a layer, a function call or loose operations. The position may be a variable or, as
+in the example, a constant that was never trained.
 
-A SavedModel does not say what its classes are called, and its serving graph has no dropout; both are filled in.
+A SavedModel does not name its classes, and its serving graph has no dropout; both are filled in.
 
 Reference: Sayak Paul 2021, Compact Convolutional Transformers, https://keras.io/examples/vision/cct/
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...architecture.config import CIFAR10_LABELS, CCTConfig, ConfigError, ConvStage, Preprocessing
+from ...architecture.config import CIFAR10_LABELS, CCTConfig, ConfigError, ConvStage, Preprocessing, numbered_labels
+from ...architecture.weights import expected_shapes
 from ..common import Checkpoint, CheckpointError
-from .files import GRAPH_FILE, METADATA_FILE, metadata_literals, open_signature
 from .graph import Op, image_shape, preprocessing_input
 from .parts import (
     ADD,
@@ -39,9 +38,9 @@ from .parts import (
     same_order,
     tidy,
 )
+from .signature import GRAPH_FILE, METADATA_FILE, metadata_tables, open_signature
 
 FORMAT = "keras_saved_model"
-Arrays = dict[str, np.ndarray]
 
 
 class Block(NamedTuple):
@@ -51,10 +50,6 @@ class Block(NamedTuple):
     mlp_1: Dense
     mlp_2: Dense
     output_activation: bool
-
-
-def recognises(folder: Path) -> bool:
-    return (folder / GRAPH_FILE).is_file()
 
 
 def read(folder: Path) -> Checkpoint:
@@ -75,7 +70,7 @@ def read(folder: Path) -> Checkpoint:
     # A damaged but parseable file may lack any attribute, hold shapes that do not fit, or call itself.
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{GRAPH_FILE} is damaged, or no CCT as in the keras.io example ({type(error).__name__}); fetch it again"
+            f"{GRAPH_FILE} is damaged, or no CCT as in the keras.io example ({type(error).__name__}); download it again"
         ) from error
 
 
@@ -89,36 +84,40 @@ def _read_model(folder: Path, output: Op) -> Checkpoint:
     position, tokens = _read_position(stream, folder)
     stages, convs, image = _read_tokenizer(tokens)
     _, height, width, _ = image_shape(image)
-    labels = tuple(f"class {k}" for k in range(head.kernel.shape[1]))
-    if len(labels) == 10 and (height, width) == (32, 32):
-        labels = CIFAR10_LABELS  # the example's data set; the file itself names no class
-    query = blocks[0].attention.query.kernel
+    epsilons = [norm.epsilon, *(n.epsilon for block in blocks for n in (block.norm_1, block.norm_2))]
+    heads = [dense.kernel.shape[1:] for block in blocks for dense in block.attention[:3]]
+    heads += [block.attention.projection.kernel.shape[:2] for block in blocks]
+    num_heads, key_dim = _common("the number and width of its attention heads", heads)
+    classes = head.kernel.shape[1]
+    of_the_example = classes == len(CIFAR10_LABELS) and (height, width) == (32, 32)
     config = CCTConfig(
         image_size=(height, width),
         tokenizer=stages,
         num_layers=len(blocks),
-        num_heads=query.shape[1],
-        key_dim=query.shape[2],
+        num_heads=num_heads,
+        key_dim=key_dim,
         mlp_dim=blocks[0].mlp_1.kernel.shape[1],
-        labels=labels,
+        labels=CIFAR10_LABELS if of_the_example else numbered_labels(classes),
         position="none" if position is None else "learnable",
         qkv_bias=any(d.bias is not None for b in blocks for d in b.attention[:3]),
-        mlp_output_activation=_common("an activation after the MLP", (b.output_activation for b in blocks)),
-        layer_norm_epsilon=_common(
-            "the epsilon of LayerNormalization", (n.epsilon for n in [norm, *(n for b in blocks for n in (b[0], b[2]))])
-        ),
+        mlp_output_activation=_common("an activation after the MLP", [b.output_activation for b in blocks]),
+        layer_norm_epsilon=_common("the epsilon of LayerNormalization", epsilons),
         preprocessing=_read_preprocessing(image),
     )
-    weights: dict[str, np.ndarray] = {}
-    for i, conv in enumerate(convs):
-        _add_dense(weights, f"tokenizer/conv_{i}", conv, use_bias=stages[i].use_bias)
+    layers: dict[str, Dense | Norm] = {f"tokenizer/conv_{i}": conv for i, conv in enumerate(convs)}
+    for i, block in enumerate(blocks):
+        layers |= {f"block_{i}/{name}": getattr(block, name) for name in ("norm_1", "norm_2", "mlp_1", "mlp_2")}
+        for name in ("query", "key", "value", "projection"):
+            layers[f"block_{i}/attention/{name}"] = getattr(block.attention, name)
+    layers |= {"norm": norm, "pool/score": score, "head": head}
+    weights = {f"{name}/{array}": value for name, layer in layers.items() for array, value in layer.weights().items()}
     if position is not None:
         weights["sequence/position"] = position
-    for i, block in enumerate(blocks):
-        _add_block(weights, f"block_{i}", block, qkv_bias=config.qkv_bias)
-    _add_norm(weights, "norm", norm)
-    _add_dense(weights, "pool/score", score)
-    _add_dense(weights, "head", head)
+    for name, shape in expected_shapes(config).items():
+        if "/attention/" in name and name in weights:  # Keras keeps the heads apart; here they stand side by side
+            weights[name] = weights[name].reshape(shape)
+        if name.endswith("/bias"):  # a layer without a bias is one whose bias is 0
+            weights.setdefault(name, np.zeros(shape, np.float32))
     return Checkpoint(config, weights, FORMAT)
 
 
@@ -147,13 +146,20 @@ def _read_blocks(stream: Op) -> tuple[list[Block], Op]:
 
 def _read_residual(op: Op) -> tuple[Op, Op] | None:
     """(what is added, what it is added to) of a residual sum: the former is computed from the latter."""
-    found = match(op, (ADD, "added", "stream"))
-    if found is None or _split_position(op):
+    if _split_position(op):
         return None
-    for added, stream in ((op.input(0), op.input(1)), (op.input(1), op.input(0))):
+    for added, stream in _operands(op):
         if _depends(added, stream):
             return added, stream
-    refuse(op, "a residual sum, or a positional embedding that is a variable or a constant")
+    if _operands(op):
+        refuse(op, "a residual sum, or a positional embedding that is a variable or a constant")
+    return None
+
+
+def _operands(op: Op) -> list[tuple[Op, Op]]:
+    """The two operands of a sum in both orders; nothing for another operation."""
+    pairs = match(op, (ADD, "left", "right"))
+    return [(pairs["left"], pairs["right"]), (pairs["right"], pairs["left"])] if pairs else []
 
 
 def _depends(op: Op, source: Op) -> bool:
@@ -170,11 +176,10 @@ def _depends(op: Op, source: Op) -> bool:
 
 def _split_position(op: Op) -> tuple[Op, Op] | None:
     """(tokens, position) if `op` adds something that does not depend on the image."""
-    if match(op, (ADD, "tokens", "position")):
-        for tokens, position in ((op.input(0), op.input(1)), (op.input(1), op.input(0))):
-            position = position.input(0) if position.kind == "BroadcastTo" else position
-            if position.value is not None:
-                return tokens, position
+    for tokens, position in _operands(op):
+        position = position.input(0) if position.kind == "BroadcastTo" else position
+        if position.value is not None:
+            return tokens, position
     return None
 
 
@@ -189,14 +194,13 @@ def _read_position(stream: Op, folder: Path) -> tuple[np.ndarray | None, Op]:
     position = op.value
     while position.ndim > 2 and len(position) == 1:
         position = position[0]
-    if op.kind in ("Const", "Captured"):
-        # A constant has no checksum of its own, but Keras spells it out once more.
-        for literal in metadata_literals(folder, position.shape):
-            if not np.array_equal(literal, position):
-                raise CheckpointError(
-                    f"the positional embedding in {GRAPH_FILE} is not the one in {METADATA_FILE}: one of them is "
-                    "damaged or of another save; fetch both again"
-                )
+    # A constant has no checksum of its own, but Keras writes it as JSON too.
+    tables = metadata_tables(folder, position.shape) if op.kind in ("Const", "Captured") else ()
+    if not all(np.array_equal(table, position) for table in tables):
+        raise CheckpointError(
+            f"the positional embedding in {GRAPH_FILE} is not the one in {METADATA_FILE}: one of them is damaged or "
+            "from another save; download both again"
+        )
     return position, tokens
 
 
@@ -212,12 +216,12 @@ def _read_tokenizer(tokens: Op) -> tuple[tuple[ConvStage, ...], tuple[Dense, ...
 
 def _read_preprocessing(op: Op) -> Preprocessing:
     """(x / 255 - mean) / std that does to pixels x what the graph does to them."""
-    steps = []
+    steps: list[Op] = []
     while op.kind != "Image":
-        steps.append(op)
+        steps.insert(0, op)
         op = preprocessing_input(op)
     scale, offset = np.ones(3), np.zeros(3)
-    for step in reversed(steps):
+    for step in steps:
         if step.kind in ("Cast", "Slice", "ResizeBilinear"):
             continue
         number = step.input(1).value
@@ -234,41 +238,13 @@ def _read_preprocessing(op: Op) -> Preprocessing:
         else:
             refuse(step, "pixels rescaled, not clipped")
     if np.all(scale == 1):
-        refuse(op, "a Rescaling layer after it; without one nothing says what range of pixels it was trained on")
+        refuse(op, "a Rescaling layer after it; without one the range of pixels that it was trained on is unknown")
     std = 1 / (255 * scale)
-    mean = -offset * std
-    return Preprocessing(mean=tuple(map(tidy, mean)), std=tuple(map(tidy, std)))
+    return Preprocessing(mean=tuple(map(tidy, -offset * std)), std=tuple(map(tidy, std)))
 
 
-def _common(what: str, values: Iterable[object]) -> object:
-    found = list(dict.fromkeys(values))
-    if len(found) > 1:
-        raise CheckpointError(f"the SavedModel differs between its layers in {what}: {found}; expected one for all")
-    return found[0]
-
-
-def _add_dense(weights: Arrays, name: str, dense: Dense, *, use_bias: bool = True) -> None:
-    """A layer without a bias is one whose bias is 0."""
-    weights[f"{name}/kernel"] = dense.kernel
-    if use_bias:
-        zeros = np.zeros(dense.kernel.shape[-1], np.float32)
-        weights[f"{name}/bias"] = zeros if dense.bias is None else dense.bias
-
-
-def _add_norm(weights: Arrays, name: str, norm: Norm) -> None:
-    weights[f"{name}/gamma"], weights[f"{name}/beta"] = norm.gamma, norm.beta
-
-
-def _add_block(weights: Arrays, name: str, block: Block, *, qkv_bias: bool) -> None:
-    _add_norm(weights, f"{name}/norm_1", block.norm_1)
-    for part, dense in zip(("query", "key", "value"), block.attention[:3], strict=True):
-        # Keras keeps a head's columns apart, (D, A, E) and (A, E); here they stand side by side.
-        kernel = dense.kernel.reshape(len(dense.kernel), -1)
-        bias = None if dense.bias is None else dense.bias.reshape(-1)
-        _add_dense(weights, f"{name}/attention/{part}", Dense(kernel, bias, dense.source), use_bias=qkv_bias)
-    projection = block.attention.projection
-    kernel = projection.kernel.reshape(-1, projection.kernel.shape[-1])
-    _add_dense(weights, f"{name}/attention/projection", projection._replace(kernel=kernel))
-    _add_norm(weights, f"{name}/norm_2", block.norm_2)
-    _add_dense(weights, f"{name}/mlp_1", block.mlp_1)
-    _add_dense(weights, f"{name}/mlp_2", block.mlp_2)
+def _common(what: str, values: list[Any]) -> Any:
+    different = list(dict.fromkeys(values))
+    if len(different) > 1:
+        raise CheckpointError(f"the SavedModel differs between its layers in {what}: {different}; expected one for all")
+    return values[0]

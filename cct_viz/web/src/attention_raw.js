@@ -6,7 +6,8 @@ import { createLarge } from "./large.js";
 import { argmax, effectiveTokens, maximum, mean } from "./maths.js";
 import { createFusion } from "./mixing.js";
 import { createMultiples, createScale } from "./multiples.js";
-import { READERS, percent, place, times } from "./words.js";
+import { findPool } from "./pools.js";
+import { percent, place, times } from "./words.js";
 
 const WAYS = [["row", "Where it looks"], ["column", "Who looks at it"]];
 const LIMITS = "Attention says from where a token takes, not what it takes: the values that are moved may be large or nothing.";
@@ -99,7 +100,7 @@ function inWords(data, state, row, column) {
   const spread = `Its look is spread like ${effectiveTokens(image).toFixed(1)} equal tokens of ${data.n}.`;
   if (!column) {
     if (classToken) return `The class token looks ${most}; ${percent(row[0])} stays with itself. ${spread}`;
-    return `With no token chosen, this is the readout (${READERS[data.pool]}): each token's row counts as much as the token does. It looks ${most}. ${spread}`;
+    return `With no token chosen, this is the readout (${findPool(data.pool).reader}): each token's row counts as much as the token does. It looks ${most}. ${spread}`;
   }
   const asking = column.subarray(data.first), keenest = argmax(asking);
   const mine = `Token ${at(state.token)} looks ${most}${classToken ? `, and ${percent(row[0])} at the class token` : ""}. ${spread}`;

@@ -6,16 +6,17 @@ import { createLarge } from "./large.js";
 import { effectiveTokens, maximum, sum } from "./maths.js";
 import { alphaInWords, createAlpha, createFusion } from "./mixing.js";
 import { createMultiples, createScale } from "./multiples.js";
-import { READERS, percent, place, times } from "./words.js";
+import { findPool } from "./pools.js";
+import { percent, place, times } from "./words.js";
 
 const LIMITS = "Rollout sees neither the classifier nor the sign of anything: it is the same for every class. "
   + "It follows from where attention took, not what values and MLPs made of it.";
 
 /** @param {import("./main.js").Explorer} explorer */
 export function createRollout(explorer) {
-  const { data, store, derived } = explorer, { layers } = data;
+  const { data, store, derived } = explorer, { layers } = data, pool = findPool(data.pool);
   const names = Array.from({ length: layers + 1 }, (_, step) => (step ? `through layer ${layers - step + 1}` : "readout"));
-  const start = data.pool === "class_token" ? "the class token" : "the pool";
+  const start = pool.classToken ? "the class token" : "the pool";
   const fusion = createFusion(explorer), alpha = createAlpha(explorer), scale = createScale(explorer), badge = explorer.badge();
   const step = slider("Steps back", { min: 0, max: layers, step: 1, value: layers }, (v) => `${v} of ${layers}`, (value) => store.set({ step: value }));
   const meaning = h("p", { class: "note" }), sentence = h("p", { class: "sentence" }), reading = h("p", { class: "line" });
@@ -44,7 +45,7 @@ export function createRollout(explorer) {
   return {
     title: `Rollout: attention followed back from ${start}`,
     element: h("div", {},
-      h("p", {}, `It starts from how the model reads its tokens out (${READERS[data.pool]}) and walks back, one layer a step, the last layer first.`),
+      h("p", {}, `It starts from how the model reads its tokens out (${pool.reader}) and walks back, one layer a step, the last layer first.`),
       h("div", { class: "row" }, fusion.element, badge.element), alpha.element, meaning, step.element, sentence,
       h("div", { class: "pair wide" }, h("div", {}, large.element, reading),
         h("div", { class: "steps" }, h("h3", {}, `Every step, from ${start} back`), sheet.element, scale.element,

@@ -1,5 +1,9 @@
 // A model's config.json, opened: the same entries as Python's CCTConfig, and what follows from them under the same names.
 
+import { ACTIVATIONS } from "./activations.js";
+import { BLOCKS } from "./blocks.js";
+import { POOLS, findPool } from "./pools.js";
+
 /**
  * @typedef {object} ConvStage
  * @property {number} channels @property {number} kernel_size @property {number} stride @property {number} padding
@@ -12,8 +16,8 @@
  * @property {ConvStage[]} tokenizer
  * @property {number} num_layers @property {number} num_heads @property {number} key_dim @property {number} mlp_dim
  * @property {string[]} labels
- * @property {"learnable" | "sinusoidal" | "none"} position @property {"pre_norm" | "official"} block
- * @property {"seqpool" | "mean" | "max" | "class_token"} pool
+ * @property {"learnable" | "sinusoidal" | "none"} position @property {string} block in BLOCKS
+ * @property {string} pool in POOLS @property {string} activation in ACTIVATIONS
  * @property {boolean} qkv_bias @property {boolean} mlp_output_activation @property {number} layer_norm_epsilon
  * @property {{mean: number[], std: number[], interpolation: string, crop: number}} preprocessing
  * @property {[number, number][]} stage_shapes rows and columns of each feature map
@@ -26,11 +30,11 @@ const STAGE = {
   kernel_size: 3, stride: 1, padding: 0, use_bias: false, relu: true, pool_size: 3, pool_stride: 2,
   pool_zero_padding: 1, pool_padding: "valid", conv_padding: "valid",
 };
-const MODEL = { position: "learnable", block: "pre_norm", pool: "seqpool", qkv_bias: true, mlp_output_activation: false, layer_norm_epsilon: 1e-5 };
+const MODEL = { position: "learnable", block: "pre_norm", pool: "seqpool", qkv_bias: true, mlp_output_activation: false, activation: "gelu", layer_norm_epsilon: 1e-5 };
 const PREPROCESSING = { mean: [0, 0, 0], std: [1, 1, 1], interpolation: "bicubic", crop: 1 };
 
 const CHOICES = {
-  position: ["learnable", "sinusoidal", "none"], block: ["pre_norm", "official"], pool: ["seqpool", "mean", "max", "class_token"],
+  position: ["learnable", "sinusoidal", "none"], block: Object.keys(BLOCKS), pool: Object.keys(POOLS), activation: Object.keys(ACTIVATIONS),
   pool_padding: ["valid", "same"], conv_padding: ["valid", "same"], interpolation: ["box", "bilinear", "bicubic", "lanczos"],
 };
 const MOST = { side: 4096, tokens: 16384, layers: 1000 };
@@ -91,7 +95,7 @@ function derive(config) {
   require(stage_shapes.flat().every((length) => length >= 1), `images of ${height}x${width} pixels leave no token after the conv stages`);
   require(num_tokens <= MOST.tokens, `images of ${height}x${width} pixels make ${num_tokens} tokens; expected ${MOST.tokens} at most`);
   return {
-    stage_shapes, grid: shape, num_tokens, sequence_length: num_tokens + Number(config.pool === "class_token"),
+    stage_shapes, grid: shape, num_tokens, sequence_length: num_tokens + Number(findPool(config.pool).classToken ?? false),
     embedding_dim: config.tokenizer.at(-1).channels, num_classes: config.labels.length,
   };
 }
@@ -129,7 +133,7 @@ export function expectedShapes(config) {
     if (stage.use_bias) shapes.set(`tokenizer/conv_${i}/bias`, [stage.channels]);
     channels = stage.channels;
   });
-  if (config.pool === "class_token") shapes.set("sequence/class_token", [1, dim]);
+  if (findPool(config.pool).classToken) shapes.set("sequence/class_token", [1, dim]);
   if (config.position !== "none") shapes.set("sequence/position", [config.sequence_length, dim]);
   for (let i = 0; i < config.num_layers; i++) {
     addNorm(`block_${i}/norm_1`);
@@ -140,7 +144,7 @@ export function expectedShapes(config) {
     addDense(`block_${i}/mlp_2`, config.mlp_dim, dim);
   }
   addNorm("norm");
-  if (config.pool === "seqpool") addDense("pool/score", dim, 1);
+  for (const [name, shape] of findPool(config.pool).shapes?.(dim) ?? []) shapes.set(`pool/${name}`, shape);
   addDense("head", dim, config.num_classes);
   return shapes;
 }

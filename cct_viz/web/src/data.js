@@ -1,7 +1,9 @@
 // A payload opened: arrays decoded once, and the questions that every panel asks of them.
 
 import { decode } from "./arrays.js";
+import { findBlock } from "./blocks.js";
 import { maximum, softmax, sum } from "./maths.js";
+import { findPool } from "./pools.js";
 
 /**
  * @typedef {object} Stage one conv stage of the tokenizer
@@ -15,6 +17,8 @@ import { maximum, softmax, sum } from "./maths.js";
 export function openPayload(json) {
   const raw = typeof json === "string" ? JSON.parse(json) : json;
   if (raw.version !== 1) throw new Error(`this page reads payloads of version 1; this one says ${raw.version}`);
+  findPool(raw.pool);
+  findBlock(raw.block);
   const [rows, columns] = raw.grid, n = rows * columns, m = raw.tokens, first = m - n, k = raw.labels.length;
   const attentions = raw.attentions && decode(raw.attentions);
   const sent = raw.fused && Object.fromEntries(Object.entries(raw.fused).map(([name, array]) => [name, decode(array)]));

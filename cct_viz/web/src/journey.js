@@ -4,6 +4,7 @@ import { PHOTO, SIGNED, WEIGHT } from "./colour.js";
 import { h, say } from "./dom.js";
 import { createPicture } from "./grid.js";
 import { argmax, descending, extent, maximum } from "./maths.js";
+import { findPool } from "./pools.js";
 import { changed } from "./store.js";
 import { percent, plural } from "./words.js";
 
@@ -40,8 +41,7 @@ export function createJourney(explorer) {
 
   function pooling() {
     const picture = createPicture(data.columns, data.rows, { class: "cells thumb" });
-    const names = { seqpool: ["SeqPool", "weight × evidence"], mean: ["Mean pool", "every token alike"], max: ["Max pool", "channel by channel"], class_token: ["Class token", "reads for all"] };
-    const made = station("seqpool", ...names[data.pool], picture.element);
+    const made = station("seqpool", ...findPool(data.pool).station, picture.element);
     made.draw = (state) => {
       const values = derived.contribution(state) ?? derived.evidence(state);
       picture.show(values, extent(values), SIGNED);

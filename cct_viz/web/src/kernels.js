@@ -15,6 +15,7 @@ export const transpose = (x) => ({ ...x, rows: x.columns, columns: x.rows, down:
 export const columnsOf = (x, first, count) => ({ ...x, columns: count, start: x.start + first * x.across });
 export const rowsOf = (x, first, count) => ({ ...x, rows: count, start: x.start + first * x.down });
 
+export const MASKED = -1e9; // added to a masked score: exp() of it is exactly 0
 const TILE = 4; // rows and columns of the product at a time: sixteen sums fit a processor's registers
 
 /**

@@ -2,14 +2,15 @@
 
 import { readShare, touchLargest } from "./lesson_facts.js";
 import { argmax, descending, effectiveTokens, maximum, minimum } from "./maths.js";
+import { findPool } from "./pools.js";
 import { percent, plural, signed, times } from "./words.js";
 
 const CHOICES = 6; // classes to choose from where there are too many for all
 
 /** @param {import("./lesson_facts.js").Facts} facts @returns {import("./lesson_facts.js").Step[]} */
 export function poolSteps(facts) {
-  const why = { seqpool: weighed, mean: alike, max: byChannel, class_token: collected }[facts.data.pool];
-  return facts.data.scores ? [why(facts), seqpool(facts)] : [why(facts)];
+  const { lesson } = findPool(facts.data.pool);
+  return [...(lesson ? [{ weighed, alike, byChannel, collected }[lesson.pool](facts)] : []), ...(facts.data.scores ? [seqpool(facts)] : [])];
 }
 
 const width = ({ data }) => data.stages.at(-1).channels;

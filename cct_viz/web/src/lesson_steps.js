@@ -5,7 +5,8 @@ import { poolSteps } from "./lesson_pool.js";
 import { trustSteps } from "./lesson_trust.js";
 import { argmax, descending, effectiveTokens, maximum, sum } from "./maths.js";
 import { tokensAt } from "./photo.js";
-import { READERS, TIMES, number, percent, plural } from "./words.js";
+import { findPool } from "./pools.js";
+import { TIMES, number, percent, plural } from "./words.js";
 
 /** @param {import("./main.js").Explorer} explorer @returns {import("./lesson_facts.js").Step[]} those that are true for this model */
 export function makeSteps(explorer) {
@@ -106,7 +107,7 @@ function rollout({ data, derived, n, A, B }) {
     place: { station: "attention", attentionView: "rollout", overlay: "rollout", ...start, step: layers, token: null, held: null },
     free: ["fusion", "alpha", "step"],
     sentences: [
-      `Rollout follows the answer back through ${plural(layers, "layer")} of attention. It starts at the readout: ${READERS[data.pool]}.`,
+      `Rollout follows the answer back through ${plural(layers, "layer")} of attention. It starts at the readout: ${findPool(data.pool).reader}.`,
       first ? `From this one token it ends spread like ${spread(whole)} equal tokens of ${n}.`
         : `There it is spread like ${spread(readout)} equal tokens of ${n}, at the end like ${spread(whole)}.`,
       `Its limit: the map is the same for ${A} and for ${B}. It has never seen the classifier.`,
@@ -118,7 +119,7 @@ function rollout({ data, derived, n, A, B }) {
         const share = moved(derived.rollout(state)[Math.min(state.step, layers)]);
         if (share >= 0.02) return { right: false, words: `${percent(share)} of the map has moved. At which alpha does nothing come through attention?` };
         const reason = state.step === 0 ? "At step 0 no layer is walked" : "With so small an alpha each token only hands itself on";
-        return { right: true, words: `${reason}, so the map is the readout again: ${READERS[data.pool]}.` };
+        return { right: true, words: `${reason}, so the map is the readout again: ${findPool(data.pool).reader}.` };
       },
     },
   };

@@ -3,6 +3,7 @@
 import { touchLargest, touchOne, tokensWhere } from "./lesson_facts.js";
 import { argmax, descending, effectiveTokens, mean, softmax } from "./maths.js";
 import { shuffle } from "./pooling.js";
+import { findPool } from "./pools.js";
 import { TIMES, percent, plural, signed, times } from "./words.js";
 
 const DRAWS = 20; // of random tokens, to hold the loudest against
@@ -14,8 +15,9 @@ const MAPS = {
 
 /** @param {import("./lesson_facts.js").Facts} facts @returns {import("./lesson_facts.js").Step[]} */
 export function trustSteps(facts) {
-  const what = { seqpool: weightAlone, mean: weightSaysNothing, max: evidenceAlone, class_token: contentAlone }[facts.data.pool];
-  return facts.data.weights ? [what(facts), bench(facts), trust(facts)] : [what(facts), trust(facts)];
+  const { lesson } = findPool(facts.data.pool);
+  const what = lesson ? [{ weightAlone, weightSaysNothing, evidenceAlone, contentAlone }[lesson.contribution](facts)] : [];
+  return facts.data.weights ? [...what, bench(facts), trust(facts)] : [...what, trust(facts)];
 }
 
 const adds = ({ contribution }, t) => `adds ${signed(contribution[t], 3)} logits`;
@@ -172,11 +174,11 @@ function trust(facts) {
 
 /** How far the model's own map carries, in numbers where there are any. */
 function worth({ data, n, A, a, contribution, without }) {
-  if (data.pool === "class_token") {
+  if (!contribution) {
     return [`Evidence shows what stands in a token now, rollout from where the class token took. Neither is a cause of ${A}.`];
   }
   const sums = "The contributions sum to the score, exactly. Causes they are not: attention has mixed the tokens before.";
-  if (data.pool === "max") return [sums, "With a token gone, others would win its channels. The sum does not say what the model would answer then."];
+  if (!data.weights) return [sums, findPool(data.pool).worth];
   const count = Math.max(1, Math.round(n / 12)), indices = Float64Array.from({ length: n }, (_, t) => t);
   const loud = count === 1 ? "token that adds" : `${count} tokens that add`, from = percent(data.probabilities[a]);
   const random = mean(Array.from({ length: DRAWS }, (_, seed) => without(shuffle(indices, seed).slice(0, count))[a]));

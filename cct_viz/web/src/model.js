@@ -6,12 +6,13 @@
 //
 // Reference: Hassani et al. 2021, Escaping the Big Data Paradigm with Compact Transformers, https://arxiv.org/abs/2104.05704
 
+import { findActivation } from "./activations.js";
+import { findBlock } from "./blocks.js";
 import { expectedShapes, readConfig } from "./config.js";
-import { add, addToRows, columnsOf, gelu, layerNorm, matrix, multiply, rowsOf, softmaxRows, transpose } from "./kernels.js";
+import { MASKED, add, addToRows, columnsOf, layerNorm, matrix, multiply, softmaxRows, transpose } from "./kernels.js";
+import { findPool } from "./pools.js";
 import { readWeights } from "./safetensors.js";
 import { convStage } from "./tokenizer.js";
-
-const MASKED = -1e9; // added to a masked score: exp() of it is exactly 0
 
 /**
  * Everything that one pass reveals, by the names in Python's `Trace`, each {shape, values}: feature_map_0.. (h, w, c),
@@ -64,7 +65,8 @@ function* forward(pixels, tokenMask, config, weights) {
   };
   const norm = (x, name) => layerNorm(x, weight(`${name}/gamma`), weight(`${name}/beta`), config.layer_norm_epsilon);
   const { num_heads: heads, key_dim: keyDim, sequence_length: m, embedding_dim: dim } = config;
-  const hasClassToken = config.pool === "class_token", keyMask = hasClassToken ? [1, ...tokenMask] : tokenMask;
+  const pool = findPool(config.pool), addMlp = findBlock(config.block), activate = findActivation(config.activation);
+  const keyMask = pool.classToken ? [1, ...tokenMask] : tokenMask;
   const attentions = new Float32Array(config.num_layers * heads * m * m); // one array, so that nobody has to join them
   const seen = {};
   const note = (name, { rows, columns, values }) => { seen[name] = { shape: [rows, columns], values }; };
@@ -84,8 +86,8 @@ function* forward(pixels, tokenMask, config, weights) {
   }
 
   function mlp(x, name) {
-    const out = dense(gelu(dense(x, `${name}/mlp_1`)), `${name}/mlp_2`); // (M, D)
-    return config.mlp_output_activation ? gelu(out) : out;
+    const out = dense(activate(dense(x, `${name}/mlp_1`)), `${name}/mlp_2`); // (M, D)
+    return config.mlp_output_activation ? activate(out) : out;
   }
 
   // Tokenizer: convolution, ReLU and max pool a stage
@@ -98,7 +100,7 @@ function* forward(pixels, tokenMask, config, weights) {
 
   // The sequence: cells read row by row are tokens; class token and position, where the model has them
   let x = matrix(config.num_tokens, dim, image.values); // (N, D)
-  if (hasClassToken) x = below(matrix(1, dim, weight("sequence/class_token")), x); // (M, D)
+  if (pool.classToken) x = below(matrix(1, dim, weight("sequence/class_token")), x); // (M, D)
   if (config.position !== "none") x = add(x, matrix(m, dim, weight("sequence/position")));
   note("stream_0", x);
 
@@ -107,10 +109,8 @@ function* forward(pixels, tokenMask, config, weights) {
     yield `layer ${layer + 1}`;
     const name = `block_${layer}`;
     const attended = attend(norm(x, `${name}/norm_1`), `${name}/attention`, layer);
-    x = add(x, attended);
-    if (config.block === "official") x = norm(x, `${name}/norm_2`);
-    const added = mlp(config.block === "official" ? x : norm(x, `${name}/norm_2`), name);
-    x = add(x, added);
+    const [after, added] = addMlp(add(x, attended), (x) => norm(x, `${name}/norm_2`), (x) => mlp(x, name));
+    x = after;
     note(`attention_output_${layer}`, attended);
     note(`mlp_output_${layer}`, added);
     note(`stream_${layer + 1}`, x);
@@ -120,33 +120,11 @@ function* forward(pixels, tokenMask, config, weights) {
   yield "pool";
   const representation = norm(x, "norm"); // (M, D)
   note("representation", representation);
-  let pooled; // (1, D)
-  if (config.pool === "seqpool" || config.pool === "mean") {
-    const scores = config.pool === "seqpool" ? dense(representation, "pool/score") : matrix(m, 1); // (M, 1)
-    const pooling = poolingWeights(scores, tokenMask); // (1, M)
-    pooled = multiply(pooling, representation);
-    if (config.pool === "seqpool") seen.pool_scores = { shape: [m], values: scores.values };
-    seen.pooling_weights = { shape: [m], values: pooling.values };
-  } else {
-    pooled = hasClassToken ? rowsOf(representation, 0, 1) : largest(representation, tokenMask);
-  }
+  const { pooled, scores, weights: shares } = pool.read(representation, tokenMask, dense); // (1, D), (N,), (N,)
+  if (scores) seen.pool_scores = { shape: [m], values: scores };
+  if (shares) seen.pooling_weights = { shape: [m], values: shares };
   seen.logits = { shape: [config.num_classes], values: dense(pooled, "head").values };
   return seen;
-}
-
-/** SeqPool: softmax of the tokens' scores. With one score for all it is the mean. */
-function poolingWeights(scores, mask) {
-  const row = matrix(1, scores.rows, scores.values.map((score, t) => score + (1 - mask[t]) * MASKED));
-  softmaxRows(row).values.forEach((share, t) => { row.values[t] = share * mask[t]; });
-  return row;
-}
-
-/** Max pooling: each channel's largest value over the tokens; 0 without any token. */
-function largest(tokens, mask) {
-  const out = matrix(1, tokens.columns), shown = Array.from({ length: tokens.rows }, (_, t) => t).filter((t) => mask[t]);
-  if (shown.length) out.values.fill(-Infinity);
-  for (const t of shown) for (let j = 0; j < tokens.columns; j++) out.values[j] = Math.max(out.values[j], tokens.values[t * tokens.columns + j]);
-  return out;
 }
 
 /** The rows of x, and those of y below them. */

@@ -9,14 +9,10 @@ import { effectiveTokens, extent, pool, sum } from "./maths.js";
 import { createMap } from "./named_map.js";
 import { createPickers } from "./pickers.js";
 import { poolingOf, topToken } from "./pooling.js";
+import { findPool } from "./pools.js";
 import { changed } from "./store.js";
 import { place, shorten, signed, times } from "./words.js";
 
-const REASONS = {
-  class_token: "This model reads its answer with a class token. Attention has mixed the image tokens into it before, " +
-    "so there are no pooling weights, and nothing here to change.",
-  max: "This model takes each channel from the token that has most of it. A token has no weight of its own, so there is nothing here to change.",
-};
 const NOTE = "These are the same tokens under other weights. A model trained with such a pool would have learned other tokens, " +
   "so this is not what it would answer.";
 const NO_PRIOR = "There is no position prior here: nobody has measured where this model's weights lie on average.";
@@ -27,7 +23,7 @@ const ONLY_MEAN = "This model takes the mean of its tokens, so there is no tempe
 export function createPanel(explorer) {
   const { data } = explorer, title = "Pooling laboratory: the same tokens, other weights";
   if (!data.weights) {
-    const words = `${REASONS[data.pool]} A model with SeqPool or with mean pooling has a laboratory.`;
+    const words = `${findPool(data.pool).laboratory} A model with SeqPool or with mean pooling has a laboratory.`;
     return { title, element: h("p", { class: "note reason" }, words), draw() {} };
   }
   return { title, ...createBench(explorer) };

@@ -5,39 +5,28 @@ import { h, say, svg } from "./dom.js";
 import { descending, sum } from "./maths.js";
 import { createMap } from "./named_map.js";
 import { createPickers } from "./pickers.js";
+import { findPool } from "./pools.js";
 import { TIMES, plural, shorten, signed } from "./words.js";
 
 const HEIGHT = 200, LEFT = 46, RIGHT = 16, TOP = 34, BOTTOM = 30;
 
-const REASONS = {
-  class_token: "This model reads its answer with a class token, which collects from the image tokens through attention. It has no pooling weights, and its score does not split into parts of tokens; what each token's content says for the class is still shown.",
-  max: "Max pooling takes each channel from the token that has most of it. There is no weight for a token: it contributes through the channels that it wins.",
-};
-
-/** What the evidence is, by the pool that reads it. */
-const SAYS = {
-  seqpool: "what each token says, before pooling weighs it", mean: "what each token says, before the mean is taken",
-  max: "what all of a token's content says, whichever channels it wins", class_token: "what the classifier would make of each token's own content",
-};
-
 /** @param {import("./main.js").Explorer} explorer */
 export function createPanel(explorer) {
-  const { data, derived } = explorer;
-  const mean = data.pool === "mean";
+  const { data, derived } = explorer, pool = findPool(data.pool);
   const splits = Boolean(data.weights || data.maxContributions);
   const pickers = createPickers(explorer);
   const sentence = h("p", { class: "sentence" });
   const badge = explorer.badge(), numbers = h("p", { class: "line below-maps", "aria-hidden": "true" }); // read out beside the photo
   const maps = [], map = (title, words, values, colours) => maps.push(createMap(explorer, { title, words, values, colours }));
-  if (data.weights) map("Weight", mean ? "every token counts alike" : "how much each token counts, the same for every class", (s) => derived.weights(s), WEIGHT);
-  map("Evidence", SAYS[data.pool], (s) => derived.evidence(s), SIGNED);
+  if (data.weights) map("Weight", data.scores ? "how much each token counts, the same for every class" : "every token counts alike", (s) => derived.weights(s), WEIGHT);
+  map("Evidence", pool.evidence, (s) => derived.evidence(s), SIGNED);
   if (splits) map("Contribution", "what it adds to the score", (s) => derived.contribution(s), SIGNED);
   const signs = data.weights ? [TIMES, "="] : ["", ""];
   const run = createRunningSum(explorer);
 
   return {
-    title: { seqpool: "SeqPool: who voted for what", mean: "Mean pooling: who voted for what", max: "Max pooling: who won which channels", class_token: "A class token instead of SeqPool" }[data.pool],
-    element: h("div", {}, pickers.element, REASONS[data.pool] ? h("p", { class: "note" }, REASONS[data.pool]) : null, sentence,
+    title: pool.title,
+    element: h("div", {}, pickers.element, pool.note ? h("p", { class: "note" }, pool.note) : null, sentence,
       h("div", { class: `maps maps-${maps.length}` }, maps.flatMap((made, i) => (i ? [h("span", { class: "sign", "aria-hidden": "true" }, signs[i - 1]), made.element] : [made.element]))), numbers,
       splits ? h("div", { class: "row head" }, h("h3", {}, "Running sum, largest first, landing on the score"), badge.element) : null,
       splits ? run.element : null),

@@ -2,6 +2,7 @@
 
 import { stageGeometry } from "./geometry.js";
 import { matrix, multiply } from "./kernels.js";
+import { findPool } from "./pools.js";
 
 /**
  * The picture in hand, as `preparePicture` of picture.js makes it.
@@ -27,8 +28,8 @@ export function makePayload({ config, weights }, seen, picture, about) {
   const weight = (name) => weights.get(name).values;
   const head = matrix(dim, k, weight("head/kernel"));
   const tokens = matrix(n, dim, seen.representation.values.subarray((m - n) * dim));
-  const winners = config.pool === "max" ? findWinners(tokens) : null;
-  const share = seen.pooling_weights?.values ?? readout(config, winners);
+  const pool = findPool(config.pool), parts = pool.parts?.(tokens) ?? null;
+  const share = seen.pooling_weights?.values ?? pool.readout(tokens, m);
   return {
     version: 1,
     about: { model: about.model, facts: about.facts, picture: about.picture, link: about.link ?? null, modelFile: null },
@@ -48,7 +49,7 @@ export function makePayload({ config, weights }, seen, picture, about) {
     weights: seen.pooling_weights ?? null, scores: seen.pool_scores ?? null,
     prior: about.prior ? array(about.prior, n) : null,
     evidence: array(multiply(tokens, head).values, n, k),
-    contributions: winners && array(multiply(wonBy(tokens, winners), head).values, n, k),
+    contributions: parts && array(multiply(parts, head).values, n, k),
     logits: seen.logits, bias: array(weight("head/bias").slice(), k),
     maps: [], // Python's generic maps: what the page draws, it computes itself
   };
@@ -74,26 +75,4 @@ function attentionShares({ num_layers: layers, sequence_length: m, embedding_dim
     }
   }
   return shares;
-}
-
-/** (D,): with max pooling, the token that wins each channel; the first of equals. */
-function findWinners({ values, rows, columns }) {
-  return Array.from({ length: columns }, (_, j) => {
-    let best = 0;
-    for (let t = 1; t < rows; t++) if (values[t * columns + j] > values[best * columns + j]) best = t;
-    return best;
-  });
-}
-
-/** The tokens with only those channels that they win; the rest 0. */
-function wonBy({ values, rows, columns }, winners) {
-  return matrix(rows, columns, values.map((value, at) => (winners[at % columns] === Math.floor(at / columns) ? value : 0)));
-}
-
-/** (M,) how the answer is read out without pooling weights: the class token's, or the share of channels each token wins. */
-function readout({ sequence_length: m }, winners) {
-  const row = new Float32Array(m);
-  if (winners) for (const token of winners) row[token] += 1 / winners.length;
-  else row[0] = 1;
-  return row;
 }

@@ -24,9 +24,6 @@ export const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"
 /** "row 6, column 4" of token t, counted from 1. */
 export const place = (token, columns) => `row ${Math.floor(token / columns) + 1}, column ${(token % columns) + 1}`;
 
-/** How a model reads its answer out of the tokens, by the name of its pool. */
-export const READERS = { seqpool: "SeqPool's weights", mean: "all tokens alike", max: "each token by the channels it wins", class_token: "the class token" };
-
 const SUMMING = 1e-4; // logits by which the same weights may differ here and in Python
 
 /** The model in a page has rounded weights; a picture that came with the page has the scores of the exact ones. */

@@ -1,0 +1,32 @@
+"""ACTIVATIONS: what stands between the two layers of an encoder block's MLP.
+
+An activation is a function of an array and of the framework's functions (keras.ops), so that the table loads no
+framework. To add one, write it here and in web/src/activations.js.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from .lookup import look_up
+
+Activation = Callable[[Any, Any], Any]
+
+
+def _gelu(x: Any, ops: Any) -> Any:
+    """Exact GELU. Written with erf because the erfc that Keras emits has no ONNX operator."""
+    return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))
+
+
+ACTIVATIONS: dict[str, Activation] = {"gelu": _gelu}
+
+
+def find_activation(name: str) -> Activation:
+    """The activation called `name`, a function (x, ops) -> array.
+
+    Raises:
+        ValueError: no such activation.
+    """
+    return look_up(ACTIVATIONS, "activation", name)

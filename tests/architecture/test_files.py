@@ -1,0 +1,35 @@
+"""Files are replaced whole or not at all."""
+
+import hashlib
+
+import pytest
+
+from cct_viz.architecture.files import replace_file, sha256
+
+
+def test_sha256_is_that_of_the_content(tmp_path):
+    (tmp_path / "a").write_bytes(b"content")
+    assert sha256(tmp_path / "a") == hashlib.sha256(b"content").hexdigest()
+
+
+def test_replace_file_writes_the_new_content_and_leaves_nothing_beside_it(tmp_path):
+    path = tmp_path / "state.weights.h5"
+    for text in ("old", "new"):
+        replace_file(path, lambda temporary, text=text: temporary.write_text(text))
+        assert path.read_text() == text
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("old")
+
+    def fail(temporary):
+        assert temporary.name.endswith(path.name)  # some writers choose the format by the suffix
+        temporary.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        replace_file(path, fail)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

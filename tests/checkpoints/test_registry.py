@@ -1,0 +1,150 @@
+"""The contract of READERS: a reader names its files, and everything that needs files asks it."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import tiny_config
+
+from cct_viz import checkpoints
+from cct_viz.architecture.weights import expected_shapes
+from cct_viz.checkpoints import READERS, CheckpointError, Reader, cache, safetensors
+
+SAVED_MODEL = [
+    "fingerprint.pb",
+    "keras_metadata.pb",
+    "saved_model.pb",
+    "variables/variables.data-00000-of-00002",
+    "variables/variables.data-00001-of-00002",
+    "variables/variables.index",
+]
+# format -> the names of a complete checkpoint
+COMPLETE = {
+    "safetensors": ["config.json", "model.safetensors"],
+    "keras_saved_model": SAVED_MODEL,
+    "shi_labs": ["cct.pth"],
+}
+OTHER_FILES = ["README.md", "model.onnx", "notes/model.txt"]
+
+
+def write_files(folder, names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    return folder
+
+
+def entry_of(folder, monkeypatch):
+    """The cache entry of a checkpoint; for a format that is converted first, as if it were not."""
+    readers = {name: dataclasses.replace(reader, needs_architecture=False) for name, reader in READERS.items()}
+    with monkeypatch.context() as patched:
+        for name, reader in readers.items():
+            patched.setitem(READERS, name, reader)
+        return cache.entry(folder)
+
+
+def test_every_reader_has_an_example_here():
+    assert set(COMPLETE) == set(READERS)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_knows_its_files(name, tmp_path):
+    reader, names = READERS[name], COMPLETE[name]
+    assert sorted(reader.files([*OTHER_FILES, *names])) == sorted(names)
+    assert reader.recognises(names)
+    assert not reader.recognises(OTHER_FILES)
+    assert reader.files(OTHER_FILES) == []
+    assert checkpoints.detect(write_files(tmp_path, [*OTHER_FILES, *names])) == name
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_the_last_file_completes_the_model(name):
+    """A download that was cut short anywhere looks unfinished."""
+    names = READERS[name].files(COMPLETE[name])
+    assert [READERS[name].files(names[:n]) for n in range(len(names))] == [[]] * len(names)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_one_byte_of_any_file_gives_another_cache_entry(name, tmp_path, cache_folder, monkeypatch):
+    folder = write_files(tmp_path / "model", [*OTHER_FILES, *COMPLETE[name]])
+    entries = {entry_of(folder, monkeypatch)}
+    for file in COMPLETE[name]:
+        content = (folder / file).read_bytes()
+        (folder / file).write_bytes(bytes([content[0] ^ 1]) + content[1:])
+        entries.add(entry_of(folder, monkeypatch))
+        (folder / file).write_bytes(content)
+    assert len(entries) == 1 + len(COMPLETE[name])
+    write_files(folder, ["another.txt"])
+    (folder / "README.md").write_bytes(b"a new card")
+    assert entry_of(folder, monkeypatch) in entries
+
+
+@pytest.fixture
+def cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("CCT_VIZ_CACHE", str(tmp_path / "cache"))
+
+
+def test_a_new_reader_needs_nothing_but_its_entry(tmp_path, cache_folder, monkeypatch, capfd):
+    """A format of two files whose names nothing else knows."""
+    needed = ["shape.txt", "numbers.bin"]
+    config = tiny_config()
+    weights = {name: np.zeros(shape, np.float32) for name, shape in expected_shapes(config).items()}
+
+    def read(folder):
+        assert sorted(path.name for path in folder.iterdir()) == ["numbers.bin", "shape.txt"]
+        return checkpoints.Checkpoint(config, weights, "fake")
+
+    fake = Reader(
+        description="shape.txt and numbers.bin",
+        recognises=lambda names: "numbers.bin" in names,
+        files=lambda names: needed if set(needed) <= set(names) else [],
+        read=read,
+    )
+    monkeypatch.setitem(READERS, "fake", fake)
+    one, two = (write_files(tmp_path / name, needed) for name in ("one", "two"))
+    assert cache.entry(one) == cache.entry(two)
+    (two / "numbers.bin").write_bytes(b"other numbers")
+    assert cache.entry(one) != cache.entry(two)
+    assert checkpoints.select_files(["README.md", "numbers.bin", "shape.txt"]) == needed
+    assert checkpoints.detect(one) == "fake"
+    assert checkpoints.read(one).format == "fake"
+    (two / "shape.txt").unlink()
+    with pytest.raises(CheckpointError, match=r"two is incomplete; expected shape\.txt and numbers\.bin"):
+        checkpoints.read(two)
+    with pytest.raises(CheckpointError, match=r"expected a folder with .*shape\.txt and numbers\.bin"):
+        checkpoints.detect(tmp_path)
+
+    def run_child(folder, out):  # a child process has the READERS of the package alone
+        safetensors.write(out, checkpoints.read(folder).config, weights)
+        (out / "model.onnx").write_bytes(b"a graph")
+
+    monkeypatch.setattr(cache, "_run_child", run_child)
+    assert not cache.is_cached(one)
+    ready = cache.cached_export(one)
+    assert ready == cache.entry(one)
+    assert cache.is_cached(one)
+    assert not cache.is_cached(two)
+    assert "Preparing one" in capfd.readouterr().err
+
+
+def test_a_complete_format_is_preferred_to_an_incomplete_one(tmp_path):
+    folder = write_files(tmp_path, ["model.safetensors", *SAVED_MODEL])
+    assert checkpoints.detect(folder) == "keras_saved_model"
+    write_files(tmp_path, ["config.json"])
+    assert checkpoints.detect(folder) == "safetensors"
+
+
+def test_a_format_that_is_converted_first_is_not_downloaded_or_prepared(tmp_path, cache_folder, capfd):
+    assert checkpoints.select_files(["cct.pth"]) == []
+    folder = write_files(tmp_path / "model", ["cct.pth"])
+    with pytest.raises(CheckpointError, match=r"cct\.pth does not say its architecture; convert it first: python -m"):
+        cache.cached_export(folder)
+    assert not cache.is_cached(folder)
+    assert capfd.readouterr().err == ""
+
+
+def test_files_deeper_than_any_format_are_not_listed(tmp_path):
+    write_files(tmp_path, ["a/b/saved_model.pb", "a/saved_model.pb"])
+    with pytest.raises(CheckpointError, match="is no checkpoint"):
+        checkpoints.detect(Path(tmp_path))
