@@ -70,6 +70,7 @@ def test_explain_writes_pictures_numbers_and_the_trace(capsys, tiny_folder, tiny
     }
 
 
+@pytest.mark.slow
 def test_explain_names_the_methods_that_do_not_apply(capsys, class_token_folder, photo, tmp_path):
     arguments = ["explain", photo, "--model", str(class_token_folder), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--method", "seqpool", "--method", "rollout", "--method", "contribution"]) == 0

@@ -72,11 +72,13 @@ def assert_trace_is_keras(classifier, image):
 # ---- what a converted model shows
 
 
+@pytest.mark.slow
 def test_a_reference_model_keeps_its_answers_through_load(vit):
     _, _, reference = load_reference("vit_lite_learnable")
     assert_agrees(vit.forward(reference["input_nhwc"]), reference["logits"], "logits")
 
 
+@pytest.mark.slow
 def test_a_class_token_is_read_out_by_its_row(vit):
     trace = assert_trace_is_keras(vit, random_image(vit.config))
     assert trace.stream.shape == (3, 17, 24)
@@ -96,6 +98,7 @@ def test_a_class_token_is_read_out_by_its_row(vit):
             explain(trace, method)
 
 
+@pytest.mark.slow
 def test_grids_that_are_not_square_from_end_to_end(tmp_path, cache):
     """14 x 20 tokens of 28 x 40 pixels, in the paper's form."""
     config = tiny_config(
@@ -121,6 +124,7 @@ def test_grids_that_are_not_square_from_end_to_end(tmp_path, cache):
     assert classifier.trace(photo).pixels.shape == (28, 40, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", ["mean", "max"])
 def test_static_pools_for_comparison(tmp_path, pool):
     from cct_viz.architecture.onnx_export import export_onnx
@@ -290,6 +294,7 @@ def test_a_folder_is_not_converted_into_itself(out, vit_folder, tmp_path):
 # ---- round trips
 
 
+@pytest.mark.slow
 def test_save_and_read_give_the_same_bits(tmp_path):
     config = tiny_config(pool="class_token", num_layers=1)
     model = random_model(config)
@@ -304,6 +309,7 @@ def test_save_and_read_give_the_same_bits(tmp_path):
     assert sha256(tmp_path / "a" / "model.safetensors") == sha256(tmp_path / "b" / "model.safetensors")
 
 
+@pytest.mark.slow
 def test_a_keras_archive_loads_in_keras_with_the_same_logits(tmp_path):
     import keras
 

@@ -19,6 +19,7 @@ from cct_viz.checkpoints.pytorch import official
 from cct_viz.checkpoints.pytorch.state_dict import CheckpointWarning, load_state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_intermediate_is_the_papers(name):
     from cct_viz.architecture.keras_model import build_model

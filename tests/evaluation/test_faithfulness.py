@@ -249,6 +249,7 @@ def test_bad_arguments_are_refused_before_a_file_is_opened(scored, tmp_path, opt
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_methods_that_do_not_apply_are_named(class_token_folder, capsys, tmp_path):
     np.savez(tmp_path / "data.npz", x=random_images(2), y=[0, 1])
     arguments = ["score", "--model", str(class_token_folder), "--data", str(tmp_path / "data.npz")]

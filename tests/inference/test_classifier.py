@@ -228,6 +228,7 @@ def test_a_prior_is_read_from_beside_the_weights(tiny_folder, cache, tmp_path):
     assert load(tiny_folder).position_prior is None
 
 
+@pytest.mark.slow
 def test_a_class_token_has_no_prior(class_token_folder, cache, tmp_path):
     shutil.copytree(class_token_folder, tmp_path / "model")
     (tmp_path / "model" / "metrics.json").write_text(json.dumps({"position_prior": [1 / 15] * 15}))

@@ -111,6 +111,7 @@ def test_an_all_negative_map_is_described():
     assert plots.describe_flat(np.array([[-1.0, 2.0]])) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [method for method in METHODS if not takes(method, "classifier")])
 def test_every_method_makes_a_figure_with_its_caption_and_checks(trace, method, tmp_path):
     trace = dataclasses.replace(trace, labels=("a $x$ b", "$", "<b>{y}</b>"))  # math and markup
