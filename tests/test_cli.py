@@ -43,6 +43,7 @@ def test_one_bad_image_does_not_cost_the_others_their_answer(capsys, tiny_folder
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_explain_writes_pictures_numbers_and_the_trace(capsys, tiny_folder, tiny_classifier, photo, tmp_path):
     out = tmp_path / "out"
     arguments = ["explain", photo, "--out", str(out), "--model", str(tiny_folder), "--target", "class 1", "--json"]

@@ -96,6 +96,7 @@ def test_a_cancelled_call_frees_its_place(served, client):
     assert served.done == ["running"]
 
 
+@pytest.mark.slow
 def test_a_full_queue_refuses_at_once_and_serves_the_rest(served):
     """200 visitors at once for a queue of 32, while the slot is blocked: refusals do not wait for it."""
 

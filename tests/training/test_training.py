@@ -218,6 +218,7 @@ def test_recipes_are_data():
         dataclasses.replace(paper, batch_size=0)
 
 
+@pytest.mark.slow
 def test_the_rate_rises_then_falls_to_its_end_and_only_matrices_decay():
     from cct_viz.architecture.keras_model import build_model
     from cct_viz.training.train import compile_model
@@ -458,6 +459,7 @@ def test_training_goes_on_from_a_trained_model(tmp_path, images, tiny_classifier
         module.train(same.config, images, images, Recipe(epochs=1), tmp_path / "few")
 
 
+@pytest.mark.slow
 def test_what_is_no_training_is_left_alone(tmp_path, images, tiny_folder):
     from cct_viz.training import train as module
 
