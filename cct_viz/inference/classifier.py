@@ -302,9 +302,7 @@ def _open(
 ) -> Classifier:
     """`figures`: the folder with what was measured, where that is not the one with the files to run."""
     checkpoint = checkpoints.read(folder)
-    classifier = Classifier(
-        folder, Source(kind, name, sha256(folder / "model.safetensors"), revision), checkpoint
-    )
+    classifier = Classifier(folder, Source(kind, name, sha256(folder / "model.safetensors"), revision), checkpoint)
     classifier.folder = figures or folder
     classifier.position_prior = _read_position_prior(classifier.folder / METRICS, checkpoint.config)
     return classifier
