@@ -46,11 +46,11 @@ def serve(arguments: argparse.Namespace) -> None:
     """
     settings.set_environment()  # before the imports: the libraries read it once
     settings.set_memory()
+    host, port = read_address(arguments)  # before Gradio is imported, which fails on bad variables
     from ..server.janitor import make_folder
     from ..server.launch import launch
     from .models import Models
 
-    host, port = read_address(arguments)
     models = Models(arguments.model, hub=not arguments.no_hub)
     make_folder()  # before the page is built, whose pictures go there
     from .page import build_page

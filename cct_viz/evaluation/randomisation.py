@@ -1,66 +1,30 @@
-"""Which weights can a map know about? One part of the model is drawn anew; maps that stay the same cannot.
+"""Parameter randomisation test: randomise one part of the model at a time and see which maps change.
 
-The deterministic form of the randomisation test: Adebayo et al. 2018, https://arxiv.org/abs/1810.03292. It cannot show
-that a map which changes makes good use of what it knows.
+A map that stays the same does not depend on that part. This is the deterministic form of Adebayo et al. 2018,
+https://arxiv.org/abs/1810.03292. It cannot show that a map which changes uses the part well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .. import checkpoints
 from ..architecture.config import CCTConfig
-from ..architecture.geometry import stage_geometry
 from ..inference.arguments import require_whole
-from ..inference.classifier import Classifier, Source, read_readout_weights
+from ..inference.classifier import Classifier
 from ..inference.trace import Heatmaps, Trace
 from ..methods import METHODS, NotApplicable, explain, find_method, takes
-
-if TYPE_CHECKING:
-    from ..architecture.keras_model import CCT
 
 # A weight that cancels out of a formula leaves its rounding: Grad-CAM's mean gradient is W_c / N whatever the pool.
 ROUNDING = 1e-5  # of a map's largest value; float32 arithmetic leaves about 1e-6
 
-# Beside the methods as they are, two that leave the pool's weights out: what attention itself can know about.
+# Two variants that leave the pool's weights out show what attention alone depends on.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "attention, one token's row": ("attention", {"token": 0}),
     "rollout, uniform readout": ("rollout", {"readout": "mean"}),
 }
-
-
-class KerasClassifier(Classifier):
-    """A classifier that runs its Keras model: slower than the exported graph, but there is nothing to export."""
-
-    def __init__(self, config: CCTConfig, weights: dict[str, np.ndarray]):
-        from ..architecture.keras_model import build_model
-
-        self.config, self.labels = config, config.labels
-        self.source = Source("folder", "in memory", "")
-        self._stages = stage_geometry(config)
-        self._keras_model = build_model(config)
-        self.replace_weights(weights)
-        blank = np.zeros((1, *config.image_size, 3), np.float32)
-        self._outputs = list(self.model.intermediates(blank))
-
-    @property
-    def model(self) -> CCT:
-        """The model that runs."""
-        return self._keras_model
-
-    def replace_weights(self, weights: dict[str, np.ndarray]) -> None:
-        """Go on with other weights of the same shapes; traces made before keep theirs."""
-        checkpoints.assign(self.model, weights)
-        self._weights, self._readout = weights, read_readout_weights(self.config, weights)
-
-    def _run_chunk(
-        self, outputs: list[str], batch: np.ndarray, token_mask: np.ndarray | None = None
-    ) -> list[np.ndarray]:
-        seen = self.model.intermediates(batch, token_mask)
-        return [np.asarray(seen[name]) for name in outputs]
 
 
 def parts_of(config: CCTConfig) -> dict[str, tuple[str, ...]]:
@@ -86,17 +50,17 @@ def randomise_parameters(
 ) -> dict[str, dict[str, bool | None]]:
     """{part: {method: whether any map changed}}, None where a method does not apply to this model.
 
-    Each part in turn is drawn from its own initialisers, everything else stays; the class explained stays the one that
-    the trained model chose. A map has changed where it moved by more than ROUNDING of its largest value on any image.
-    It runs the Keras model.
+    Each part in turn gets new weights from its own initialisers, everything else stays. The target class stays the one
+    that the trained model chose. A map has changed where it moved by more than ROUNDING of its largest value on any
+    image. Runs the Keras model.
 
     Args:
         images: what `Classifier.trace` takes; two or three are enough.
         methods: names in METHODS; a method with an entry in VARIANTS gives that one too.
-        seed: of the drawn weights.
+        seed: of the random weights.
 
     Raises:
-        ValueError: no such method or none at all, no images, or a negative seed.
+        ValueError: no such method, no methods, no images, or a negative seed.
     """
     images, wanted = list(images), [find_method(method) for method in methods]
     if not wanted or not images:
@@ -105,33 +69,33 @@ def randomise_parameters(
     import keras
 
     from ..architecture.keras_model import build_model, named_weights
+    from ..inference.keras_runner import keras_classifier
 
-    config, trained = classifier.config, dict(classifier.weights)
-    running = KerasClassifier(config, trained)
-    targets = [_two_best(trace) for trace in running.traces(images)]
+    config, trained = classifier.config, classifier.weights
+    original = keras_classifier(config, trained)
+    targets = [_two_best(trace) for trace in original.traces(images)]
 
-    def explain_images() -> list[dict[str, Heatmaps | None]]:
-        return [_explain_all(running, image, wanted, target) for image, target in zip(images, targets, strict=True)]
+    def explain_images(model: Classifier) -> list[dict[str, Heatmaps | None]]:
+        return [_explain_all(model, image, wanted, target) for image, target in zip(images, targets, strict=True)]
 
-    expected = explain_images()
+    expected = explain_images(original)
     keras.utils.set_random_seed(seed)
     fresh = {name: keras.ops.convert_to_numpy(v) for name, v in named_weights(build_model(config)).items()}
     table: dict[str, dict[str, bool | None]] = {}
     for part, beginnings in parts_of(config).items():
-        drawn = {name: fresh[name] if name.startswith(beginnings) else array for name, array in trained.items()}
-        running.replace_weights(drawn)
-        found = explain_images()
+        weights = {name: fresh[name] if name.startswith(beginnings) else array for name, array in trained.items()}
+        changed = explain_images(keras_classifier(config, weights))
         table[part] = {
             name: None
             if expected[0][name] is None
-            else any(_differ(a[name], b[name]) for a, b in zip(expected, found, strict=True))
+            else any(_differ(a[name], b[name]) for a, b in zip(expected, changed, strict=True))
             for name in expected[0]
         }
     return table
 
 
 def format_randomisation(table: Mapping[str, Mapping[str, bool | None]]) -> str:
-    """The table as Markdown: one line a method, "same" where drawing the part anew left its maps as they were."""
+    """The table as Markdown: one line a method, "same" where randomising the part left its maps unchanged."""
     words = {True: "changes", False: "same", None: "n/a"}
     parts = list(table)
     lines = ["| map | " + " | ".join(parts) + " |", "|---|" + "---|" * len(parts)]
@@ -149,18 +113,18 @@ def _explain_all(
     classifier: Classifier, image: Any, methods: list[str], target: tuple[int, int]
 ) -> dict[str, Heatmaps | None]:
     trace = classifier.trace(image)
-    found: dict[str, Heatmaps | None] = {}
+    maps: dict[str, Heatmaps | None] = {}
     for method in methods:
         options = {"against": target[1]} if method == "contrast" else {}
         try:
             given = classifier if takes(method, "classifier") else None
-            found[method] = explain(trace, method, target=target[0], classifier=given, **options)
+            maps[method] = explain(trace, method, target=target[0], classifier=given, **options)
         except NotApplicable:
-            found[method] = None
+            maps[method] = None
         for name, (varied, changed) in VARIANTS.items():
             if varied == method:
-                found[name] = explain(trace, method, **changed)
-    return found
+                maps[name] = explain(trace, method, **changed)
+    return maps
 
 
 def _differ(a: Heatmaps | None, b: Heatmaps | None) -> bool:

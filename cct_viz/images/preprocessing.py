@@ -119,12 +119,12 @@ def crop_and_resize(image: np.ndarray, image_size: tuple[int, int], preprocessin
     must not reach the model.
 
     Args:
-        image: (H, W, 3) uint8, upright, as `decode` gives it.
+        image: anything that `decode` takes.
         image_size: (H, W) of the model's input.
         preprocessing: interpolation and crop; `normalise` does the rest.
 
     Raises:
-        ImageError: `image` is no such array.
+        ImageError: not an image that can be read.
     """
     image = decode(image)
     geometry = centre_crop((image.shape[0], image.shape[1]), image_size, preprocessing.crop)

@@ -65,6 +65,7 @@ __all__ = [
     "explain",
     "find_method",
     "method_options",
+    "method_title",
     "rank_channels",
     "takes",
 ]
@@ -112,6 +113,11 @@ def _parameters(method: Callable[..., Heatmaps]) -> dict[str, inspect.Parameter]
 def describe(method: str) -> str:
     """One sentence: the first line of the method's docstring."""
     return (inspect.getdoc(METHODS[find_method(method)]) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def method_title(method: str) -> str:
+    """The method's name for people, as menus, legends and captions show it: its docstring up to the first colon."""
+    return describe(method).partition(":")[0]
 
 
 def explain(

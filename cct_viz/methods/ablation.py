@@ -1,4 +1,4 @@
-"""What the score loses without a token, in three meanings that are not the same: in the pool, as a token, as pixels."""
+"""What the score loses without a token. There are three ways to remove one: in the pool, in the encoder, as pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BATCH = 64
 
 
 def ablate_in_pool(trace: Trace, *, target: int) -> Heatmaps:
-    """Ablation in the pool: how far the class score falls when the pool leaves a token out; all else has seen it.
+    """Not pooled: how far the class score falls when the pool leaves a token out; all else has seen it.
 
     y_c - y_c^(-t) = w_t / (1 - w_t) (e_tc - (y_c - b_c)), closed form; (1, gh, gw) in logits against the mean class,
     positive where the token speaks for the class. With max pooling the next best token takes its channels. Source: the
@@ -54,7 +54,7 @@ def ablate_in_pool(trace: Trace, *, target: int) -> Heatmaps:
 
 
 def drop_token(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
-    """Token removed: how far the class score falls when a token never reaches the encoder.
+    """Masked in the encoder: how far the class score falls when no layer attends to a token.
 
     y_c - y_c^(-t), the token masked as key in every layer and in the pool, once its position was added; (1, gh, gw) in
     logits against the mean class. One forward pass a token, in batches. Source: Covert et al. 2023,
@@ -70,7 +70,7 @@ def drop_token(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps
 
 
 def hide_pixels(trace: Trace, *, target: int, classifier: Classifier, baseline: str = "mean") -> Heatmaps:
-    """Pixels hidden: how far the class score falls when all that a token sees is painted over.
+    """Pixels covered: how far the class score falls when all that a token sees is painted over.
 
     y_c - y_c of the image with the token's receptive field replaced; (1, gh, gw) in logits against the mean class. One
     forward pass a token, in batches. Source: Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901. It cannot stay

@@ -13,7 +13,7 @@ FUSIONS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "max": np.max,
 
 
 def attention(trace: Trace, *, layer: int = -1, head: int | None = None, token: int | None = None) -> Heatmaps:
-    """Attention: where one layer looks, head by head.
+    """Attention: which tokens attend to which in one layer, head by head.
 
     (A or 1, gh, gw) shares: row `token` of A^l_h, or with no token q^T A^l_h, every row weighted as the model reads the
     tokens out. Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762. It cannot show what is moved: the values
@@ -181,11 +181,6 @@ def effective_tokens(share: np.ndarray) -> float:
         return 0.0
     p = p / p.sum()
     return float(np.exp(-(p * np.log(p)).sum()))
-
-
-def effective_tokens_by_step(heatmaps: Heatmaps) -> np.ndarray:
-    """(n,) float64: `effective_tokens` of each map; a rollout's steps drift towards N, all tokens alike."""
-    return np.array([effective_tokens(share) for share in heatmaps.maps])
 
 
 def share_maps(

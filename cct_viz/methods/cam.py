@@ -11,7 +11,7 @@ from .attention import share_maps, to_share
 
 
 def grad_cam(trace: Trace, *, target: int) -> Heatmaps:
-    """Grad-CAM on the encoder's last tokens: channels weighted by their mean gradient, then cut off at 0.
+    """Grad-CAM: the encoder's last tokens, channels weighted by their mean gradient, then cut off at 0.
 
     relu(sum_d alpha_d r_td) with alpha_d = mean_t dy_c/dr_td; (1, gh, gw) shares. Source: Selvaraju et al. 2017,
     https://arxiv.org/abs/1610.02391. It cannot see where a channel matters: one weight stands for all tokens, and the
@@ -26,7 +26,7 @@ def grad_cam(trace: Trace, *, target: int) -> Heatmaps:
 
 
 def hires_cam(trace: Trace, *, target: int) -> Heatmaps:
-    """HiResCAM on the encoder's last tokens: each token's representation times its own gradient.
+    """HiResCAM: each of the encoder's last tokens times its own gradient.
 
     sum_d r_td dy_c/dr_td, (1, gh, gw) in logits. With SeqPool it sums to (y_c - b_c) + Cov_w(e_c, s), not to the
     score: the second part is what the tokens say through the pool's weights. Source: Draelos and Carin 2020,

@@ -1,5 +1,4 @@
-"""Gradients by the pixels themselves. The methods share each pixel among the tokens that see it; the maps over pixels
-come from the functions of PIXEL_METHODS."""
+"""Gradients by the pixels themselves. The methods share each pixel among the tokens that see it."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ class PixelMap:
     Attributes:
         values: (H, W) float64, summed over the colours; signed ones in logits, others shares that sum to 1.
         signed: whether values below 0 have a meaning.
-        method: one of `PIXEL_METHODS`.
+        method: the method's name in METHODS.
         checks: identity -> its error on this very image.
     """
 
@@ -129,13 +128,6 @@ def multiply_gradient(trace: Trace, target: int, classifier: Classifier) -> Pixe
     x, black = _normalised(trace, classifier), _normalised(trace, classifier, np.zeros_like(trace.pixels))
     _, gradients = differentiate_pixels(classifier, x[None], target)
     return PixelMap(((x - black) * gradients[0].astype(np.float64)).sum(axis=-1), True, "gradient_x_input", {})
-
-
-PIXEL_METHODS = {
-    "integrated_gradients": integrate_gradients,
-    "smooth_grad": smooth_gradient,
-    "gradient_x_input": multiply_gradient,
-}
 
 
 def _on_tokens(trace: Trace, pixels: PixelMap, target: int) -> Heatmaps:

@@ -5,8 +5,6 @@ The class scores are y_c = b_c + sum_t w_t (W_c . r_t), so each token's part in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ..inference.trace import Heatmaps, NotApplicable, Trace
@@ -109,50 +107,6 @@ def contrast(trace: Trace, *, target: int, against: int | str | None = None) -> 
         method="contrast",
         checks={"sums to the margin": abs(float(gap))},
     )
-
-
-@dataclass(frozen=True, eq=False)
-class PoolingSplit:
-    """What the tokens said on average and what weighing them added; both (K,) float64 in logits.
-
-    Attributes:
-        average: b_c + mean_t e_tc, what mean pooling would have said on the same tokens.
-        added: N cov_t(w, e_c), population covariance; average + added are the logits.
-        check: the largest error of that sum.
-    """
-
-    average: np.ndarray
-    added: np.ndarray
-    check: float
-
-
-def split_pooling(trace: Trace) -> PoolingSplit:
-    """Split every class score into what average pooling would have said and what the pooling weights added.
-
-    y_c = [b_c + mean_t e_tc] + N cov_t(w, e_c). It cannot compare models: one trained with mean pooling would have
-    learned other tokens.
-
-    Raises:
-        NotApplicable: the model has no pooling weights.
-    """
-    weights, evidence = require_weights(trace), trace.evidence.astype(np.float64)
-    average = trace.bias + evidence.mean(axis=0)
-    deviation = evidence - evidence.mean(axis=0)
-    added = len(weights) * ((weights - weights.mean())[:, None] * deviation).mean(axis=0)
-    return PoolingSplit(average, added, float(np.abs(average + added - trace.logits).max()))
-
-
-def reachable_range(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and the highest score of each class, (K,) each in logits, that any pooling weights could reach.
-
-    [min_t e_tc, max_t e_tc] + b_c, because a weighted mean lies between its extremes. It cannot say which scores of
-    several classes are reached together: each end belongs to one token.
-
-    Raises:
-        NotApplicable: the model has no pooling weights.
-    """
-    require_weights(trace)
-    return trace.evidence.min(axis=0) + trace.bias, trace.evidence.max(axis=0) + trace.bias
 
 
 def require_weights(trace: Trace) -> np.ndarray:

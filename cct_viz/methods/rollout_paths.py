@@ -36,7 +36,7 @@ def rollout_paths(
     discard: float = 0.0,
     grouped: bool | None = None,
 ) -> Heatmaps:
-    """Paths: the rollout split by the layers in which a path went through attention instead of past it.
+    """Rollout paths: the rollout split by the layers in which a path went through attention instead of past it.
 
     Multiplying out q^T prod_l ((1 - alpha) I + alpha A_l) gives one term for each subset of layers; with two layers and
     one alpha their masses are (1 - alpha)^2, alpha (1 - alpha) twice and alpha^2. (P, gh, gw) shares, each path's own;

@@ -19,7 +19,7 @@ from cct_viz.app.words import TIMES
 from cct_viz.architecture.presets import DEFAULT
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "cct_viz" / "ui" / "examples"
+EXAMPLES = ROOT / "cct_viz" / "web" / "example_images"
 STATIONS = ("Pixels", "SeqPool", "Classes")
 DESKTOP, PHONE = {"width": 1360, "height": 900}, {"width": 360, "height": 780}
 PROMPT = "Upload a picture or choose an example"

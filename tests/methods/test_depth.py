@@ -8,7 +8,7 @@ from conftest import layer_norm, make_trace, tiny_config
 
 from cct_viz.methods import explain
 from cct_viz.methods.attention import attention_shares, fused_attentions
-from cct_viz.methods.depth import attribute_logits, read_early, read_lens
+from cct_viz.methods.depth import read_early
 from cct_viz.methods.rollout_paths import split_rollout
 
 EXACT = 1e-5  # float32 logits of order 10
@@ -52,14 +52,10 @@ def test_a_path_that_nothing_takes_is_empty(trace):
 
 
 @pytest.mark.parametrize("pool", ["seqpool", "mean", "max", "class_token"])
-def test_logit_lens_ends_at_the_model(pool):
+def test_the_last_early_readout_is_the_model(pool):
     trace = make_trace(tiny_config(pool=pool))
-    lens = read_lens(trace)
-    assert lens.logits.shape == (3, 3)
-    assert lens.votes.shape == (3, 15)
-    np.testing.assert_allclose(lens.logits[-1], trace.logits, atol=EXACT)
-    np.testing.assert_allclose(lens.readouts.sum(axis=1), 1, atol=1e-6)
-    np.testing.assert_array_equal(lens.votes[-1], (trace.evidence + trace.bias).argmax(axis=1))
+    np.testing.assert_allclose(read_early(trace, 2).logits, trace.logits, atol=EXACT)
+    np.testing.assert_allclose(read_early(trace, 0).readout.sum(), 1, atol=1e-6)
 
 
 def test_logit_lens_reads_early_by_the_models_own_readout(trace):
@@ -76,18 +72,20 @@ def test_logit_lens_reads_early_by_the_models_own_readout(trace):
 
 @pytest.mark.parametrize("position", ["learnable", "none"])
 @pytest.mark.parametrize("block", ["pre_norm", "official"])
-@pytest.mark.parametrize("pool", ["seqpool", "mean", "max", "class_token"])
+@pytest.mark.parametrize("pool", ["seqpool", "mean", "max"])
 def test_attribution_adds_up_to_the_logits(pool, block, position):
     trace = make_trace(tiny_config(pool=pool, block=block, position=position))
-    found = attribute_logits(trace)
-    np.testing.assert_allclose(found.logits.sum(axis=0), trace.logits, atol=EXACT)
-    assert found.check < EXACT
+    heat = explain(trace, "direct_logit_attribution", target=1)
+    weights = trace.readout_weights
+    constants = weights.bias + weights.beta @ weights.head
+    score = trace.logits[1] - trace.logits.mean()
+    assert heat.maps.sum() + constants[1] - constants.mean() == pytest.approx(score, abs=EXACT)
+    assert heat.checks["sums to the score"] < EXACT
     if block == "official":
-        assert found.names == ("constants", "all before the MLP of layer 2", "MLP 2")
+        assert heat.names == ("all before the MLP of layer 2", "MLP 2")
     else:
-        first = ("class token" if pool == "class_token" else "tokenizer", "position")
-        parts = ("attention 1", "MLP 1", "attention 2", "MLP 2")
-        assert found.names == ("constants", *first[: 1 + (position == "learnable")], *parts)
+        first = ("tokenizer", "position") if position == "learnable" else ("tokenizer",)
+        assert heat.names == (*first, "attention 1", "MLP 1", "attention 2", "MLP 2")
 
 
 def test_attribution_entries_are_what_the_part_wrote(trace):
@@ -97,9 +95,6 @@ def test_attribution_entries_are_what_the_part_wrote(trace):
     mlp = trace.mlp_outputs[0]
     normed = weights.gamma * (mlp - mlp.mean(axis=-1, keepdims=True)) / sigma
     expected = trace.pooling_weights @ normed @ weights.head
-    found = attribute_logits(trace)
-    np.testing.assert_allclose(found.logits[found.names.index("MLP 1")], expected, atol=EXACT)
-    np.testing.assert_allclose(found.logits[0], weights.bias + weights.beta @ weights.head, atol=EXACT)
     maps = explain(trace, "direct_logit_attribution", target=1)
     total = maps.maps[maps.names.index("MLP 1")].sum()
     assert total == pytest.approx(expected[1] - expected.mean(), abs=EXACT)
@@ -111,6 +106,6 @@ def test_a_still_part_adds_nothing(trace):
         attention_outputs=np.zeros_like(trace.attention_outputs),
         stream=trace.stream - np.concatenate([[0 * trace.stream[0]], np.cumsum(trace.attention_outputs, axis=0)]),
     )
-    found = attribute_logits(silent)
-    assert not found.logits[found.names.index("attention 1")].any()
+    heat = explain(silent, "direct_logit_attribution", target=1)
+    assert not heat.maps[heat.names.index("attention 1")].any()
     assert (attention_shares(silent, "measured") == 0).all()

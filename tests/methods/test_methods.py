@@ -9,8 +9,18 @@ from conftest import layer_norm, make_trace, tiny_config
 from contract import NOT_APPLICABLE, check_contract
 
 import cct_viz
-from cct_viz.methods import METHODS, RENAMED, NotApplicable, describe, explain, method_options, rank_channels, takes
-from cct_viz.methods.attention import attention_shares, effective_tokens, effective_tokens_by_step, mixing_matrices
+from cct_viz.methods import (
+    METHODS,
+    RENAMED,
+    NotApplicable,
+    describe,
+    explain,
+    method_options,
+    method_title,
+    rank_channels,
+    takes,
+)
+from cct_viz.methods.attention import attention_shares, effective_tokens, mixing_matrices
 from cct_viz.methods.depth import read_early
 
 EXACT = 1e-5  # float32 sums of 15 tokens and 8 channels of order 1
@@ -40,6 +50,9 @@ def test_methods_that_run_the_model_ask_for_it(trace, method):
 def test_every_method_is_documented(method):
     doc = " ".join(inspect.getdoc(METHODS[method]).split())
     assert describe(method).endswith(".")
+    assert method_title(method) not in {method_title(other) for other in METHODS if other != method}
+    assert len(method_title(method)) <= 32, "it stands in menus and table heads"
+    assert "_" not in method_title(method)
     assert "It cannot" in doc, "each method says what it cannot show"
     assert all(f"{option}:" in doc for option in method_options(method))
 
@@ -288,7 +301,7 @@ def test_effective_tokens_counts_an_even_spread():
 
 def test_effective_tokens_of_a_rollout_drift_to_all(trace):
     uniform = dataclasses.replace(trace, attentions=np.full_like(trace.attentions, 1 / 15))
-    counts = effective_tokens_by_step(explain(uniform, "rollout", alpha=0.9))
+    counts = [effective_tokens(step) for step in explain(uniform, "rollout", alpha=0.9).maps]
     assert counts[0] == pytest.approx(effective_tokens(trace.pooling_weights))
     assert (np.diff(counts) > 0).all()
     assert counts[-1] > 14.9

@@ -13,7 +13,7 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from ...checkpoints import CheckpointError
-from ...methods import METHODS, NotApplicable, describe, explain, takes
+from ...methods import METHODS, NotApplicable, explain, takes
 from ...reports.bundle import write_bundle
 from ...reports.figures import figure
 from ...web.html import page_html
@@ -91,10 +91,10 @@ def make_files(classifier: Classifier, shown: Shown, *, inside: bool = False) ->
         heatmaps = explain(shown.trace, "contribution")
     except NotApplicable:
         heatmaps = explain(shown.trace, "rollout")
-    drawn = figure(shown.trace, heatmaps, caption=describe(heatmaps.method))
+    picture = figure(shown.trace, heatmaps)
     for kind in ("png", "svg"):
         buffer = io.BytesIO()
-        drawn.savefig(buffer, format=kind)
+        picture.savefig(buffer, format=kind)
         made[f"{name}_{heatmaps.method}.{kind}"] = buffer.getvalue()
     return made
 
