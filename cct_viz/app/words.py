@@ -23,11 +23,11 @@ SOURCES = {"bundled": "bundled", "folder": "from a folder", "hub": "from the Hub
 
 
 def facts(card: Card) -> list[str]:
-    """What is known of the weights, besides their name, as short texts."""
-    known = [f"{describe_count(card.parameters)} parameters"]
+    """What the page says about the weights, besides their name, as short texts."""
+    texts = [f"{describe_count(card.parameters)} parameters"]
     if card.accuracy is not None:
-        known.append(f"{100 * card.accuracy:.1f} % validation accuracy")
-    return [*known, f"{SOURCES[card.source]}, revision {card.revision}"]
+        texts.append(f"{100 * card.accuracy:.1f} % validation accuracy")
+    return [*texts, f"{SOURCES[card.source]}, revision {card.revision}"]
 
 
 def chip(card: Card | None, problem: str = "") -> str:

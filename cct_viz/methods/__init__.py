@@ -17,7 +17,7 @@ from .ablation import ablate_in_pool, drop_token, hide_pixels
 from .attention import attention, contribution_rollout, rollout
 from .cam import grad_cam, hires_cam
 from .depth import direct_logit_attribution, logit_lens
-from .features import ChannelRanking, rank_channels
+from .features import rank_channels
 from .gradient import chefer, gradient_rollout, legrad
 from .pixels import gradient_x_input, integrated_gradients, smooth_grad
 from .pooling import contrast, contribution, evidence, seqpool
@@ -59,7 +59,6 @@ RENAMED = {  # earlier name -> name today; the earlier ones are accepted for one
 __all__ = [
     "METHODS",
     "RENAMED",
-    "ChannelRanking",
     "NotApplicable",
     "describe",
     "explain",

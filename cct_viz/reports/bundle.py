@@ -112,7 +112,7 @@ def write_bundle(
         written.append(f"{method}.png")
         figure(trace, heatmaps).savefig(out / written[-1], dpi=150)
     for stage in range(len(trace.feature_maps)):
-        maps = rank_channels(trace, stage).maps
+        maps = rank_channels(trace, stage)
         sheet = contact_sheet(maps, columns=16, tile=64, limit=float(np.abs(maps).max()), signed=bool(maps.min() < 0))
         written.append(f"feature_maps_{stage}.png")
         (out / written[-1]).write_bytes(png(sheet))

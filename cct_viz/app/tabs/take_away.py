@@ -81,11 +81,11 @@ def make_files(classifier: Classifier, shown: Shown, *, inside: bool = False) ->
     """
     name = re.sub(r"[^\w-]+", "_", shown.name)[:60] or "picture"
     title = f"{shown.trace.labels[shown.trace.class_index()]}: {shown.name}"
-    known = tuple(facts(shown.card))
-    packed = [pack_model(classifier, known)] if inside else []
-    about = About(shown.card.name, known, shown.name, classifier.position_prior)
+    about_weights = tuple(facts(shown.card))
+    packed = [pack_model(classifier, about_weights)] if inside else []
+    about = About(shown.card.name, about_weights, shown.name, classifier.position_prior)
     payloads = {shown.name: make_payload(shown.trace, about)}
-    page = page_html(payloads, title=title, facts=", ".join([shown.card.name, *known]), models=packed)
+    page = page_html(payloads, title=title, facts=", ".join([shown.card.name, *about_weights]), models=packed)
     made = {f"{name}.html": page.encode(), f"{name}_evidence.zip": _archive(classifier, shown)}
     try:
         heatmaps = explain(shown.trace, "contribution")
