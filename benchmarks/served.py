@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXAMPLES = sorted((ROOT / "cct_viz" / "ui" / "examples").glob("*.png"))
+EXAMPLES = sorted((ROOT / "cct_viz" / "web" / "example_images").glob("*.png"))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from .app.serve import add_arguments, serve
 from .architecture.config import CCTConfig, ConfigError, Pool
 from .architecture.cost import count_macs, count_parameters
 from .architecture.geometry import stage_geometry
@@ -44,6 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("cct_viz: stopped", file=sys.stderr)
         return 130
+
+
+def app(options: argparse.Namespace) -> int:
+    serve(options)
+    return 0
 
 
 def classify(options: argparse.Namespace) -> int:
@@ -99,7 +105,7 @@ def _read_option(text: str) -> tuple[str, Any]:
 
 
 def models(options: argparse.Namespace) -> int:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, preset in PRESETS.items():
         config, tokens = preset.config, stage_geometry(preset.config)[-1]
         rows.append(
@@ -336,7 +342,7 @@ def _load(options: argparse.Namespace) -> Any:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m cct_viz", description="See how a compact transformer sees.")
+    parser = argparse.ArgumentParser(prog="cct-viz", description="See how a compact transformer sees.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(run: Any, text: str, *, loads: bool = False, aliases: Sequence[str] = ()) -> argparse.ArgumentParser:
@@ -350,6 +356,11 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--revision", help="branch, tag or commit of a Hub repo")
             sub.add_argument("--offline", action="store_true", help="use only what is bundled, local or cached")
         return sub
+
+    text = "Serve the explorer's page on this machine."
+    sub = commands.add_parser("app", help=text, description=text)
+    sub.set_defaults(run=app)
+    add_arguments(sub)
 
     sub = command(classify, "Name the most probable classes of images.", loads=True)
     sub.add_argument("images", nargs="+", metavar="IMG")

@@ -1,6 +1,7 @@
 """What strangers are given: locked dependencies, a Space card, a container, and checks that may change nothing."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,17 @@ def test_a_lock_holds_every_pin_and_a_hash_of_each_file(lock):
     for source in LOCKS[lock]:
         assert {(pin.name, str(pin.specifier)) for pin in read_pins(source)} <= locked
     assert "://" not in (ROOT / lock).read_text()  # a mirror of the index must do
+
+
+def test_the_pinned_versions_are_among_those_the_package_allows():
+    """The app is tested with requirements.txt; an installed package brings what pyproject.toml allows."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    allowed = {(pin.name, str(pin.marker)): pin.specifier for pin in map(Requirement, project["dependencies"])}
+    pins = read_pins("requirements.txt")
+    assert {(pin.name, str(pin.marker)) for pin in pins} == set(allowed)
+    for pin in pins:
+        (version,) = pin.specifier
+        assert allowed[pin.name, str(pin.marker)].contains(version.version), pin.name
 
 
 def test_the_tests_run_with_what_the_app_runs_with():

@@ -224,7 +224,7 @@ class Models:
             source=model.source.kind,
             revision=(model.source.revision or model.source.sha256)[:10],
             labels=tuple(model.labels),
-            image_size=tuple(model.config.image_size),
+            image_size=model.config.image_size,
         )
         asked = source in PRESETS or not Path(source).exists()
         name = source if asked else card.name

@@ -11,7 +11,7 @@ import gradio as gr
 from ..inference.trace import Trace
 from .models import Card
 
-DRAW = {
+DRAW: dict[str, Any] = {
     "concurrency_id": "draw",
     "concurrency_limit": 4,
     "show_progress": "hidden",

@@ -21,7 +21,9 @@ from .config import (
     read_config,
 )
 
-WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
+_PACKAGE = Path(__file__).resolve().parents[1]
+# Inside an installed package, else beside it in the repository.
+WEIGHTS = _PACKAGE / "weights" if (_PACKAGE / "weights").is_dir() else _PACKAGE.parent / "weights"
 AUTHORS = "https://github.com/SHI-Labs/Compact-Transformers"  # where the paper's authors link their files
 
 

@@ -291,12 +291,13 @@ def summarise(rows: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -
     table: list[dict[str, object]] = []
     protocols = list(rows[0])
     for method in rows[0][protocols[0]]:
-        by_protocol, srg = {}, []
+        by_protocol: dict[str, dict[str, float | None]] = {}
+        srg: list[np.ndarray] = []
         for protocol in protocols:
             columns = {key: np.array([row[protocol][method][key] for row in rows]) for key in _MEASURES}
             srg.append(columns["srg"])
             means = {key: float(values.mean()) for key, values in columns.items()}
-            by_protocol[protocol] = means | {"interval": _half_interval(columns["srg"])}
+            by_protocol[protocol] = {**means, "interval": _half_interval(columns["srg"])}
         mean = np.mean(srg, axis=0)
         table.append(
             {"method": method, "srg": float(mean.mean()), "interval": _half_interval(mean), "protocols": by_protocol}
@@ -319,5 +320,5 @@ def _logits_without(classifier: Classifier, trace: Trace, away: np.ndarray, prot
         images = np.broadcast_to(trace.pixels, (len(away), *trace.pixels.shape))
         return run_batches(classifier, images, (~away).astype(np.float32))
     paint = paint_over(trace.pixels, protocol)
-    owner = nearest_token(trace.stages[-1], trace.pixels.shape[:2])  # type: ignore[arg-type]  # (H, W) of three
+    owner = nearest_token(trace.stages[-1], trace.pixels.shape[:2])
     return run_batches(classifier, np.where(away[:, owner][..., None], paint, trace.pixels))

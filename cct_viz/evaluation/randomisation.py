@@ -130,5 +130,5 @@ def _explain_all(
 def _differ(a: Heatmaps | None, b: Heatmaps | None) -> bool:
     assert a is not None  # what applies to a model does not depend on its weights
     assert b is not None
-    before, after = (np.concatenate([h.maps.ravel(), h.class_share]) for h in (a, b))  # type: ignore[list-item]
+    before, after = (np.concatenate([h.maps.ravel(), h.class_share]) for h in (a, b))
     return float(np.abs(after - before).max()) > ROUNDING * float(np.abs(before).max())

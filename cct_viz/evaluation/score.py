@@ -72,8 +72,10 @@ def write_scores(
     _replace_rows(out / ROWS, [settings, *rows])
     with (out / ROWS).open("a", encoding="utf-8") as file:
         for i in range(len(rows), len(images)):
-            options = {"methods": applicable, "points": points, "permutations": permutations, "seed": seed + i}
-            scores = score_image(classifier, classifier.trace(images[i]), **options)
+            trace = classifier.trace(images[i])
+            scores = score_image(
+                classifier, trace, methods=applicable, points=points, permutations=permutations, seed=seed + i
+            )
             rows.append({"image": digests[i], "scores": scores})
             file.write(json.dumps(rows[-1]) + "\n")
             file.flush()

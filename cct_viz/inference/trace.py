@@ -258,6 +258,11 @@ class Heatmaps:
         object.__setattr__(self, "checks", MappingProxyType(dict(self.checks)))
         _freeze(self)
 
+    @property
+    def unit(self) -> str:
+        """What the values are: "logits" for signed maps, a "share" of 1 for the others."""
+        return "logits" if self.signed else "share"
+
     def __iter__(self):  # type: ignore[no-untyped-def]
         return zip(self.names, self.maps, strict=True)
 

@@ -116,7 +116,7 @@ def describe(method: str) -> str:
 
 def method_title(method: str) -> str:
     """The method's name for people, as menus, legends and captions show it: its docstring up to the first colon."""
-    return describe(method).partition(":")[0]
+    return describe(method).partition(":")[0].rstrip(".")
 
 
 def explain(

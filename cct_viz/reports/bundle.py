@@ -55,7 +55,7 @@ def heatmaps_to_json(heatmaps: Heatmaps) -> dict[str, Any]:
     assert heatmaps.class_share is not None  # set at construction
     return {
         "method": heatmaps.method,
-        "unit": "logits" if heatmaps.signed else "share",
+        "unit": heatmaps.unit,
         "names": list(heatmaps.names),
         "maps": heatmaps.maps.tolist(),
         "class_share": heatmaps.class_share.tolist(),

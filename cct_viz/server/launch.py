@@ -23,7 +23,9 @@ from .queue import drop_closed_sessions, tolerate_closed_sessions
 from .sessions import keep_only_state
 from .settings import LAUNCH, MAX_THREADS, QUEUE
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+_PACKAGE = Path(__file__).resolve().parents[1]
+# No file of these may be fetched: the repository, or an installed package (beside it lie Gradio's own files).
+PRIVATE = _PACKAGE.parent if (_PACKAGE.parent / "pyproject.toml").is_file() else _PACKAGE
 
 
 def launch(
@@ -62,8 +64,8 @@ def launch(
     page.queue(**QUEUE)
     tolerate_closed_sessions(page._queue)
     janitor = Janitor(Path(page.GRADIO_CACHE), keep=lambda: _shown_files(page))
-    room = {"admit": janitor.admit, "give_back": janitor.give_back}
-    guard = Middleware(Guard, health=make_report(page, checks or {}), mcp=mcp, **room)
+    report = make_report(page, checks or {})
+    guard = Middleware(Guard, health=report, admit=janitor.admit, give_back=janitor.give_back, mcp=mcp)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
@@ -75,7 +77,7 @@ def launch(
         server_name=host,
         server_port=port,
         prevent_thread_lock=True,
-        blocked_paths=[str(REPOSITORY)],
+        blocked_paths=[str(PRIVATE)],
         mcp_server=mcp,
         app_kwargs={"middleware": [guard], "lifespan": lifespan},
         **(appearance or {}),

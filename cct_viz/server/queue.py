@@ -37,7 +37,7 @@ def tolerate_closed_sessions(queue: Queue) -> None:
             answer = f"The app is busy: {len(queue)} others wait before you. Try again in a minute."
         return success, answer, state
 
-    queue.push = push_or_say_busy  # type: ignore[method-assign]
+    queue.push = push_or_say_busy  # type: ignore[method-assign, assignment]
 
 
 def drop_closed_sessions(queue: Queue) -> None:

@@ -20,9 +20,9 @@ def augment(batch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     n, height, width, _ = batch.shape
     p = CROP_PADDING
     padded = np.pad(batch, ((0, 0), (p, p), (p, p), (0, 0)), mode="reflect")
-    rows = rng.integers(0, 2 * p + 1, n)[:, None] + np.arange(height)
-    columns = rng.integers(0, 2 * p + 1, n)[:, None] + np.arange(width)
-    columns = np.where(rng.random(n)[:, None] < 0.5, columns[:, ::-1], columns)
+    rows: np.ndarray = rng.integers(0, 2 * p + 1, (n, 1)) + np.arange(height)
+    columns: np.ndarray = rng.integers(0, 2 * p + 1, (n, 1)) + np.arange(width)
+    columns = np.where(rng.random((n, 1)) < 0.5, columns[:, ::-1], columns)
     return padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ..images.encode import data_url
 from ..inference.trace import Trace
+from ..methods import METHODS, NotApplicable, describe, explain, takes
 from ..methods.attention import FUSIONS, attention_shares
 
 VERSION = 1
@@ -104,8 +105,38 @@ def make_payload(trace: Trace, about: About) -> str:
         "contributions": _optional(trace.contributions) if trace.pool == "max" else None,
         "logits": encode(trace.logits, "float32"),
         "bias": encode(trace.bias, "float32"),
+        "maps": _maps(trace),
     }
     return json.dumps(payload, separators=(",", ":"))
+
+
+def _maps(trace: Trace) -> list[dict[str, Any]]:
+    """Every map that needs nothing but the trace, explaining the class that the model chose, in the order of METHODS.
+
+    The page draws them from what they say of themselves, so that a new method needs no JavaScript. Methods that do not
+    apply to this model are left out.
+    """
+    maps = []
+    for method in METHODS:
+        if takes(method, "classifier"):
+            continue
+        try:
+            heatmaps = explain(trace, method)
+        except NotApplicable:
+            continue
+        maps.append(
+            {
+                "method": method,
+                "caption": describe(method),
+                "signed": heatmaps.signed,
+                "unit": heatmaps.unit,
+                "names": heatmaps.names,
+                "values": encode(heatmaps.maps, "float32"),
+                "classShare": encode(heatmaps.class_share, "float32"),
+                "checks": dict(heatmaps.checks),
+            }
+        )
+    return maps
 
 
 def _optional(array: np.ndarray | None) -> dict[str, Any] | None:

@@ -33,7 +33,7 @@ from cct_viz.images.decode import decode
 from cct_viz.inference.classifier import Source
 from cct_viz.methods import METHODS, explain, takes
 from cct_viz.server.janitor import make_folder
-from cct_viz.server.launch import REPOSITORY, launch
+from cct_viz.server.launch import PRIVATE, launch
 from cct_viz.web import examples
 
 # Gradio and its client leave sockets and event loops to the garbage collector.
@@ -430,7 +430,7 @@ def test_no_file_of_the_machine_can_be_fetched(served, path):
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(f"{served[1]}gradio_api/file={path}")
     assert caught.value.code == 403
-    assert REPOSITORY == ROOT
+    assert PRIVATE == ROOT
 
 
 def test_the_page_names_no_other_host(served):

@@ -26,10 +26,8 @@ from cct_viz.architecture.presets import PRESETS
 from cct_viz.architecture.weights import expected_shapes
 from cct_viz.checkpoints import safetensors
 from cct_viz.images.preprocessing import normalise
-from cct_viz.web.modules import FOLDER
+from cct_viz.web.examples import EXAMPLES
 from cct_viz.web.payload import About, make_payload
-
-EXAMPLES = sorted((FOLDER.parent / "examples").glob("*.png"))
 
 
 @pytest.fixture(scope="module")

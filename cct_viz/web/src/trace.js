@@ -50,6 +50,7 @@ export function makePayload({ config, weights }, seen, picture, about) {
     evidence: array(multiply(tokens, head).values, n, k),
     contributions: winners && array(multiply(wonBy(tokens, winners), head).values, n, k),
     logits: seen.logits, bias: array(weight("head/bias").slice(), k),
+    maps: [], // Python's generic maps: what the page draws, it computes itself
   };
 }
 
