@@ -33,8 +33,7 @@ def draw_plot(
         band: x and the lower and upper edge of a shaded band, as shares.
     """
     drawing = ""
-    for share, text in zip(np.linspace(0, 1, len(ticks)), ticks, strict=True):
-        y = float(_height(share))
+    for y, text in zip(_height(np.linspace(0, 1, len(ticks))), ticks, strict=True):
         drawing += f'<text x="34" y="{y + 4:.0f}" text-anchor="end">{escape(text)}</text>'
         drawing += f'<line x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
     if band is not None:
@@ -52,7 +51,7 @@ def draw_plot(
     )
 
 
-def _height(share: np.ndarray | float) -> np.ndarray | float:
+def _height(share: np.ndarray) -> np.ndarray:
     return _TOP + (1 - share) * (_BOTTOM - _TOP)
 
 

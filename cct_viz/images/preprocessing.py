@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -110,7 +111,7 @@ def centre_crop(original_size: tuple[int, int], model_size: tuple[int, int], cro
     return Geometry(original_size, (y0, x0, y0 + height, x0 + width), model_size)
 
 
-def crop_and_resize(image: np.ndarray, image_size: tuple[int, int], preprocessing: Preprocessing) -> Preprocessed:
+def crop_and_resize(image: Any, image_size: tuple[int, int], preprocessing: Preprocessing) -> Preprocessed:
     """The crop of `image` and the model's pixels.
 
     An image of the model's own size passes bit for bit when nothing is cropped. Any other is resized with antialiasing

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 THREADS = min(2, os.cpu_count() or 1)  # that one call of a model may use; more gain nothing on images of 32 pixels
 CHUNK = 16  # images that one thread computes at a time: more gain nothing, fewer lose time between them
