@@ -25,9 +25,10 @@ from cct_viz.app.view import Shown
 from cct_viz.cli import main
 from cct_viz.images.decode import decode
 from cct_viz.reports.bundle import read_bundle
+from cct_viz.web.examples import name_example
 from cct_viz.web.html import page_html
 from cct_viz.web.pack import pack_model
-from cct_viz.web.site import EXAMPLES, name_example, write_site
+from cct_viz.web.site import EXAMPLES, write_site
 
 DEER = next(path for path in EXAMPLES if path.stem == "deer")
 
@@ -39,7 +40,8 @@ def classifier():
 
 def look(classifier, picture, name="photo"):
     card = Card("keras_cct_cifar10", classifier.num_parameters, 0.8, "bundled", "abc", classifier.labels, (32, 32))
-    return Shown(str(picture), name, card, classifier.trace(picture))
+    trace = classifier.trace(picture)
+    return Shown(str(picture), name, card, trace, name_example(trace.image))
 
 
 @pytest.fixture(scope="module")

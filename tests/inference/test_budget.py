@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cct_viz.images.preprocessing import normalise
-from cct_viz.inference.classifier import load
+from cct_viz.inference.load import load
 from cct_viz.inference.trace import NotApplicable
 from cct_viz.methods import METHODS, explain, takes
 from cct_viz.web.payload import About, make_payload

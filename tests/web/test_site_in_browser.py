@@ -11,10 +11,9 @@ from js_model_page import BUNDLED, ModelPage, assert_close, draw_photo, image_fi
 from playwright.sync_api import expect
 
 import cct_viz
-from cct_viz.app.tabs.trust import judge
-from cct_viz.evaluation.faithfulness import percentile, remove
+from cct_viz.evaluation.faithfulness import judge, percentile, remove
 from cct_viz.images.preprocessing import normalise
-from cct_viz.inference.classifier import load
+from cct_viz.inference.load import load
 from cct_viz.methods import explain
 from cct_viz.web.examples import EXAMPLES
 from cct_viz.web.html import page_html
