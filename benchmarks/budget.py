@@ -37,7 +37,8 @@ from cct_viz.architecture.presets import AUTHORS
 from cct_viz.evaluation.faithfulness import PERMUTATIONS, measure
 from cct_viz.images.encode import png
 from cct_viz.images.preprocessing import normalise
-from cct_viz.inference.classifier import Classifier, load
+from cct_viz.inference.classifier import Classifier
+from cct_viz.inference.load import load
 from cct_viz.methods import explain
 from cct_viz.reports.figures import overlay, scale_limit
 from cct_viz.web.payload import About, make_payload
@@ -142,7 +143,7 @@ def report_first(path: Path, checkout: Path) -> None:
         "theirs": "from PIL import Image; import numpy, pathlib, alternatives; "
         f"official = alternatives.Official(pathlib.Path({str(checkout.resolve())!r}), mean=(0, 0, 0), std=(1, 1, 1)); "
         f"official.see(numpy.array(Image.open({str(path)!r}).convert('RGB'))); ",
-        "ours": f"from cct_viz.inference.classifier import load; load({OFFICIAL_MODEL!r}).trace({str(path)!r}); ",
+        "ours": f"from cct_viz.inference.load import load; load({OFFICIAL_MODEL!r}).trace({str(path)!r}); ",
     }
     paths = {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "benchmarks")))}
     memory = {}

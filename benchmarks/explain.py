@@ -23,7 +23,7 @@ from trace import forward_only, median_ms
 import numpy as np
 
 from cct_viz.evaluation.faithfulness import PROTOCOLS, measure
-from cct_viz.inference.classifier import load
+from cct_viz.inference.load import load
 from cct_viz.methods import METHODS, NotApplicable, explain, takes
 
 

@@ -29,19 +29,21 @@ from served import serve
 from test_hub import EXPECTED, EXPECTED_AT_DEADLINE
 
 from cct_viz.app import models as app_models
+from cct_viz.architecture.presets import PRESETS
 from cct_viz.checkpoints import hub
-from cct_viz.inference import classifier
+from cct_viz.inference import load as loading
+from cct_viz.inference.classifier import Classifier
 
 AT_DEADLINE = r"stopped answering|gave no answer|sent 0\.\d of 0\.3 MB|is busy or down"
 SIZES = {"config.json": 700, "model.safetensors": 300_000}
 
 
-def load(source: str, **options: object) -> classifier.Classifier:
+def load(source: str, **options: object) -> Classifier:
     """Download a Hub repository as `cct_viz.load` does, but return the bundled weights."""
-    if source in classifier.PRESETS:
-        return classifier.load(source)
+    if source in PRESETS:
+        return loading.load(source)
     hub.fetch(source, **options)  # type: ignore[arg-type]
-    return classifier.load("keras_cct_cifar10")
+    return loading.load("keras_cct_cifar10")
 
 
 def meet(number: int, fault: str, fake: FakeHub, folder: Path) -> tuple[app_models.Models, str, float]:

@@ -223,7 +223,7 @@ def run_threads(served: Served, _: float) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     sys.path.insert(0, str(ROOT))
-    from cct_viz.inference.classifier import load
+    from cct_viz.inference.load import load
 
     classifier = load(MODEL)
     images = list(np.random.default_rng(0).integers(0, 256, (50, 40, 48, 3), np.uint8))

@@ -27,7 +27,7 @@ from cct_viz.architecture.presets import DEFAULT, PRESETS
 from cct_viz.architecture.weights import expected_shapes
 from cct_viz.checkpoints import safetensors
 from cct_viz.images.preprocessing import normalise
-from cct_viz.inference.classifier import load
+from cct_viz.inference.load import load
 from cct_viz.web.modules import script
 
 CHROMIUM = "/usr/bin/chromium"

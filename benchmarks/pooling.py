@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from cct_viz.architecture.config import CCTConfig
 from cct_viz.architecture.cost import count_macs, count_parameters
 from cct_viz.images.preprocessing import normalise
-from cct_viz.inference.classifier import Classifier, load
+from cct_viz.inference.classifier import Classifier
+from cct_viz.inference.load import load
 from cct_viz.methods.attention import effective_tokens
 from cct_viz.methods.laboratory import Pooled, pool_shuffled, pool_uniformly, pool_with, sharpen, top_token
 from cct_viz.training.data import Images, is_cifar10, load_images, split

@@ -20,7 +20,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cct_viz.images.preprocessing import normalise
-from cct_viz.inference.classifier import load
+from cct_viz.inference.load import load
 from cct_viz.inference.trace import Trace
 from cct_viz.methods import METHODS, NotApplicable, explain, takes
 

@@ -32,7 +32,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 from cct_viz import checkpoints
 from cct_viz.architecture.presets import PRESETS
 from cct_viz.checkpoints import CheckpointError
-from cct_viz.inference import classifier
+from cct_viz.inference.load import load
 
 ROOT = Path(__file__).resolve().parent.parent
 HANG_SECONDS = 60.0
@@ -50,12 +50,12 @@ def digest_of(config: object, weights: dict[str, np.ndarray]) -> str:
 def load_bundled(folder: Path) -> str:
     """Load `folder` in place of the bundled weights and classify a picture with it."""
     preset = replace(PRESETS[BUNDLED], folder=folder)
-    before = dict(classifier.PRESETS)
+    before = dict(PRESETS)
     try:
-        classifier.PRESETS[BUNDLED] = preset
-        model = classifier.load(BUNDLED)
+        PRESETS[BUNDLED] = preset
+        model = load(BUNDLED)
     finally:
-        classifier.PRESETS.update(before)
+        PRESETS.update(before)
     logits = model.trace(np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3)).logits
     return digest_of(model.config, {**model.weights, "logits": logits})
 

@@ -21,7 +21,7 @@ _HOMES = {
     "build": "architecture.keras_model",
     "explain": "methods",
     "figure": "reports.figures",
-    "load": "inference.classifier",
+    "load": "inference.load",
     "read_bundle": "reports.bundle",
 }
 

@@ -205,14 +205,14 @@ Begun = tuple["Images", CCTConfig, "Start | None", list[str]]  # and the options
 
 
 def _begin_trained(options: argparse.Namespace) -> Begun:
-    from .inference.classifier import load
+    from .inference.load import load
     from .training.data import DataError
     from .training.start import start_from
 
     if options.pool:
         raise ConfigError("--pool needs --arch: a trained model keeps its pooling; leave --pool out")
     classifier = load(options.start, progress=print_progress)
-    if options.out.resolve() == classifier.folder.resolve():
+    if classifier.folder and options.out.resolve() == classifier.folder.resolve():
         raise DataError(f"{options.out} is also the folder of --from; choose another --out")
     images = _read_labelled(options, classifier.config)
     start = start_from(classifier, images)
@@ -284,7 +284,7 @@ def score(options: argparse.Namespace) -> int:
 
 
 def site(options: argparse.Namespace) -> int:
-    from .inference.classifier import load
+    from .inference.load import load
     from .web.examples import EXAMPLES
     from .web.site import write_site
 
@@ -338,7 +338,7 @@ def _print_metrics(summary: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _load(options: argparse.Namespace) -> Any:
-    from .inference.classifier import load
+    from .inference.load import load
 
     return load(options.model, revision=options.revision, offline=options.offline, progress=print_progress)
 

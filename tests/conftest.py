@@ -198,7 +198,7 @@ def cache(tmp_path_factory):
 def rounded(cache, tmp_path_factory):
     """A tiny classifier whose weights are exact in float16, so that the page's numbers must equal its numbers."""
     from cct_viz.checkpoints import safetensors
-    from cct_viz.inference.classifier import load
+    from cct_viz.inference.load import load
 
     folder = write_random_checkpoint(tmp_path_factory.mktemp("weights") / "exact", tiny_config())
     weights = safetensors.read(folder).weights
@@ -208,7 +208,7 @@ def rounded(cache, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_classifier(tiny_folder, cache):
-    from cct_viz.inference.classifier import load
+    from cct_viz.inference.load import load
 
     return load(prepare(tiny_folder))
 

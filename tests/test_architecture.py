@@ -75,6 +75,10 @@ def test_building_the_pages_data_loads_no_matplotlib():
     assert "matplotlib" not in loaded_by(code)
 
 
+def test_a_classifier_needs_no_runtime_until_it_is_given_one():
+    assert "onnxruntime" not in loaded_by("import cct_viz.inference.classifier")
+
+
 def test_serving_bundled_weights_loads_no_framework():
     code = "import cct_viz, numpy; cct_viz.load('keras_cct_cifar10').trace(numpy.zeros((50, 40, 3), 'uint8'))"
     loaded = loaded_by(code)

@@ -151,7 +151,7 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
     assert str(tmp_path) not in card
     assert "`position_prior` in `metrics.json`" in card
 
-    from cct_viz.inference.classifier import load
+    from cct_viz.inference.load import load
 
     classifier = load(out)
     assert len(classifier.trace(x[0].astype(np.uint8)).top(3)) == 3

@@ -12,7 +12,7 @@ import numpy as np
 from ..images.decode import ImageError, decode
 from ..images.encode import png
 from ..images.headers import find_format, read_header
-from ..web.examples import EXAMPLES, name_example
+from ..web.examples import read_examples
 from .view import Shown
 
 LONGEST = 8000  # characters that servers and chats still take as an address
@@ -22,9 +22,8 @@ MOST_PIXELS = 512 * 512  # no model here sees more; 3 kB of one colour would unf
 def write_link(shown: Shown) -> str:
     """The query of a link to what is shown, "model=...&example=..." or "...&pixels=..."; empty where it would be too
     long."""
-    example = name_example(shown.trace.image)
-    if example is not None:
-        return urlencode({"model": shown.card.name, "example": example})
+    if shown.example is not None:
+        return urlencode({"model": shown.card.name, "example": shown.example})
     pixels = base64.urlsafe_b64encode(png(shown.trace.pixels)).decode().rstrip("=")
     query = urlencode({"model": shown.card.name, "pixels": pixels})
     return query if len(query) <= LONGEST else ""
@@ -33,9 +32,9 @@ def write_link(shown: Shown) -> str:
 def read_link(query: Mapping[str, str], models: Sequence[str]) -> tuple[np.ndarray | None, str | None]:
     """The picture (h, w, 3) uint8 and the model that a link names; None for what it does not name or names wrongly."""
     model = query.get("model") if query.get("model") in models else None
-    for path in EXAMPLES:
-        if path.stem == query.get("example"):
-            return decode(path), model
+    example = read_examples().get(query.get("example", ""))
+    if example is not None:
+        return example, model
     pixels = query.get("pixels", "")
     if not pixels or len(pixels) > LONGEST:
         return None, model

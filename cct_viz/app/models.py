@@ -6,7 +6,6 @@ TensorFlow and no Keras is loaded here.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,8 +16,8 @@ from ..architecture.presets import DEFAULT, PRESETS
 from ..checkpoints import CheckpointError, cache, hub
 from ..checkpoints.hub import HubError
 from ..images.preprocessing import decode
-from ..inference import classifier as classifiers
 from ..inference.classifier import Classifier
+from ..inference.load import load
 from ..inference.trace import Trace
 
 HUB_REPO = "keras-io/cct"
@@ -69,7 +68,7 @@ class Models:
         sources: Sequence[str] = (),
         *,
         hub: bool = True,
-        load: Callable[..., Classifier] = classifiers.load,
+        load: Callable[..., Classifier] = load,
     ):
         """Load what lies on this machine; with `hub` fetch the rest, keras-io/cct among it, in the background.
 
@@ -221,7 +220,7 @@ class Models:
         card = Card(
             name=model.source.name,
             parameters=model.num_parameters,
-            accuracy=_read_accuracy(source),
+            accuracy=model.accuracy,
             source=model.source.kind,
             revision=(model.source.revision or model.source.sha256)[:10],
             labels=tuple(model.labels),
@@ -245,15 +244,3 @@ class Models:
 def _bundled() -> list[str]:
     """The default first: the first model is the one that a page opens with."""
     return sorted((name for name, preset in PRESETS.items() if preset.folder is not None), key=DEFAULT.__ne__)
-
-
-def _read_accuracy(source: str) -> float | None:
-    """The accuracy in the metrics.json beside the weights, or None."""
-    folder = PRESETS[source].folder if source in PRESETS else Path(source)
-    if folder is None or not (folder / classifiers.METRICS).is_file():
-        return None
-    try:
-        value = json.loads((folder / classifiers.METRICS).read_text(encoding="utf-8"))["accuracy"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return float(value) if isinstance(value, (int, float)) and 0 <= value <= 1 else None

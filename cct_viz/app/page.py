@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from ..checkpoints import CheckpointError
-from ..images.preprocessing import ImageError, decode
+from ..images.preprocessing import ImageError
 from ..server.settings import KEEP_SECONDS, MAX_UPLOAD_MB
-from ..web.examples import EXAMPLES, name_example
+from ..web.examples import EXAMPLES, name_example, read_examples
 from .api import add_endpoints
 from .links import read_link
 from .models import Models
@@ -27,6 +27,27 @@ CHOOSE = """element.addEventListener('click', (event) => {
   const button = event.target.closest('button');
   if (button) trigger('select', {index: Number(button.dataset.index)});
 });"""
+
+Changes = dict[Any, Any]  # component -> value or update; Gradio leaves components that are not in it as they are
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The components that follow the picture: what is shown, the box, the notice, and what is drawn of it."""
+
+    shown: gr.State
+    image: Upload
+    problem: gr.HTML
+    weights: gr.HTML
+    answer: gr.HTML
+    seen: gr.HTML
+    views: list[View]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """All of them."""
+        rest = [output for view in self.views for output in view.outputs]
+        return [self.shown, self.image, self.problem, self.weights, self.answer, self.seen, *rest]
 
 
 def build_page(models: Models) -> gr.Blocks:
@@ -62,7 +83,7 @@ def build_page(models: Models) -> gr.Blocks:
                 shown = gr.State(None, time_to_live=KEEP_SECONDS)
                 problem = gr.HTML(js_on_load=None, visible=False)
                 examples = gr.HTML(
-                    example_buttons([path.stem for path in EXAMPLES], [decode(path) for path in EXAMPLES]),
+                    example_buttons(read_examples()),
                     js_on_load=CHOOSE,
                     elem_id="examples",
                 )
@@ -79,25 +100,25 @@ def build_page(models: Models) -> gr.Blocks:
             js_on_load=None,
             elem_classes="foot",
         )
+        parts = Parts(shown, image, problem, weights, answer, seen, views)
         for view in views:  # the first paint is a whole result
-            for output, value in zip(view.outputs, view.draw(first), strict=True):
+            for output, value in view.fill(first).items():
                 if not isinstance(value, dict):  # an update, to a component that is as it should be already
                     output.value = output.postprocess(value)
-        outputs = [shown, image, problem, weights, answer, seen, *(output for view in views for output in view.outputs)]
 
-        def show(path: str | None, model: str | None, before: Shown | None) -> Any:
-            return _show(models, views, path, model, before)
+        def show(path: str | None, model: str | None, before: Shown | None) -> Changes:
+            return _show(models, parts, path, model, before)
 
-        def show_first(path: str | None, model: str | None, before: Shown | None) -> Any:
+        def show_first(path: str | None, model: str | None, before: Shown | None) -> Changes:
             if first is not None and before is None and (path, model) == (first.path, first.card.name):
-                return [first, *[gr.skip()] * (len(outputs) - 1)]  # the page came with it
+                return {shown: first}  # the page came with it
             return show(path, model, before)
 
         for trigger in (image.change, picker.input):
             trigger(
                 show,
                 [image, picker, shown],
-                outputs,
+                parts.outputs,
                 concurrency_id="model",
                 concurrency_limit=2,
                 show_progress="minimal",
@@ -106,7 +127,7 @@ def build_page(models: Models) -> gr.Blocks:
                 cancels=[run for view in views for run in view.runs],
                 api_visibility="private",
             )
-        image.clear(lambda model: _clear(models, views, model), [picker], outputs, **DRAW)
+        image.clear(lambda model: _clear(models, parts, model), [picker], parts.outputs, **DRAW)
         examples.select(_read_example, None, [image], **DRAW)
 
         def open_link(request: gr.Request) -> tuple[Any, Any]:
@@ -114,7 +135,7 @@ def build_page(models: Models) -> gr.Blocks:
             return gr.skip() if picture is None else picture, gr.skip() if model is None else model
 
         linked = page.load(open_link, None, [image, picker], **DRAW)
-        linked.then(show_first, [image, picker, shown], outputs, concurrency_id="model", api_visibility="private")
+        linked.then(show_first, [image, picker, shown], parts.outputs, concurrency_id="model", api_visibility="private")
         _watch_hub(page, models, hub, retry, picker, weights)
         add_endpoints(models)
     return page
@@ -122,7 +143,8 @@ def build_page(models: Models) -> gr.Blocks:
 
 def _read_example(event: gr.EventData) -> Any:
     index = event._data.get("index")
-    return decode(EXAMPLES[index]) if isinstance(index, int) and 0 <= index < len(EXAMPLES) else gr.skip()
+    pictures = list(read_examples().values())
+    return pictures[index] if isinstance(index, int) and 0 <= index < len(pictures) else gr.skip()
 
 
 def _first_shown(models: Models) -> Shown | None:
@@ -132,39 +154,49 @@ def _first_shown(models: Models) -> Shown | None:
 
 def _look(models: Models, model: str, path: str) -> Shown:
     trace = models.trace(model, path)
-    return Shown(path, name_example(trace.image) or Path(path).stem, models.card(model), trace)
+    example = name_example(trace.image)
+    return Shown(path, example or Path(path).stem, models.card(model), trace, example)
 
 
-def _show(models: Models, views: list[View], path: str | None, model: str | None, before: Shown | None) -> list[Any]:
-    """One value for each output of the event: a new trace shown everywhere, or what was shown left as it was."""
-    unchanged: list[Any] = [gr.skip()] * (6 + sum(len(view.outputs) for view in views))
+def _show(models: Models, parts: Parts, path: str | None, model: str | None, before: Shown | None) -> Changes:
+    """What changes on the page: a new trace shown everywhere, or a notice beside what was shown before."""
     if path is None:  # emptied by the visitor, which `_clear` answers, or by Gradio on the way to an SVG
-        return unchanged if before else [*unchanged[:3], _chip(models, model), *unchanged[4:]]
+        return gr.skip() if before else {parts.weights: _chip(models, model)}
     if before is not None and (before.path, before.card.name) == (path, model):
         # Put back after a bad upload, it leaves the notice on that; uploaded again, it takes the notice away.
-        return [replace(before, put_back=False), gr.skip(), gr.skip() if before.put_back else HIDE, *unchanged[3:]]
+        again: Changes = {parts.shown: replace(before, put_back=False)}
+        return again if before.put_back else again | {parts.problem: HIDE}
     try:
         if model is None:
             raise CheckpointError(models.problem or "Choose a model first.")
         shown = _look(models, model, path)
     except (ImageError, CheckpointError) as error:
-        told = gr.update(value=notice(str(error)), visible=True)
-        back = before.path if before is not None and Path(before.path).is_file() else None
-        if before is not None and back is None:  # what was shown cannot be put back
-            return [None, gr.update(value=None), told, _chip(models, model), *_draw(views, None)]
-        if before is None or back == path:
-            return [gr.skip(), gr.skip() if back == path else gr.update(value=back), told, *unchanged[3:]]
-        return [replace(before, put_back=True), gr.update(value=back), told, *unchanged[3:]]
-    return [shown, gr.skip(), HIDE, _chip(models, model), *_draw(views, shown)]
+        refusal = {parts.problem: gr.update(value=notice(str(error)), visible=True)}
+        if before is None:
+            return refusal | {parts.image: gr.update(value=None)}
+        if not Path(before.path).is_file():  # what was shown cannot be put back
+            return refusal | {parts.image: gr.update(value=None)} | _fill(models, parts, model, None)
+        if before.path == path:
+            return refusal
+        return refusal | {parts.shown: replace(before, put_back=True), parts.image: gr.update(value=before.path)}
+    return {parts.problem: HIDE} | _fill(models, parts, model, shown)
 
 
-def _clear(models: Models, views: list[View], model: str | None) -> list[Any]:
-    return [None, gr.skip(), HIDE, _chip(models, model), *_draw(views, None)]
+def _clear(models: Models, parts: Parts, model: str | None) -> Changes:
+    return {parts.problem: HIDE} | _fill(models, parts, model, None)
 
 
-def _draw(views: list[View], shown: Shown | None) -> list[Any]:
-    """Prediction, what stands below it, and the tabs."""
-    return [_answer(shown), _below(shown), *(value for view in views for value in view.draw(shown))]
+def _fill(models: Models, parts: Parts, model: str | None, shown: Shown | None) -> Changes:
+    """Everything that is drawn of a picture, the box and the notice excepted."""
+    changes: Changes = {
+        parts.shown: shown,
+        parts.weights: _chip(models, model),
+        parts.answer: _answer(shown),
+        parts.seen: _below(shown),
+    }
+    for view in parts.views:
+        changes |= view.fill(shown)
+    return changes
 
 
 def _chip(models: Models, name: str | None) -> str:
@@ -181,7 +213,7 @@ def _below(shown: Shown | None) -> str:
 
 
 def _answer(shown: Shown | None) -> str:
-    return "" if shown is None else prediction(shown.trace.top(TOP), name_example(shown.trace.image))
+    return "" if shown is None else prediction(shown.trace.top(TOP), shown.example)
 
 
 def _watch_hub(
@@ -190,22 +222,21 @@ def _watch_hub(
     """Keep the line about the Hub and the picker up to date while a download runs."""
     timer = gr.Timer(2, active=models.hub_line().busy)
 
-    def refresh(model: str | None) -> tuple[Any, ...]:
+    def refresh(model: str | None) -> Changes:
         line, names = models.hub_line(), models.names()
-        changes: dict[str, Any] = {"choices": _choices(models)}
-        described = gr.skip()
+        choices: Changes = {"choices": _choices(models)}
+        changes: Changes = {}
         if model not in names:  # else leave it: the visitor may have chosen another one since this was asked
-            changes["value"] = names[0] if names else None
-            described = _chip(models, changes["value"])
-        return (
-            hub_text(line),
-            gr.update(visible=line.can_retry),
-            gr.update(**changes),
-            described,
-            gr.update(active=line.busy),
-        )
+            choices["value"] = names[0] if names else None
+            changes[weights] = _chip(models, choices["value"])
+        return changes | {
+            hub: hub_text(line),
+            retry: gr.update(visible=line.can_retry),
+            picker: gr.update(**choices),
+            timer: gr.update(active=line.busy),
+        }
 
-    def again(model: str | None) -> tuple[Any, ...]:
+    def again(model: str | None) -> Changes:
         models.retry()
         return refresh(model)
 

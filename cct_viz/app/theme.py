@@ -7,6 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from ..reports.palette import ACCENT, BACKGROUND
+
 # Gradio confines css to the inside of the box whose wide margins a phone has no room for.
 NARROW = "<style>@media (max-width: 640px) { .gradio-container > .main { padding: .75rem .6rem !important; } }</style>"
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
@@ -20,7 +22,7 @@ def theme() -> gr.themes.Base:
         primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", font=FONT, font_mono=MONO, radius_size="md"
     )
     return made.set(
-        body_background_fill="#fbfbfd",
+        body_background_fill=BACKGROUND,
         body_background_fill_dark="#0f1320",
         background_fill_primary="white",
         background_fill_primary_dark="#171c2b",
@@ -51,12 +53,12 @@ def theme() -> gr.themes.Base:
         input_border_color_dark="#3a435c",
         input_placeholder_color="#5d667c",
         input_placeholder_color_dark="#9aa3b8",
-        slider_color="#4338ca",
+        slider_color=ACCENT,
         slider_color_dark="#8b85f5",
-        color_accent="#4338ca",
+        color_accent=ACCENT,
         color_accent_soft="#eef0fe",
         color_accent_soft_dark="#272c4d",
-        button_primary_background_fill="#4338ca",
+        button_primary_background_fill=ACCENT,
         button_primary_background_fill_dark="#4f46e5",
         button_secondary_background_fill="#eef0f5",
         button_secondary_background_fill_dark="#262d40",
@@ -68,9 +70,9 @@ def theme() -> gr.themes.Base:
         checkbox_label_background_fill_selected_dark="#272c4d",
         checkbox_label_text_color_selected="#1a1f2e",
         checkbox_label_text_color_selected_dark="#e8eaf2",
-        checkbox_background_color_selected="#4338ca",
+        checkbox_background_color_selected=ACCENT,
         checkbox_background_color_selected_dark="#8b85f5",
-        link_text_color="#4338ca",
+        link_text_color=ACCENT,
         link_text_color_dark="#a5b4fc",
         error_text_color="#a11212",
         error_text_color_dark="#ffb4ab",

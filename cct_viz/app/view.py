@@ -22,13 +22,22 @@ DRAW: dict[str, Any] = {
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """What a visitor is looking at: the file, what is known of the model, and what it made of the file. Kept in a
-    gr.State. `put_back`: the box is about to show this picture again, for what was uploaded since is none."""
+    """The picture that a visitor looks at, and what the model made of it. Kept in a gr.State.
+
+    Attributes:
+        path: the file.
+        name: what the page calls the picture.
+        card: what the page says about the model.
+        trace: what the model made of the file.
+        example: the name of the example that the picture shows, pixel by pixel; None for any other picture.
+        put_back: whether the box is about to show this picture again, because the last upload was not an image.
+    """
 
     path: str
     name: str
     card: Card
     trace: Trace
+    example: str | None = None
     put_back: bool = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Shown:
@@ -40,11 +49,15 @@ class View:
     """A tab's parts that follow the picture.
 
     Attributes:
-        outputs: components that are filled anew for every picture.
-        draw: (what is shown, or None) -> one value an output.
-        runs: events that take their time; another picture ends them, so that no answer lands beside it.
+        outputs: components that are filled again for every picture.
+        draw: (what is shown, or None) -> one value for each output.
+        runs: long events; another picture cancels them, so that no answer appears beside the wrong picture.
     """
 
     outputs: list[gr.components.Component]
     draw: Callable[[Shown | None], list[Any]]
     runs: tuple[gr.events.Dependency, ...] = ()
+
+    def fill(self, shown: Shown | None) -> dict[gr.components.Component, Any]:
+        """`draw` as {output: value}."""
+        return dict(zip(self.outputs, self.draw(shown), strict=True))

@@ -5,7 +5,7 @@ Texts of users, files and models go through `escape` and stand in values, never 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -15,21 +15,19 @@ from ..images.encode import data_url
 from ..inference.trace import Trace
 from .models import Card, HubLine
 
-TIMES = "\N{MULTIPLICATION SIGN}"
+TIMES, MINUS = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}"
 EMPTY = "Upload a picture or choose an example, and this page shows what the model made of it."
-NOT_SHOWN = (
-    "Choose a picture first, or choose it again: the app forgets pictures after an hour and when it is started anew."
-)
+NOT_SHOWN = "Choose a picture first, or choose it again: the app forgets pictures after an hour and when it restarts."
 LISTED = 12  # so many class names are still read
 SOURCES = {"bundled": "bundled", "folder": "from a folder", "hub": "from the Hub"}
 
 
 def facts(card: Card) -> list[str]:
-    """What is known of the weights, besides their name, as short texts."""
-    known = [f"{describe_count(card.parameters)} parameters"]
+    """What the page says about the weights, besides their name, as short texts."""
+    texts = [f"{describe_count(card.parameters)} parameters"]
     if card.accuracy is not None:
-        known.append(f"{100 * card.accuracy:.1f} % validation accuracy")
-    return [*known, f"{SOURCES[card.source]}, revision {card.revision}"]
+        texts.append(f"{100 * card.accuracy:.1f} % validation accuracy")
+    return [*texts, f"{SOURCES[card.source]}, revision {card.revision}"]
 
 
 def chip(card: Card | None, problem: str = "") -> str:
@@ -80,19 +78,19 @@ def section(title: str, *parts: str) -> str:
     return f'<section class="card"><h3>{escape(title)}</h3>{"".join(parts)}</section>'
 
 
-def example_buttons(names: Sequence[str], pictures: Sequence[np.ndarray]) -> str:
-    """A button for each example picture (h, w, 3) uint8."""
+def example_buttons(pictures: Mapping[str, np.ndarray]) -> str:
+    """A button for each example picture, name -> (h, w, 3) uint8."""
     made = [
         f'<button type="button" data-index="{i}" title="{escape(name)}" aria-label="Example: {escape(name)}">'
         f'<img src="{data_url(picture)}" alt=""></button>'
-        for i, (name, picture) in enumerate(zip(names, pictures, strict=True))
+        for i, (name, picture) in enumerate(pictures.items())
     ]
     return f'<p class="caption">Or one of ten CIFAR-10 pictures</p><div class="examples">{"".join(made)}</div>'
 
 
 def signed(value: float, digits: int = 2) -> str:
     """A number with a true minus, and with its sign unless it rounds to 0."""
-    text = f"{value:+z.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    text = f"{value:+z.{digits}f}".replace("-", MINUS)
     return text.removeprefix("+") if float(f"{value:z.{digits}f}") == 0 else text
 
 

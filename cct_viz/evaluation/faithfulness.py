@@ -81,9 +81,10 @@ class Faithfulness:
     random: Curves
     percentile: float
 
-    def band(self, share: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper edge, (P,) each, of the band that contains `share` of the random deletion curves."""
-        low, high = np.quantile(self.random.deletion, [(1 - share) / 2, (1 + share) / 2], axis=0)
+    def band(self, which: str) -> tuple[np.ndarray, np.ndarray]:
+        """The lower and upper edge, (P,) each, between which 90 % of the random orders' "deletion" or "insertion"
+        curves run."""
+        low, high = np.quantile(getattr(self.random, which), [0.05, 0.95], axis=0)
         return low, high
 
 
@@ -219,6 +220,15 @@ def percentile(value: float, among: np.ndarray) -> float:
     if not among.size:
         return 0.5
     return float(((among < value) + 0.5 * (among == value)).mean())
+
+
+def judge(percentile: float) -> str:
+    """What it means that a map does better than this share, 0 to 1, of random orders; removal.js says the same."""
+    if percentile >= 0.95:
+        return "It points at what this model needs here better than chance."
+    if percentile <= 0.5:
+        return "On this picture it is no better than tokens chosen at random: do not read much into it."
+    return "On this picture it is not clearly better than tokens chosen at random."
 
 
 def score_image(

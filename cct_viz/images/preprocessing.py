@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -110,7 +111,7 @@ def centre_crop(original_size: tuple[int, int], model_size: tuple[int, int], cro
     return Geometry(original_size, (y0, x0, y0 + height, x0 + width), model_size)
 
 
-def crop_and_resize(image: np.ndarray, image_size: tuple[int, int], preprocessing: Preprocessing) -> Preprocessed:
+def crop_and_resize(image: Any, image_size: tuple[int, int], preprocessing: Preprocessing) -> Preprocessed:
     """The crop of `image` and the model's pixels.
 
     An image of the model's own size stays unchanged if nothing is cropped. Any other image is resized with
@@ -119,12 +120,12 @@ def crop_and_resize(image: np.ndarray, image_size: tuple[int, int], preprocessin
     must not influence the model.
 
     Args:
-        image: (H, W, 3) uint8, upright, as returned by `decode`.
+        image: anything that `decode` takes.
         image_size: (H, W) of the model's input.
         preprocessing: interpolation and crop; `normalise` does the rest.
 
     Raises:
-        ImageError: `image` is not such an array.
+        ImageError: not an image that can be read.
     """
     image = decode(image)
     geometry = centre_crop((image.shape[0], image.shape[1]), image_size, preprocessing.crop)

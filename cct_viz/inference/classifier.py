@@ -1,49 +1,27 @@
-"""load(source) -> Classifier; Classifier.trace(image) -> Trace. Serves through ONNX Runtime and loads no framework."""
+"""Classifier.trace(image) -> Trace: a trained model and what runs it. Imports no framework and no runtime."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import json
-import os
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-# ONNX Runtime would report to its maker over the network, and keep a database for it in the home folder.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
-import onnxruntime
-
 from .. import checkpoints
 from ..architecture.config import CCTConfig
-from ..architecture.cost import count_macs
-from ..architecture.files import sha256
 from ..architecture.geometry import stage_geometry
 from ..architecture.pools import find_pool
-from ..architecture.presets import PRESETS, Preset, suggest, where_to_get
-from ..checkpoints import CheckpointError, cache, hub
-from ..images.preprocessing import Preprocessed, crop_and_resize, decode, normalise
-from .arguments import require_whole
+from ..images.preprocessing import Preprocessed, crop_and_resize, normalise
+from .arguments import is_number, require_whole
+from .parallel import CHUNK, LANES, batched, spread
 from .trace import ReadoutWeights, Trace
 
 if TYPE_CHECKING:
     from ..architecture.keras_model import CCT
-
-T, R = TypeVar("T"), TypeVar("R")
-
-METRICS = "metrics.json"  # figures that `evaluate` measured, beside the weights
-THREADS = min(2, os.cpu_count() or 1)  # of one session; more gain nothing on images of 32 pixels
-SMALL_MACS = 200e6  # below, as in CCT-4/3x2, a second thread answers one image no sooner; in CCT-6/3x2 it does
-CHUNK = 16  # images that one thread computes at a time: more gain nothing, fewer lose time between them
-LANES = THREADS + 1  # threads that compute chunks: the one more goes on while another waits for Python
 
 
 @dataclass(frozen=True)
@@ -59,49 +37,62 @@ class Source:
     revision: str | None = None
 
 
+class Runner(Protocol):
+    """What runs a model: ONNX Runtime or Keras. Safe to call from several threads.
+
+    Attributes:
+        output_names: every output, named as `CCT.intermediates` names them.
+    """
+
+    output_names: tuple[str, ...]
+
+    def run(self, names: Sequence[str], batch: np.ndarray, token_mask: np.ndarray) -> list[np.ndarray]:
+        """The named outputs of a (B, H, W, 3) float32 batch with a (B, N) float32 mask."""
+
+
 class Classifier:
     """A trained compact transformer, ready to classify and to show what it saw. Safe to call from several threads.
 
     Attributes:
-        position_prior: (N,) float64 shares, the mean pooling weights over the validation images, as `evaluate` left
-            them in the metrics.json beside the weights; None where nobody measured them.
-        folder: where the weights came from, with what else lies beside them: card, history, figures.
+        config: the architecture, labels and preprocessing.
+        weights: canonical name -> array, e.g. "block_0/attention/query/kernel", of every stored weight; read-only.
+        source: where the weights came from.
+        folder: the folder they came from, with what else lies beside them: card, history; None for weights in memory.
+        metrics: the metrics.json beside the weights, which `evaluate` writes; empty where there is none.
+        accuracy: top-1 accuracy on the validation images, 0 to 1, as metrics.json has it; None where it has none.
+        position_prior: (N,) float64 shares, the mean pooling weights over the validation images, as metrics.json has
+            them; None where it has none.
     """
 
-    position_prior: np.ndarray | None = None
-    folder: Path
-
-    def __init__(self, folder: Path, source: Source, checkpoint: checkpoints.Checkpoint):
-        """`folder` holds a model.onnx exported from `checkpoint`; `load` makes sure of that."""
-        self.config: CCTConfig = checkpoint.config
-        self.labels = self.config.labels
+    def __init__(
+        self,
+        config: CCTConfig,
+        weights: Mapping[str, np.ndarray],
+        source: Source,
+        runner: Runner,
+        *,
+        folder: Path | None = None,
+        metrics: Mapping[str, Any] | None = None,
+        model: CCT | None = None,
+    ):
+        """`runner` runs the model of `config` with `weights`; `model` is their Keras model, if it is built already."""
+        self.config = config
+        self.labels = config.labels
+        self.weights: Mapping[str, np.ndarray] = MappingProxyType(dict(weights))
         self.source = source
-        self._weights = checkpoint.weights
-        self._model: CCT | None = None
+        self.folder = folder
+        self.metrics: Mapping[str, Any] = MappingProxyType(dict(metrics or {}))
+        self.accuracy = _check_accuracy(self.metrics.get("accuracy"))
+        self.position_prior = _check_prior(self.metrics.get("position_prior"), config)
+        self._runner = runner
+        self._model = model
         self._building = threading.Lock()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1 if count_macs(self.config) < SMALL_MACS else THREADS
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores alone
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime raises its own types, not derived from a public one
-            raise CheckpointError(f"{source.name}: model.onnx cannot be run by ONNX Runtime") from error
-        self._outputs = [output.name for output in self._session.get_outputs()]
-        self._stages = stage_geometry(self.config)
-        self._readout = read_readout_weights(self.config, checkpoint.weights)
+        self._stages = stage_geometry(config)
+        self._readout = _read_readout_weights(config, self.weights)
 
     @property
     def num_parameters(self) -> int:
-        return sum(array.size for array in self._weights.values())
-
-    @property
-    def weights(self) -> Mapping[str, np.ndarray]:
-        """Canonical name -> array, e.g. "block_0/attention/query/kernel", of every stored weight; not to be changed."""
-        return MappingProxyType(self._weights)
+        return sum(array.size for array in self.weights.values())
 
     @property
     def model(self) -> CCT:
@@ -111,7 +102,7 @@ class Classifier:
                 from ..architecture.keras_model import build_model
 
                 model = build_model(self.config)
-                checkpoints.assign(model, self._weights)
+                checkpoints.assign(model, self.weights)
                 self._model = model
             return self._model
 
@@ -130,7 +121,7 @@ class Classifier:
 
         The weights are None for a model that has none, with a class token or with max pooling.
         """
-        if "pooling_weights" not in self._outputs:
+        if "pooling_weights" not in self._runner.output_names:
             return self.forward(batch), None
         logits, weights = self._run(["logits", "pooling_weights"], batch, None)
         return logits, weights
@@ -152,23 +143,24 @@ class Classifier:
             ValueError: a batch size below 1.
         """
         require_whole("batch_size", batch_size, low=1)
-        chunks = _batched(images, max(1, min(CHUNK, batch_size // (LANES + 1))))
-        for prepared, seen in _spread(self._see, map(self._preprocess_chunk, chunks), min(LANES, batch_size - 1)):
+        chunks = batched(images, max(1, min(CHUNK, batch_size // (LANES + 1))))
+        for prepared, seen in spread(self._see, map(self._preprocess_chunk, chunks), min(LANES, batch_size - 1)):
             for i, image in enumerate(prepared):
                 yield self._make_trace(image, seen, i)
 
     def preprocess(self, image: Any) -> Preprocessed:
         """Decode an image and cut and scale it to what this model sees."""
-        return crop_and_resize(decode(image), self.config.image_size, self.config.preprocessing)
+        return crop_and_resize(image, self.config.image_size, self.config.preprocessing)
 
     def _preprocess_chunk(self, images: Iterable[Any]) -> tuple[list[Preprocessed], np.ndarray]:
         prepared = [self.preprocess(image) for image in images]
         return prepared, normalise(np.stack([image.pixels for image in prepared]), self.config.preprocessing)
 
     def _see(self, chunk: tuple[list[Preprocessed], np.ndarray]) -> tuple[list[Preprocessed], dict[str, np.ndarray]]:
-        """The images of the chunk, and every output of the graph by name."""
+        """The images of the chunk, and every output of the model by name."""
         prepared, batch = chunk
-        return prepared, dict(zip(self._outputs, self._run_chunk(self._outputs, batch), strict=True))
+        names = self._runner.output_names
+        return prepared, dict(zip(names, self._run_chunk(names, batch), strict=True))
 
     def _make_trace(self, prepared: Preprocessed, seen: dict[str, np.ndarray], i: int) -> Trace:
         """The trace of image `i` of a chunk, with copies: one that is kept must not keep the arrays of them all."""
@@ -204,7 +196,7 @@ class Classifier:
             block=self.config.block,
         )
 
-    def _run(self, outputs: list[str], batch: np.ndarray, token_mask: np.ndarray | None) -> list[np.ndarray]:
+    def _run(self, names: Sequence[str], batch: np.ndarray, token_mask: np.ndarray | None) -> list[np.ndarray]:
         """The named outputs of a batch of any size."""
         batch = np.asarray(batch)
         expected = (*self.config.image_size, 3)
@@ -215,116 +207,44 @@ class Classifier:
                 f"the token mask has shape {np.shape(token_mask)}; expected ({len(batch)}, {self.config.num_tokens})"
             )
         if len(batch) <= CHUNK:
-            return self._run_chunk(outputs, batch, token_mask)
+            return self._run_chunk(names, batch, token_mask)
 
         def run(chunk: slice) -> list[np.ndarray]:
-            return self._run_chunk(outputs, batch[chunk], None if token_mask is None else token_mask[chunk])
+            return self._run_chunk(names, batch[chunk], None if token_mask is None else token_mask[chunk])
 
-        parts = _spread(run, (slice(start, start + CHUNK) for start in range(0, len(batch), CHUNK)))
+        parts = spread(run, (slice(start, start + CHUNK) for start in range(0, len(batch), CHUNK)))
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def _run_chunk(
-        self, outputs: list[str], batch: np.ndarray, token_mask: np.ndarray | None = None
+        self, names: Sequence[str], batch: np.ndarray, token_mask: np.ndarray | None = None
     ) -> list[np.ndarray]:
         if token_mask is None:
             token_mask = np.ones((len(batch), self.config.num_tokens), np.float32)
-        feeds = {"images": np.asarray(batch, np.float32), "token_mask": np.asarray(token_mask, np.float32)}
-        return self._session.run(outputs, feeds)
+        return self._runner.run(names, np.asarray(batch, np.float32), np.asarray(token_mask, np.float32))
 
 
-def load(
-    source: str | Path,
-    *,
-    revision: str | None = None,
-    offline: bool = False,
-    progress: Callable[[int, int, str], None] | None = None,
-) -> Classifier:
-    """The classifier of `source`: a preset's name, a local folder, or a Hub repo id "owner/name", tried in this order.
-
-    Args:
-        revision: a branch, tag or commit of a Hub repo.
-        offline: use only what is bundled, local or cached.
-        progress: called with bytes done, bytes in all and a text while a Hub repo is fetched.
-
-    Raises:
-        CheckpointError: no such source, an architecture without weights, or a damaged or foreign checkpoint.
-        HubError: the Hub did not give the repo; its `kind` and message say why and what to do.
-    """
-    name = str(source)
-    if name in PRESETS:
-        return _load_preset(name, PRESETS[name])
-    path = Path(source)
-    with contextlib.suppress(RuntimeError):  # "~somebody", who has no home here
-        path = path.expanduser()
-    if name and _exists(path):
-        return _load_folder(path, "folder", path.resolve().name)
-    if name.startswith((".", "/", "~")):
-        raise CheckpointError(f"there is no folder {path.name or name} at the place named; check the path")
-    if name.count("/") != 1:
-        raise CheckpointError(
-            f"{name!r} is neither a preset ({suggest(name)}), nor a folder that exists, nor a Hub repo owner/name"
-        )
-    snapshot = hub.fetch(name, revision=revision, offline=offline, progress=progress)
-    return _load_folder(snapshot.folder, "hub", name, snapshot.revision)
+def _check_accuracy(value: Any) -> float | None:
+    return float(value) if is_number(value) and 0 <= value <= 1 else None
 
 
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # too long for a name
-        return False
-
-
-def _load_preset(name: str, preset: Preset) -> Classifier:
-    if preset.folder is None:
-        raise CheckpointError(f"{name} is an architecture without weights: {where_to_get(name)}")
-    for file, expected in preset.sha256.items():
-        if not (preset.folder / file).is_file():
-            raise CheckpointError(f"{name}: {file} is missing from the bundled weights; restore the weights folder")
-        if sha256(preset.folder / file) != expected:
-            raise CheckpointError(f"{name}: {file} is not the file this release came with; restore the weights folder")
-    return _open(preset.folder, "bundled", name)
-
-
-def _load_folder(folder: Path, kind: str, name: str, revision: str | None = None) -> Classifier:
-    trusted = any(_is_release_of(preset, folder) for preset in PRESETS.values())
-    return _open(folder if trusted else cache.cached_export(folder), kind, name, revision, figures=folder)
-
-
-def _is_release_of(preset: Preset, folder: Path) -> bool:
-    """Whether `folder` holds exactly the files of a bundled checkpoint, so that its model.onnx may be run."""
-    return bool(preset.sha256) and all(
-        (folder / file).is_file() and sha256(folder / file) == digest for file, digest in preset.sha256.items()
-    )
-
-
-def _open(
-    folder: Path, kind: str, name: str, revision: str | None = None, *, figures: Path | None = None
-) -> Classifier:
-    """`figures`: the folder with what was measured, where that is not the one with the files to run."""
-    checkpoint = checkpoints.read(folder)
-    classifier = Classifier(folder, Source(kind, name, sha256(folder / "model.safetensors"), revision), checkpoint)
-    classifier.folder = figures or folder
-    classifier.position_prior = _read_position_prior(classifier.folder / METRICS, checkpoint.config)
-    return classifier
-
-
-def _read_position_prior(path: Path, config: CCTConfig) -> np.ndarray | None:
-    """The position prior in a metrics.json; None where there is no such file or no shares of this model's tokens."""
-    try:
-        prior = np.array(json.loads(path.read_text(encoding="utf-8"))["position_prior"], np.float64)
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+def _check_prior(values: Any, config: CCTConfig) -> np.ndarray | None:
+    """`values` as (N,) float64 shares, read-only; None unless they are shares of this model's tokens."""
+    if not find_pool(config.pool).has_scores:
         return None
-    if not find_pool(config.pool).has_scores or prior.shape != (config.num_tokens,):
+    try:
+        prior = np.array(values, np.float64)
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return None
-    if not (np.isfinite(prior).all() and prior.min() >= 0 and abs(prior.sum() - 1) < 1e-4):
+    if prior.shape != (config.num_tokens,) or not (np.isfinite(prior).all() and prior.min() >= 0):
+        return None
+    if abs(prior.sum() - 1) >= 1e-4:
         return None
     prior /= prior.sum()
     prior.setflags(write=False)
     return prior
 
 
-def read_readout_weights(config: CCTConfig, weights: dict[str, np.ndarray]) -> ReadoutWeights:
+def _read_readout_weights(config: CCTConfig, weights: Mapping[str, np.ndarray]) -> ReadoutWeights:
     has_scores = find_pool(config.pool).has_scores
     return ReadoutWeights(
         gamma=weights["norm/gamma"],
@@ -336,48 +256,3 @@ def read_readout_weights(config: CCTConfig, weights: dict[str, np.ndarray]) -> R
         pool_bias=float(weights["pool/score/bias"][0]) if has_scores else 0.0,
         position=weights.get("sequence/position"),
     )
-
-
-def _spread(function: Callable[[T], R], items: Iterable[T], lanes: int = LANES) -> Iterator[R]:
-    """`function` of each item, in order, computed in `lanes` threads; at most `lanes` + 1 items are under way.
-
-    For functions that leave Python to others, as ONNX Runtime does. The items are drawn in the caller's thread; where
-    that fails, what was drawn before comes first.
-    """
-    if lanes < 1:
-        yield from map(function, items)
-        return
-    with ThreadPoolExecutor(lanes, thread_name_prefix="cct_viz") as threads:
-
-        def begin() -> Iterator[Future[R]]:
-            try:
-                for item in items:
-                    try:
-                        future = threads.submit(function, item)
-                    except RuntimeError:  # the interpreter is ending, and starts no more work in threads
-                        future = Future()
-                        future.set_result(function(item))
-                    yield future
-            except Exception as error:  # whatever it is, it waits its turn
-                failed: Future[R] = Future()
-                failed.set_exception(error)
-                yield failed
-
-        waiting: deque[Future[R]] = deque()
-        try:
-            for future in begin():
-                waiting.append(future)
-                if len(waiting) > lanes:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:  # nobody asks for the rest
-                future.cancel()
-
-
-def _batched(items: Iterable[Any], size: int) -> Iterator[tuple[Any, ...]]:
-    """Chunks of `size` items (itertools.batched, which Python 3.11 has not)."""
-    iterator = iter(items)
-    while chunk := tuple(itertools.islice(iterator, size)):
-        yield chunk

@@ -17,7 +17,7 @@ from .ablation import ablate_in_pool, drop_token, hide_pixels
 from .attention import attention, contribution_rollout, rollout
 from .cam import grad_cam, hires_cam
 from .depth import direct_logit_attribution, logit_lens
-from .features import ChannelRanking, rank_channels
+from .features import rank_channels
 from .gradient import chefer, gradient_rollout, legrad
 from .pixels import gradient_x_input, integrated_gradients, smooth_grad
 from .pooling import contrast, contribution, evidence, seqpool
@@ -59,12 +59,12 @@ RENAMED = {  # old name -> new name; old names are accepted for one release
 __all__ = [
     "METHODS",
     "RENAMED",
-    "ChannelRanking",
     "NotApplicable",
     "describe",
     "explain",
     "find_method",
     "method_options",
+    "method_title",
     "rank_channels",
     "takes",
 ]
@@ -112,6 +112,11 @@ def _parameters(method: Callable[..., Heatmaps]) -> dict[str, inspect.Parameter]
 def describe(method: str) -> str:
     """One sentence: the first line of the method's docstring."""
     return (inspect.getdoc(METHODS[find_method(method)]) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def method_title(method: str) -> str:
+    """The method's name for people, as menus, legends and captions show it: its docstring up to the first colon."""
+    return describe(method).partition(":")[0].rstrip(".")
 
 
 def explain(

@@ -183,11 +183,6 @@ def effective_tokens(share: np.ndarray) -> float:
     return float(np.exp(-(p * np.log(p)).sum()))
 
 
-def effective_tokens_by_step(heatmaps: Heatmaps) -> np.ndarray:
-    """(n,) float64: `effective_tokens` of each map; a rollout's steps approach N, equal shares."""
-    return np.array([effective_tokens(share) for share in heatmaps.maps])
-
-
 def share_maps(
     trace: Trace, rows: np.ndarray, names: tuple[str, ...], method: str, checks: Mapping[str, float]
 ) -> Heatmaps:

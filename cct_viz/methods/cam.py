@@ -12,7 +12,7 @@ from .pooling import require_split
 
 
 def grad_cam(trace: Trace, *, target: int) -> Heatmaps:
-    """Grad-CAM on the encoder's last tokens: channels weighted by their mean gradient, negative values set to 0.
+    """Grad-CAM: the encoder's last tokens, channels weighted by their mean gradient, negative values set to 0.
 
     relu(sum_d alpha_d r_td) with alpha_d = mean_t dy_c/dr_td; (1, gh, gw) shares. Source: Selvaraju et al. 2017,
     https://arxiv.org/abs/1610.02391. Limit: a channel has one weight for all tokens, and the map does not sum to the
@@ -27,7 +27,7 @@ def grad_cam(trace: Trace, *, target: int) -> Heatmaps:
 
 
 def hires_cam(trace: Trace, *, target: int) -> Heatmaps:
-    """HiResCAM on the encoder's last tokens: each token's representation times its own gradient.
+    """HiResCAM: each of the encoder's last tokens times its own gradient.
 
     sum_d r_td dy_c/dr_td, (1, gh, gw) in logits. With SeqPool it sums to (y_c - b_c) + Cov_w(e_c, s), not to the
     score: the second term is the effect of the tokens on the pooling weights. Source: Draelos and Carin 2020,

@@ -62,17 +62,6 @@ def sharpen(trace: Trace, beta: float) -> Pooled:
     return pool_with(trace, np.exp(raised - raised.max()))
 
 
-def sharpening_slope(trace: Trace, beta: float = 1.0) -> np.ndarray:
-    """(K,) float64, logits per unit of beta: dy_c/dbeta = Cov_w(e_c, s), mean and covariance under w(beta).
-
-    Raises:
-        NotApplicable: the model has no pool scores.
-    """
-    scores, evidence = _scores(trace), trace.evidence.astype(np.float64)
-    w = sharpen(trace, beta).weights
-    return (w * (scores - w @ scores)) @ (evidence - w @ evidence)
-
-
 def pool_uniformly(trace: Trace) -> Pooled:
     """Mean pooling on the same tokens."""
     return pool_with(trace, np.ones(len(trace.evidence)))

@@ -1,5 +1,4 @@
-"""Gradients by the pixels. The methods share each pixel's value among the tokens that see it; the functions in
-PIXEL_METHODS give the maps over pixels."""
+"""Gradients by the pixels themselves. The methods share each pixel among the tokens that see it."""
 
 from __future__ import annotations
 
@@ -23,10 +22,10 @@ class PixelMap:
     """A map over the model's pixels.
 
     Attributes:
-        values: (H, W) float64, summed over the colours; logits if signed, else shares that sum to 1.
-        signed: whether values may be below 0.
-        method: one of `PIXEL_METHODS`.
-        checks: identity -> its error on this image.
+        values: (H, W) float64, summed over the colours; signed ones in logits, others shares that sum to 1.
+        signed: whether values below 0 have a meaning.
+        method: the method's name in METHODS.
+        checks: identity -> its error on this very image.
     """
 
     values: np.ndarray
@@ -129,13 +128,6 @@ def multiply_gradient(trace: Trace, target: int, classifier: Classifier) -> Pixe
     x, black = _normalised(trace, classifier), _normalised(trace, classifier, np.zeros_like(trace.pixels))
     _, gradients = differentiate_pixels(classifier, x[None], target)
     return PixelMap(((x - black) * gradients[0].astype(np.float64)).sum(axis=-1), True, "gradient_x_input", {})
-
-
-PIXEL_METHODS = {
-    "integrated_gradients": integrate_gradients,
-    "smooth_grad": smooth_gradient,
-    "gradient_x_input": multiply_gradient,
-}
 
 
 def _on_tokens(trace: Trace, pixels: PixelMap, target: int) -> Heatmaps:

@@ -5,8 +5,6 @@ The class scores are y_c = b_c + sum_t w_t (W_c . r_t), so the contribution of e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ..architecture.pools import find_pool
@@ -111,50 +109,6 @@ def contrast(trace: Trace, *, target: int, against: int | str | None = None) -> 
         method="contrast",
         checks={"sums to the margin": abs(float(gap))},
     )
-
-
-@dataclass(frozen=True, eq=False)
-class PoolingSplit:
-    """The logits split into mean pooling and the effect of the weights; both (K,) float64 in logits.
-
-    Attributes:
-        average: b_c + mean_t e_tc, the logits of mean pooling on the same tokens.
-        added: N cov_t(w, e_c), population covariance; average + added are the logits.
-        check: the largest error of that sum.
-    """
-
-    average: np.ndarray
-    added: np.ndarray
-    check: float
-
-
-def split_pooling(trace: Trace) -> PoolingSplit:
-    """Split every class score into that of mean pooling and what the pooling weights add.
-
-    y_c = [b_c + mean_t e_tc] + N cov_t(w, e_c). Limit: it does not compare models, because a model trained with mean
-    pooling would have learned other tokens.
-
-    Raises:
-        NotApplicable: the model has no pooling weights.
-    """
-    weights, evidence = require_weights(trace), trace.evidence.astype(np.float64)
-    average = trace.bias + evidence.mean(axis=0)
-    deviation = evidence - evidence.mean(axis=0)
-    added = len(weights) * ((weights - weights.mean())[:, None] * deviation).mean(axis=0)
-    return PoolingSplit(average, added, float(np.abs(average + added - trace.logits).max()))
-
-
-def reachable_range(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and the highest score of each class, (K,) each in logits, that any pooling weights could reach.
-
-    [min_t e_tc, max_t e_tc] + b_c, because a weighted mean lies between its extremes. Limit: the classes reach their
-    ends at different tokens, so not at the same time.
-
-    Raises:
-        NotApplicable: the model has no pooling weights.
-    """
-    require_weights(trace)
-    return trace.evidence.min(axis=0) + trace.bias, trace.evidence.max(axis=0) + trace.bias
 
 
 def require_weights(trace: Trace) -> np.ndarray:

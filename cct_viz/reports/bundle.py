@@ -23,7 +23,7 @@ from ..architecture.files import sha256
 from ..images.encode import png
 from ..inference.classifier import Classifier
 from ..inference.trace import Heatmaps, Trace, trace_arrays
-from ..methods import METHODS, NotApplicable, describe, explain, find_method, method_options, rank_channels
+from ..methods import METHODS, NotApplicable, explain, find_method, method_options, rank_channels
 from .figures import contact_sheet, figure
 
 MANIFEST, ARRAYS = "explanation.json", "trace.npz"
@@ -110,9 +110,9 @@ def write_bundle(
     files = [ARRAYS]
     for method, heatmaps in maps_by_method.items():
         files.append(f"{method}.png")
-        figure(trace, heatmaps, caption=describe(method)).savefig(out / files[-1], dpi=150)
+        figure(trace, heatmaps).savefig(out / files[-1], dpi=150)
     for stage in range(len(trace.feature_maps)):
-        maps = rank_channels(trace, stage).maps
+        maps = rank_channels(trace, stage)
         sheet = contact_sheet(maps, columns=16, tile=64, limit=float(np.abs(maps).max()), signed=bool(maps.min() < 0))
         files.append(f"feature_maps_{stage}.png")
         (out / files[-1]).write_bytes(png(sheet))

@@ -17,17 +17,16 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ..inference.trace import Heatmaps, Trace
+from ..methods import METHODS, describe
+from .palette import DIVERGING
 
-DIVERGING = LinearSegmentedColormap.from_list(
-    "blue_white_orange", ["#08519c", "#2b7bba", "#92c5de", "#f7f7f7", "#fdb863", "#d9730d", "#9a3d00"]
-)
+_DIVERGING = LinearSegmentedColormap.from_list("blue_white_orange", DIVERGING)
 _LUMINANCE = np.array([[0.299], [0.587], [0.114]])  # of red, green and blue (ITU-R BT.601)
-_PIXEL_ART = 64  # photos up to this size per side are enlarged with square pixels, unless a map is blended over them
 
 
 def colour_map(*, signed: bool, over_photo: bool = False) -> Colormap:
-    """The colour map for shares or signed values."""
-    return DIVERGING if signed else matplotlib.colormaps["inferno" if over_photo else "viridis"]
+    """The colours of a kind of map."""
+    return _DIVERGING if signed else matplotlib.colormaps["inferno" if over_photo else "viridis"]
 
 
 def colourise(values: np.ndarray, *, signed: bool, limit: float, over_photo: bool = False) -> np.ndarray:
@@ -61,22 +60,22 @@ def describe_flat(values: np.ndarray) -> str:
     return "Every value of this map is negative." if high < 0 else ""
 
 
-def project(trace: Trace, values: np.ndarray, size: tuple[int, int], *, stage: int = -1) -> np.ndarray:
+def project(trace: Trace, values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(*size) values at the picture's pixels: linear between the cells' receptive-field centres, constant beyond them.
 
     Stretching the grid instead would put every cell too far up and left, because padding shifts the windows.
 
     Args:
-        trace: provides the positions of the cells and the size of the model's input.
-        values: (h, w), one per cell of the conv stage `stage`; the cells of the last stage are the tokens.
+        trace: provides the positions of the tokens and the size of the model's input.
+        values: (gh, gw), one per token.
         size: (height, width) of the result, which covers the displayed crop.
 
     Raises:
-        ValueError: values that do not fit the stage's grid.
+        ValueError: values that do not fit the token grid.
     """
-    centres = trace.stages[stage].centres
-    if values.shape != centres.shape[:2]:
-        raise ValueError(f"the map has shape {values.shape}; this conv stage has {centres.shape[:2]} cells")
+    centres = trace.stages[-1].centres
+    if values.shape != trace.grid:
+        raise ValueError(f"the map has shape {values.shape}; the tokens lie on a grid of {trace.grid}")
     height, width = trace.pixels.shape[:2]
     rows = _interpolation(centres[:, 0, 0], size[0], height)
     columns = _interpolation(centres[0, :, 1], size[1], width)
@@ -97,7 +96,6 @@ def overlay(
     limit: float,
     opacity: float = 0.6,
     side: int = 512,
-    stage: int = -1,
 ) -> np.ndarray:
     """The photo with a map over it, (h, w, 3) uint8, the longer side `side` pixels.
 
@@ -105,16 +103,15 @@ def overlay(
     grey, so that an orange cat does not look like evidence.
 
     Args:
-        trace: provides the photo and the positions of the cells.
-        values: (h, w), one per cell of the conv stage `stage`.
+        trace: provides the photo and the positions of the tokens.
+        values: (gh, gw), one per token.
         signed: whether values may be below 0.
         limit: the value at the end of the colour scale.
         opacity: 0 to 1.
-        side: longer side of the picture in pixels.
-        stage: the conv stage of `values`.
+        side: pixels of the picture's longer side.
     """
     photo = enlarge(trace.image, side).astype(np.float64)
-    field = project(trace, np.asarray(values, np.float64), photo.shape[:2], stage=stage)
+    field = project(trace, np.asarray(values, np.float64), photo.shape[:2])
     colours = colourise(field, signed=signed, limit=limit, over_photo=True)
     cover = np.full(field.shape, opacity)
     if signed:
@@ -123,16 +120,12 @@ def overlay(
     return (photo + cover[..., None] * (colours - photo)).round().astype(np.uint8)
 
 
-def enlarge(image: np.ndarray, side: int, *, smooth: bool = True) -> np.ndarray:
-    """`image` (h, w, 3) uint8, resized to a longer side of `side` pixels; if not `smooth`, small images keep square
-    pixels."""
+def enlarge(image: np.ndarray, side: int) -> np.ndarray:
+    """`image` (h, w, 3) uint8 with its longer side `side` pixels."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    blocks = not smooth and max(height, width) <= _PIXEL_ART
-    return np.asarray(
-        Image.fromarray(image).resize(size, Image.Resampling.NEAREST if blocks else Image.Resampling.BICUBIC)
-    )
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
 
 
 GAP = 2  # pixels between the tiles of a contact sheet
@@ -156,8 +149,8 @@ def contact_sheet(maps: np.ndarray, *, columns: int, tile: int, limit: float, si
     return sheet
 
 
-def figure(trace: Trace, heatmaps: Heatmaps, *, caption: str = "", opacity: float = 0.6) -> Figure:
-    """The photo, then every map over it on one scale, with colour bar, caption and identity checks.
+def figure(trace: Trace, heatmaps: Heatmaps) -> Figure:
+    """The photo, then every map laid over it on one scale, with colour bar, the method in words and identity checks.
 
     Save it with `figure(...).savefig("map.png")` or "map.svg". It does not use pyplot, so it has no global state and
     threads can make figures at the same time.
@@ -169,7 +162,7 @@ def figure(trace: Trace, heatmaps: Heatmaps, *, caption: str = "", opacity: floa
         panels.append(
             (
                 f"{name}\n({note.rstrip('.')})" if note else name,
-                overlay(trace, values, signed=heatmaps.signed, limit=limit, opacity=opacity, side=320),
+                overlay(trace, values, signed=heatmaps.signed, limit=limit, side=320),
             )
         )
     columns = min(len(panels), 4)
@@ -188,6 +181,7 @@ def figure(trace: Trace, heatmaps: Heatmaps, *, caption: str = "", opacity: floa
     bar.set_label("logits" if heatmaps.signed else "share of 1", fontsize=8)
     bar.ax.tick_params(labelsize=8)
     checks = "; ".join(f"{name}, error {error:.0e}" for name, error in heatmaps.checks.items())
-    text = "\n".join(filter(None, [caption or heatmaps.method, checks and f"Checked on this image: {checks}."]))
+    caption = describe(heatmaps.method) if heatmaps.method in METHODS else heatmaps.method
+    text = "\n".join(filter(None, [caption, checks and f"Checked on this image: {checks}."]))
     drawing.supxlabel(text, fontsize=8, wrap=True, parse_math=False)
     return drawing

@@ -10,12 +10,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from .. import checkpoints
 from ..architecture.files import sha256
 from ..architecture.keras_model import CCT, named_weights
 from ..checkpoints import safetensors
 from ..checkpoints.cache import export_here
-from ..inference.classifier import METRICS, Classifier, Source
+from ..inference.load import METRICS, open_exported
 from .curves import draw_curves
 from .data import Images, is_cifar10
 from .evaluate import Metrics, evaluate
@@ -107,9 +106,7 @@ def finish(
     weights = {name: keras.ops.convert_to_numpy(v).astype(np.float32) for name, v in named_weights(model).items()}
     safetensors.write(out, model.config, weights)
     export_here(out)
-    checkpoint = checkpoints.read(out)
-    classifier = Classifier(out, Source("folder", out.name, sha256(out / "model.safetensors")), checkpoint)
-    metrics = evaluate(classifier, validation)
+    metrics = evaluate(open_exported(out, "folder", out.name), validation)
     (out / METRICS).write_text(json.dumps({**metrics.record(), "labels": model.config.labels}) + "\n")
     draw_curves(json.loads((out / HISTORY).read_text()), out / CURVES)
     files = ("config.json", "model.safetensors", "model.onnx", METRICS, HISTORY, CURVES)

@@ -68,9 +68,9 @@ def start_from(classifier: Classifier, images: Images) -> Start:
     if (labels := images.labels or unnamed) != config.labels:
         config = dataclasses.replace(config, labels=labels)
         weights = {name: array for name, array in weights.items() if not name.startswith("head/")}
-    source, file = classifier.source, classifier.folder / WEIGHTS_FILE
-    digest = sha256(file) if file.is_file() else source.sha256
-    card = _read_card(classifier.folder)
+    source, folder = classifier.source, classifier.folder
+    digest = sha256(folder / WEIGHTS_FILE) if folder and (folder / WEIGHTS_FILE).is_file() else source.sha256
+    card = _read_card(folder) if folder else ""
     commands = tuple(_COMMAND.findall(card)) if digest in card else ()
     licence = re.search(r"^license: ([\w.-]+)$", card, re.MULTILINE)
     return Start(source.name, source.revision, digest, config, weights, commands, licence and licence[1])

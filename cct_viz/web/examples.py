@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -13,13 +15,14 @@ EXAMPLES = tuple(sorted((Path(__file__).parent / "example_images").glob("*.png")
 
 
 @cache
-def _example_pictures() -> dict[str, np.ndarray]:
-    return {path.stem: decode(path) for path in EXAMPLES}
+def read_examples() -> Mapping[str, np.ndarray]:
+    """Name -> (h, w, 3) uint8 of each example, in order; read once."""
+    return MappingProxyType({path.stem: decode(path) for path in EXAMPLES})
 
 
 def name_example(image: np.ndarray) -> str | None:
     """The name of the example that `image` (h, w, 3) uint8 shows, pixel by pixel, however it came here; else None."""
-    for name, picture in _example_pictures().items():
+    for name, picture in read_examples().items():
         if picture.shape == image.shape and (picture == image).all():
             return name
     return None

@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 
 from ..reports.figures import colourise
+from ..reports.palette import ACCENT, BACKGROUND
 from .modules import FOLDER
 
 TITLE = "CCT Explorer"
 ICON_SIDES = (192, 512)  # what browsers ask of a page that can be installed
-COLOUR = "#4338ca"
-HEAD = f"""<meta name="theme-color" content="{COLOUR}">
+HEAD = f"""<meta name="theme-color" content="{ACCENT}">
 <link rel="manifest" href="manifest.webmanifest">
 <link rel="icon" href="icon-192.png">
 <link rel="apple-touch-icon" href="icon-192.png">
@@ -82,8 +82,8 @@ def _manifest() -> dict[str, object]:
         "description": "See what a compact transformer makes of a photo, with no server.",
         "start_url": "./",
         "display": "standalone",
-        "background_color": "#fbfbfd",
-        "theme_color": COLOUR,
+        "background_color": BACKGROUND,
+        "theme_color": ACCENT,
         "icons": [
             {"src": f"icon-{side}.png", "sizes": f"{side}x{side}", "type": "image/png", "purpose": "any maskable"}
             for side in ICON_SIDES

@@ -31,7 +31,7 @@ class Visitor:
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", self.note)
         for ending in ("requestfinished", "requestfailed"):
-            self.page.on(ending, self.unanswered.discard)
+            self.page.on(ending, lambda request: self.unanswered.discard(request))  # it asks for a signature
         self.page.goto(url + link + ("?__theme=dark" if dark else ""))
         self.page.wait_for_selector("#prediction h2")
 

@@ -30,7 +30,7 @@ def classifier():
             (
                 "14 encoder blocks",
                 "a cell sees 51\N{MULTIPLICATION SIGN}51 pixels",
-                "5,521.9 million multiplications",
+                "5,521.9 M multiply-accumulates (MACs) per image",
                 "196\N{MULTIPLICATION SIGN}384",
             ),
         ),
@@ -45,7 +45,7 @@ def test_architecture_is_what_the_configuration_says(name, words):
 def test_figures_are_those_of_the_files(classifier):
     metrics = json.loads((classifier.folder / "metrics.json").read_text())
     text = unescape(model_page.figures(metrics))
-    assert f"{100 * metrics['accuracy']:.2f} % of the best guesses are right" in text
+    assert f"Top-1 accuracy {100 * metrics['accuracy']:.2f} %, top-5" in text
     table = model_page.confusion(metrics, classifier.labels)
     assert table.count("<tr>") == 11
     assert sum(map(sum, metrics["confusion"])) == metrics["images"]
@@ -63,9 +63,9 @@ def test_curves_end_where_the_history_ends(classifier):
 
 
 def test_a_folder_without_figures_says_nothing_of_them(tmp_path):
-    assert model_page._read(tmp_path, "metrics.json") is None
-    (tmp_path / "metrics.json").write_text("{")
-    assert model_page._read(tmp_path, "metrics.json") is None
+    assert model_page._read_history(tmp_path) is None
+    (tmp_path / "history.json").write_text("{")
+    assert model_page._read_history(tmp_path) is None
     assert model_page._card(tmp_path) == ""
 
 

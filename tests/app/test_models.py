@@ -1,6 +1,5 @@
 """The models that an app serves: what is there at once, what comes later, and what is said when it does not."""
 
-import json
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +21,8 @@ PIXELS = np.zeros((12, 20, 3), np.uint8)
 class Net:
     """Stands for a Classifier; counts how many callers are inside at once."""
 
-    def __init__(self, name, kind="hub"):
+    def __init__(self, name, kind="hub", accuracy=None):
+        self.accuracy = accuracy
         self.config = tiny_config()
         self.labels = self.config.labels
         self.num_parameters = 1234
@@ -84,17 +84,9 @@ def test_a_folder_is_served_with_its_card(tiny_classifier, tiny_folder):
 def test_a_folder_comes_before_the_bundle_and_says_its_accuracy(tmp_path, monkeypatch):
     monkeypatch.setattr(app_models, "PRESETS", {"bundled": SimpleNamespace(folder=tmp_path)})
     (tmp_path / "net").mkdir()
-    (tmp_path / "net" / "metrics.json").write_text(json.dumps({"accuracy": 0.815}))
-    models = Models([str(tmp_path / "net")], hub=False, load=lambda source: Net(Path(source).name, "folder"))
+    models = Models([str(tmp_path / "net")], hub=False, load=lambda source: Net(Path(source).name, "folder", 0.815))
     assert models.names() == ["net", "bundled"]
     assert models.card("net").accuracy == 0.815
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"accuracy": "high"}', '{"accuracy": 81.5}', "{}"])
-def test_metrics_that_say_nothing_are_left_out(tmp_path, text):
-    (tmp_path / "metrics.json").write_text(text)
-    models = Models([str(tmp_path)], hub=False, load=lambda source: Net("mine", "folder"))
-    assert models.card("mine").accuracy is None
 
 
 def test_two_folders_of_one_name_are_both_there(tmp_path):

@@ -23,17 +23,19 @@ from gradio_client import handle_file
 from PIL import Image
 
 from cct_viz.app import page, serve, upload, words
-from cct_viz.app.models import Card, HubLine
+from cct_viz.app.models import Card, HubLine, Models
 from cct_viz.app.page import EXAMPLES, build_page
 from cct_viz.app.tabs import VIEWS
 from cct_viz.app.view import Shown
 from cct_viz.architecture.weights import expected_shapes
+from cct_viz.images import decode as decoding
 from cct_viz.images.decode import decode
 from cct_viz.inference.classifier import Source
 from cct_viz.methods import METHODS, explain
 from cct_viz.server import settings
 from cct_viz.server.janitor import make_folder
 from cct_viz.server.launch import PRIVATE, launch
+from cct_viz.web import examples
 
 # Gradio and its client leave sockets and event loops to the garbage collector.
 pytestmark = [
@@ -65,6 +67,7 @@ class FakeModels:
             folder=Path("nowhere"),
             source=Source("bundled", name, "abcdef"),
             position_prior=None,
+            metrics={},
             num_parameters=1234,
             weights={key: np.zeros(shape, np.float32) for key, shape in expected_shapes(self.config).items()},
         )
@@ -91,11 +94,12 @@ CONFIGS = {
 
 
 @pytest.fixture(scope="module")
-def views():
+def parts():
     models = FakeModels()
     with gr.Blocks():
         shown = gr.State()
-        return [build(shown, models) for build in VIEWS.values()]
+        views = [build(shown, models) for build in VIEWS.values()]
+        return page.Parts(shown, upload.Upload(), gr.HTML(), gr.HTML(), gr.HTML(), gr.HTML(), views)
 
 
 def shown_as(path, config=None, name="tiny"):
@@ -131,50 +135,50 @@ def test_texts_of_others_are_escaped(name):
         assert name in html.unescape(made)
 
 
-def run_show(models, views, path, before, model="tiny"):
-    result = page._show(models, views, path, model, before)
-    assert len(result) == 6 + sum(len(made.outputs) for made in views)
-    return result
+def run_show(models, parts, path, before, model="tiny"):
+    changes = page._show(models, parts, path, model, before)
+    assert is_skip(changes) or (changes and set(changes) <= set(parts.outputs))
+    return changes
 
 
 def is_skip(value):
     return isinstance(value, dict) and set(value) == {"__type__"}
 
 
-def test_a_good_picture_fills_every_place(views):
-    result = run_show(FakeModels(), views, str(EXAMPLES[0]), None)
-    assert isinstance(result[0], Shown)
-    assert result[4].count("<li>") == 3
-    assert not any(is_skip(value) for value in result[2:])
+def test_a_good_picture_fills_every_place(parts):
+    changes = run_show(FakeModels(), parts, str(EXAMPLES[0]), None)
+    assert isinstance(changes[parts.shown], Shown)
+    assert changes[parts.answer].count("<li>") == 3
+    assert set(changes) == set(parts.outputs) - {parts.image}
+    assert not any(is_skip(value) for value in changes.values())
 
 
 @pytest.mark.parametrize("before_is_there", [True, False])
-def test_a_bad_picture_changes_nothing_but_the_notice(views, tmp_path, before_is_there):
+def test_a_bad_picture_changes_nothing_but_the_notice(parts, tmp_path, before_is_there):
     (tmp_path / "<b>.png").write_text("not a picture")
     before = shown_as(str(EXAMPLES[0])) if before_is_there else None
-    result = run_show(FakeModels(), views, str(tmp_path / "<b>.png"), before)
-    assert result[1]["value"] == (str(EXAMPLES[0]) if before_is_there else None)  # the box shows the last good one
-    assert "are accepted" in result[2]["value"]
-    assert "<b>" not in result[2]["value"]
-    assert all(is_skip(value) for value in result[3:])
-    assert result[0].put_back if before else is_skip(result[0])
+    changes = run_show(FakeModels(), parts, str(tmp_path / "<b>.png"), before)
+    shown = changes.pop(parts.shown, None)
+    assert set(changes) == {parts.image, parts.problem}
+    assert changes[parts.image]["value"] == (str(EXAMPLES[0]) if before else None)  # the box shows the last good one
+    assert "are accepted" in changes[parts.problem]["value"]
+    assert "<b>" not in changes[parts.problem]["value"]
+    assert shown.put_back if before else shown is None
 
 
-def test_the_notice_outlives_the_box_that_it_emptied(views):
+def test_the_notice_outlives_the_box_that_it_emptied(parts):
     """Emptying the box after a bad file is an event of its own; what it answers must leave the notice."""
-    result = run_show(FakeModels(), views, None, None)
-    assert result[3] == page._chip(FakeModels(), "tiny")
-    assert all(is_skip(value) for value in [*result[:3], *result[4:]])
+    assert run_show(FakeModels(), parts, None, None) == {parts.weights: page._chip(FakeModels(), "tiny")}
 
 
-def test_a_bad_picture_after_one_whose_file_is_gone_empties_the_page_with_a_notice(views, tmp_path):
+def test_a_bad_picture_after_one_whose_file_is_gone_empties_the_page_with_a_notice(parts, tmp_path):
     (tmp_path / "bad.png").write_text("not a picture")
     before = shown_as(str(tmp_path / "gone.png"))
-    result = run_show(FakeModels(), views, str(tmp_path / "bad.png"), before)
-    assert result[0] is None  # so that the emptied box leaves the notice
-    assert result[1]["value"] is None
-    assert "are accepted" in result[2]["value"]
-    assert result[4:6] == ["", ""]
+    changes = run_show(FakeModels(), parts, str(tmp_path / "bad.png"), before)
+    assert changes[parts.shown] is None  # so that the emptied box leaves the notice
+    assert changes[parts.image]["value"] is None
+    assert "are accepted" in changes[parts.problem]["value"]
+    assert (changes[parts.answer], changes[parts.seen]) == ("", "")
 
 
 @pytest.mark.parametrize(("count", "named"), [(3, True), (12, True), (13, False), (100, False)])
@@ -186,42 +190,66 @@ def test_the_page_says_that_the_model_knows_only_its_classes(count, named):
     assert ("&lt;kind&gt; 2" in text) == named
 
 
-def test_the_classes_stand_below_the_prediction(views):
-    result = run_show(FakeModels(), views, str(EXAMPLES[0]), None)
-    assert all(label in result[5] for label in tiny_config().labels)
+def test_the_classes_stand_below_the_prediction(parts):
+    changes = run_show(FakeModels(), parts, str(EXAMPLES[0]), None)
+    assert all(label in changes[parts.seen] for label in tiny_config().labels)
 
 
-def test_the_picture_put_back_does_not_run_the_model_again(views):
+def test_the_picture_put_back_does_not_run_the_model_again(parts):
     models, before = FakeModels(), replace(shown_as("a.png"), put_back=True)
-    back, *others = run_show(models, views, "a.png", before)
-    assert all(is_skip(value) for value in others)
+    changes = run_show(models, parts, "a.png", before)
+    back = changes.pop(parts.shown)
+    assert changes == {}
     assert (back.trace, back.put_back) == (before.trace, False)
-    _, _, problem, *others = run_show(models, views, "a.png", back)  # uploaded again: the complaint goes
-    assert problem == page.HIDE
-    assert all(is_skip(value) for value in others)
+    changes = run_show(models, parts, "a.png", back)  # uploaded again: the complaint goes
+    assert changes.pop(parts.shown).trace is before.trace
+    assert changes == {parts.problem: page.HIDE}
     assert models.calls == 0
 
 
-def test_another_model_looks_at_the_same_picture(views):
+def test_another_model_looks_at_the_same_picture(parts):
     models, before = FakeModels(), shown_as(str(EXAMPLES[0]), name="other")
-    result = run_show(models, views, str(EXAMPLES[0]), before)
-    assert result[0].card.name == "tiny"
+    changes = run_show(models, parts, str(EXAMPLES[0]), before)
+    assert changes[parts.shown].card.name == "tiny"
     assert models.calls == 1
 
 
-def test_an_emptied_box_empties_the_page_politely(views):
-    result = page._clear(FakeModels(), views, "tiny")
-    assert result[0] is None
-    assert result[4:6] == ["", ""]
+def test_a_picture_is_decoded_and_compared_once(parts, tiny_folder, tmp_path, monkeypatch):
+    """However many parts of the page are drawn of it."""
+    Image.new("RGB", (40, 30), "teal").save(tmp_path / "photo.png")
+    models = Models([str(tiny_folder)], hub=False)
+    counts = {"decoded": 0, "compared": 0}
+
+    def count(name, function):
+        def counted(*arguments):
+            counts[name] += 1
+            return function(*arguments)
+
+        return counted
+
+    examples.read_examples()  # those are read once for all visitors
+    monkeypatch.setattr(decoding, "_decode_file", count("decoded", decoding._decode_file))
+    monkeypatch.setattr(examples, "read_examples", count("compared", examples.read_examples))
+    for path in (tmp_path / "photo.png", EXAMPLES[0]):
+        counts.update(decoded=0, compared=0)
+        assert parts.answer in run_show(models, parts, str(path), None, model="tiny")
+        assert counts == {"decoded": 1, "compared": 1}
 
 
-def test_a_box_that_gradio_empties_on_the_way_to_a_file_keeps_the_page(views):
-    assert all(is_skip(value) for value in run_show(FakeModels(), views, None, shown_as("a.png")))
+def test_an_emptied_box_empties_the_page_politely(parts):
+    changes = page._clear(FakeModels(), parts, "tiny")
+    assert set(changes) == set(parts.outputs) - {parts.image}
+    assert changes[parts.shown] is None
+    assert (changes[parts.answer], changes[parts.seen]) == ("", "")
 
 
-def test_without_weights_the_page_says_so(views):
-    result = run_show(FakeModels(empty=True), views, str(EXAMPLES[0]), None, model=None)
-    assert "no trained weights" in result[2]["value"]
+def test_a_box_that_gradio_empties_on_the_way_to_a_file_keeps_the_page(parts):
+    assert is_skip(run_show(FakeModels(), parts, None, shown_as("a.png")))
+
+
+def test_without_weights_the_page_says_so(parts):
+    changes = run_show(FakeModels(empty=True), parts, str(EXAMPLES[0]), None, model=None)
+    assert "no trained weights" in changes[parts.problem]["value"]
     build_page(FakeModels(empty=True))
 
 
@@ -248,24 +276,28 @@ class Arriving(FakeModels):
         return HubLine("Asking.", busy=True)
 
 
-def refresh_of(made):
-    """The listener of the page's timer."""
-    return next(f.fn for f in made.fns.values() if any(event == "tick" for _, event in f.targets))
+def refresh(made, model):
+    """What the listener of the page's timer changes: the picker, and the chip or None where it leaves that."""
+    listener = next(f.fn for f in made.fns.values() if any(event == "tick" for _, event in f.targets))
+    changes = listener(model)
+    (picker,) = (value for part, value in changes.items() if isinstance(part, gr.Dropdown))
+    chips = [value for value in changes.values() if isinstance(value, str) and 'class="chip' in value]
+    return picker, chips[0] if chips else None
 
 
 def test_the_timer_leaves_a_model_that_was_chosen_meanwhile():
-    _, _, picker, chip, _ = refresh_of(build_page(FakeModels()))("tiny")
+    picker, chip = refresh(build_page(FakeModels()), "tiny")
     assert "value" not in picker
     assert picker["choices"]
-    assert is_skip(chip)
+    assert chip is None
 
 
 def test_the_timer_chooses_the_first_model_that_arrives():
     models = Arriving()
-    refresh = refresh_of(build_page(models))
-    assert refresh(None)[2]["value"] is None
+    made = build_page(models)
+    assert refresh(made, None)[0]["value"] is None
     models.empty = False
-    _, _, picker, chip, _ = refresh(None)
+    picker, chip = refresh(made, None)
     assert picker["value"] == "tiny"
     assert "tiny" in chip
 

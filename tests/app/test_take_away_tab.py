@@ -40,7 +40,8 @@ def classifier():
 
 def look(classifier, picture, name="photo"):
     card = Card("keras_cct_cifar10", classifier.num_parameters, 0.8, "bundled", "abc", classifier.labels, (32, 32))
-    return Shown(str(picture), name, card, classifier.trace(picture))
+    trace = classifier.trace(picture)
+    return Shown(str(picture), name, card, trace, name_example(trace.image))
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,12 @@ import pytest
 from conftest import make_trace, tiny_config
 
 import cct_viz
+from cct_viz.app import plot
 from cct_viz.app.models import Card
 from cct_viz.app.tabs import trust
 from cct_viz.app.view import Shown
-from cct_viz.evaluation.faithfulness import measure
+from cct_viz.app.words import MINUS
+from cct_viz.evaluation.faithfulness import judge, measure
 from cct_viz.methods import explain
 
 ROOT = Path(__file__).parents[2]
@@ -35,11 +37,13 @@ def deer(classifier):
 def test_curves_are_those_that_were_measured(classifier, deer):
     text = unescape(trust.measure_map(classifier, deer, "contribution", "token_drop"))
     found = measure(classifier, deer, explain(deer, "contribution").maps[0])
-    assert f"Insertion less deletion is {found.curves.srg[0]:+.3f}" in text
-    assert f"{100 * found.percentile:.0f} % of 20 random orders do worse" in text
-    for which, drawn in zip(("deletion", "insertion"), re.findall('<polyline points="(.*?)"', text), strict=True):
-        heights = np.array([float(point.split(",")[1]) for point in drawn.split()])
-        values = 1 - (heights - 8) / (trust.SIZE[1] - 40)
+    assert f"Insertion {MINUS} deletion = {found.curves.srg[0]:+.3f} (chance: 0)." in text
+    share = "all" if found.percentile == 1 else f"{100 * found.percentile:.0f} % of"
+    assert f"Better than {share} 20 random orders. {judge(found.percentile)}" in text
+    lines = re.findall('<polyline class="thick" points="(.*?)"', text)
+    for which, line in zip(("deletion", "insertion"), lines, strict=True):
+        heights = np.array([float(point.split(",")[1]) for point in line.split()])
+        values = 1 - (heights - 8) / (plot.HEIGHT - 40)
         np.testing.assert_allclose(values, getattr(found.curves, which)[0], atol=1e-3)  # written with one decimal
 
 
@@ -47,47 +51,48 @@ def test_curves_are_those_that_were_measured(classifier, deer):
 def test_the_band_holds_the_random_orders(classifier, deer):
     text = trust.measure_map(classifier, deer, "seqpool", "mean")
     assert len(re.findall("<polygon", text)) == 2
-    assert "Grey: where 90 % of the random orders run." in text
+    assert "Grey: 90 % of the random orders." in text
 
 
-def test_three_meanings_stand_on_one_scale(classifier, deer):
+def test_three_ways_to_remove_a_token_stand_on_one_scale(classifier, deer):
     text = unescape(trust.compare_ablations(classifier, deer))
+    assert re.findall("<b>(.*?)</b>", text) == ["Not pooled", "Masked in the encoder", "Pixels covered"]
     assert text.count("<img") == 3
     assert len(set(re.findall(r"full colour is (\S+) logits", text))) == 1
     for alt in re.findall('alt="(.*?)"', text):
         assert "8 by 8 tokens" in alt
 
 
-def test_other_tools_say_by_how_much_they_miss(deer):
+def test_other_tools_say_by_how_much_their_sums_differ(deer):
     text = unescape(trust.compare_tools(deer))
     target = deer.class_index()
     missed = explain(deer, "hires_cam").maps.sum() - (deer.logits[target] - deer.bias[target])
-    assert f"misses the score by {missed:+.2f} logits".replace("-", "\N{MINUS SIGN}") in text
+    assert f"differs from the score by {missed:+.2f} logits".replace("-", MINUS) in text
     assert text.count("<img") == 5
 
 
 def test_a_class_token_model_is_told_what_is_not_there():
     trace = make_trace(tiny_config(pool="class_token"))
-    assert "Rollout" in trust.compare_tools(trace)
+    assert "Attention rollout" in trust.compare_tools(trace)
     assert "Contribution" not in trust.compare_tools(trace)
 
 
 def test_contributions_of_one_sign_are_logits_too():
     airplane = cct_viz.load("keras_cct_cifar10").trace(ROOT / "cct_viz/web/example_images/airplane.png")
     assert explain(airplane, "contribution").maps.min() > 0
-    (contribution,) = re.findall(r"<b>Contribution \(exact\)</b> (.*?)</figcaption>", trust.compare_tools(airplane))
+    (contribution,) = re.findall(r"<b>Contribution</b> (.*?)</figcaption>", trust.compare_tools(airplane))
     assert re.fullmatch(
-        r"sums to the score over the mean class, error \de-0\d; full colour is \+0\.\d\d logits", contribution
+        r"exact: sums to the score over the mean class, error \de-0\d; full colour is \+0\.\d\d logits", contribution
     )
 
 
 def test_the_randomisation_table_is_the_one_beside_the_weights(deer):
     shown = Shown("a.png", "a", Card("keras_cct_cifar10", 1, None, "bundled", "", deer.labels, (32, 32)), deer)
-    text = trust.known(shown)
-    assert '<th scope="row">Rollout</th><td><b>no</b></td>' in text  # the first part is the head
+    text = trust.randomisation(shown)
+    assert '<th scope="row">Attention rollout</th><td><b>no</b></td>' in text  # the first part is the head
     assert text.count('<tr><th scope="row">') == len(json.loads(RANDOMISATION.read_text())["head"])
     other = Shown("a.png", "a", Card("mine", 1, None, "folder", "", deer.labels, (32, 32)), deer)
-    assert trust.known(other) == ""
+    assert trust.randomisation(other) == ""
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from cct_viz.architecture.geometry import stage_geometry
 from cct_viz.architecture.keras_model import build_model
 from cct_viz.architecture.presets import DATA_SETS, PRESETS, PUBLISHED, configure
 from cct_viz.checkpoints import CheckpointError
-from cct_viz.inference.classifier import load
+from cct_viz.inference.load import load
 
 AT_32 = [
     *("cct_2_3x2_32", "cct_4_3x2_32", "cct_6_3x1_32", "cct_6_3x2_32", "cct_7_3x1_32", "cct_7_3x2_32"),

@@ -21,7 +21,7 @@ from cct_viz.checkpoints.hub import HubError, push
 from cct_viz.checkpoints.pytorch.state_dict import CheckpointWarning
 from cct_viz.cli import main
 from cct_viz.images.preprocessing import normalise
-from cct_viz.inference.classifier import Classifier, Source, load
+from cct_viz.inference.load import load, open_exported
 from cct_viz.methods import NotApplicable, explain
 
 pytest_plugins = ["fake_hub"]
@@ -133,7 +133,7 @@ def test_static_pools_for_comparison(tmp_path, pool):
     model = random_model(config)
     save(model, tmp_path)
     export_onnx(model, tmp_path / "model.onnx")
-    classifier = Classifier(tmp_path, Source("folder", pool, ""), checkpoints.read(tmp_path))
+    classifier = open_exported(tmp_path, "folder", pool)
     trace = assert_trace_is_keras(classifier, random_image(config))
     assert trace.readout.sum() == pytest.approx(1, abs=1e-6)
     assert_agrees(trace.contributions.sum(axis=0) + trace.bias, trace.logits, "contributions")

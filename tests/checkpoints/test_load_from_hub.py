@@ -6,7 +6,7 @@ import numpy as np
 
 from cct_viz.checkpoints.cache import is_cached
 from cct_viz.checkpoints.hub import cached
-from cct_viz.inference.classifier import load
+from cct_viz.inference.load import load
 
 pytest_plugins = ["fake_hub"]
 

@@ -105,7 +105,7 @@ def test_random_band_is_seeded_and_centred(case):
     assert (a.random.deletion != c.random.deletion).any()
     assert len(a.random.srg) == 20
     assert a.random.srg.mean() == pytest.approx(0, abs=1e-12)
-    low, high = a.band()
+    low, high = a.band("deletion")
     assert (low <= high + 1e-12).all()
     inside = (a.random.deletion >= low - 1e-12) & (a.random.deletion <= high + 1e-12)
     assert inside.mean() >= 0.89

@@ -20,7 +20,9 @@ from cct_viz.architecture.files import sha256
 from cct_viz.checkpoints import CheckpointError, cache
 from cct_viz.checkpoints.cache import cached_export, is_cached
 from cct_viz.images.preprocessing import ImageError, normalise
-from cct_viz.inference.classifier import CHUNK, LANES, _spread, load
+from cct_viz.inference.classifier import Classifier
+from cct_viz.inference.load import load
+from cct_viz.inference.parallel import CHUNK, LANES, spread
 from cct_viz.inference.trace import trace_arrays
 
 FLOAT32 = 1e-5  # of the largest value: rounding of a few hundred additions in float32
@@ -94,9 +96,10 @@ def test_traces_are_made_while_the_interpreter_ends(tiny_folder, tiny_classifier
     code = f"""
 import threading
 ending = threading.Event()
-threading._register_atexit(ending.set)  # before any pool of threads is: what was registered first comes last
+threading._register_atexit(ending.set)  # before any thread pool does: the first registered is called last
 import numpy as np
-from cct_viz.inference.classifier import CHUNK, load
+from cct_viz.inference.load import load
+from cct_viz.inference.parallel import CHUNK
 classifier = load({str(tiny_folder)!r})
 images = np.zeros((5 * CHUNK, 12, 20, 3), np.uint8)
 def late():
@@ -116,7 +119,7 @@ def test_work_is_spread_in_order_and_only_a_little_ahead():
             drawn.append(i)
             yield i
 
-    results = _spread(lambda i: done.append(i) or 2 * i, items())
+    results = spread(lambda i: done.append(i) or 2 * i, items())
     assert [next(results) for _ in range(10)] == list(range(0, 20, 2))
     assert len(drawn) <= 10 + LANES + 1
     results.close()  # as when a visitor leaves
@@ -128,7 +131,7 @@ def test_work_is_spread_in_order_and_only_a_little_ahead():
             raise ImageError("the fourth is broken")
         return i
 
-    for results in (_spread(fail, range(100)), _spread(abs, map(fail, range(100))), _spread(fail, range(100), 0)):
+    for results in (spread(fail, range(100)), spread(abs, map(fail, range(100))), spread(fail, range(100), 0)):
         assert [next(results) for _ in range(3)] == [0, 1, 2]
         with pytest.raises(ImageError, match="the fourth"):
             next(results)
@@ -226,6 +229,43 @@ def test_a_prior_is_read_from_beside_the_weights(tiny_folder, cache, tmp_path):
     (tmp_path / "model" / "metrics.json").write_text(json.dumps({"position_prior": shares.tolist()}))
     np.testing.assert_allclose(load(tmp_path / "model").position_prior, shares)
     assert load(tiny_folder).position_prior is None
+
+
+@pytest.mark.parametrize(
+    ("text", "accuracy"),
+    [
+        ('{"accuracy": 0.815}', 0.815),
+        ('{"accuracy": 1}', 1.0),
+        ("{", None),
+        ("[]", None),
+        ("{}", None),
+        ('{"accuracy": "high"}', None),
+        ('{"accuracy": 81.5}', None),
+        ('{"accuracy": true}', None),
+        ('{"accuracy": NaN}', None),
+    ],
+)
+def test_the_accuracy_is_read_from_beside_the_weights(tiny_folder, cache, tmp_path, text, accuracy):
+    shutil.copytree(tiny_folder, tmp_path / "model")
+    (tmp_path / "model" / "metrics.json").write_text(text)
+    assert load(tmp_path / "model").accuracy == accuracy
+
+
+def test_a_classifier_is_complete_when_made(tiny_classifier, tiny_folder):
+    """Any runner serves, and nothing is set from outside afterwards."""
+
+    class Runner:
+        output_names = ("logits",)
+
+        def run(self, names, batch, token_mask):
+            return [np.full((len(batch), 3), token_mask.sum(), np.float32) for _ in names]
+
+    made = Classifier(tiny_classifier.config, tiny_classifier.weights, tiny_classifier.source, Runner())
+    assert (made.folder, made.accuracy, made.position_prior, dict(made.metrics)) == (None, None, None, {})
+    np.testing.assert_array_equal(made.forward(np.zeros((1, 12, 20, 3))), [[15, 15, 15]])
+    assert tiny_classifier.folder == tiny_folder
+    with pytest.raises(TypeError):
+        made.weights["head/bias"] = np.zeros(3)
 
 
 @pytest.mark.slow

@@ -9,8 +9,18 @@ from conftest import layer_norm, make_trace, tiny_config
 from contract import NOT_APPLICABLE, check_contract
 
 import cct_viz
-from cct_viz.methods import METHODS, RENAMED, NotApplicable, describe, explain, method_options, rank_channels, takes
-from cct_viz.methods.attention import attention_shares, effective_tokens, effective_tokens_by_step, mixing_matrices
+from cct_viz.methods import (
+    METHODS,
+    RENAMED,
+    NotApplicable,
+    describe,
+    explain,
+    method_options,
+    method_title,
+    rank_channels,
+    takes,
+)
+from cct_viz.methods.attention import attention_shares, effective_tokens, mixing_matrices
 from cct_viz.methods.depth import read_early
 
 EXACT = 1e-5  # float32 sums of 15 tokens and 8 channels of order 1
@@ -37,10 +47,13 @@ def test_methods_that_run_the_model_require_a_classifier(trace, method):
 
 
 def test_every_method_is_documented():
+    assert len({method_title(method) for method in METHODS}) == len(METHODS)
     for method, function in METHODS.items():
         doc = " ".join(inspect.getdoc(function).split())
         assert describe(method).endswith("."), method
         assert "Limit: " in doc, f"{method} names no limit"
+        assert len(method_title(method)) <= 32, "it stands in menus and table heads"
+        assert "_" not in method_title(method), method
         assert all(f"{option}:" in doc for option in method_options(method)), method
 
 
@@ -288,17 +301,16 @@ def test_effective_tokens_of_simple_maps():
 
 def test_effective_tokens_of_a_rollout_approach_all(trace):
     uniform = dataclasses.replace(trace, attentions=np.full_like(trace.attentions, 1 / 15))
-    counts = effective_tokens_by_step(explain(uniform, "rollout", alpha=0.9))
+    counts = [effective_tokens(step) for step in explain(uniform, "rollout", alpha=0.9).maps]
     assert counts[0] == pytest.approx(effective_tokens(trace.pooling_weights))
     assert (np.diff(counts) > 0).all()
     assert counts[-1] > 14.9
 
 
-def test_channels_are_ranked_by_rms(trace):
-    ranking = rank_channels(trace, 0)
-    energy = np.sqrt((trace.feature_maps[0] ** 2).mean(axis=(0, 1)))
-    np.testing.assert_allclose(ranking.energy, np.sort(energy)[::-1], rtol=1e-6)
-    np.testing.assert_array_equal(ranking.maps[0], trace.feature_maps[0][..., energy.argmax()])
-    assert sorted(ranking.order) == list(range(6))
+def test_channels_come_strongest_first(trace):
+    maps = rank_channels(trace, 0)
+    energy = (trace.feature_maps[0] ** 2).mean(axis=(0, 1))
+    np.testing.assert_allclose((maps**2).mean(axis=(1, 2)), np.sort(energy)[::-1], rtol=1e-6)
+    np.testing.assert_array_equal(maps[0], trace.feature_maps[0][..., energy.argmax()])
     with pytest.raises(ValueError, match="stage 2 does not exist"):
         rank_channels(trace, 2)

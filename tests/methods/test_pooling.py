@@ -1,4 +1,4 @@
-"""The split of the score, its reachable range and the pooling laboratory, by hand and by finite differences."""
+"""The pooling laboratory, by hand."""
 
 import numpy as np
 import pytest
@@ -6,38 +6,14 @@ from conftest import make_trace, softmax, tiny_config
 
 from cct_viz.methods import NotApplicable
 from cct_viz.methods import laboratory as lab
-from cct_viz.methods.pooling import reachable_range, split_pooling
 
 EXACT = 1e-5  # float32 logits of order 10
-
-
-@pytest.mark.parametrize("pool", ["seqpool", "mean"])
-def test_pooling_splits_into_average_and_covariance(pool):
-    trace = make_trace(tiny_config(pool=pool))
-    split = split_pooling(trace)
-    np.testing.assert_allclose(split.average, trace.bias + trace.evidence.mean(axis=0), atol=EXACT)
-    for c in range(3):
-        covariance = np.cov(trace.pooling_weights, trace.evidence[:, c], bias=True)[0, 1]
-        assert split.added[c] == pytest.approx(15 * covariance, abs=EXACT)
-    np.testing.assert_allclose(split.average + split.added, trace.logits, atol=EXACT)
-    assert split.check < EXACT
-    if pool == "mean":
-        np.testing.assert_allclose(split.added, 0, atol=EXACT)
-
-
-def test_scores_lie_in_the_reachable_range(trace):
-    low, high = reachable_range(trace)
-    assert (low <= trace.logits).all()
-    assert (trace.logits <= high).all()
-    for c in range(3):
-        ends = [lab.pool_one(trace, int(pick(trace.evidence[:, c]))).logits[c] for pick in (np.argmin, np.argmax)]
-        np.testing.assert_allclose(ends, [low[c], high[c]], atol=EXACT)
 
 
 @pytest.mark.parametrize("pool", ["max", "class_token"])
 def test_models_without_pooling_weights_are_refused(pool):
     trace = make_trace(tiny_config(pool=pool))
-    for ask in (split_pooling, reachable_range, lab.pool_uniformly, lab.top_token, lab.sharpening_slope):
+    for ask in (lab.pool_uniformly, lab.pool_shuffled, lab.top_token):
         with pytest.raises(NotApplicable, match="no pooling weights"):
             ask(trace)
 
@@ -48,13 +24,6 @@ def test_temperature_goes_from_mean_pooling_to_the_top_token(trace):
     np.testing.assert_allclose(lab.sharpen(trace, 0.0).logits, lab.pool_uniformly(trace).logits, atol=1e-12)
     np.testing.assert_allclose(lab.sharpen(trace, 1e4).logits, lab.top_token(trace).logits, atol=1e-9)
     np.testing.assert_allclose(lab.sharpen(trace, 2.5).weights, softmax(2.5 * trace.pool_scores), atol=1e-6)
-
-
-@pytest.mark.parametrize("beta", [0.0, 1.0, 2.0])
-def test_slope_of_temperature_against_finite_differences(trace, beta):
-    step = 1e-5
-    rise = (lab.sharpen(trace, beta + step).logits - lab.sharpen(trace, beta - step).logits) / (2 * step)
-    np.testing.assert_allclose(lab.sharpening_slope(trace, beta), rise, rtol=1e-7, atol=1e-7)
 
 
 def test_mean_pooling_has_no_scores_to_sharpen():

@@ -23,14 +23,13 @@ OFFICIAL = tiny_config(
 
 
 @pytest.mark.parametrize("config", [tiny_config(), OFFICIAL], ids=["keras_io", "official"])
-@pytest.mark.parametrize("stage", [0, 1])
-def test_a_cell_keeps_its_value_at_its_receptive_field_centre(config, stage):
+def test_a_token_keeps_its_value_at_its_receptive_field_centre(config):
     trace = make_trace(config)
-    centres = trace.stages[stage].centres
+    centres = trace.stages[-1].centres
     values = np.random.default_rng(1).normal(size=centres.shape[:2])
     # With eight output pixels per model pixel, a centre at a multiple of 1/2 is 1/16 away from the two nearest pixels.
     height, width = config.image_size
-    field = plots.project(trace, values, (8 * height, 8 * width), stage=stage)
+    field = plots.project(trace, values, (8 * height, 8 * width))
     for (y, x), value in zip(centres.reshape(-1, 2), values.ravel(), strict=True):
         if 0.5 < y < height - 0.5 and 0.5 < x < width - 0.5:
             near = field[int(8 * y) - 1 : int(8 * y) + 1, int(8 * x) - 1 : int(8 * x) + 1]
@@ -116,7 +115,7 @@ def test_an_all_negative_map_is_described():
 def test_every_method_makes_a_figure_with_its_caption_and_checks(trace, method, tmp_path):
     trace = dataclasses.replace(trace, labels=("a $x$ b", "$", "<b>{y}</b>"))  # math and markup
     heatmaps = explain(trace, method, target=0)
-    drawing = plots.figure(trace, heatmaps, caption=describe(method))
+    drawing = plots.figure(trace, heatmaps)
     for kind in ("png", "svg"):
         drawing.savefig(tmp_path / f"map.{kind}")
         assert (tmp_path / f"map.{kind}").stat().st_size > 5000

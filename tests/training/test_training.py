@@ -21,7 +21,7 @@ from cct_viz.architecture.config import ConfigError, numbered_labels
 from cct_viz.checkpoints import CheckpointError
 from cct_viz.checkpoints.cache import sha256
 from cct_viz.images.preprocessing import Preprocessing
-from cct_viz.inference.classifier import load
+from cct_viz.inference.load import load
 from cct_viz.training.augmentation import OPERATIONS, augment, erase, mix, rand_augment
 from cct_viz.training.data import DataError, Images, digest, load_images, split
 from cct_viz.training.evaluate import evaluate, measure

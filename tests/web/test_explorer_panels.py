@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 import cct_viz
 from cct_viz.app.words import TIMES
 from cct_viz.architecture.config import ConvStage
-from cct_viz.methods.attention import effective_tokens_by_step, rollout
+from cct_viz.methods.attention import effective_tokens, rollout
 from cct_viz.methods.rollout_paths import split_rollout
 
 DEEP = (ConvStage(6, pool_padding="same"), ConvStage(24, pool_padding="same"))
@@ -100,7 +100,7 @@ def test_rollout_steps_are_the_same_as_in_python(open_explorer, deer, name):
     np.testing.assert_allclose(steps[first:, first:], expected.maps.reshape(len(expected.maps), -1), **CLOSE)
     captions = explorer.page.locator(".multiple .caption").all_inner_texts()
     assert len(captions) == 3
-    counts = [f"{n:.1f} tokens" for n in effective_tokens_by_step(expected)]
+    counts = [f"{n:.1f} tokens" for n in map(effective_tokens, expected.maps)]
     assert [caption.split("\n")[1] for caption in captions] == ["class token only"] * first + counts
     assert "rollout sums to 1" in explorer.page.locator(".panel .badge:not(.bad)").inner_text()
 

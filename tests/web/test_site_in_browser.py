@@ -12,10 +12,9 @@ from playwright.sync_api import expect
 from waiting import wait_for_rest
 
 import cct_viz
-from cct_viz.app.tabs.trust import judge
-from cct_viz.evaluation.faithfulness import percentile, remove
+from cct_viz.evaluation.faithfulness import judge, percentile, remove
 from cct_viz.images.preprocessing import normalise
-from cct_viz.inference.classifier import load
+from cct_viz.inference.load import load
 from cct_viz.methods import explain
 from cct_viz.web.examples import EXAMPLES
 from cct_viz.web.html import page_html

@@ -17,10 +17,9 @@ from .explorer import explorer_payload
 
 SAME = "the same picture"
 INTRO = caption(
-    "Left is what the explorer shows; choose another model or another picture for the right. Whatever is looked at on "
-    "one side is looked at on the other."
+    "Left: the current picture. Choose another model or another picture for the right. Selections are linked."
 )
-IDENTICAL = "Both sides show the same picture under the same model: choose another of either."
+IDENTICAL = "Both sides show the same picture under the same model: choose another model or picture."
 # The explorer's tab has loaded the modules; this one only places two of them side by side.
 _ON_LOAD = """
 let sides = [];
@@ -91,11 +90,10 @@ def compare(models: Models, shown: Shown, model: str, picture: str = SAME) -> st
         CheckpointError: no model has that name.
     """
     paths = {path.stem: path for path in EXAMPLES}
-    if picture == SAME or picture not in paths:
-        image, name = shown.path, shown.name
-    else:
-        image, name = str(paths[picture]), picture
-    other = replace(shown, path=image, name=name, card=models.card(model), trace=models.trace(model, image))
+    other = shown
+    if picture in paths:
+        other = replace(shown, path=str(paths[picture]), name=picture, example=picture)
+    other = replace(other, card=models.card(model), trace=models.trace(model, other.path))
     sides = [
         (f"{side.name}, {side.card.name}", json.loads(explorer_payload(side, models.get(side.card.name))))
         for side in (shown, other)

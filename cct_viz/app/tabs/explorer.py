@@ -74,12 +74,13 @@ def build(shown: gr.State, models: Models) -> View:
 
 def explorer_payload(shown: Shown, classifier: Classifier, model_file: str | None = None) -> str:
     """What the explorer draws from, for a picture as the page shows it."""
-    known, prior = tuple(facts(shown.card)), classifier.position_prior
-    about = About(shown.card.name, known, shown.name, prior, write_link(shown), model_file)
-    return make_payload(shown.trace, about)
+    prior, link = classifier.position_prior, write_link(shown)
+    return make_payload(
+        shown.trace, About(shown.card.name, tuple(facts(shown.card)), shown.name, prior, link, model_file)
+    )
 
 
 def _model_file(classifier: Classifier) -> bytes:
     """The model with its exact weights, and the modules that run it."""
-    found = {"sources": module_sources("inside.js"), "model": pack_model(classifier, dtype="float32")}
-    return json.dumps(found, separators=(",", ":")).encode()
+    parts = {"sources": module_sources("inside.js"), "model": pack_model(classifier, dtype="float32")}
+    return json.dumps(parts, separators=(",", ":")).encode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from ...architecture.geometry import stage_geometry
 from ...architecture.pools import find_pool
 from ...reports.figures import colourise
 from ..models import Models
+from ..plot import draw_plot
 from ..view import Shown, View
 from ..words import TIMES, caption, facts, section
 
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from ...inference.classifier import Classifier
 
 CURVES = (("accuracy", "val_accuracy", "Accuracy", True), ("loss", "val_loss", "Loss", False))
-LOSS = "The loss is what training made small, label smoothing included where it was used; cross-entropy is without it."
-WIDTH, HEIGHT = 360, 190
+LOSS = "Training loss includes label smoothing where it was used; cross-entropy is without it."
 
 
 def build(shown: gr.State, models: Models) -> View:
@@ -41,7 +41,7 @@ def build(shown: gr.State, models: Models) -> View:
 def describe_model(classifier: Classifier, shown: Shown) -> str:
     config, folder = classifier.config, classifier.folder
     parts = [section("Architecture", architecture(config))]
-    history, metrics = _read(folder, "history.json"), _read(folder, "metrics.json")
+    history, metrics = _read_history(folder), classifier.metrics
     if metrics:
         parts.append(section("Measured on the validation images", figures(metrics), confusion(metrics, config.labels)))
     if isinstance(history, list) and len(history) > 1:
@@ -78,24 +78,24 @@ def architecture(config: CCTConfig) -> str:
         f"<li><b>{escape(name)}</b><span>{escape(size)}</span><small>{escape(text)}</small></li>"
         for name, size, text in boxes
     )
-    macs = f"{count_macs(config) / 1e6:,.1f} million multiplications, each with an addition, for one picture."
+    macs = f"{count_macs(config) / 1e6:,.1f} M multiply-accumulates (MACs) per image."
     return f'<ol class="network">{made}</ol>{caption(macs)}'
 
 
-def figures(metrics: dict[str, Any]) -> str:
+def figures(metrics: Mapping[str, Any]) -> str:
     """What `evaluate` measured, in words."""
     texts = {
-        "accuracy": lambda v: f"{100 * v:.2f} % of the best guesses are right",
-        "top5": lambda v: f"{100 * v:.2f} % among the five best",
+        "accuracy": lambda v: f"top-1 accuracy {100 * v:.2f} %",
+        "top5": lambda v: f"top-5 {100 * v:.2f} %",
         "loss": lambda v: f"cross-entropy {v:.4f}",
         "ece": lambda v: f"calibration error {100 * v:.1f} % (15 bins)",
     }
-    known = [text(metrics[name]) for name, text in texts.items() if name in metrics]
-    return caption(f"{'; '.join(known)}; on {metrics.get('images', 0):,} images.")
+    measured = ", ".join(text(metrics[name]) for name, text in texts.items() if name in metrics)
+    return caption(f"{measured[:1].upper()}{measured[1:]}; on {metrics.get('images', 0):,} images.")
 
 
-def confusion(metrics: dict[str, Any], labels: Sequence[str]) -> str:
-    """What was taken for what, as a table whose cells are shaded by their share of the row."""
+def confusion(metrics: Mapping[str, Any], labels: Sequence[str]) -> str:
+    """The confusion matrix as a table whose cells are shaded by their share of the row."""
     rows = metrics.get("confusion")
     if not rows or len(labels) > 20:
         return ""
@@ -111,7 +111,7 @@ def confusion(metrics: dict[str, Any], labels: Sequence[str]) -> str:
         )
         body += f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>'
     table = f'<table><thead><tr><th scope="col">is</th>{head}</tr></thead><tbody>{body}</tbody></table>'
-    words = caption("Rows: what the pictures are. Columns: what the model took them for.")
+    words = caption("Rows: true classes. Columns: predicted classes.")
     return f'<div class="wide" tabindex="0" role="region" aria-label="Confusion matrix">{table}</div>{words}'
 
 
@@ -128,37 +128,33 @@ def curves(history: Sequence[dict[str, float]]) -> str:
 def _curve(title: str, lines: Sequence[Sequence[float]], *, percent: bool) -> str:
     """One plot: a thin line for the training images, a thick one for the validation images, from 0 up."""
     top = 1.0 if percent else max(map(max, lines))
-    drawn = ""
-    for share in (0.0, 0.5, 1.0):
-        y, words = 8 + (1 - share) * (HEIGHT - 40), f"{100 * share:.0f} %" if percent else f"{share * top:.2f}"
-        drawn += f'<text x="34" y="{y + 4:.0f}" text-anchor="end">{words}</text>'
-        drawn += f'<line x1="40" x2="{WIDTH - 12}" y1="{y:.1f}" y2="{y:.1f}"/>'
-    for kind, line in zip(("thin", "thick"), lines, strict=True):
-        across = 40 + np.arange(len(line)) / (len(line) - 1) * (WIDTH - 52)
-        down = 8 + (1 - np.asarray(line) / top) * (HEIGHT - 40)
-        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across, down, strict=True))
-        drawn += f'<polyline class="{kind}" points="{points}"/>'
     count, end = len(lines[1]), f"{100 * lines[1][-1]:.2f} %" if percent else f"{lines[1][-1]:.3f}"
-    drawn += f'<text x="40" y="{HEIGHT - 8}">1</text>'
-    drawn += f'<text x="{WIDTH - 12}" y="{HEIGHT - 8}" text-anchor="end">epoch {count}</text>'
-    label = f"{title} over {count} epochs; on validation images it ends at {end}"
-    words = f"thick: validation images, {end} at the end; thin: training images as they were augmented"
-    return (
-        f'<figure class="plot"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{drawn}</svg>'
-        f"<figcaption><b>{title}</b> {words}</figcaption></figure>"
+    return draw_plot(
+        [
+            (kind, (np.linspace(0, 1, len(line)), np.asarray(line) / top))
+            for kind, line in zip(("thin", "thick"), lines, strict=True)
+        ],
+        ticks=("0 %", "50 %", "100 %") if percent else [f"{share * top:.2f}" for share in (0.0, 0.5, 1.0)],
+        ends=("1", f"epoch {count}"),
+        label=f"{title} over {count} epochs; on validation images it ends at {end}",
+        words=f"<b>{title}</b> thick: validation images, {end} at the end; thin: augmented training images",
     )
 
 
-def _read(folder: Path, name: str) -> Any:
-    """A JSON file beside the weights, or None where there is none that can be read."""
+def _read_history(folder: Path | None) -> Any:
+    """The history.json beside the weights; None where there is none that can be read."""
+    if folder is None:
+        return None
     try:
-        return json.loads((folder / name).read_text(encoding="utf-8"))
+        return json.loads((folder / "history.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
 
-def _card(folder: Path) -> str:
+def _card(folder: Path | None) -> str:
     """The weights' own card as it is written, without its front matter."""
+    if folder is None:
+        return ""
     try:
         text = (folder / "README.md").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

@@ -13,7 +13,7 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from ...checkpoints import CheckpointError
-from ...methods import METHODS, NotApplicable, describe, explain, takes
+from ...methods import METHODS, NotApplicable, explain, takes
 from ...reports.bundle import write_bundle
 from ...reports.figures import figure
 from ...web.html import page_html
@@ -81,20 +81,20 @@ def make_files(classifier: Classifier, shown: Shown, *, inside: bool = False) ->
     """
     name = re.sub(r"[^\w-]+", "_", shown.name)[:60] or "picture"
     title = f"{shown.trace.labels[shown.trace.class_index()]}: {shown.name}"
-    known = tuple(facts(shown.card))
-    packed = [pack_model(classifier, known)] if inside else []
-    about = About(shown.card.name, known, shown.name, classifier.position_prior)
+    about_weights = tuple(facts(shown.card))
+    packed = [pack_model(classifier, about_weights)] if inside else []
+    about = About(shown.card.name, about_weights, shown.name, classifier.position_prior)
     payloads = {shown.name: make_payload(shown.trace, about)}
-    page = page_html(payloads, title=title, facts=", ".join([shown.card.name, *known]), models=packed)
+    page = page_html(payloads, title=title, facts=", ".join([shown.card.name, *about_weights]), models=packed)
     made = {f"{name}.html": page.encode(), f"{name}_evidence.zip": _archive(classifier, shown)}
     try:
         heatmaps = explain(shown.trace, "contribution")
     except NotApplicable:
         heatmaps = explain(shown.trace, "rollout")
-    drawn = figure(shown.trace, heatmaps, caption=describe(heatmaps.method))
+    picture = figure(shown.trace, heatmaps)
     for kind in ("png", "svg"):
         buffer = io.BytesIO()
-        drawn.savefig(buffer, format=kind)
+        picture.savefig(buffer, format=kind)
         made[f"{name}_{heatmaps.method}.{kind}"] = buffer.getvalue()
     return made
 

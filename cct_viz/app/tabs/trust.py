@@ -13,51 +13,45 @@ import numpy as np
 
 from ...architecture.presets import PRESETS
 from ...checkpoints import CheckpointError
-from ...evaluation.faithfulness import PERMUTATIONS, PROTOCOLS, RANKINGS, Curves, Faithfulness, measure
+from ...evaluation.faithfulness import PERMUTATIONS, PROTOCOLS, RANKINGS, Faithfulness, judge, measure
 from ...images.encode import data_url
 from ...inference.trace import Trace
-from ...methods import METHODS, NotApplicable, describe, explain, takes
+from ...methods import METHODS, NotApplicable, describe, explain, method_title, takes
 from ...reports.figures import colourise
 from ..models import Models
+from ..plot import draw_plot
 from ..view import Shown, View
-from ..words import NOT_SHOWN, TIMES, caption, section, signed
+from ..words import MINUS, NOT_SHOWN, TIMES, caption, section, signed
 
 if TYPE_CHECKING:
     from ...inference.classifier import Classifier
 
 MAPS = tuple(m for m in RANKINGS if not takes(m, "classifier") or m in ("drop_token", "hide_pixels"))
 WAYS = {
-    "token_drop": "left out of the encoder",
+    "token_drop": "masked in the encoder",
     "black": "pixels painted black",
     "mean": "pixels in their mean colour",
     "blur": "pixels blurred",
 }
-ABLATIONS = ("ablate_in_pool", "drop_token", "hide_pixels")
-OTHERS = ("contribution", "hires_cam", "grad_cam", "seqpool", "rollout")
-ON_THIS_PAGE = {
-    "seqpool": "Weight",
-    "evidence": "Evidence",
-    "contribution": "Contribution",
-    "attention": "Attention",
-    "rollout": "Rollout",
-    "grad_cam": "Grad-CAM",
-    "hires_cam": "HiResCAM",
-    "drop_token": "Never a token",
-    "hide_pixels": "Its pixels painted over",
+ABLATIONS = {  # what each way to remove a token leaves
+    "ablate_in_pool": "the other tokens have already attended to it",
+    "drop_token": "the other tokens cannot attend to it",
+    "hide_pixels": "its neighbours lose pixels too, because windows overlap",
 }
+OTHERS = ("contribution", "hires_cam", "grad_cam", "seqpool", "rollout")
+ON_THIS_PAGE = ("seqpool", "evidence", "contribution", "attention", "rollout", "grad_cam", "hires_cam", *ABLATIONS)
 SHORT = {"queries and keys": "Q, K", "values and output": "V, O", "norm before attention": "norm"}
-SIZE = (360, 190)  # of a plot, in its own units
 PROMPT = caption(
-    "Take the tokens away that a map ranks first: if the model needs them, its answer should fall faster than with "
-    "tokens taken at random."
+    "Remove the tokens that a map ranks first: if the model needs them, its answer falls faster than when tokens are "
+    "removed at random."
 )
 
 
 def build(shown: gr.State, models: Models) -> View:
     gr.HTML(PROMPT, js_on_load=None)
     with gr.Row():
-        method = gr.Dropdown(list(MAPS), value="contribution", label="Map", min_width=160)
-        way = gr.Dropdown([(text, name) for name, text in WAYS.items()], value=PROTOCOLS[0], label="Taken away means")
+        method = gr.Dropdown([(method_title(m), m) for m in MAPS], value="contribution", label="Map", min_width=160)
+        way = gr.Dropdown([(text, name) for name, text in WAYS.items()], value=PROTOCOLS[0], label="Removed means")
         run = gr.Button("Measure", variant="primary", min_width=120)
     result = gr.HTML(js_on_load=None, elem_id="trust")
 
@@ -73,10 +67,10 @@ def build(shown: gr.State, models: Models) -> View:
             classifier = models.get(shown.card.name)
             progress(0.1, "Deletion, insertion and 20 random orders")
             curves = measure_map(classifier, shown.trace, method, way)
-            progress(0.7, "Three meanings of without")
+            progress(0.7, "Three ways to remove a token")
             measured = caption(f'Measured on the picture "{shown.name}" with {shown.card.name}, for its own answer.')
             tools = compare_tools(shown.trace)
-            return measured + curves + compare_ablations(classifier, shown.trace) + tools + known(shown)
+            return measured + curves + compare_ablations(classifier, shown.trace) + tools + randomisation(shown)
         except NotApplicable as error:
             return caption(f"{error}. Choose another map.")
         except CheckpointError as error:
@@ -101,69 +95,38 @@ def measure_map(classifier: Classifier, trace: Trace, method: str, way: str) -> 
         NotApplicable: the map makes no sense for this model.
     """
     heatmaps = explain(trace, method, classifier=classifier if takes(method, "classifier") else None)
-    found = measure(classifier, trace, heatmaps.maps[-1], protocol=way)
+    measured = measure(classifier, trace, heatmaps.maps[-1], protocol=way)
     label = trace.labels[trace.class_index()]
     centred = "against the mean class" in " ".join((METHODS[method].__doc__ or "").split())
     against = ", against the mean class" if centred else ""
+    share = "all" if measured.percentile == 1 else f"{100 * measured.percentile:.0f} % of"
     sentence = (
-        f"The map is {heatmaps.names[-1]}{against}. "
-        f"Insertion less deletion is {signed(found.curves.srg[0], 3)}; chance gives 0. "
-        f"{100 * found.percentile:.0f} % of {PERMUTATIONS} random orders do worse. {judge(found.percentile)}"
+        f"The map is {heatmaps.names[-1]}{against}. Insertion {MINUS} deletion = {signed(measured.curves.srg[0], 3)} "
+        f"(chance: 0). Better than {share} {PERMUTATIONS} random orders. {judge(measured.percentile)}"
     )
-    deletion = draw_curve(found, "deletion", f"Deletion: {label} as its first tokens are taken away")
-    insertion = draw_curve(found, "insertion", f"Insertion: {label} with only its first tokens there")
-    grey = caption("Grey: where 90 % of the random orders run.", describe(method))
+    deletion = draw_curve(measured, "deletion", f"Deletion: {label} as its first tokens are removed")
+    insertion = draw_curve(measured, "insertion", f"Insertion: {label} with only its first tokens")
+    grey = caption("Grey: 90 % of the random orders.", describe(method))
     lead, plots = f'<p class="lead">{escape(sentence)}</p>', f'<div class="plots">{deletion}{insertion}</div>'
     return section("Deletion and insertion", lead, plots, grey)
 
 
-def judge(percentile: float) -> str:
-    """What it means that a map does better than this share, 0 to 1, of random orders; removal.js says the same."""
-    if percentile >= 0.95:
-        return "It points at what this model needs here better than chance."
-    if percentile <= 0.5:
-        return "On this picture it is no better than tokens chosen at random: do not read much into it."
-    return "On this picture it is not clearly better than tokens chosen at random."
-
-
-def draw_curve(found: Faithfulness, which: str, title: str) -> str:
-    """One curve over its random band, as an SVG: probability over the share of tokens."""
-    width, height = SIZE
-    curves: Curves = found.curves
-    x = 40 + curves.counts / curves.counts[-1] * (width - 52)
-    low, high = np.quantile(getattr(found.random, which), [0.05, 0.95], axis=0)
-    line = getattr(curves, which)[0]
-
-    def place(values: np.ndarray) -> np.ndarray:
-        return 8 + (1 - values) * (height - 40)
-
-    band = [*zip(x, place(high), strict=True), *reversed(list(zip(x, place(low), strict=True)))]
-    ticks = "".join(
-        f'<text x="34" y="{place(np.array(v)) + 4:.0f}" text-anchor="end">{100 * v:.0f} %</text>'
-        f'<line x1="40" x2="{width - 12}" y1="{place(np.array(v)):.1f}" y2="{place(np.array(v)):.1f}"/>'
-        for v in (0.0, 0.5, 1.0)
+def draw_curve(measured: Faithfulness, which: str, title: str) -> str:
+    """One curve over its random band: probability over the share of tokens."""
+    counts, line = measured.curves.counts, getattr(measured.curves, which)[0]
+    x = counts / counts[-1]
+    return draw_plot(
+        [("thick", (x, line))],
+        ticks=("0 %", "50 %", "100 %"),
+        ends=("0", f"{counts[-1]} {'removed' if which == 'deletion' else 'put back'}"),
+        label=f"{title}: from {line[0]:.0%} to {line[-1]:.0%}",
+        words=escape(title),
+        band=(x, *measured.band(which)),
     )
-    end = f"{curves.counts[-1]} {'taken away' if which == 'deletion' else 'put back'}"
-    return (
-        f'<figure class="plot"><svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}: from '
-        f'{line[0]:.0%} to {line[-1]:.0%}">{ticks}<polygon points="{_points(band)}"/>'
-        f'<polyline points="{_points(list(zip(x, place(line), strict=True)))}"/>'
-        f'<text x="40" y="{height - 8}">0</text><text x="{width - 12}" y="{height - 8}" text-anchor="end">{end}</text>'
-        f"</svg><figcaption>{escape(title)}</figcaption></figure>"
-    )
-
-
-def _points(pairs: Sequence[tuple[float, float]]) -> str:
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in pairs)
 
 
 def compare_ablations(classifier: Classifier, trace: Trace) -> str:
-    """What the score loses without a token, in three meanings, side by side on one scale."""
-    words = {
-        "ablate_in_pool": ("Left out of the pool", "the others have already seen it"),
-        "drop_token": ("Never a token", "the others cannot see it"),
-        "hide_pixels": ("Its pixels painted over", "its neighbours lose pixels too, for windows overlap"),
-    }
+    """What the score loses without a token, removed in three ways, side by side on one scale."""
     maps: dict[str, np.ndarray] = {}
     missing = []
     for method in ABLATIONS:
@@ -173,26 +136,19 @@ def compare_ablations(classifier: Classifier, trace: Trace) -> str:
         except NotApplicable as error:
             missing.append(str(error))
     label = trace.labels[trace.class_index()]
-    text = f"By how much the score of {label} falls, in logits against the mean class. One scale for all."
-    limit = max((float(np.abs(values).max()) for values in maps.values()), default=0.0)
-    pictures = _pictures(
-        [_picture(words[m][0], values, words[m][1], signed_map=True, limit=limit) for m, values in maps.items()]
+    text = (
+        f"How far the score of {label} falls without each token, in logits against the mean class. One scale for all."
     )
+    limit = max((float(np.abs(values).max()) for values in maps.values()), default=0.0)
+    pictures = [_picture(method_title(m), v, ABLATIONS[m], signed_map=True, limit=limit) for m, v in maps.items()]
     notes = caption(" ".join(f"{reason[0].upper()}{reason[1:]}." for reason in missing)) if missing else ""
-    return section("Three meanings of without", caption(text), pictures, notes)
+    return section("Three ways to remove a token", caption(text), _pictures(pictures), notes)
 
 
 def compare_tools(trace: Trace) -> str:
-    """The exact contributions beside what other tools draw, with what each one's sum misses of the score."""
+    """The exact contributions beside what other tools draw, with the difference of each map's sum to the score."""
     target = trace.class_index()
-    names = {
-        "contribution": "Contribution (exact)",
-        "hires_cam": "HiResCAM",
-        "grad_cam": "Grad-CAM",
-        "seqpool": "Weights alone",
-        "rollout": "Rollout",
-    }
-    drawn = []
+    pictures = []
     for method in OTHERS:
         try:
             heatmaps = explain(trace, method)
@@ -201,15 +157,15 @@ def compare_tools(trace: Trace) -> str:
         values = heatmaps.maps[-1]
         if method == "hires_cam":
             miss = float(values.sum() - (trace.logits[target] - trace.bias[target]))
-            note = f"its sum misses the score by {signed(miss)} logits"
+            note = f"its sum differs from the score by {signed(miss)} logits"
         elif heatmaps.signed:
-            note = f"sums to the score over the mean class, error {max(heatmaps.checks.values()):.0e}"
+            note = f"exact: sums to the score over the mean class, error {max(heatmaps.checks.values()):.0e}"
         else:
-            note = "a share: " + ("what speaks against is cut off" if method == "grad_cam" else "no sign and no class")
+            note = "a share: " + ("evidence against is cut off" if method == "grad_cam" else "no sign and no class")
         limit = float(np.abs(values).max())
-        drawn.append(_picture(names[method], values, note, signed_map=heatmaps.signed, limit=limit))
-    text = caption("What other tools would draw. Each picture has its own scale, which stands below it.")
-    return section("The same question, other tools", text, _pictures(drawn))
+        pictures.append(_picture(method_title(method), values, note, signed_map=heatmaps.signed, limit=limit))
+    text = caption("The maps of other tools. Each has its own scale, which stands below it.")
+    return section("The same question, other tools", text, _pictures(pictures))
 
 
 def _pictures(made: Sequence[str]) -> str:
@@ -228,31 +184,31 @@ def _picture(title: str, values: np.ndarray, words: str, *, signed_map: bool, li
     )
 
 
-def known(shown: Shown) -> str:
-    """Which weights each map can know about, where the weights' folder carries that table."""
+def randomisation(shown: Shown) -> str:
+    """Which weights each map depends on, where the weights' folder has that table."""
     preset = PRESETS.get(shown.card.name)
     path = (preset.folder / "randomisation.json") if preset and preset.folder else Path()
     if not path.is_file():
         return ""
     table: dict[str, dict[str, bool | None]] = json.loads(path.read_text())
-    methods = [m for m in table[next(iter(table))] if m in METHODS or m.split(",")[0] in METHODS]
-    here = [m for m in ON_THIS_PAGE if m in methods]
+    rows = [m for m in next(iter(table.values())) if m.split(",")[0] in METHODS]
+    names = {m: method_title(m) if m in METHODS else m for m in rows}
     text = caption(
-        "Each part of the network was drawn anew at random and every map compared. A map that does not "
-        "change cannot know about that part: rollout cannot know the classifier, whatever it seems to show. Q, K are "
-        "queries and keys, V, O values and output, with the number of their layer; norm is the one before attention."
+        "Randomisation test: we randomised one part of the network at a time and compared every map. A map that does "
+        "not change does not depend on that part: rollout ignores the classifier, for example. Q, K are queries and "
+        "keys, V, O values and output, with the number of their layer; norm is the one before attention."
     )
-    rest = _randomisation_table(table, {m: m for m in methods if m not in here})
+    rest = _randomisation_table(table, {m: name for m, name in names.items() if m not in ON_THIS_PAGE})
     return section(
-        "What each map can know about",
+        "What each map depends on",
         text,
-        _randomisation_table(table, {m: ON_THIS_PAGE[m] for m in here}),
+        _randomisation_table(table, {m: names[m] for m in ON_THIS_PAGE if m in names}),
         f"<details><summary>All other methods</summary>{rest}</details>",
     )
 
 
 def _randomisation_table(table: Mapping[str, Mapping[str, bool | None]], names: Mapping[str, str]) -> str:
-    """One row a map, under the name it is given; only what it cannot know stands out."""
+    """One row a map, under the name it is given; only parts that it does not depend on stand out."""
     words = {True: '<td class="quiet">yes</td>', False: "<td><b>no</b></td>", None: '<td class="quiet">n/a</td>'}
 
     def shorten(part: str) -> str:
@@ -262,8 +218,8 @@ def _randomisation_table(table: Mapping[str, Mapping[str, bool | None]], names: 
 
     head = "".join(f'<th scope="col" title="{escape(part)}">{escape(shorten(part))}</th>' for part in table)
     rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>' + "".join(words[found[m]] for found in table.values()) + "</tr>"
+        f'<tr><th scope="row">{escape(name)}</th>' + "".join(words[row[m]] for row in table.values()) + "</tr>"
         for m, name in names.items()
     )
     made = f'<table><thead><tr><th scope="col">map</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    return f'<div class="wide" tabindex="0" role="region" aria-label="Dependence table">{made}</div>'
+    return f'<div class="wide" tabindex="0" role="region" aria-label="Randomisation table">{made}</div>'

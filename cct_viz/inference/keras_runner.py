@@ -1,0 +1,37 @@
+"""Runs a Keras model as it is: slower than the exported graph, but there is nothing to export."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from .. import checkpoints
+from ..architecture.config import CCTConfig
+from ..architecture.keras_model import CCT, build_model
+from .classifier import Classifier, Source
+
+
+class KerasRunner:
+    """The runner of a `Classifier` whose weights were made in memory."""
+
+    def __init__(self, model: CCT):
+        self._model = model
+        blank = np.zeros((1, *model.config.image_size, 3), np.float32)
+        self.output_names = tuple(model.intermediates(blank))
+
+    def run(self, names: Sequence[str], batch: np.ndarray, token_mask: np.ndarray) -> list[np.ndarray]:
+        """The named outputs of one batch."""
+        seen = self._model.intermediates(batch, token_mask)
+        return [np.asarray(seen[name]) for name in names]
+
+
+def keras_classifier(config: CCTConfig, weights: Mapping[str, np.ndarray]) -> Classifier:
+    """A classifier that runs the Keras model of `config` with `weights` (canonical name -> float32 array).
+
+    Raises:
+        CheckpointError: the weights do not fit the configuration.
+    """
+    model = build_model(config)
+    checkpoints.assign(model, weights)
+    return Classifier(config, weights, Source("folder", "in memory", ""), KerasRunner(model), model=model)

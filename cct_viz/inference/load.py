@@ -1,0 +1,119 @@
+"""load(source) -> Classifier, of a preset, a local folder or a Hub repo. Runs only graphs that this project made."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .. import checkpoints
+from ..architecture.files import sha256
+from ..architecture.presets import PRESETS, Preset, suggest, where_to_get
+from ..checkpoints import CheckpointError, cache, hub
+from .classifier import Classifier, Source
+from .onnx_runner import OnnxRunner
+
+METRICS = "metrics.json"  # what `evaluate` measured, beside the weights
+
+
+def load(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    offline: bool = False,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Classifier:
+    """The classifier of `source`: a preset's name, a local folder, or a Hub repo id "owner/name", tried in this order.
+
+    Args:
+        revision: a branch, tag or commit of a Hub repo.
+        offline: use only what is bundled, local or cached.
+        progress: called with bytes done, bytes in all and a text while a Hub repo is fetched.
+
+    Raises:
+        CheckpointError: no such source, an architecture without weights, or a damaged or foreign checkpoint.
+        HubError: the Hub did not give the repo; its `kind` and message say why and what to do.
+    """
+    name = str(source)
+    if name in PRESETS:
+        return _load_preset(name, PRESETS[name])
+    path = Path(source)
+    with contextlib.suppress(RuntimeError):  # "~somebody", who has no home here
+        path = path.expanduser()
+    if name and _exists(path):
+        return _load_folder(path, "folder", path.resolve().name)
+    if name.startswith((".", "/", "~")):
+        raise CheckpointError(f"there is no folder {path.name or name} at the place named; check the path")
+    if name.count("/") != 1:
+        raise CheckpointError(
+            f"{name!r} is neither a preset ({suggest(name)}), nor a folder that exists, nor a Hub repo owner/name"
+        )
+    snapshot = hub.fetch(name, revision=revision, offline=offline, progress=progress)
+    return _load_folder(snapshot.folder, "hub", name, snapshot.revision)
+
+
+def open_exported(
+    ready: Path, kind: str, name: str, revision: str | None = None, *, folder: Path | None = None
+) -> Classifier:
+    """The classifier of a folder whose model.onnx this project exported.
+
+    Args:
+        ready: config.json, model.safetensors and the model.onnx exported from them.
+        kind, name, revision: as in `Source`.
+        folder: where the weights came from, if not `ready`: card, history and metrics lie there.
+
+    Raises:
+        CheckpointError: damaged files.
+    """
+    checkpoint = checkpoints.read(ready)
+    folder = folder or ready
+    return Classifier(
+        checkpoint.config,
+        checkpoint.weights,
+        Source(kind, name, sha256(ready / "model.safetensors"), revision),
+        OnnxRunner(ready / "model.onnx", checkpoint.config, name),
+        folder=folder,
+        metrics=_read_metrics(folder),
+    )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # too long for a name
+        return False
+
+
+def _load_preset(name: str, preset: Preset) -> Classifier:
+    if preset.folder is None:
+        raise CheckpointError(f"{name} is an architecture without weights: {where_to_get(name)}")
+    for file, expected in preset.sha256.items():
+        if not (preset.folder / file).is_file():
+            raise CheckpointError(f"{name}: {file} is missing from the bundled weights; restore the weights folder")
+        if sha256(preset.folder / file) != expected:
+            raise CheckpointError(f"{name}: {file} is not the file this release came with; restore the weights folder")
+    return open_exported(preset.folder, "bundled", name)
+
+
+def _load_folder(folder: Path, kind: str, name: str, revision: str | None = None) -> Classifier:
+    trusted = any(_is_release_of(preset, folder) for preset in PRESETS.values())
+    ready = folder if trusted else cache.cached_export(folder)
+    return open_exported(ready, kind, name, revision, folder=folder)
+
+
+def _is_release_of(preset: Preset, folder: Path) -> bool:
+    """Whether `folder` holds exactly the files of a bundled checkpoint, so that its model.onnx may be run."""
+    return bool(preset.sha256) and all(
+        (folder / file).is_file() and sha256(folder / file) == digest for file, digest in preset.sha256.items()
+    )
+
+
+def _read_metrics(folder: Path) -> dict[str, Any]:
+    """The metrics.json in `folder`; empty where there is no such file or it holds no JSON object."""
+    try:
+        metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return metrics if isinstance(metrics, dict) else {}

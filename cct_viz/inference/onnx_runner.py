@@ -1,0 +1,46 @@
+"""Runs an exported graph with ONNX Runtime; loads no framework."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+# ONNX Runtime would report to its maker over the network, and keep a database for it in the home folder.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime
+
+from ..architecture.config import CCTConfig
+from ..architecture.cost import count_macs
+from ..checkpoints import CheckpointError
+from .parallel import THREADS
+
+SMALL_MACS = 200e6  # below, as in CCT-4/3x2, a second thread answers one image no sooner; in CCT-6/3x2 it does
+
+
+class OnnxRunner:
+    """The runner of a `Classifier` that serves: one session of ONNX Runtime, safe to call from several threads."""
+
+    def __init__(self, graph: Path, config: CCTConfig, name: str):
+        """Open `graph`, the exported model of `config`; error messages call it `name`.
+
+        Raises:
+            CheckpointError: ONNX Runtime cannot run the graph.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1 if count_macs(config) < SMALL_MACS else THREADS
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores alone
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises its own types, not derived from a public one
+            raise CheckpointError(f"{name}: {graph.name} cannot be run by ONNX Runtime") from error
+        self.output_names = tuple(output.name for output in self._session.get_outputs())
+
+    def run(self, names: Sequence[str], batch: np.ndarray, token_mask: np.ndarray) -> list[np.ndarray]:
+        """The named outputs of one batch."""
+        return self._session.run(names, {"images": batch, "token_mask": token_mask})
