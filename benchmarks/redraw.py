@@ -21,7 +21,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from cct_viz.architecture.config import ConvStage
 from cct_viz.architecture.presets import DEFAULT
-from cct_viz.inference.classifier import load
+from cct_viz.inference.load import load
 from cct_viz.inference.trace import Trace
 from cct_viz.web.examples import EXAMPLES
 from cct_viz.web.html import page_html
