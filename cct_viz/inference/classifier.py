@@ -88,7 +88,7 @@ class Classifier:
         self._model = model
         self._building = threading.Lock()
         self._stages = stage_geometry(config)
-        self._readout = _read_readout_weights(config, self.weights)
+        self._readout = read_readout_weights(config, self.weights)
 
     @property
     def num_parameters(self) -> int:
@@ -244,7 +244,7 @@ def _check_prior(values: Any, config: CCTConfig) -> np.ndarray | None:
     return prior
 
 
-def _read_readout_weights(config: CCTConfig, weights: Mapping[str, np.ndarray]) -> ReadoutWeights:
+def read_readout_weights(config: CCTConfig, weights: Mapping[str, np.ndarray]) -> ReadoutWeights:
     has_scores = find_pool(config.pool).has_scores
     return ReadoutWeights(
         gamma=weights["norm/gamma"],
