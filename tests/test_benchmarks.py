@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
+@pytest.mark.slow
 def test_every_benchmark_can_be_imported():
     names = sorted(path.stem for path in BENCHMARKS.glob("*.py"))
     assert "budget" in names

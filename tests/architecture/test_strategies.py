@@ -82,6 +82,7 @@ def test_every_pool_has_its_layer():
     assert list(POOLING_LAYERS) == list(POOLS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", POOLS)
 def test_the_shapes_of_a_pool_are_those_of_the_model(name):
     config = tiny_config(pool=name)
@@ -197,6 +198,7 @@ def test_gelu_is_exact():
     np.testing.assert_allclose(find_activation("gelu")(x, keras.ops), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_the_model_uses_the_activation_of_its_config(name, monkeypatch):
     config = tiny_config(activation=name)

@@ -32,6 +32,7 @@ def random_images(count, size=(12, 20), seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, *size, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 def test_trace_agrees_with_keras(tiny_classifier):
     (image,) = random_images(1)
     trace = tiny_classifier.trace(image)
@@ -389,6 +390,7 @@ def test_a_trace_that_is_kept_keeps_only_itself(tiny_classifier):
         next(tiny_classifier.traces(random_images(1), batch_size=0))
 
 
+@pytest.mark.slow
 def test_threads_build_one_keras_model(tiny_folder, cache):
     classifier = load(tiny_folder)
     with ThreadPoolExecutor(4) as pool:
