@@ -53,7 +53,7 @@ class PoolOutput(NamedTuple):
 class ConvTokenizer(layers.Layer):
     """Convolution, ReLU and max pool per stage, then the last feature map read row by row as tokens."""
 
-    def __init__(self, config: CCTConfig, **kwargs):
+    def __init__(self, config: CCTConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.stages = config.tokenizer
         self.num_tokens, self.dim = config.num_tokens, config.embedding_dim
@@ -74,7 +74,7 @@ class ConvTokenizer(layers.Layer):
             pool = layers.MaxPooling2D(stage.pool_size or 1, stage.pool_stride, stage.pool_padding, name=f"pool_{i}")
             self.pools.append(pool if stage.pool_size else None)
 
-    def call(self, images):
+    def call(self, images: Any) -> TokenizerOutput:
         x, feature_maps = images, []  # (B, H, W, 3)
         for stage, conv, (pad, pool_pad), pool in zip(self.stages, self.convs, self.pads, self.pools, strict=True):
             x = conv(pad(x) if pad else x)
@@ -89,11 +89,11 @@ class ConvTokenizer(layers.Layer):
 class TokenSequence(layers.Layer):
     """Prepends the class token, if there is one, and adds the position to every token."""
 
-    def __init__(self, config: CCTConfig, **kwargs):
+    def __init__(self, config: CCTConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
 
-    def build(self, _):
+    def build(self, _: Any) -> None:
         length, dim = self.config.sequence_length, self.config.embedding_dim
         if self.config.has_class_token:
             self.class_token = self.add_weight(shape=(1, dim), initializer="zeros", name="class_token")
@@ -109,7 +109,7 @@ class TokenSequence(layers.Layer):
                 name="position",
             )
 
-    def call(self, tokens):
+    def call(self, tokens: Any) -> Any:
         if self.config.has_class_token:
             class_token = ops.zeros_like(tokens[:, :1]) + ops.cast(self.class_token, tokens.dtype)
             tokens = ops.concatenate([class_token, tokens], axis=1)  # (B, M, D)
@@ -121,7 +121,7 @@ class TokenSequence(layers.Layer):
 class SelfAttention(layers.Layer):
     """Multi-head self-attention. Written out because the official form has a bias on the output projection only."""
 
-    def __init__(self, config: CCTConfig, **kwargs):
+    def __init__(self, config: CCTConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.heads, self.key_dim, self.length = config.num_heads, config.key_dim, config.sequence_length
         inner = self.heads * self.key_dim
@@ -131,11 +131,11 @@ class SelfAttention(layers.Layer):
         self.projection = layers.Dense(config.embedding_dim, name="projection")
         self.dropout = layers.Dropout(config.attention_dropout, name="dropout")
 
-    def split_heads(self, x):
+    def split_heads(self, x: Any) -> Any:
         x = ops.reshape(x, (-1, self.length, self.heads, self.key_dim))
         return ops.transpose(x, (0, 2, 1, 3))  # (B, A, M, E)
 
-    def call(self, x, key_mask):
+    def call(self, x: Any, key_mask: Any) -> AttentionOutput:
         query = self.split_heads(self.query(x)) * (1.0 / math.sqrt(self.key_dim))
         key, value = self.split_heads(self.key(x)), self.split_heads(self.value(x))
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, A, M, M)
@@ -149,7 +149,7 @@ class SelfAttention(layers.Layer):
 class EncoderBlock(layers.Layer):
     """Attention and MLP on the residual stream, in the order of norms that the config names."""
 
-    def __init__(self, config: CCTConfig, drop_rate: float, **kwargs):
+    def __init__(self, config: CCTConfig, drop_rate: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
         self.block, self.activation = find_block(config.block), find_activation(config.activation)
@@ -165,12 +165,12 @@ class EncoderBlock(layers.Layer):
         self.drop_attention = layers.Dropout(drop_rate, noise_shape=(None, 1, 1), name="drop_attention")
         self.drop_mlp = layers.Dropout(drop_rate, noise_shape=(None, 1, 1), name="drop_mlp")
 
-    def mlp(self, x):
+    def mlp(self, x: Any) -> Any:
         x = self.dropout_1(self.activation(self.mlp_1(x), ops))
         x = self.mlp_2(x)
         return self.dropout_2(self.activation(x, ops) if self.config.mlp_output_activation else x)
 
-    def call(self, x, key_mask):
+    def call(self, x: Any, key_mask: Any) -> BlockOutput:
         attended, attentions = self.attention(self.norm_1(x), key_mask)
         attended = self.drop_attention(self.projection_dropout(attended))
         x, added = self.block.add_mlp(x + attended, self.norm_2, lambda x: self.drop_mlp(self.mlp(x)))
@@ -180,11 +180,11 @@ class EncoderBlock(layers.Layer):
 class SequencePooling(layers.Layer):
     """SeqPool: one score a token, softmax over the tokens, weighted mean of the tokens."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.score = layers.Dense(1, name="score")
 
-    def call(self, representation, token_mask):
+    def call(self, representation: Any, token_mask: Any) -> PoolOutput:
         scores = ops.squeeze(self.score(representation), axis=-1)  # (B, N)
         weights = ops.softmax(scores + (1.0 - token_mask) * MASKED, axis=-1) * token_mask
         pooled = ops.squeeze(ops.matmul(weights[:, None, :], representation), axis=1)  # (B, D)
@@ -194,7 +194,7 @@ class SequencePooling(layers.Layer):
 class MeanPooling(layers.Layer):
     """The mean of the tokens."""
 
-    def call(self, representation, token_mask):
+    def call(self, representation: Any, token_mask: Any) -> PoolOutput:
         weights = token_mask / ops.maximum(ops.sum(token_mask, axis=-1, keepdims=True), 1.0)
         pooled = ops.squeeze(ops.matmul(weights[:, None, :], representation), axis=1)
         return PoolOutput(pooled, {"pooling_weights": weights})
@@ -203,7 +203,7 @@ class MeanPooling(layers.Layer):
 class MaxPooling(layers.Layer):
     """The largest value of each channel over the tokens."""
 
-    def call(self, representation, token_mask):
+    def call(self, representation: Any, token_mask: Any) -> PoolOutput:
         visible = representation + (1.0 - token_mask[:, :, None]) * MASKED
         count = ops.sum(token_mask, axis=-1, keepdims=True)
         return PoolOutput(ops.where(count > 0, ops.max(visible, axis=1), 0.0), {})
@@ -212,7 +212,7 @@ class MaxPooling(layers.Layer):
 class ClassTokenPooling(layers.Layer):
     """The class token, which attention has made of all the others."""
 
-    def call(self, representation, token_mask):
+    def call(self, representation: Any, token_mask: Any) -> PoolOutput:
         return PoolOutput(representation[:, 0], {})
 
 
@@ -233,7 +233,9 @@ class CCT(keras.Model):
     With every token masked the pooled vector is 0 and the logits are the head's bias.
     """
 
-    def __init__(self, config: CCTConfig, **kwargs):
+    built: bool  # Keras's own
+
+    def __init__(self, config: CCTConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
         self.tokenizer = ConvTokenizer(config, name="tokenizer")
@@ -244,13 +246,13 @@ class CCT(keras.Model):
         self.pooling = look_up(POOLING_LAYERS, "pool", config.pool)(name="pool")
         self.head = layers.Dense(config.num_classes, name="head")
 
-    def build(self, _=None):
+    def build(self, _: Any = None) -> None:
         """Create every weight, by one symbolic pass over an image of the config's size."""
         if not self.built:
             self.intermediates(keras.KerasTensor((1, *self.config.image_size, 3)))
             self.built = True
 
-    def intermediates(self, images, token_mask=None, training=None) -> dict[str, Any]:
+    def intermediates(self, images: Any, token_mask: Any = None, training: bool | None = None) -> dict[str, Any]:
         """Everything one pass reveals, named as in `Trace`, each with the batch axis first.
 
         Returns:
@@ -283,14 +285,14 @@ class CCT(keras.Model):
     def num_tokens(self) -> int:
         return self.config.num_tokens
 
-    def call(self, images, token_mask=None, training=None):
+    def call(self, images: Any, token_mask: Any = None, training: bool | None = None) -> Any:
         return self.intermediates(images, token_mask, training)["logits"]
 
     def get_config(self) -> dict[str, Any]:
         return {"config": self.config.to_dict(), "name": self.name}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects=None) -> CCT:
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> CCT:
         return cls(CCTConfig.from_dict(config["config"]), name=config["name"])
 
 

@@ -129,8 +129,9 @@ def preprocessing_input(op: Op) -> Op | None:
         if op.kind == "ResizeBilinear":
             kept = sizes[0] is not None and sizes[0].tolist() == list(shape[1:3])
         else:
-            kept = all(size is not None for size in sizes) and not sizes[0].any()
-            kept = kept and all(size in (-1, full) for size, full in zip(sizes[1], shape, strict=True))
+            values = [size for size in sizes if size is not None]
+            kept = len(values) == len(sizes) and not values[0].any()
+            kept = kept and all(size in (-1, full) for size, full in zip(values[1], shape, strict=True))
         return op.input(0) if kept else None
     return None
 
@@ -174,7 +175,7 @@ def _strided_slice(op: Op, x: np.ndarray, begin: np.ndarray, end: np.ndarray, st
 def _range(_: Op, start: np.ndarray, limit: np.ndarray, delta: np.ndarray) -> np.ndarray:
     if abs(float(limit) - float(start)) > MAX_ELEMENTS * abs(float(delta)):
         raise CheckpointError("the SavedModel is damaged: a range in its graph is longer than any model")
-    return np.arange(start, limit, delta, dtype=start.dtype)
+    return np.arange(start.item(), limit.item(), delta.item(), dtype=start.dtype)
 
 
 def _cast(op: Op, x: np.ndarray) -> np.ndarray:

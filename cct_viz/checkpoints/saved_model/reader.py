@@ -83,7 +83,9 @@ def _read_model(folder: Path, output: Op) -> Checkpoint:
     blocks, stream = _read_blocks(norm.source)
     position, tokens = _read_position(stream, folder)
     stages, convs, image = _read_tokenizer(tokens)
-    _, height, width, _ = image_shape(image)
+    shape = image_shape(image)
+    assert shape is not None  # _read_tokenizer stops at the image
+    _, height, width, _ = shape
     epsilons = [norm.epsilon, *(n.epsilon for block in blocks for n in (block.norm_1, block.norm_2))]
     heads = [dense.kernel.shape[1:] for block in blocks for dense in block.attention[:3]]
     heads += [block.attention.projection.kernel.shape[:2] for block in blocks]
@@ -192,6 +194,7 @@ def _read_position(stream: Op, folder: Path) -> tuple[np.ndarray | None, Op]:
     if _split_position(tokens):
         refuse(tokens, "one positional embedding, but two are added")
     position = op.value
+    assert position is not None  # _split_position looks for an input with a value
     while position.ndim > 2 and len(position) == 1:
         position = position[0]
     # A constant has no checksum of its own, but Keras writes it as JSON too.
@@ -206,7 +209,8 @@ def _read_position(stream: Op, folder: Path) -> tuple[np.ndarray | None, Op]:
 
 def _read_tokenizer(tokens: Op) -> tuple[tuple[ConvStage, ...], tuple[Dense, ...], Op]:
     """The conv stages and their weights in order, and the image that enters the first."""
-    op, parts = same_order(tokens), []
+    op = same_order(tokens)
+    parts: list[tuple[ConvStage, Dense]] = []
     while image_shape(op) is None:
         parts.insert(0, read_conv_stage(op))
         op = parts[0][1].source
@@ -219,7 +223,9 @@ def _read_preprocessing(op: Op) -> Preprocessing:
     steps: list[Op] = []
     while op.kind != "Image":
         steps.insert(0, op)
-        op = preprocessing_input(op)
+        source = preprocessing_input(op)
+        assert source is not None  # image_shape followed the same operations to the image
+        op = source
     scale, offset = np.ones(3), np.zeros(3)
     for step in steps:
         if step.kind in ("Cast", "Slice", "ResizeBilinear"):
@@ -240,7 +246,12 @@ def _read_preprocessing(op: Op) -> Preprocessing:
     if np.all(scale == 1):
         refuse(op, "a Rescaling layer after it; without one the range of pixels that it was trained on is unknown")
     std = 1 / (255 * scale)
-    return Preprocessing(mean=tuple(map(tidy, -offset * std)), std=tuple(map(tidy, std)))
+    return Preprocessing(mean=_three(-offset * std), std=_three(std))
+
+
+def _three(values: np.ndarray) -> tuple[float, float, float]:
+    red, green, blue = map(tidy, values)
+    return red, green, blue
 
 
 def _common(what: str, values: list[Any]) -> Any:

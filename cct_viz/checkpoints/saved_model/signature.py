@@ -64,7 +64,11 @@ def open_signature(folder: Path) -> Op:
             arguments.append(Op(operation, "Captured", load=partial(constant, nodes[operation].attr)))
         else:
             arguments.append(Op(node.variable.name, "Variable", load=partial(load, index)))
-    return Scope(library, library[name], [lambda op=op: op for op in arguments]).result(0)
+    return Scope(library, library[name], [partial(_same, op) for op in arguments]).result(0)
+
+
+def _same(op: Op) -> Op:
+    return op
 
 
 @contextlib.contextmanager
