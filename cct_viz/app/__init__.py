@@ -1,0 +1,1 @@
+"""The Gradio app: start, models, page, tabs and endpoints."""

@@ -1,0 +1,1 @@
+"""Pictures and numbers for files: figures, their colours, and the evidence bundle."""
