@@ -29,7 +29,7 @@ class Card:
     """What the page says about the weights in use.
 
     Attributes:
-        name: what the picker calls them.
+        name: what links and the command line call them.
         parameters: how many numbers were trained.
         accuracy: top-1 accuracy on the validation images, 0 to 1; None where nobody measured it.
         source: "bundled", "folder" or "hub".
@@ -45,6 +45,11 @@ class Card:
     revision: str
     labels: tuple[str, ...]
     image_size: tuple[int, int]
+
+    @property
+    def title(self) -> str:
+        """What menus call the model: a name for people, where it is bundled."""
+        return PRESETS[self.name].description if self.name in PRESETS else self.name
 
 
 @dataclass(frozen=True)

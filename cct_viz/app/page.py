@@ -18,7 +18,7 @@ from .models import Models
 from .tabs import VIEWS
 from .upload import Upload
 from .view import DRAW, Shown, View
-from .words import chip, choice, example_buttons, hub_text, known_classes, notice, prediction, seen_figure
+from .words import chip, choices, example_buttons, hub_text, known_classes, notice, prediction, seen_figure
 
 FIRST = next(path for path in EXAMPLES if path.stem == "deer")
 TOP = 5
@@ -60,9 +60,7 @@ def build_page(models: Models) -> gr.Blocks:
                 gr.HTML('<h1>CCT Explorer</h1><p class="sub">What a Compact Convolutional Transformer sees</p>')
                 weights = gr.HTML(_chip(models, names[0] if names else None), js_on_load=None)
             with gr.Column(scale=3, min_width=320):
-                picker = gr.Dropdown(
-                    _choices(models), value=names[0] if names else None, label="Model", elem_id="model"
-                )
+                picker = gr.Dropdown(choices(models), value=names[0] if names else None, label="Model", elem_id="model")
         with gr.Row(elem_classes="hub-row"):
             hub = gr.HTML(hub_text(models.hub_line()), js_on_load=None, min_width=240)
             retry = gr.Button("Retry", size="sm", visible=models.hub_line().can_retry, scale=0, min_width=80)
@@ -203,11 +201,6 @@ def _chip(models: Models, name: str | None) -> str:
     return chip(models.card(name)) if name in models.names() else chip(None, models.problem or "No model chosen.")
 
 
-def _choices(models: Models) -> list[tuple[str, str]]:
-    """(what the picker shows, the model's name)"""
-    return [(choice(models.card(name)), name) for name in models.names()]
-
-
 def _below(shown: Shown | None) -> str:
     return "" if shown is None else known_classes(shown.trace.labels) + seen_figure(shown.trace)
 
@@ -224,15 +217,15 @@ def _watch_hub(
 
     def refresh(model: str | None) -> Changes:
         line, names = models.hub_line(), models.names()
-        choices: Changes = {"choices": _choices(models)}
+        menu: dict[str, Any] = {"choices": choices(models)}
         changes: Changes = {}
         if model not in names:  # else leave it: the visitor may have chosen another one since this was asked
-            choices["value"] = names[0] if names else None
-            changes[weights] = _chip(models, choices["value"])
+            menu["value"] = names[0] if names else None
+            changes[weights] = _chip(models, menu["value"])
         return changes | {
             hub: hub_text(line),
             retry: gr.update(visible=line.can_retry),
-            picker: gr.update(**choices),
+            picker: gr.update(**menu),
             timer: gr.update(active=line.busy),
         }
 

@@ -38,14 +38,12 @@ def read_address(arguments: argparse.Namespace) -> tuple[str | None, int | None]
 
 
 def serve(arguments: argparse.Namespace) -> None:
-    """Serve the page until the process is ended.
+    """Serve the page until the process is ended. The entry points call `settings.set_environment` before.
 
     Raises:
         CheckpointError: a model that was asked for cannot be served.
         OSError: no such address, or the port is taken.
     """
-    settings.set_environment()  # before the imports: the libraries read it once
-    settings.set_memory()
     host, port = read_address(arguments)  # before Gradio is imported, which fails on a bad port
     from ..server.janitor import make_folder
     from ..server.launch import launch
@@ -62,6 +60,8 @@ def serve(arguments: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`python app.py`: the exit status, 2 with one sentence on stderr where the app cannot start."""
+    settings.set_environment()  # before any other import: the libraries read it once
+    settings.set_memory()
     parser = argparse.ArgumentParser(description="Serve the explorer for Compact Convolutional Transformers.")
     add_arguments(parser)
     parsed = parser.parse_args(arguments)

@@ -13,7 +13,7 @@ import numpy as np
 from ..architecture.cost import describe_count
 from ..images.encode import data_url
 from ..inference.trace import Trace
-from .models import Card, HubLine
+from .models import Card, HubLine, Models
 
 TIMES, MINUS = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}"
 EMPTY = "Upload a picture or choose an example, and this page shows what the model made of it."
@@ -41,7 +41,12 @@ def chip(card: Card | None, problem: str = "") -> str:
 def choice(card: Card) -> str:
     """A model as the picker lists it: name, size and, where it was measured, accuracy."""
     accuracy = "" if card.accuracy is None else f" · {100 * card.accuracy:.1f} %"
-    return f"{card.name} · {describe_count(card.parameters)}{accuracy}"
+    return f"{card.title} · {describe_count(card.parameters)}{accuracy}"
+
+
+def choices(models: Models) -> list[tuple[str, str]]:
+    """(what a menu shows, the model's name) of every model."""
+    return [(choice(models.card(name)), name) for name in models.names()]
 
 
 def hub_text(line: HubLine) -> str:

@@ -73,7 +73,7 @@ def is_cached(folder: str | Path) -> bool:
     """Whether `cached_export` has done its work on this checkpoint before, on this machine."""
     try:
         return _is_complete(entry(Path(folder).resolve()))
-    except CheckpointError:  # no whole checkpoint any more: files in the Hub's cache may be deleted at any time
+    except (CheckpointError, OSError):  # files in the Hub's cache may be deleted at any time
         return False
 
 

@@ -78,7 +78,7 @@ class Classifier:
         """`runner` runs the model of `config` with `weights`; `model` is their Keras model, if it is built already."""
         self.config = config
         self.labels = config.labels
-        self.weights: Mapping[str, np.ndarray] = MappingProxyType(dict(weights))
+        self.weights: Mapping[str, np.ndarray] = MappingProxyType({k: _read_only(v) for k, v in weights.items()})
         self.source = source
         self.folder = folder
         self.metrics: Mapping[str, Any] = MappingProxyType(dict(metrics or {}))
@@ -242,6 +242,12 @@ def _check_prior(values: Any, config: CCTConfig) -> np.ndarray | None:
     prior /= prior.sum()
     prior.setflags(write=False)
     return prior
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.setflags(write=False)
+    return view
 
 
 def read_readout_weights(config: CCTConfig, weights: Mapping[str, np.ndarray]) -> ReadoutWeights:

@@ -26,12 +26,16 @@ class KerasRunner:
         return [np.asarray(seen[name]) for name in names]
 
 
-def keras_classifier(config: CCTConfig, weights: Mapping[str, np.ndarray]) -> Classifier:
+def keras_classifier(config: CCTConfig, weights: Mapping[str, np.ndarray], *, model: CCT | None = None) -> Classifier:
     """A classifier that runs the Keras model of `config` with `weights` (canonical name -> float32 array).
+
+    Args:
+        model: a built model of `config` to use again, which takes seconds less than building one. It gets `weights`,
+            so a classifier made with it before must not be run any more; its traces stay as they are.
 
     Raises:
         CheckpointError: the weights do not fit the configuration.
     """
-    model = build_model(config)
+    model = model or build_model(config)
     checkpoints.assign(model, weights)
     return Classifier(config, weights, Source("folder", "in memory", ""), KerasRunner(model), model=model)

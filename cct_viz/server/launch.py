@@ -25,7 +25,7 @@ from .settings import LAUNCH, MAX_THREADS, QUEUE
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # No file of these may be fetched: the repository, or an installed package (beside it lie Gradio's own files).
-PRIVATE = _PACKAGE.parent if (_PACKAGE.parent / "pyproject.toml").is_file() else _PACKAGE
+PRIVATE = _PACKAGE.parent if (_PACKAGE.parent / "app.py").is_file() else _PACKAGE
 
 
 def launch(

@@ -177,6 +177,8 @@ def _fit(
 ) -> CCT:
     """Build the model, load the state in `out` if there is one, and train the remaining epochs."""
     begun = (out / STATE).exists()
+    for partial in out.glob(f".*.{STATE}"):  # of a run that was killed while it wrote
+        partial.unlink()
     keras.utils.set_random_seed(recipe.seed)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if recipe.mixed_bfloat16 else "float32")

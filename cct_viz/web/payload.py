@@ -19,6 +19,7 @@ from ..methods.attention import FUSIONS, attention_shares
 
 VERSION = 1
 MAX_ATTENTION_BYTES = 3_000_000  # more than that, and each layer comes fused over its heads
+MOST_ATTENTIONS = 2_000_000  # in all layers and heads; with more, no generic maps are sent
 SHOWN_SIDE = 512  # pixels of the longer side of the photo that the page shows
 
 
@@ -113,12 +114,14 @@ def make_payload(trace: Trace, about: About) -> str:
 
 
 def _maps(trace: Trace) -> list[dict[str, Any]]:
-    """Every map that needs nothing but the trace, explaining the class that the model chose, in the order of METHODS.
+    """Every map that needs nothing but the trace, explaining the predicted class, in the order of METHODS.
 
-    The page draws them from what they say of themselves, so that a new method needs no JavaScript. Methods that do not
-    apply to this model are left out.
+    Each says its name, caption, sign and unit, so that a page can draw a new method without code of its own. Methods
+    that do not apply to this model are left out. Large models send none: there the maps take a second or more.
     """
-    maps = []
+    maps: list[dict[str, Any]] = []
+    if trace.attentions.size > MOST_ATTENTIONS:
+        return maps
     for method in METHODS:
         if takes(method, "classifier"):
             continue

@@ -95,19 +95,21 @@ def test_settings_take_effect(folder):
 @pytest.mark.slow
 def test_the_environment_is_set_before_libraries_read_it():
     code = (
-        "import os; from cct_viz.app import serve\n"
-        "def report(arguments):\n"  # runs in `serve`, before it imports the libraries
+        "import os, sys; from cct_viz.app import serve; inner = serve.settings.set_environment\n"
+        "def first():\n"
+        "    print({'numpy', 'gradio', 'onnxruntime', 'PIL'} & set(sys.modules) or 'nothing'); inner()\n"
+        "def report(arguments):\n"
         "    from gradio.queueing import Queue; import numpy\n"
         "    q = Queue(True, 8, 1, 32, None); print(q.ANAYLTICS_CACHE_FREQUENCY, q.ANALYTICS_MAX_EVENTS,"
         "*(os.environ[name] for name in serve.settings.ENVIRONMENT)); raise SystemExit\n"
-        "serve.read_address = report; serve.main([])"
+        "serve.settings.set_environment = first; serve.read_address = report; serve.main([])"
     )
     environment = {k: v for k, v in os.environ.items() if k not in settings.ENVIRONMENT} | {"OMP_NUM_THREADS": "3"}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
     expected = settings.ENVIRONMENT | {"OMP_NUM_THREADS": "3"}  # an existing value is kept
-    assert done.stdout.split() == ["1000000000", "64", *expected.values()]
+    assert done.stdout.split() == ["nothing", "1000000000", "64", *expected.values()]
 
 
 def test_importing_the_settings_imports_no_library():

@@ -12,7 +12,7 @@ from ...images.preprocessing import ImageError
 from ...web.examples import EXAMPLES
 from ..models import Models
 from ..view import Shown, View
-from ..words import NOT_SHOWN, caption
+from ..words import NOT_SHOWN, caption, choices
 from .explorer import explorer_payload
 
 SAME = "the same picture"
@@ -51,7 +51,10 @@ def build(shown: gr.State, models: Models) -> View:
     names = models.names()
     with gr.Row():
         model = gr.Dropdown(
-            names, value=names[min(1, len(names) - 1)] if names else None, label="Model on the right", min_width=180
+            choices(models),
+            value=names[min(1, len(names) - 1)] if names else None,
+            label="Model on the right",
+            min_width=180,
         )
         picture = gr.Dropdown(
             [SAME, *(path.stem for path in EXAMPLES)],
@@ -80,7 +83,7 @@ def build(shown: gr.State, models: Models) -> View:
         trigger_mode="once",
         api_visibility="private",
     )
-    return View([model, problem, pair], lambda shown: [gr.update(choices=models.names()), "", ""], (comparing,))
+    return View([model, problem, pair], lambda shown: [gr.update(choices=choices(models)), "", ""], (comparing,))
 
 
 def compare(models: Models, shown: Shown, model: str, picture: str = SAME) -> str:

@@ -50,7 +50,7 @@ export function quantile(values, share) {
 /** The share of `among` below `value`, ties counted half. */
 export const percentile = (value, among) => mean(among.map((other) => Number(other < value) + 0.5 * Number(other === value)));
 
-/** What it means that a map does better than this share of random orders, as in cct_viz/app/tabs/trust.py. */
+/** What it means that a map does better than this share of random orders, as in cct_viz/evaluation/faithfulness.py. */
 export function judge(share) {
   if (share >= 0.95) return "It points at what this model needs here better than chance.";
   if (share <= 0.5) return "On this picture it is no better than tokens chosen at random: do not read much into it.";
