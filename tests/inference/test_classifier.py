@@ -329,7 +329,7 @@ def test_changed_bundled_files_are_refused(monkeypatch, tiny_folder, tmp_path):
     damaged = bytearray(weights.read_bytes())
     damaged[-1] ^= 1
     weights.write_bytes(damaged)
-    with pytest.raises(CheckpointError, match="is not the file this release came with"):
+    with pytest.raises(CheckpointError, match="is not the file of this release"):
         load("changed")
     weights.unlink()
     with pytest.raises(CheckpointError, match="is missing"):
