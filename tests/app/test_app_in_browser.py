@@ -124,7 +124,7 @@ def test_first_paint_is_a_whole_result(visit):
     visitor.page.wait_for_selector("#explorer .station[aria-current]:has-text('SeqPool')")
     assert visitor.page.locator("#explorer .grid").count() == 3
     assert visitor.page.locator("#explorer .legend").count() == 4
-    visitor.page.wait_for_selector(".hub:has-text('keras-io/cct is away')")
+    visitor.page.wait_for_selector(".hub:has-text('keras-io/cct could not be loaded')")
     assert visitor.page.get_by_role("button", name="Retry").is_visible()
     visitor.check_quiet()
 
@@ -240,7 +240,7 @@ def test_looking_asks_the_server_nothing(visit):
     """What a visitor has chosen stays for the next picture, too."""
     visitor = visit()
     visitor.page.wait_for_selector("#explorer .grid")
-    visitor.page.wait_for_selector(".hub:has-text('is away')")  # after which the timer asks no more
+    visitor.page.wait_for_selector(".hub:has-text('could not be loaded')")  # after which the timer asks no more
     visitor.wait_for_answers()
     asked = len(visitor.requests)
     box = visitor.page.locator("#explorer .grid").first.bounding_box()

@@ -29,7 +29,7 @@ def classifier():
             "cct_14_7x2_224",
             (
                 "14 encoder blocks",
-                "a cell sees 51\N{MULTIPLICATION SIGN}51 pixels",
+                "receptive field 51\N{MULTIPLICATION SIGN}51 pixels",
                 "5,521.9 M multiply-accumulates (MACs) per image",
                 "196\N{MULTIPLICATION SIGN}384",
             ),

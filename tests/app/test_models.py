@@ -57,7 +57,7 @@ def test_without_weights_one_sentence_says_so():
     models = Models(hub=False)
     assert models.names() == []
     assert "no trained weights" in models.problem
-    with pytest.raises(CheckpointError, match="there is none"):
+    with pytest.raises(CheckpointError, match="available: none"):
         models.trace("keras_cct_cifar10", PIXELS)
 
 
@@ -65,7 +65,7 @@ def test_a_damaged_bundle_costs_a_sentence_and_not_the_start(monkeypatch, tmp_pa
     monkeypatch.setattr(app_models, "PRESETS", {"mine": SimpleNamespace(folder=tmp_path)})
 
     def load(source, **options):
-        raise CheckpointError("mine: model.safetensors is not the file this release came with")
+        raise CheckpointError("mine: model.safetensors is not the file of this release")
 
     models = Models(hub=False, load=load)
     assert "model.safetensors" in models.problem
@@ -115,7 +115,7 @@ def test_a_folder_named_as_bundled_weights_does_not_take_their_place(tmp_path, m
 def test_a_bad_folder_is_refused_at_the_start(tmp_path):
     with pytest.raises(CheckpointError):
         Models([str(tmp_path)], hub=False)
-    with pytest.raises(CheckpointError, match="may not be asked"):
+    with pytest.raises(CheckpointError, match="the Hub is off"):
         Models(["owner/name"], hub=False)
 
 
@@ -159,8 +159,8 @@ def test_one_of_two_repos_arrives_and_both_are_spoken_of():
         return Net(source)
 
     line = wait(Models(["a/b"], load=load))
-    assert "a/b came from the Hub" in line.text
-    assert f"{HUB_REPO} is away. The Hub is away: do this." in line.text
+    assert "Downloaded from the Hub: a/b." in line.text
+    assert f"{HUB_REPO} could not be loaded. The Hub is away: do this." in line.text
     assert line.can_retry
 
 

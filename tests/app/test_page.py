@@ -53,7 +53,7 @@ class FakeModels:
     def __init__(self, config=None, *, empty=False):
         self.config = config or tiny_config()
         self.empty = empty
-        self.problem = "This copy carries no trained weights." if empty else ""
+        self.problem = "This copy has no trained weights." if empty else ""
         self.calls = 0
 
     def names(self):
@@ -78,7 +78,7 @@ class FakeModels:
         return make_trace(self.config, seed=int(decode(image).mean()))
 
     def hub_line(self):
-        return HubLine("keras-io/cct is away.", can_retry=True)
+        return HubLine("keras-io/cct could not be loaded.", can_retry=True)
 
     def retry(self):
         pass
@@ -184,7 +184,7 @@ def test_a_bad_picture_after_one_whose_file_is_gone_empties_the_page_with_a_noti
 @pytest.mark.parametrize(("count", "named"), [(3, True), (12, True), (13, False), (100, False)])
 def test_the_page_says_that_the_model_knows_only_its_classes(count, named):
     labels = tuple(f"<kind> {i}" for i in range(count))
-    text = words.known_classes(labels)
+    text = words.class_note(labels)
     assert f"{count} classes" in text
     assert "<kind>" not in text
     assert ("&lt;kind&gt; 2" in text) == named

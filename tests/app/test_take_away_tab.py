@@ -190,7 +190,7 @@ def test_a_site_takes_the_place_of_its_own_files_only(classifier, tmp_path, name
         write_site([classifier], tmp_path, EXAMPLES[:1], space=True)
     (tmp_path / name).write_text("# My notes, with `python -m cct_viz site --space` in them\n")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(OSError, match=f"{name} is there already and is not of a site"):
+    with pytest.raises(OSError, match=f"{name} already exists and was not written by this command"):
         write_site([classifier], tmp_path, EXAMPLES[1:2], space=True)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     (tmp_path / "README.md").write_text("# My notes\n")
