@@ -1,4 +1,4 @@
-"""SavedModels of the keras.io example: read without running them, and right against their own serving signature."""
+"""SavedModels of the keras.io example: read without running them, and compared with their serving signature."""
 
 import functools
 import random
@@ -68,7 +68,7 @@ def saved(tmp_path_factory):
 
 
 def compute_logits(checkpoint, pixels):
-    """What our Keras model with the checkpoint's weights says about uint8 `pixels` (B, H, W, 3)."""
+    """The logits of our Keras model with the checkpoint's weights for uint8 `pixels` (B, H, W, 3)."""
     model = build_model(checkpoint.config)
     checkpoints.assign(model, checkpoint.weights)
     preprocessing = checkpoint.config.preprocessing
@@ -289,7 +289,7 @@ def test_damaged_saved_model_is_refused_in_one_sentence(copy, damage):
 
 
 @pytest.mark.slow
-def test_flipped_bit_of_the_constant_position_is_noticed(copy, saved):
+def test_flipped_bit_of_the_constant_position_is_detected(copy, saved):
     position = checkpoints.read(copy).weights["sequence/position"].tobytes()
     flip(copy / "saved_model.pb", (copy / "saved_model.pb").read_bytes().index(position) + 2001)
     with pytest.raises(
@@ -306,7 +306,7 @@ def test_flipped_bit_of_the_constant_position_is_noticed(copy, saved):
 
 
 @pytest.mark.slow
-def test_variables_of_another_save_are_noticed(saved, tmp_path):
+def test_variables_of_another_save_are_detected(saved, tmp_path):
     folder = Path(shutil.copytree(saved("the example"), tmp_path / "mixed"))
     saved_models.save(saved_models.make_model(seed=1), tmp_path / "other")
     shutil.copytree(tmp_path / "other" / "variables", folder / "variables", dirs_exist_ok=True)
