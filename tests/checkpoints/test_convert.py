@@ -227,7 +227,7 @@ def test_convert_reads_a_saved_model(tmp_path):
         (["cct_7_7x2_224_flowers102.pth"], "no file cct_7_7x2_224_flowers102.pth in .*github.com/SHI-Labs"),
         (["mine.pth"], "does not say its architecture"),
         (["mine.pth", "--arch", "cct_7"], "neither a preset"),
-        (["nowhere", "--out", "x"], "nowhere is not there"),
+        (["nowhere", "--out", "x"], "nowhere is missing"),
         ([str(SAVED_MODEL), "--arch", "cct_7_3x1_32"], "says its architecture itself"),
     ],
 )
@@ -371,7 +371,7 @@ def test_only_a_complete_model_is_pushed(login, tmp_path, vit_folder):
     weights.write_bytes(weights.read_bytes()[:-4])
     with pytest.raises(CheckpointError, match="truncated"):
         push(tmp_path / "half", "me/vit-lite", yes=True)
-    with pytest.raises(HubError, match="is no repository"):
+    with pytest.raises(HubError, match="is not a repository"):
         push(vit_folder, "vit-lite", yes=True)
     assert login.requests == []
 

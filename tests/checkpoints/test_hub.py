@@ -162,7 +162,7 @@ EXPECTED = {
     "gated": ("forbidden", "owner"),
     "disabled": ("forbidden", "owner"),
     "no such revision": ("not found", "revision main"),
-    "file gone": ("not found", "not there"),
+    "file gone": ("not found", "is missing"),
     "rate limit": ("busy", "429"),
     "internal error": ("busy", "500"),
     "unavailable": ("busy", "503"),

@@ -146,5 +146,5 @@ def test_a_format_that_is_converted_first_is_not_downloaded_or_prepared(tmp_path
 
 def test_files_deeper_than_any_format_are_not_listed(tmp_path):
     write_files(tmp_path, ["a/b/saved_model.pb", "a/saved_model.pb"])
-    with pytest.raises(CheckpointError, match="is no checkpoint"):
+    with pytest.raises(CheckpointError, match="is not a checkpoint"):
         checkpoints.detect(Path(tmp_path))

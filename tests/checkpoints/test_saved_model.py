@@ -274,7 +274,7 @@ DAMAGE = {
     "data missing": (lambda f: (f / DATA).unlink(), "is incomplete"),
     "no variables": (lambda f: shutil.rmtree(f / "variables"), "is incomplete; expected saved_model.pb and"),
     "metadata cut": (lambda f: cut(f / "keras_metadata.pb", 0.5), "keras_metadata.pb is missing, truncated or damaged"),
-    "no graph": (lambda f: (f / "saved_model.pb").unlink(), "is no checkpoint; expected a folder with"),
+    "no graph": (lambda f: (f / "saved_model.pb").unlink(), "is not a checkpoint; expected a folder with"),
 }
 
 
