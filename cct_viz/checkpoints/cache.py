@@ -78,7 +78,7 @@ def is_cached(folder: str | Path) -> bool:
 
 
 def export_here(folder: str | Path) -> None:
-    """Write model.onnx beside the config.json and model.safetensors of `folder`, from nothing but those two.
+    """Write model.onnx beside the config.json and model.safetensors of `folder`, from these two files alone.
 
     Raises:
         CheckpointError: as `cached_export`.
@@ -90,7 +90,7 @@ def export_here(folder: str | Path) -> None:
 
 
 def entry(folder: Path) -> Path:
-    """Where the prepared form of a checkpoint lies: named by the names and the content of its reader's files."""
+    """The folder of the prepared checkpoint; its name depends on the names and the content of the reader's files."""
     digest = hashlib.sha256(VERSION.encode())
     for name in sorted(checkpoints.model_files(folder)):
         digest.update(f"\n{name} {sha256(folder / name)}".encode())

@@ -53,7 +53,7 @@ def convert(
         image_size: for a .pth, side in pixels, or (height, width), if it differs from the architecture's.
 
     Raises:
-        CheckpointError: `source` cannot be read, or `out` lies in it, or exists and is not an empty folder.
+        CheckpointError: `source` cannot be read, or `out` is inside it, or exists and is not an empty folder.
         ConfigError: no such architecture, or an impossible head or size.
 
     Warns:

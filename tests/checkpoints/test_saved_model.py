@@ -55,7 +55,7 @@ SAVED_TO_SERVE = {
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """name -> folder of a SavedModel, each made once."""
+    """name -> folder of a SavedModel, each created once."""
 
     @functools.cache
     def make(name):

@@ -68,14 +68,14 @@ def test_crops_equal_python(page):
 
 
 def with_profile_of_other_colours(photo):
-    """`photo` under sRGB with the primaries of red and blue exchanged: whoever follows it sees other colours."""
+    """`photo` with an ICC profile that swaps the red and blue primaries; applying it changes the colours."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exchanged = profile.replace(b"rXYZ", b"none").replace(b"bXYZ", b"rXYZ").replace(b"none", b"bXYZ")
     return image_file(photo, icc_profile=exchanged)
 
 
 def with_gamma(png):
-    """`png` said to be linear light."""
+    """`png` marked as linear light."""
     chunk = b"gAMA" + struct.pack(">I", 100_000)
     return png[:33] + struct.pack(">I", 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[33:]
 

@@ -83,7 +83,7 @@ def test_new_picture_cancels_the_current_one(page, bundled):
 
 
 def test_worker_stops_a_cancelled_computation(page):
-    """Of twenty passes of five steps the worker would report a hundred steps, and the page would hear of none."""
+    """Without cancelling, twenty passes of five steps report a hundred steps; here far fewer arrive."""
     got = in_worker(
         page,
         "const kept = Worker; let heard = 0;"

@@ -382,7 +382,7 @@ def test_tokens_can_be_removed_without_pooling_weights(open_live, class_token_fo
         "document.querySelector('#explorer').explorer.store.set({removed: new Set([1]), overlay: 'rollout'})"
     )
     live.page.wait_for_selector(".removal .sentence:has-text('Without 1 token ')")
-    assert "pool" not in live.page.locator(".removal > .sentence").inner_text()  # there is none to leave it out of
+    assert "pool" not in live.page.locator(".removal > .sentence").inner_text()  # no sentence on the pool
     live.page.wait_for_selector(".removal :text('Measured by')")
     assert (
         live.page.locator(".trial .note")
