@@ -1,4 +1,4 @@
-"""The endpoints for programs: /classify and /explain, as gradio_client calls them."""
+"""The API endpoints /classify and /explain, for gradio_client."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ..reports.figures import figure
 from .models import Models
 from .upload import Upload
 
-# Matplotlib opens its fonts anew for each thread and keeps them, and Gradio's threads come and go.
+# One thread, because Matplotlib opens and keeps its fonts per thread, and Gradio uses many short-lived threads.
 _DRAWING = ThreadPoolExecutor(1, "drawing")
 
 
 def add_endpoints(models: Models) -> None:
-    """Add both endpoints to the page that is being built, with components that nobody sees."""
+    """Add both endpoints to the page under construction, with invisible components."""
     with gr.Row(visible=False):
         image = Upload(label="image")
         method = gr.Textbox("rollout", label="method", max_length=100)
@@ -33,18 +33,18 @@ def add_endpoints(models: Models) -> None:
         run = gr.Button()
 
     def classify(image: str | None) -> dict[str, float]:
-        """The class probabilities of an image, by the app's default model."""
+        """The class probabilities of an image, from the app's default model."""
         trace = _trace(models, image)
         return dict(trace.top(len(trace.labels)))
 
     def explain_image(image: str | None, method: str = "rollout", target: str = "") -> tuple[str, str]:
         """A PNG with the maps of one method over the image, and a JSON file with every number and the identity checks.
 
-        `method` is one of METHODS; `target` a class by name or number, empty for the one that the model chose.
+        `method` is one of METHODS; `target` is a class name or number, empty for the predicted class.
         """
         method = method.strip()
         if method in METHODS and takes(method, "classifier"):
-            raise _refuse(f"{method} runs the model again, which is offered in Python and on the command line only.")
+            raise _refuse(f"{method} runs the model again; use it in Python or on the command line.")
         trace = _trace(models, image)
         chosen: int | str | None = target.strip() or None
         if isinstance(chosen, str) and chosen not in trace.labels and chosen.isdecimal():
@@ -66,7 +66,7 @@ def add_endpoints(models: Models) -> None:
             "receptive_field": trace.receptive_field.tolist(),
             **heatmaps_to_json(heatmaps),
         }
-        # In Gradio's own folder, so that its clean-up removes them in time.
+        # In Gradio's cache folder, so that its clean-up removes them.
         folder = files[0].GRADIO_CACHE
         return (
             save_bytes_to_cache(picture, "explanation.png", folder),
@@ -74,26 +74,26 @@ def add_endpoints(models: Models) -> None:
         )
 
     run.click(classify, [image], [classes], api_name="classify", concurrency_id="model", concurrency_limit=2)
-    # A figure takes a hundred times as long as the model, so those who ask for one wait for each other only.
+    # A figure takes a hundred times as long as the model, so figures have a queue of their own.
     inputs = [image, method, target]
     run.click(explain_image, inputs, list(files), api_name="explain", concurrency_id="figure", concurrency_limit=1)
 
 
 def _draw(trace: Trace, heatmaps: Heatmaps) -> bytes:
     picture = io.BytesIO()
-    quick = {"compress_level": 1}  # half the time for a third more bytes
+    quick = {"compress_level": 1}  # takes half the time and a third more bytes
     figure(trace, heatmaps).savefig(picture, format="png", pil_kwargs=quick)
     return picture.getvalue()
 
 
 def _refuse(reason: object) -> gr.Error:
-    """One sentence for the caller; the server's log stays quiet."""
+    """An error for the caller, which is not printed to the server's log."""
     return gr.Error(str(reason), print_exception=False)
 
 
 def _trace(models: Models, image: str | None) -> Trace:
     if image is None:
-        raise _refuse("No image came; send exactly one PNG, JPEG, WebP, GIF or BMP file.")
+        raise _refuse("There is no image; send one PNG, JPEG, WebP, GIF or BMP file.")
     if models.problem:
         raise _refuse(models.problem)
     try:

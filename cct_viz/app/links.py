@@ -1,4 +1,4 @@
-"""A link that opens the app on the same picture and model: an example by name, or the pixels that the model saw."""
+"""A link that opens the app with the same picture and model: an example's name, or the pixels of the model's input."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from ..images.headers import find_format, read_header
 from ..web.examples import read_examples
 from .view import Shown
 
-LONGEST = 8000  # characters that servers and chats still take as an address
-MOST_PIXELS = 512 * 512  # no model here sees more; 3 kB of one colour would unfold to 26 megapixels
+LONGEST = 8000  # characters of an address that servers and chat programs accept
+MOST_PIXELS = 512 * 512  # no model here needs more; a PNG of 3 kB in one colour can decode to 26 megapixels
 
 
 def write_link(shown: Shown) -> str:
-    """The query of a link to what is shown, "model=...&example=..." or "...&pixels=..."; empty where it would be too
-    long."""
+    """The query of a link to what is shown, "model=...&example=..." or "...&pixels=..."; empty if it is too long."""
     if shown.example is not None:
         return urlencode({"model": shown.card.name, "example": shown.example})
     pixels = base64.urlsafe_b64encode(png(shown.trace.pixels)).decode().rstrip("=")
@@ -30,7 +29,7 @@ def write_link(shown: Shown) -> str:
 
 
 def read_link(query: Mapping[str, str], models: Sequence[str]) -> tuple[np.ndarray | None, str | None]:
-    """The picture (h, w, 3) uint8 and the model that a link names; None for what it does not name or names wrongly."""
+    """The picture (h, w, 3) uint8 and the model of a link; each is None if it is missing or invalid."""
     model = query.get("model") if query.get("model") in models else None
     example = read_examples().get(query.get("example", ""))
     if example is not None:
@@ -46,7 +45,11 @@ def read_link(query: Mapping[str, str], models: Sequence[str]) -> tuple[np.ndarr
 
 
 def _is_small_png(data: bytes) -> bool:
-    """Whether these bytes are of the kind and size that `write_link` sends; a damaged header is a ValueError."""
+    """Whether `data` has the format and size that `write_link` creates.
+
+    Raises:
+        ValueError: the header is damaged.
+    """
     if find_format(data) != "PNG":
         return False
     height, width = read_header(data, "PNG").size

@@ -1,7 +1,7 @@
-"""The models that one app serves: bundled ones and folders at once, Hub repositories as they arrive in the background.
+"""The models of an app: bundled models and folders load at the start, Hub repositories download in the background.
 
-The page asks for cards (what to say about the weights), traces and one line about the Hub. It never sees a model. No
-TensorFlow and no Keras is loaded here.
+The page gets cards (texts about the weights), traces and one line about the Hub. Neither TensorFlow nor Keras is loaded
+here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..inference.load import load
 from ..inference.trace import Trace
 
 HUB_REPO = "keras-io/cct"
-STUCK_SECONDS = 60.0  # a call of the largest model takes two
+STUCK_SECONDS = 60.0  # seconds; a call of the largest model takes two
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Card:
         parameters: how many numbers were trained.
         accuracy: top-1 accuracy on the validation images, 0 to 1; None where nobody measured it.
         source: "bundled", "folder" or "hub".
-        revision: the Hub's commit, or else the first digits of the weights' SHA-256.
+        revision: the Hub's commit, else the first digits of the weights' SHA-256.
         labels: the class names.
-        image_size: (height, width) of the pictures that the model sees.
+        image_size: (height, width) of the model's input.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Card:
 
 @dataclass(frozen=True)
 class HubLine:
-    """One line about the Hub: `busy` while a download runs, `can_retry` after one failed; no text says nothing."""
+    """One line about the Hub: `busy` during a download, `can_retry` after one failed. An empty text shows no line."""
 
     text: str
     busy: bool = False
@@ -62,10 +62,10 @@ class HubLine:
 
 
 class Models:
-    """The classifiers that can be shown, by name. Safe to use from several threads.
+    """The available classifiers, by name. Thread-safe.
 
     Attributes:
-        problem: one sentence when there is nothing to show yet, else an empty text.
+        problem: why there is no model yet; empty if there is one.
     """
 
     def __init__(
@@ -75,25 +75,25 @@ class Models:
         hub: bool = True,
         load: Callable[..., Classifier] = load,
     ):
-        """Load what lies on this machine; with `hub` fetch the rest, keras-io/cct among it, in the background.
+        """Load the models on this machine; with `hub`, download the others and keras-io/cct in the background.
 
         Args:
-            sources: folders, presets or Hub repos asked for by name. Those on this machine come first in the picker.
-            hub: whether the Hub may be asked.
+            sources: additional folders, presets or Hub repos. Those on this machine come first in the picker.
+            hub: whether requests to the Hub are allowed.
             load: `cct_viz.load`.
 
         Raises:
-            CheckpointError: a folder in `sources` is not a checkpoint that can be served.
+            CheckpointError: a source cannot be loaded, or needs the Hub without `hub`.
         """
         self._load = load
-        self._lock = threading.Lock()  # of the table and the line
-        self._running = threading.Lock()  # of `trace`: one picture at a time, whoever asks
+        self._lock = threading.Lock()  # guards the table and the line
+        self._running = threading.Lock()  # guards `trace`: one picture at a time for all visitors
         self._table: dict[str, tuple[Classifier, Card]] = {}
         self._failed: dict[str, str] = {}
         self._line = HubLine("")
         self._thread: threading.Thread | None = None
         self._wanted: list[str] = []
-        self._called: float | None = None  # when the call began that is running now
+        self._called: float | None = None  # start of the current call, or None
         self._failed_last = False
         local = [source for source in sources if source in PRESETS or Path(source).exists()]
         for source in dict.fromkeys(local):
@@ -109,7 +109,7 @@ class Models:
             self._wanted = list(dict.fromkeys([s for s in sources if s not in local] + [HUB_REPO]))
             self.retry()
         elif remote := [source for source in sources if source not in local]:
-            raise CheckpointError(f"{remote[0]!r} is no folder on this machine, and the Hub may not be asked")
+            raise CheckpointError(f"{remote[0]!r} is not a folder on this machine, and the Hub is off (--no-hub)")
 
     @property
     def problem(self) -> str:
@@ -119,12 +119,12 @@ class Models:
             if self._failed:
                 return "The bundled weights cannot be used: " + " ".join(self._failed.values())
         return (
-            "This copy carries no trained weights. Start the app with --model FOLDER, or wait until the Hub has sent "
-            f"{HUB_REPO}."
+            "This copy has no trained weights. Start the app with --model FOLDER, or wait until "
+            f"{HUB_REPO} is downloaded from the Hub."
         )
 
     def names(self) -> list[str]:
-        """What the picker offers, the default first."""
+        """The names in the picker, the default first."""
         with self._lock:
             return list(self._table)
 
@@ -132,27 +132,27 @@ class Models:
         """The classifier called `name`.
 
         Raises:
-            CheckpointError: no model has that name (yet).
+            CheckpointError: no model has this name (yet).
         """
         return self._entry(name)[0]
 
     def card(self, name: str) -> Card:
-        """What to say about the weights called `name`.
+        """The card of the weights called `name`.
 
         Raises:
-            CheckpointError: no model has that name (yet).
+            CheckpointError: no model has this name (yet).
         """
         return self._entry(name)[1]
 
     def trace(self, name: str, image: object) -> Trace:
-        """What the model called `name` makes of an image.
+        """The trace of an image by the model called `name`.
 
         Raises:
-            CheckpointError: no model has that name (yet).
-            ImageError: not an image that can be read.
+            CheckpointError: no model has this name (yet).
+            ImageError: the image cannot be read.
         """
         model = self.get(name)
-        pixels = decode(image)  # type: ignore[arg-type]  # outside of the lock: a large photo holds nobody up
+        pixels = decode(image)  # type: ignore[arg-type]  # outside the lock, so that a large photo delays nobody
         with self._running:
             self._called = time.monotonic()
             self._failed_last = True
@@ -164,34 +164,34 @@ class Models:
                 self._called = None
 
     def is_there(self) -> bool:
-        """Whether there is a model to show."""
+        """Whether a model is available."""
         with self._lock:
             return bool(self._table)
 
     def works(self) -> bool:
-        """Whether the last call of a model that ended gave an answer, and none has been running for too long."""
+        """Whether the last finished call of a model succeeded, and no call has been running for too long."""
         called = self._called
         if called is not None:
             return time.monotonic() - called < STUCK_SECONDS
         return not self._failed_last
 
     def hub_line(self) -> HubLine:
-        """What to say about the Hub at this moment."""
+        """The current line about the Hub."""
         with self._lock:
             return self._line
 
     def retry(self) -> None:
-        """Fetch in the background what is still missing; does nothing while a download runs."""
+        """Download missing models in the background; does nothing while a download runs."""
         with self._lock:
             missing = [repo for repo in self._wanted if repo not in self._table]
             if not missing or (self._thread and self._thread.is_alive()):
                 return
-            self._line = HubLine(f"Asking the Hub for {missing[0]}.", busy=True)
+            self._line = HubLine(f"Downloading {missing[0]} from the Hub.", busy=True)
             self._thread = threading.Thread(target=self._fetch, args=(missing,), name="hub", daemon=True)
             self._thread.start()
 
     def _bring_cached(self) -> None:
-        """Offer what the Hub sent on an earlier day and what has been prepared since: it costs no request."""
+        """Add Hub models that were downloaded and prepared earlier. This makes no request."""
         for snapshot in hub.cached():
             if snapshot.repo_id not in self._table and cache.is_cached(snapshot.folder):
                 try:
@@ -210,10 +210,10 @@ class Models:
                 self._add(repo, progress=report)
                 arrived.append(repo)
             except (HubError, CheckpointError) as error:
-                problems.append(f"{repo} is away. {str(error).rstrip('.')}.")
-            except Exception as error:  # the thread's last stand: without it the page would wait for ever
-                problems.append(f"{repo} is away. Something unforeseen happened ({type(error).__name__}).")
-        ready = [f"{' and '.join(arrived)} came from the Hub: choose under Model."] if arrived else []
+                problems.append(f"{repo} could not be loaded. {str(error).rstrip('.')}.")
+            except Exception as error:  # otherwise the page would wait without end
+                problems.append(f"{repo} could not be loaded: unexpected error ({type(error).__name__}).")
+        ready = [f"Downloaded from the Hub: {', '.join(arrived)}. Select a model under Model."] if arrived else []
         self._say(HubLine(" ".join(ready + problems), can_retry=bool(problems)))
 
     def _say(self, line: HubLine) -> None:
@@ -231,10 +231,10 @@ class Models:
             labels=tuple(model.labels),
             image_size=model.config.image_size,
         )
-        asked = source in PRESETS or not Path(source).exists()
-        name = source if asked else card.name
+        by_name = source in PRESETS or not Path(source).exists()
+        name = source if by_name else card.name
         with self._lock:
-            while name in self._table or (not asked and name in _bundled()):  # two of one name
+            while name in self._table or (not by_name and name in _bundled()):  # the name is taken
                 name += "'"
             self._table[name] = (model, replace(card, name=name))
 
@@ -242,10 +242,10 @@ class Models:
         with self._lock:
             if name in self._table:
                 return self._table[name]
-            known = ", ".join(self._table) or "none"
-        raise CheckpointError(f"no model is called {name!r}; there is {known}")
+            names = ", ".join(self._table) or "none"
+        raise CheckpointError(f"no model is called {name!r}; available: {names}")
 
 
 def _bundled() -> list[str]:
-    """The default first: the first model is the one that a page opens with."""
+    """The names of the bundled models; the default is first, because a page opens with the first model."""
     return sorted((name for name, preset in PRESETS.items() if preset.folder is not None), key=DEFAULT.__ne__)

@@ -1,4 +1,4 @@
-"""The page: what is always in view, the tabs, and the one event that runs the model."""
+"""The page: the parts that are always visible, the tabs, and the event that runs the model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .models import Models
 from .tabs import VIEWS
 from .upload import Upload
 from .view import DRAW, Shown, View
-from .words import chip, choices, example_buttons, hub_text, known_classes, notice, prediction, seen_figure
+from .words import chip, choices, class_note, example_buttons, hub_text, notice, prediction, seen_figure
 
 FIRST = next(path for path in EXAMPLES if path.stem == "deer")
 TOP = 5
@@ -28,12 +28,12 @@ CHOOSE = """element.addEventListener('click', (event) => {
   if (button) trigger('select', {index: Number(button.dataset.index)});
 });"""
 
-Changes = dict[Any, Any]  # component -> value or update; Gradio leaves components that are not in it as they are
+Changes = dict[Any, Any]  # component -> value or update; Gradio leaves all other components unchanged
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The components that follow the picture: what is shown, the box, the notice, and what is drawn of it."""
+    """The components that depend on the picture: state, picture box, notice, and everything drawn from the trace."""
 
     shown: gr.State
     image: Upload
@@ -45,19 +45,19 @@ class Parts:
 
     @property
     def outputs(self) -> list[Any]:
-        """All of them."""
+        """All components, for an event's outputs."""
         rest = [output for view in self.views for output in view.outputs]
         return [self.shown, self.image, self.problem, self.weights, self.answer, self.seen, *rest]
 
 
 def build_page(models: Models) -> gr.Blocks:
-    """The whole app as Gradio blocks, not yet launched; its first paint shows an example, already explained."""
+    """The whole app as Gradio blocks, not yet launched. It opens with an example that is already explained."""
     with gr.Blocks(title="CCT Explorer", analytics_enabled=False, delete_cache=(600, KEEP_SECONDS)) as page:
         names = models.names()
         first = _first_shown(models)
         with gr.Row(elem_classes="top"):
             with gr.Column(scale=5, min_width=260, elem_classes="name"):
-                gr.HTML('<h1>CCT Explorer</h1><p class="sub">What a Compact Convolutional Transformer sees</p>')
+                gr.HTML('<h1>CCT Explorer</h1><p class="sub">How a Compact Convolutional Transformer classifies</p>')
                 weights = gr.HTML(_chip(models, names[0] if names else None), js_on_load=None)
             with gr.Column(scale=3, min_width=320):
                 picker = gr.Dropdown(choices(models), value=names[0] if names else None, label="Model", elem_id="model")
@@ -75,9 +75,9 @@ def build_page(models: Models) -> gr.Blocks:
                     elem_id="upload",
                     buttons=[],
                 )
-                if first is not None:  # the copy that visitors may fetch
+                if first is not None:  # Gradio's copy, which visitors can fetch
                     first = replace(first, path=image.value["path"])
-                # Empty at first, for Gradio goes back to the first value when it forgets: no tab may answer for that.
+                # Empty at first: an expired state falls back to its initial value, and no tab must answer for that.
                 shown = gr.State(None, time_to_live=KEEP_SECONDS)
                 problem = gr.HTML(js_on_load=None, visible=False)
                 examples = gr.HTML(
@@ -93,15 +93,15 @@ def build_page(models: Models) -> gr.Blocks:
                     with gr.Tab(title):
                         views.append(build(shown, models))
         gr.HTML(
-            f'<p class="caption">Pictures of up to {MAX_UPLOAD_MB} MB, PNG, JPEG, WebP, GIF or BMP, stay in this app '
+            f'<p class="caption">Pictures (PNG, JPEG, WebP, GIF or BMP, up to {MAX_UPLOAD_MB} MB) stay in this app '
             f"and are deleted after {KEEP_SECONDS // 60} minutes. The maps show what the model computed, not why.</p>",
             js_on_load=None,
             elem_classes="foot",
         )
         parts = Parts(shown, image, problem, weights, answer, seen, views)
-        for view in views:  # the first paint is a whole result
+        for view in views:  # the page opens with a complete result
             for output, value in view.fill(first).items():
-                if not isinstance(value, dict):  # an update, to a component that is as it should be already
+                if not isinstance(value, dict):  # a dict is an update, which the initial page does not need
                     output.value = output.postprocess(value)
 
         def show(path: str | None, model: str | None, before: Shown | None) -> Changes:
@@ -109,7 +109,7 @@ def build_page(models: Models) -> gr.Blocks:
 
         def show_first(path: str | None, model: str | None, before: Shown | None) -> Changes:
             if first is not None and before is None and (path, model) == (first.path, first.card.name):
-                return {shown: first}  # the page came with it
+                return {shown: first}  # the page opened with it
             return show(path, model, before)
 
         for trigger in (image.change, picker.input):
@@ -157,11 +157,11 @@ def _look(models: Models, model: str, path: str) -> Shown:
 
 
 def _show(models: Models, parts: Parts, path: str | None, model: str | None, before: Shown | None) -> Changes:
-    """What changes on the page: a new trace shown everywhere, or a notice beside what was shown before."""
-    if path is None:  # emptied by the visitor, which `_clear` answers, or by Gradio on the way to an SVG
+    """What changes on the page: a new trace in all views, or a notice while the previous picture stays."""
+    if path is None:  # cleared by the visitor, which `_clear` handles, or by Gradio before an SVG
         return gr.skip() if before else {parts.weights: _chip(models, model)}
     if before is not None and (before.path, before.card.name) == (path, model):
-        # Put back after a bad upload, it leaves the notice on that; uploaded again, it takes the notice away.
+        # Restored after a bad upload: keep the notice. Uploaded again by the visitor: hide the notice.
         again: Changes = {parts.shown: replace(before, put_back=False)}
         return again if before.put_back else again | {parts.problem: HIDE}
     try:
@@ -172,7 +172,7 @@ def _show(models: Models, parts: Parts, path: str | None, model: str | None, bef
         refusal = {parts.problem: gr.update(value=notice(str(error)), visible=True)}
         if before is None:
             return refusal | {parts.image: gr.update(value=None)}
-        if not Path(before.path).is_file():  # what was shown cannot be put back
+        if not Path(before.path).is_file():  # the previous picture cannot be restored
             return refusal | {parts.image: gr.update(value=None)} | _fill(models, parts, model, None)
         if before.path == path:
             return refusal
@@ -185,7 +185,7 @@ def _clear(models: Models, parts: Parts, model: str | None) -> Changes:
 
 
 def _fill(models: Models, parts: Parts, model: str | None, shown: Shown | None) -> Changes:
-    """Everything that is drawn of a picture, the box and the notice excepted."""
+    """Update everything that depends on the picture, except the box and the notice."""
     changes: Changes = {
         parts.shown: shown,
         parts.weights: _chip(models, model),
@@ -202,7 +202,7 @@ def _chip(models: Models, name: str | None) -> str:
 
 
 def _below(shown: Shown | None) -> str:
-    return "" if shown is None else known_classes(shown.trace.labels) + seen_figure(shown.trace)
+    return "" if shown is None else class_note(shown.trace.labels) + seen_figure(shown.trace)
 
 
 def _answer(shown: Shown | None) -> str:
@@ -212,7 +212,7 @@ def _answer(shown: Shown | None) -> str:
 def _watch_hub(
     page: gr.Blocks, models: Models, hub: gr.HTML, retry: gr.Button, picker: gr.Dropdown, weights: gr.HTML
 ) -> None:
-    """Keep the line about the Hub and the picker up to date while a download runs."""
+    """Update the line about the Hub and the picker while a download runs."""
     timer = gr.Timer(2, active=models.hub_line().busy)
 
     def refresh(model: str | None) -> Changes:

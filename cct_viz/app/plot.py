@@ -1,4 +1,4 @@
-"""Line plots as SVG figures, from 0 up, in the page's own colours."""
+"""Line plots from 0 upwards as SVG figures, coloured by the page's style sheet."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from html import escape
 
 import numpy as np
 
-WIDTH, HEIGHT = 360, 190  # of a plot, in its own units
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40, WIDTH - 12, 8, HEIGHT - 32  # where the lines run
+WIDTH, HEIGHT = 360, 190  # of a plot, in SVG units
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40, WIDTH - 12, 8, HEIGHT - 32  # the plot area
 
 Line = tuple[np.ndarray, np.ndarray]  # (P,) shares of the width and (P,) shares of the height, 0 to 1
 
@@ -25,10 +25,10 @@ def draw_plot(
     """A figure with lines over a grid.
 
     Args:
-        lines: (class in the style sheet, line) each; the last one is drawn on top.
-        ticks: what stands beside the grid's lines, spread evenly from the lowest to the highest.
-        ends: what stands below the left and the right end.
-        label: the plot in words, for screen readers.
+        lines: (CSS class, line) pairs; the last one is drawn on top.
+        ticks: labels of the evenly spaced grid lines, from lowest to highest.
+        ends: labels below the left and the right end.
+        label: a description of the plot for screen readers.
         words: the caption, as HTML.
         band: x and the lower and upper edge of a shaded band, as shares.
     """

@@ -1,4 +1,4 @@
-"""Starts the app: reads the arguments and serves the page."""
+"""Reads the arguments of the app and serves the page."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ..server import settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `python app.py` and of `cct-viz app`."""
+    """Add the options of `python app.py` and `cct-viz app`."""
     parser.add_argument(
-        "--model", action="append", default=[], metavar="FOLDER_OR_REPO", help="also serve this; may be given again"
+        "--model", action="append", default=[], metavar="FOLDER_OR_REPO", help="also serve this model; can be repeated"
     )
     parser.add_argument("--host", help="address to listen on (GRADIO_SERVER_NAME, else 127.0.0.1)")
     parser.add_argument("--port", help="port to listen on (GRADIO_SERVER_PORT, else 7860 or the next free)")
-    parser.add_argument("--no-hub", action="store_true", help="never ask the Hugging Face Hub")
-    parser.add_argument("--mcp", action="store_true", help="also offer the endpoints to language models, by MCP")
+    parser.add_argument("--no-hub", action="store_true", help="make no request to the Hugging Face Hub")
+    parser.add_argument("--mcp", action="store_true", help="also offer the endpoints to language models as MCP tools")
 
 
 def read_address(arguments: argparse.Namespace) -> tuple[str | None, int | None]:
-    """Host and port as given, else as Gradio's variables say, else None.
+    """Host and port from the arguments, else from Gradio's environment variables, else None.
 
-    The variables are removed from the environment: Gradio fails on bad ones, and treats the port as a first try only.
+    The variables are removed from the environment: Gradio fails on invalid ones, and tries other ports after this one.
 
     Raises:
         OSError: the port is not a number from 1 to 65535.
@@ -33,7 +33,7 @@ def read_address(arguments: argparse.Namespace) -> tuple[str | None, int | None]
     text = text if arguments.port is None else arguments.port
     if text and not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535):
         shown = text if len(text) <= 20 else f"{text[:20]}..."
-        raise OSError(f"{shown!r} is no port; --port and GRADIO_SERVER_PORT take a number from 1 to 65535.")
+        raise OSError(f"{shown!r} is not a port; --port and GRADIO_SERVER_PORT take a number from 1 to 65535.")
     return arguments.host or host, int(text) if text else None
 
 
@@ -41,8 +41,8 @@ def serve(arguments: argparse.Namespace) -> None:
     """Serve the page until the process is ended. The entry points call `settings.set_environment` before.
 
     Raises:
-        CheckpointError: a model that was asked for cannot be served.
-        OSError: no such address, or the port is taken.
+        CheckpointError: a requested model cannot be loaded.
+        OSError: the address does not exist, or the port is taken.
     """
     host, port = read_address(arguments)  # before Gradio is imported, which fails on a bad port
     from ..server.janitor import make_folder
@@ -50,7 +50,7 @@ def serve(arguments: argparse.Namespace) -> None:
     from .models import Models
 
     models = Models(arguments.model, hub=not arguments.no_hub)
-    make_folder()  # before the page is built, whose pictures go there
+    make_folder()  # before the page is built, because its pictures are stored there
     from .page import build_page
     from .theme import appearance
 

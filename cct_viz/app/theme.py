@@ -1,4 +1,4 @@
-"""How the page looks around the explorer: theme, style sheet and one rule for phones."""
+"""The look of the page around the explorer: theme, style sheet and one rule for phones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import gradio as gr
 
 from ..reports.palette import ACCENT, BACKGROUND
 
-# Gradio confines css to the inside of the box whose wide margins a phone has no room for.
+# In <head>, because Gradio applies css only inside the container, whose margins are too wide for phones.
 NARROW = "<style>@media (max-width: 640px) { .gradio-container > .main { padding: .75rem .6rem !important; } }</style>"
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
@@ -17,11 +17,11 @@ STYLE_SHEET = Path(__file__).with_name("style.css")
 
 
 def theme() -> gr.themes.Base:
-    """Quiet cards with hairlines and one accent; text passes AA contrast in light and dark. No fonts are fetched."""
-    made = gr.themes.Base(
+    """Plain cards with thin borders and one accent colour; text has AA contrast in both modes. System fonts only."""
+    base = gr.themes.Base(
         primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", font=FONT, font_mono=MONO, radius_size="md"
     )
-    return made.set(
+    return base.set(
         body_background_fill=BACKGROUND,
         body_background_fill_dark="#0f1320",
         background_fill_primary="white",

@@ -1,4 +1,4 @@
-"""The box for a visitor's picture. Only our own decoder ever opens the file."""
+"""The picture box. Only our own decoder opens the file."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from gradio.data_classes import ImageData
 
 
 class Upload(gr.Image):
-    """A picture box that hands the path of the file to its listeners, or None when it is empty.
+    """A picture box that passes the path of the file to its listeners, or None when it is empty.
 
-    Gradio's own decodes the file with every Pillow plugin before any of our code runs. It must be a class: Gradio makes
-    a component anew, from its class, whenever a listener updates it. (Of each such class Gradio writes a .pyi file
-    beside the source; git ignores it.)
+    gr.Image decodes the file with every Pillow plugin before any of our code runs. This must be a class, because Gradio
+    creates a component again from its class whenever a listener updates it. (For each such class Gradio writes a .pyi
+    file next to the source; git ignores it.)
     """
 
     def preprocess(self, payload: Any) -> str | None:
         if payload is None:
             return None
         if not payload.path:
-            raise gr.Error("The picture did not come as a file; upload it as a PNG, JPEG, WebP, GIF or BMP file.")
+            raise gr.Error("The picture did not arrive as a file; upload a PNG, JPEG, WebP, GIF or BMP file.")
         return str(payload.path)
 
     def postprocess(self, value: Any) -> Any:
-        if isinstance(value, (str, Path)):  # Gradio's own would read a file named .svg as text
+        if isinstance(value, (str, Path)):  # gr.Image would read a file named .svg as text
             return ImageData(path=str(value), orig_name=Path(value).name)
         return super().postprocess(value)
 
     def get_block_name(self) -> str:
-        return "image"  # the part of Gradio's front end that draws it
+        return "image"  # the component of Gradio's front end that draws it

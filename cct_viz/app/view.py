@@ -1,4 +1,4 @@
-"""What a tab is to the page, and what it is given: the picture that is shown."""
+"""The interface between the page and its tabs: what is shown, and a view of it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ DRAW: dict[str, Any] = {
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """The picture that a visitor looks at, and what the model made of it. Kept in a gr.State.
+    """The current picture of a visitor and its trace. Stored in a gr.State.
 
     Attributes:
-        path: the file.
-        name: what the page calls the picture.
+        path: the file of the picture.
+        name: the name of the picture on the page.
         card: what the page says about the model.
-        trace: what the model made of the file.
-        example: the name of the example that the picture shows, pixel by pixel; None for any other picture.
-        put_back: whether the box is about to show this picture again, because the last upload was not an image.
+        trace: the model's trace of the picture.
+        example: the name of the example with the same pixels, or None.
+        put_back: whether the box is about to restore this picture, because the last upload was not an image.
     """
 
     path: str
@@ -41,17 +41,17 @@ class Shown:
     put_back: bool = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Shown:
-        return self  # immutable; Gradio copies the first value for every visitor
+        return self  # immutable; Gradio copies the initial value for every visitor
 
 
 @dataclass(frozen=True)
 class View:
-    """A tab's parts that follow the picture.
+    """The parts of a tab that depend on the picture.
 
     Attributes:
-        outputs: components that are filled again for every picture.
+        outputs: components that are updated for every picture.
         draw: (what is shown, or None) -> one value for each output.
-        runs: long events; another picture cancels them, so that no answer appears beside the wrong picture.
+        runs: long events; a new picture cancels them, so that no result appears next to the wrong picture.
     """
 
     outputs: list[gr.components.Component]

@@ -1,6 +1,6 @@
 """Pieces of HTML: chips, captions and small pictures.
 
-Texts of users, files and models go through `escape` and stand in values, never in a component's template.
+Texts from users, files and models are escaped and are put into values, never into a component's template.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from ..inference.trace import Trace
 from .models import Card, HubLine, Models
 
 TIMES, MINUS = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}"
-EMPTY = "Upload a picture or choose an example, and this page shows what the model made of it."
-NOT_SHOWN = "Choose a picture first, or choose it again: the app forgets pictures after an hour and when it restarts."
-LISTED = 12  # so many class names are still read
+EMPTY = "Upload a picture or choose an example to see how the model classifies it."
+NOT_SHOWN = "Choose a picture first, or choose it again: the app deletes pictures after an hour and when it restarts."
+LISTED = 12  # at most so many class names are listed
 SOURCES = {"bundled": "bundled", "folder": "from a folder", "hub": "from the Hub"}
 
 
 def facts(card: Card) -> list[str]:
-    """What the page says about the weights, besides their name, as short texts."""
+    """Short texts about the weights: parameters, accuracy, source."""
     texts = [f"{describe_count(card.parameters)} parameters"]
     if card.accuracy is not None:
         texts.append(f"{100 * card.accuracy:.1f} % validation accuracy")
@@ -55,27 +55,26 @@ def hub_text(line: HubLine) -> str:
 
 
 def notice(text: str) -> str:
-    """A sentence on what went wrong, read out by screen readers."""
+    """An error message, read out by screen readers."""
     return f'<p class="notice" role="alert">{escape(text.rstrip("."))}.</p>' if text else ""
 
 
 def prediction(top: Sequence[tuple[str, float]], truth: str | None = None) -> str:
-    """The best class as a heading, the (label, probability) of the best ones as bars and, where it is known, the class
-    that the data set gives the picture."""
+    """The predicted class as a heading, the (label, probability) pairs as bars, and the true label if it is given."""
     rows = "".join(
         f'<li><span>{escape(label)}</span><i style="width:{100 * p:.1f}%"></i><b>{100 * p:.1f} %</b></li>'
         for label, p in top
     )
-    known = "" if truth is None else caption(f"In CIFAR-10 this picture is labelled {truth}.")
+    label = "" if truth is None else caption(f"In CIFAR-10 this picture is labelled {truth}.")
     return (
-        f'<div class="card"><p class="caption">Prediction</p><h2>{escape(top[0][0])}</h2><ol>{rows}</ol>{known}</div>'
+        f'<div class="card"><p class="caption">Prediction</p><h2>{escape(top[0][0])}</h2><ol>{rows}</ol>{label}</div>'
     )
 
 
-def known_classes(labels: Sequence[str]) -> str:
-    """Why a lion may be called a frog, below the prediction."""
-    known = f"these {len(labels)} classes: {', '.join(labels)}" if len(labels) <= LISTED else f"{len(labels)} classes"
-    return caption(f"This model knows only {known}. Whatever a picture shows, it names the nearest of them.")
+def class_note(labels: Sequence[str]) -> str:
+    """States that the model can only answer with one of its classes."""
+    classes = f"these {len(labels)} classes: {', '.join(labels)}" if len(labels) <= LISTED else f"{len(labels)} classes"
+    return caption(f"This model knows only {classes}. Whatever a picture shows, it names the nearest of them.")
 
 
 def section(title: str, *parts: str) -> str:
@@ -85,16 +84,16 @@ def section(title: str, *parts: str) -> str:
 
 def example_buttons(pictures: Mapping[str, np.ndarray]) -> str:
     """A button for each example picture, name -> (h, w, 3) uint8."""
-    made = [
+    buttons = [
         f'<button type="button" data-index="{i}" title="{escape(name)}" aria-label="Example: {escape(name)}">'
         f'<img src="{data_url(picture)}" alt=""></button>'
         for i, (name, picture) in enumerate(pictures.items())
     ]
-    return f'<p class="caption">Or one of ten CIFAR-10 pictures</p><div class="examples">{"".join(made)}</div>'
+    return f'<p class="caption">Or one of ten CIFAR-10 pictures</p><div class="examples">{"".join(buttons)}</div>'
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """A number with a true minus, and with its sign unless it rounds to 0."""
+    """A number with its sign, unless it rounds to 0, and with a typographic minus."""
     text = f"{value:+z.{digits}f}".replace("-", MINUS)
     return text.removeprefix("+") if float(f"{value:z.{digits}f}") == 0 else text
 
@@ -104,17 +103,19 @@ def caption(*sentences: str) -> str:
 
 
 def seen_figure(trace: Trace) -> str:
-    """The model's own pixels, enlarged without smoothing."""
+    """The pixels of the model's input, enlarged without smoothing."""
     height, width = trace.pixels.shape[:2]
     whole, crop = trace.geometry.original_size, trace.geometry.crop_size
-    came = f"{whole[1]}{TIMES}{whole[0]}"
+    original = f"{whole[1]}{TIMES}{whole[0]}"
     text = f"{width}{TIMES}{height} pixels"
     if whole != (height, width):
         text += (
-            f", made from the middle {crop[1]}{TIMES}{crop[0]} of {came}" if crop != whole else f", made from {came}"
+            f", resized from the centre {crop[1]}{TIMES}{crop[0]} of {original}"
+            if crop != whole
+            else f", resized from {original}"
         )
     return (
         f'<figure class="seen"><img src="{data_url(trace.pixels)}" alt="The picture at the {width} by {height} pixels '
-        f'that the model was given." style="aspect-ratio:{width}/{height}">'
+        f'of the model input." style="aspect-ratio:{width}/{height}">'
         f"<figcaption><b>What the model saw</b> <span>{text}</span></figcaption></figure>"
     )

@@ -1,7 +1,7 @@
-"""ACTIVATIONS: what stands between the two layers of an encoder block's MLP.
+"""ACTIVATIONS: the functions between the two layers of an encoder block's MLP.
 
-An activation is a function of an array and of the framework's functions (keras.ops), so that the table loads no
-framework. To add one, write it here and in web/src/activations.js.
+An activation is a function of an array and of the framework's functions (keras.ops), so that importing the table
+loads no framework. To add one, write it here and in web/src/activations.js.
 """
 
 from __future__ import annotations
@@ -27,6 +27,6 @@ def find_activation(name: str) -> Activation:
     """The activation called `name`, a function (x, ops) -> array.
 
     Raises:
-        ValueError: no such activation.
+        ValueError: no activation has this name.
     """
     return look_up(ACTIVATIONS, "activation", name)

@@ -1,5 +1,4 @@
-"""BLOCKS: the orders of norm and MLP in an encoder block. Attention comes first and is the same in all of them:
-x += attention(norm_1(x)).
+"""BLOCKS: the orders of norm and MLP in an encoder block. Every block starts with x += attention(norm_1(x)).
 
 To add an order, write it here and in web/src/blocks.js.
 """
@@ -17,12 +16,12 @@ Step = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Block:
-    """One order.
+    """One order of norm and MLP.
 
     Attributes:
-        summary: a few words on it for people.
-        add_mlp: (x, norm_2, mlp) -> the residual stream after the block, and what the MLP added to it. Arrays of any
-            framework.
+        summary: a short description for the page.
+        add_mlp: (x, norm_2, mlp) -> the residual stream after the block, and the MLP's output that was added to it.
+            Works on arrays of any framework.
         overwrites_stream: whether norm_2 replaces the residual stream instead of reading a copy of it. Direct logit
             attribution then starts after the last norm_2, because what came before is no longer a sum.
     """
@@ -53,6 +52,6 @@ def find_block(name: str) -> Block:
     """The block order called `name`.
 
     Raises:
-        ValueError: no such order.
+        ValueError: no block has this name.
     """
     return look_up(BLOCKS, "block", name)

@@ -1,8 +1,7 @@
-"""What a compact transformer is, as data.
+"""The configuration of a compact transformer.
 
-`CCTConfig` holds every choice on which the CCT, CVT and ViT-Lite codebases differ; `keras_model.py` builds what it says
-and nothing else decides. All records are frozen and checked when made, so an impossible architecture never reaches
-Keras.
+`CCTConfig` holds every choice on which the CCT, CVT and ViT-Lite codebases differ, and `keras_model.py` builds exactly
+that model. All records are frozen and checked when they are created, so an impossible architecture never reaches Keras.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ from .blocks import BLOCKS
 from .pools import POOLS, find_pool
 
 FORMAT_VERSION = 1
-# What a model could still be run with: beyond them memory runs out, in one attention map or in the table of positions.
+# Upper limits: a larger model runs out of memory in one attention map or in the positional embedding.
 LARGEST_SIDE, MOST_TOKENS, MOST_CLASSES = 4096, 16_384, 100_000
 CIFAR10_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 def numbered_labels(count: int) -> tuple[str, ...]:
-    """Names for classes that nobody named: "class 0", "class 1", ...
+    """Default class names: "class 0", "class 1", ...
 
     Raises:
-        ConfigError: more classes than a model may have.
+        ConfigError: `count` is above the limit.
     """
     _require_classes(count)
     return tuple(f"class {i}" for i in range(count))
@@ -40,7 +39,7 @@ Position = Literal["learnable", "sinusoidal", "none"]
 
 
 class ConfigError(ValueError):
-    """A configuration that describes no model; the message says which value and what is allowed."""
+    """An invalid configuration; the message names the value and says what is allowed."""
 
 
 def _require(condition: bool, message: str) -> None:
@@ -58,10 +57,10 @@ def _require_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
 
 
 def slide(length: int, size: int, stride: int, padding: int, rule: str) -> tuple[int, int]:
-    """How a window slides along `length` cells with `padding` zeros at both ends and those that `rule` adds.
+    """Slide a window along `length` cells with `padding` zeros at both ends, plus the zeros that `rule` adds.
 
     Returns:
-        The number of places it takes, and the zeros before the first cell.
+        The number of window positions, and the number of zeros before the first cell.
     """
     padded = length + 2 * padding
     if rule == "same":
@@ -74,9 +73,9 @@ def slide(length: int, size: int, stride: int, padding: int, rule: str) -> tuple
 class ConvStage:
     """One stage of the convolutional tokenizer: convolution, optional ReLU, optional zero padding and max pool.
 
-    `padding` are zeros round the input of the convolution, `pool_zero_padding` zeros round the input of the pool,
-    both in pixels of the stage; `pool_padding` and `conv_padding` are the rules that pool and convolution add to them
-    ("same" pads as TensorFlow does, an odd number with one more at the end). `pool_size` 0 means no pool.
+    `padding` is the number of zeros around the input of the convolution, `pool_zero_padding` that around the input of
+    the pool, both in pixels of the stage. `pool_padding` and `conv_padding` are the padding rules that apply on top
+    ("same" pads as TensorFlow does: an odd number puts one more zero at the end). `pool_size` 0 means no pool.
     """
 
     channels: int
@@ -100,22 +99,22 @@ class ConvStage:
             _require_choice(f"conv stage: {name}", getattr(self, name), ("valid", "same"))
 
     def convolved_length(self, length: int) -> int:
-        """Cells along one axis that the convolution makes of `length` cells, before the pool."""
+        """Cells along one axis after the convolution of `length` cells, before the pool."""
         return slide(length, self.kernel_size, self.stride, self.padding, self.conv_padding)[0]
 
     def output_length(self, length: int) -> int:
-        """Cells along one axis that this stage makes of `length` cells; 0 or less where the kernel does not fit."""
+        """Cells along one axis after this stage, from `length` cells; 0 or negative where the kernel does not fit."""
         length = self.convolved_length(length)
-        if self.pool_size and length >= 1:  # padding round nothing is no cell
+        if self.pool_size and length >= 1:  # padding around an empty axis makes no cell
             length, _ = slide(length, self.pool_size, self.pool_stride, self.pool_zero_padding, self.pool_padding)
         return length
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How pixels become what the checkpoint was trained on: centre crop, resize, then (x / 255 - mean) / std.
+    """How an image is prepared for the model: centre crop, resize, then (x / 255 - mean) / std.
 
-    `crop` is the share of the shorter side that the centre crop keeps, 0 < crop <= 1.
+    `crop` is the fraction of the shorter side that the centre crop keeps, 0 < crop <= 1.
     """
 
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -135,11 +134,11 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class CCTConfig:
-    """One compact transformer: its architecture, what its classes are called and how its images are prepared.
+    """One compact transformer: its architecture, its class names and its preprocessing.
 
     `block` "pre_norm" is the keras.io form x += attention(norm(x)); x += mlp(norm(x)). "official" is the paper's code:
     x += attention(norm(x)); x = norm(x); x += mlp(x). `block`, `pool` and `activation` are names in BLOCKS, POOLS and
-    ACTIVATIONS. `stochastic_depth` is the rate of the last layer; earlier layers grow to it linearly from 0.
+    ACTIVATIONS. `stochastic_depth` is the drop rate of the last layer; the rates rise linearly from 0 at the first.
     """
 
     image_size: tuple[int, int]
@@ -216,12 +215,12 @@ class CCTConfig:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """(rows, columns) of the token grid: the last feature map's."""
+        """(rows, columns) of the token grid, which is that of the last feature map."""
         return self.stage_shapes[-1]
 
     @property
     def num_tokens(self) -> int:
-        """Image tokens N, the class token not counted."""
+        """Number of image tokens N, without the class token."""
         return self.grid[0] * self.grid[1]
 
     @property
@@ -230,13 +229,13 @@ class CCTConfig:
 
     @property
     def sequence_length(self) -> int:
-        """Tokens M that the transformer sees: N, or N + 1 with a class token."""
+        """Number of tokens M in the encoder: N, or N + 1 with a class token."""
         return self.num_tokens + self.has_class_token
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict; `from_dict` reads it back to an equal config.
 
-        The default activation is left out: it was the only one of the first release, which refuses unknown entries.
+        The default activation is left out, so that the first release, which refuses unknown entries, can read the file.
         """
         data = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
         if self.activation == CCTConfig.activation:
@@ -245,7 +244,7 @@ class CCTConfig:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CCTConfig:
-        """The config that `to_dict` wrote.
+        """Read a config from the dict that `to_dict` returns.
 
         Raises:
             ConfigError: an unknown, missing or impossible entry; all unknown and missing ones are listed at once.
@@ -261,7 +260,7 @@ class CCTConfig:
             raise ConfigError(f"the configuration has a value of the wrong type or size: {error}") from error
 
 
-# What JSON must hold where a field has this annotation: the type of the value or, in a list, of each of its items.
+# Annotation of a field -> the types allowed in JSON for its value or, if True, for each item of a list.
 _KINDS: dict[str, tuple[tuple[type, ...], bool]] = {
     "int": ((int,), False),
     "bool": ((bool,), False),
@@ -279,7 +278,7 @@ def _is_of(value: object, types: tuple[type, ...], listed: bool) -> bool:
 
 
 def _record(kind: type, data: Mapping[str, Any]) -> Any:
-    """`kind` made of `data`, with lists as tuples; every unknown and missing entry named."""
+    """Create a `kind` from `data`, with lists as tuples; the error lists every unknown and missing entry."""
     _require(isinstance(data, Mapping), f"{kind.__name__} is {type(data).__name__}; expected an object")
     fields = {f.name: f for f in dataclasses.fields(kind)}
     unknown = sorted(set(data) - set(fields))
@@ -300,10 +299,10 @@ def _record(kind: type, data: Mapping[str, Any]) -> Any:
 
 
 def read_config(path: str | Path) -> CCTConfig:
-    """The config in a config.json.
+    """Read a config.json.
 
     Raises:
-        ConfigError: not JSON, or not a configuration of this project.
+        ConfigError: the file is not JSON, or not a configuration of this project.
     """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -314,5 +313,5 @@ def read_config(path: str | Path) -> CCTConfig:
 
 
 def write_config(path: str | Path, config: CCTConfig) -> None:
-    """Write config.json so that `read_config` gives an equal config."""
+    """Write a config.json from which `read_config` reads an equal config."""
     Path(path).write_text(json.dumps(config.to_dict(), indent=2) + "\n", encoding="utf-8")

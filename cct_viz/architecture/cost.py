@@ -1,4 +1,4 @@
-"""How large a compact transformer is and how much it computes, counted from its configuration alone."""
+"""Parameters and multiply-accumulates of a compact transformer, counted from its configuration alone."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from .weights import expected_shapes
 
 
 def count_parameters(config: CCTConfig) -> int:
-    """Stored parameters, a sinusoidal position table among them."""
+    """Number of stored parameters, including a sinusoidal positional embedding."""
     return sum(math.prod(shape) for shape in expected_shapes(config).values())
 
 
 def count_macs(config: CCTConfig) -> int:
     """Multiply-accumulates of one forward pass over one image.
 
-    Counts every convolution, dense layer and matrix product, those of attention and of the pool included; biases,
-    norms, activations, max pools and softmaxes are not counted. In the residual stream M tokens of width D:
-    a block costs M D (4 E' + 2 F) + 2 M^2 E' with E' all heads together and F the MLP's width.
+    Counts every convolution, dense layer and matrix product, including those of attention and of the pool. Biases,
+    norms, activations, max pools and softmaxes are not counted. With M tokens of width D, an encoder block costs
+    M D (4 E' + 2 F) + 2 M^2 E', where E' is the width of all heads together and F the MLP's width.
     """
     macs, channels = 0, 3
     size = config.image_size
@@ -34,5 +34,5 @@ def count_macs(config: CCTConfig) -> int:
 
 
 def describe_count(count: int) -> str:
-    """A number of parameters as people say it."""
+    """A number of parameters for people: "0.41 M", "12.3 k"."""
     return f"{count / 1e6:.2f} M" if count >= 100_000 else f"{count / 1e3:.1f} k"

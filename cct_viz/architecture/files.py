@@ -1,4 +1,4 @@
-"""What every package needs of files: their digest, and replacing one in a single step."""
+"""File helpers for all packages: the SHA-256 of a file, and atomic replacement."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def sha256(path: Path) -> str:
 
 
 def replace_file(path: Path, write_to: Callable[[Path], object]) -> None:
-    """Write a file beside `path`, then move it there: readers see the old content or the new, never a part of it.
+    """Write a temporary file beside `path`, then rename it: readers see the old or the new content, never a part.
 
     Args:
-        write_to: writes the new content to the path it is called with, which ends in the name of `path`.
+        write_to: called with a temporary path, whose name ends in that of `path`; writes the new content there.
 
     Raises:
-        OSError: the file cannot be written. An error of `write_to` is passed on; the old file then stays as it is.
+        OSError: the file cannot be written. Errors of `write_to` propagate; the old file then stays unchanged.
     """
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:

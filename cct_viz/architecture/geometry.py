@@ -1,6 +1,6 @@
-"""Which pixels a token sees: receptive fields of every cell of every conv stage, derived from the configuration.
+"""Receptive fields: which pixels each cell of each conv stage depends on, derived from the configuration.
 
-Pixel coordinates count pixels of the model's input from the top left; pixel i covers [i, i + 1), its middle is i + 0.5.
+Pixel coordinates start at the top left of the model's input; pixel i covers [i, i + 1) and its centre is i + 0.5.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class StageGeometry:
 
     Attributes:
         windows: (h, w, 4) int32, y0, x0, y1, x1 of the pixels that can change the cell; end exclusive, clipped.
-        centres: (h, w, 2) float32, y and x of the middle of the cell's window before clipping, in pixel coordinates.
+        centres: (h, w, 2) float32, y and x of the centre of the cell's window before clipping, in pixel coordinates.
         stride: (y, x) pixels from one cell to the next.
         window_size: (y, x) pixels of a window before clipping.
     """
@@ -53,7 +53,7 @@ def stage_geometry(config: CCTConfig) -> tuple[StageGeometry, ...]:
 def _axis(stages: tuple[ConvStage, ...], length: int, cells: int) -> tuple[np.ndarray, np.ndarray, int, int]:
     """Along one axis of `length` pixels: (cells, 2) clipped windows, (cells,) centres, stride and window size.
 
-    Walks back from the last stage to the pixels. Padding holds no pixel, so a window is clipped at every layer.
+    Goes from the last stage back to the pixels. Padding contains no pixels, so windows are clipped at every layer.
     """
     lengths = [length]
     for stage in stages:
@@ -83,7 +83,7 @@ def _axis(stages: tuple[ConvStage, ...], length: int, cells: int) -> tuple[np.nd
 
 
 def _through(start, stop, kernel, stride, padding, length):  # type: ignore[no-untyped-def]
-    """The inputs in [0, length) that reach outputs [start, stop) of one sliding window."""
+    """The inputs in [0, length) that outputs [start, stop) of one sliding window depend on."""
     low = np.clip(start * stride - padding, 0, length)
     high = np.clip((stop - 1) * stride - padding + kernel, low, length)  # empty where a window lies in the padding
     return low, high

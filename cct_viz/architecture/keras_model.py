@@ -1,9 +1,9 @@
 """The compact transformers, in the order of the paper: tokenizer, encoder, sequence pooling, classifier.
 
-One definition for every form; `CCTConfig` says which. Layers always report what they saw, as named tuples, and the
-whole model reports it through `CCT.intermediates`; `CCT.call` returns the logits alone.
+One definition for all variants; `CCTConfig` selects which. Layers always return their intermediate results as named
+tuples. `CCT.intermediates` returns those of the whole model, `CCT.call` only the logits.
 
-Axis letters: B images, H W pixels, h w c cells and channels of a conv stage, N image tokens, M tokens the encoder sees
+Axis letters: B images, H W pixels, h w c cells and channels of a conv stage, N image tokens, M tokens in the encoder
 (N, or N + 1 with a class token first), D embedding width, A heads, E key width, L layers, K classes.
 
 Reference: Hassani et al. 2021, Escaping the Big Data Paradigm with Compact Transformers, https://arxiv.org/abs/2104.05704
@@ -40,18 +40,18 @@ class AttentionOutput(NamedTuple):
 
 class BlockOutput(NamedTuple):
     stream: Any  # (B, M, D): the residual stream after the block
-    attention_output: Any  # (B, M, D): what attention added
-    mlp_output: Any  # (B, M, D): what the MLP added
+    attention_output: Any  # (B, M, D): added by attention
+    mlp_output: Any  # (B, M, D): added by the MLP
     attentions: Any  # (B, A, M, M)
 
 
 class PoolOutput(NamedTuple):
     pooled: Any  # (B, D)
-    seen: dict[str, Any]  # what the pool has of pool_scores (B, N) and pooling_weights (B, N), the latter summing to 1
+    seen: dict[str, Any]  # pool_scores (B, N) and pooling_weights (B, N), summing to 1, where the pool has them
 
 
 class ConvTokenizer(layers.Layer):
-    """Convolution, ReLU and max pool per stage, then the last feature map read row by row as tokens."""
+    """Convolution, ReLU and max pool per stage; the last feature map, flattened row by row, gives the tokens."""
 
     def __init__(self, config: CCTConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -87,7 +87,7 @@ class ConvTokenizer(layers.Layer):
 
 
 class TokenSequence(layers.Layer):
-    """Prepends the class token, if there is one, and adds the position to every token."""
+    """Prepends the class token, if there is one, and adds the positional embedding."""
 
     def __init__(self, config: CCTConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -101,7 +101,7 @@ class TokenSequence(layers.Layer):
             normal = keras.initializers.TruncatedNormal(stddev=0.2)
             self.position = self.add_weight(shape=(length, dim), initializer=normal, name="position")
         elif self.config.position == "sinusoidal":
-            # A weight, not a constant: exporters turn a constant made here into a hidden required input.
+            # A weight, not a constant: exporters turn a constant created here into a hidden required input.
             self.position = self.add_weight(
                 shape=(length, dim),
                 initializer=lambda shape, dtype=None: ops.cast(sinusoidal_position(*shape), dtype),
@@ -147,7 +147,7 @@ class SelfAttention(layers.Layer):
 
 
 class EncoderBlock(layers.Layer):
-    """Attention and MLP on the residual stream, in the order of norms that the config names."""
+    """Attention and MLP on the residual stream, with the order of norms that the config selects."""
 
     def __init__(self, config: CCTConfig, drop_rate: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -161,7 +161,7 @@ class EncoderBlock(layers.Layer):
         self.dropout_1 = layers.Dropout(config.dropout, name="dropout_1")
         self.dropout_2 = layers.Dropout(config.dropout, name="dropout_2")
         self.projection_dropout = layers.Dropout(config.dropout, name="projection_dropout")
-        # Stochastic depth (Huang et al. 2016) is dropout of the whole branch: one draw a sample, scaled by 1 / keep.
+        # Stochastic depth (Huang et al. 2016) is dropout of the whole branch: one draw per sample, scaled by 1 / keep.
         self.drop_attention = layers.Dropout(drop_rate, noise_shape=(None, 1, 1), name="drop_attention")
         self.drop_mlp = layers.Dropout(drop_rate, noise_shape=(None, 1, 1), name="drop_mlp")
 
@@ -178,7 +178,7 @@ class EncoderBlock(layers.Layer):
 
 
 class SequencePooling(layers.Layer):
-    """SeqPool: one score a token, softmax over the tokens, weighted mean of the tokens."""
+    """SeqPool: one score per token, softmax over the tokens, weighted mean of the tokens."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -210,13 +210,13 @@ class MaxPooling(layers.Layer):
 
 
 class ClassTokenPooling(layers.Layer):
-    """The class token, which attention has made of all the others."""
+    """Reads the class token; it has attended to all the other tokens."""
 
     def call(self, representation: Any, token_mask: Any) -> PoolOutput:
         return PoolOutput(representation[:, 0], {})
 
 
-# The layer of each entry of POOLS: (B, M, D) and a token mask (B, N) to a PoolOutput; its weights are "pool/...".
+# Entry of POOLS -> its layer, which maps (B, M, D) and a token mask (B, N) to a PoolOutput. Its weights are "pool/...".
 POOLING_LAYERS: dict[str, type[layers.Layer]] = {
     "seqpool": SequencePooling,
     "mean": MeanPooling,
@@ -229,8 +229,8 @@ POOLING_LAYERS: dict[str, type[layers.Layer]] = {
 class CCT(keras.Model):
     """A compact transformer: (B, H, W, 3) float images, normalised as the config says, to (B, K) logits.
 
-    `token_mask` (B, N), ones by default: a token masked by 0 is neither attended to nor pooled, as if it never was.
-    With every token masked the pooled vector is 0 and the logits are the head's bias.
+    `token_mask` (B, N), ones by default: a token with 0 is neither attended to nor pooled, as if it did not exist. If
+    every token is masked, the pooled vector is 0 and the logits are the head's bias.
     """
 
     built: bool  # Keras's own
@@ -297,7 +297,7 @@ class CCT(keras.Model):
 
 
 def build_model(config: CCTConfig) -> CCT:
-    """The untrained Keras model of `config`, with all its weights made."""
+    """The untrained Keras model of `config`, with all its weights created."""
     model = CCT(config, name="cct")
     model.build()
     return model
@@ -307,8 +307,8 @@ def build(name: str, *, num_classes: int | None = None, image_size: int | tuple[
     """The untrained Keras model of a preset, or of a config.json given by its path.
 
     Args:
-        num_classes: classes of the head where they differ from the preset's; they are then called "class 0" and so on.
-        image_size: pixels of a side, or (height, width), where they differ from the preset's.
+        num_classes: number of classes, if it differs from the preset's; they are then named "class 0" and so on.
+        image_size: side in pixels, or (height, width), if it differs from the preset's.
 
     Raises:
         ConfigError: no such preset or file, or a size that leaves no token.

@@ -1,4 +1,4 @@
-"""An entry of a table by its name; a name that is not in the table is an error that lists those that are."""
+"""Look up an entry of a table by name; the error for an unknown name lists the valid ones."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Entry = TypeVar("Entry")
 
 
 def look_up(table: Mapping[str, Entry], what: str, name: object) -> Entry:
-    """The entry of `table` called `name`; `what` says in the message what the name stands for.
+    """The entry of `table` called `name`; `what` is what the error message calls the name, for example "pool".
 
     Raises:
-        ValueError: no such entry; the message names all that there are.
+        ValueError: no such entry; the message lists all names.
     """
     if not isinstance(name, str) or name not in table:
         raise ValueError(f"{what} is {name!r}; expected one of {', '.join(table)}")

@@ -17,10 +17,11 @@ IMAGES, TOKEN_MASK = "images", "token_mask"
 def export_onnx(model: CCT, path: str | Path) -> None:
     """Write `model` as an ONNX graph.
 
-    Inputs: images (B, H, W, 3) float32, normalised; token_mask (B, N) float32. Outputs: what `CCT.intermediates` names.
+    Inputs: images (B, H, W, 3) float32, normalised; token_mask (B, N) float32. Outputs: those of
+    `CCT.intermediates`.
 
     Raises:
-        RuntimeError: Keras runs on another backend than TensorFlow.
+        RuntimeError: the Keras backend is not TensorFlow.
     """
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(

@@ -1,9 +1,9 @@
-"""POOLS: what reads the answer out of the encoder's tokens. One entry holds all that depends on the pool.
+"""POOLS: how the encoder's tokens are pooled into one vector. An entry holds everything that depends on the pool.
 
 To add a pool, write its entry here, its layer in keras_model.py and its entry in web/src/pools.js.
 
 N image tokens, M tokens in the encoder (N, or N + 1 with a class token first), D embedding width. `r` (M, D) is the
-representation, after the final norm; `weights` (N,) are the pooling weights, or None where the pool has none.
+representation, after the final norm; `weights` (N,) are the pooling weights, or None if the pool has no weights.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ def _mean_over_channels(factors: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Pool:
-    """What depends on the pool.
+    """Everything that depends on the pool.
 
-    The pooled vector is pooled_d = sum_t f_td r_td with factors f that the pool chooses; contributions, gradients and
+    The pooled vector is pooled_d = sum_t f_td r_td with factors f of the pool; contributions, gradients and
     direct logit attribution follow from them.
 
     Attributes:
-        name: "sequence pooling".
-        title: "SeqPool", the heading of a box.
-        summary: what it does, in a few words.
-        read_by: what follows "this model reads its answer with": the name, with its article.
-        factors: (r, weights) -> f, (M, D), or (M, 1) where all channels of a token have the same; float32.
-        ablate: (r, weights, evidence (N,), towards (D,), score) -> (N,) how far the class score falls when the pool
-            leaves each token out, and its checks. float64, `evidence` and `score` without the bias; `towards` is the
-            direction in r that gives the evidence. None where the score does not split.
+        name: the name for people, for example "sequence pooling".
+        title: the heading of its box, for example "SeqPool".
+        summary: a short description.
+        read_by: the name with its article, to follow "this model reads its answer with".
+        factors: (r, weights) -> f, (M, D), or (M, 1) if all channels of a token have the same factor; float32.
+        ablate: (r, weights, evidence (N,), towards (D,), score) -> (N,) how much the class score falls if the pool
+            leaves each token out, and the checks. float64, `evidence` and `score` without the bias; `towards` is the
+            direction in r that gives the evidence. None if the score does not split.
         weigh: (r, a (D,), a0) -> pool scores (N,) or None, and the pooling weights (N,), >= 0, summing to 1; float32.
-            None where the pool has no weights.
+            None if the pool has no weights.
         has_scores: whether the pooling weights are softmax(a . r_t + a0).
         class_token: whether a class token is prepended to the image tokens.
-        splits: whether the pool reads the image tokens, so that class scores split into one part a token.
-        readout: f -> (M,) shares, summing to 1: how much of the answer is read from each token.
-        shapes: D -> {name below "pool/": shape} of the pool's own weights, in the model's order.
+        splits: whether the pool reads the image tokens, so that class scores split into one part per token.
+        readout: f -> (M,) shares, summing to 1: how much of the pooled vector comes from each token.
+        shapes: D -> {name after "pool/": shape} of the pool's own weights, in the model's order.
         macs: (N, D) -> multiply-accumulates.
     """
 
@@ -82,7 +82,7 @@ def pool_tokens(factors: np.ndarray, r: np.ndarray) -> np.ndarray:
 
 
 def _softmax_of_scores(r: np.ndarray, a: np.ndarray | None, a0: float) -> tuple[np.ndarray, np.ndarray]:
-    assert a is not None  # a trace of such a model is refused without it
+    assert a is not None  # Trace refuses such a model without it
     scores = r @ a + np.float32(a0)
     exponentials = np.exp(scores - scores.max())
     return scores, exponentials / exponentials.sum()
@@ -93,12 +93,12 @@ def _equal_weights(r: np.ndarray, a: np.ndarray | None, a0: float) -> tuple[None
 
 
 def _weights_as_factors(r: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    assert weights is not None  # a trace of such a model is refused without them
+    assert weights is not None  # Trace refuses such a model without them
     return weights[:, None]
 
 
 def _winners_as_factors(r: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    """1 where a token has the largest value of a channel, the first of equals; else 0."""
+    """1 if a token has the largest value of a channel (the first one on a tie), else 0."""
     return (r.argmax(axis=0) == np.arange(len(r))[:, None]).astype(np.float32)
 
 
@@ -109,10 +109,10 @@ def _first_token_as_factors(r: np.ndarray, weights: np.ndarray | None) -> np.nda
 def _without_weight(
     r: np.ndarray, weights: np.ndarray | None, evidence: np.ndarray, towards: np.ndarray, score: float
 ) -> Fall:
-    """w_t / (1 - w_t) (e_t - score): the other weights, scaled to sum to 1 again."""
+    """w_t / (1 - w_t) (e_t - score): the other weights are rescaled to sum to 1."""
     assert weights is not None
     w = weights.astype(np.float64)
-    # 1 - w_t as a sum of the others, which does not cancel when one token has nearly all the weight.
+    # 1 - w_t as a sum of the other weights, to avoid cancellation when one token has nearly all the weight.
     others = w * (1 - np.eye(len(w)))  # (N, N)
     rest = others.sum(axis=1)
     alone = rest == 0
@@ -125,7 +125,7 @@ def _without_weight(
 def _without_winner(
     r: np.ndarray, weights: np.ndarray | None, evidence: np.ndarray, towards: np.ndarray, score: float
 ) -> Fall:
-    """The second best of each channel takes the place of its winner."""
+    """In each channel, the second largest value replaces the largest."""
     r = r.astype(np.float64)
     if len(r) == 1:
         return r @ towards, {}
@@ -182,6 +182,6 @@ def find_pool(name: str) -> Pool:
     """The pool called `name`.
 
     Raises:
-        ValueError: no such pool.
+        ValueError: no pool has this name.
     """
     return look_up(POOLS, "pool", name)

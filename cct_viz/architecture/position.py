@@ -1,4 +1,4 @@
-"""Position tables: the sinusoidal formula, and a trained table resized to another token grid. Numpy only."""
+"""Positional embeddings: the sinusoidal formula, and resizing a trained embedding to another grid. Numpy only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def sinusoidal_position(length: int, dim: int) -> np.ndarray:
-    """(length, dim) float32 table: sin on even and cos on odd channels.
+    """(length, dim) float32 positional embedding: sin on even and cos on odd channels.
 
     Reference: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5
     """
@@ -16,13 +16,14 @@ def sinusoidal_position(length: int, dim: int) -> np.ndarray:
 
 
 def resize_position(position: np.ndarray, old: tuple[int, int], new: tuple[int, int]) -> np.ndarray:
-    """A table for `old` (rows, columns) of tokens, bilinearly resized to `new` ones.
+    """Resize a positional embedding bilinearly from the grid `old` (rows, columns) to the grid `new`.
 
     Args:
-        position: (M, D) float32, M the tokens of `old`, or one more with the class token's row first, which is kept.
+        position: (M, D) float32. M is the number of tokens of `old`, or one more with the class token's row first,
+            which stays unchanged.
 
     Returns:
-        (M', D) float32. Cells are compared by their middles and the border is repeated, as image libraries do.
+        (M', D) float32. Cells are aligned by their centres and the border is repeated, as image libraries do.
     """
     extra = len(position) - old[0] * old[1]
     table = position[extra:].reshape(*old, -1)
@@ -32,6 +33,6 @@ def resize_position(position: np.ndarray, old: tuple[int, int], new: tuple[int, 
 
 
 def _weights(old: int, new: int) -> np.ndarray:
-    """(new, old): how much of each old cell a new one takes, rows summing to 1."""
+    """(new, old): interpolation weights of the old cells for each new cell; rows sum to 1."""
     middle = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
     return np.maximum(0.0, 1.0 - np.abs(middle[:, None] - np.arange(old)))

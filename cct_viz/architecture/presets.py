@@ -1,4 +1,4 @@
-"""PRESETS: every model this project knows by name. The only file that lists models."""
+"""PRESETS: every model that has a name here. This is the only file that lists models."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from .config import (
 from .pools import find_pool
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# Inside an installed package, else beside it in the repository.
+# Inside the package if it is installed, else next to it in the repository.
 WEIGHTS = _PACKAGE / "weights" if (_PACKAGE / "weights").is_dir() else _PACKAGE.parent / "weights"
-AUTHORS = "https://github.com/SHI-Labs/Compact-Transformers"  # where the paper's authors link their files
+AUTHORS = "https://github.com/SHI-Labs/Compact-Transformers"  # its README links the authors' weights
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Preset:
     """An architecture, and the folder of its trained weights if they are bundled.
 
     Attributes:
-        description: the name that people read, as "CCT-2/3x2, sequence pooling".
+        description: the name for people, for example "CCT-2/3x2, sequence pooling".
         config: the architecture with its labels and preprocessing.
-        folder: of the bundled weights, or None.
-        sha256: file name in `folder` -> its SHA-256. A model.onnx that is not listed is never run.
-        published: file name under which the paper's authors publish weights of this architecture, or None.
-        comparison: trained for a few epochs only, to be compared with its kind and not to be relied on.
+        folder: the folder of the bundled weights, or None.
+        sha256: file name in `folder` -> its SHA-256. A model.onnx that is not listed here is never run.
+        published: name of the weights file that the paper's authors publish for this architecture, or None.
+        comparison: a comparison model: trained for a few epochs only, so its accuracy is low.
     """
 
     description: str
@@ -50,7 +50,7 @@ class Preset:
 
 @dataclass(frozen=True)
 class DataSet:
-    """What a checkpoint inherits from its training data."""
+    """The properties that a checkpoint takes from its training data."""
 
     title: str
     labels: tuple[str, ...]
@@ -61,7 +61,7 @@ _LABELS = {
     name: tuple(labels) for name, labels in json.loads(Path(__file__).with_name("labels.json").read_text()).items()
 }
 
-# mean, std, interpolation and crop are those of configs/datasets and configs/pretrained in the authors' repository.
+# mean, std, interpolation and crop are from configs/datasets and configs/pretrained in the authors' repository.
 DATA_SETS = {
     "cifar10": DataSet(
         "CIFAR-10",
@@ -87,7 +87,7 @@ DATA_SETS = {
 
 # The paper's models: layers -> (heads, mlp ratio, width)
 _SIZES = {2: (2, 1, 128), 4: (2, 1, 128), 6: (4, 2, 256), 7: (4, 2, 256), 14: (6, 3, 384)}
-# name: (layers, kernel or patch, convs or 0 for patches, pool, pixels, data set); {} is where "_sine" may go
+# name: (layers, kernel or patch, convs or 0 for patches, pool, pixels, data set); {} marks the place of "_sine"
 _PAPER: dict[str, tuple[int, int, int, str, int, str]] = {
     "cct_2_3x2_32{}": (2, 3, 2, "seqpool", 32, "cifar10"),
     "cct_4_3x2_32{}": (4, 3, 2, "seqpool", 32, "cifar10"),
@@ -109,7 +109,7 @@ _PAPER: dict[str, tuple[int, int, int, str, int, str]] = {
     "vit_6_4_32{}": (6, 4, 0, "class_token", 32, "cifar10"),
     "vit_7_4_32{}": (7, 4, 0, "class_token", 32, "cifar10"),
 }
-# File that the authors publish -> its preset
+# File published by the authors -> its preset
 PUBLISHED = {
     "cct_7_3x1_32_cifar10_300epochs.pth": "cct_7_3x1_32",
     "cct_7_3x1_32_sine_cifar10_5000epochs.pth": "cct_7_3x1_32_sine",
@@ -123,7 +123,7 @@ PUBLISHED = {
 
 
 def _patches(size: int, width: int) -> tuple[ConvStage, ...]:
-    """Patches are a convolution whose stride equals its kernel."""
+    """Patch embedding: a convolution whose stride equals its kernel size."""
     return (ConvStage(width, size, size, use_bias=True, relu=False, pool_size=0),)
 
 
@@ -176,7 +176,7 @@ def _keras_io(channels: tuple[int, ...] = (64, 128)) -> CCTConfig:
 
 
 def _cct_keras() -> CCTConfig:
-    """CCT-keras' default: "same" convolutions of stride 2 whose width doubles, biases on q, k and v, GELU twice."""
+    """CCT-keras' default: "same" convolutions of stride 2, doubled width, biases on q, k and v, GELU twice."""
     return CCTConfig(
         image_size=(224, 224),
         tokenizer=tuple(
@@ -299,21 +299,21 @@ PRESETS: dict[str, Preset] = {
     **_PAPER_PRESETS,
     "cct_keras_14_7x2_224": Preset("CCT-14/7x2 of CCT-keras, with biases on query, key and value", _cct_keras()),
     "compact_cvt_8_6_32": Preset("CVT-8/6 of CompactTransformers, sequence pooling", _compact_transformers()),
-    # The notebook flattens the tokens into a dense head; this preset has a class token, as the paper's ViT-Lite.
+    # The notebook flattens the tokens into a dense head; this preset has a class token, like the paper's ViT-Lite.
     "compact_vit_8_6_32": Preset(
         "ViT-Lite-8/6 of CompactTransformers, class token",
         dataclasses.replace(_compact_transformers(), pool="class_token"),
     ),
 }
 
-# The default of the app and the command line: more accurate than the other bundled model, and as fast.
+# The default of the app and the command line: more accurate than the keras.io model, and as fast.
 DEFAULT = "cct_2_3x2_32_cifar10"
 
 
 def configure(
     name: str, *, num_classes: int | None = None, image_size: int | tuple[int, int] | None = None
 ) -> CCTConfig:
-    """The config of a preset or of a config.json, with another number of classes or image size if given.
+    """The config of a preset or a config.json, optionally with another number of classes or image size.
 
     Raises:
         ConfigError: no such preset or file, or an impossible size.
@@ -328,19 +328,19 @@ def configure(
         config = dataclasses.replace(config, labels=numbered_labels(num_classes))
     if image_size is not None:
         size = tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
-        config = dataclasses.replace(config, image_size=size)  # type: ignore[arg-type]  # other lengths it refuses
+        config = dataclasses.replace(config, image_size=size)  # type: ignore[arg-type]  # CCTConfig refuses other lengths
     return config
 
 
 def suggest(name: str) -> str:
-    """A hint for a message about a name that is not a preset, to be put in brackets."""
+    """A hint about a name that is not a preset, to be put in parentheses in an error message."""
     close = difflib.get_close_matches(name, PRESETS, n=3)
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
     return f"'python -m cct_viz models' lists them{hint}"
 
 
 def where_to_get(name: str) -> str:
-    """How to get weights that are not bundled: one sentence without a full stop."""
+    """How to get weights that are not bundled; one sentence without a full stop."""
     if file := PRESETS[name].published:
         return (
             f"the paper's authors publish {file} (linked in the README of {AUTHORS}); download it and run "

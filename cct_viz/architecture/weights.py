@@ -11,10 +11,10 @@ from .pools import find_pool
 
 
 def expected_shapes(config: CCTConfig) -> dict[str, tuple[int, ...]]:
-    """Canonical name -> shape of every weight of the model that `config` describes, in the model's order.
+    """Canonical name -> shape of every weight of the model of `config`, in the model's order.
 
     Raises:
-        ValueError: no such pool.
+        ValueError: the config's pool does not exist.
     """
     dim, inner = config.embedding_dim, config.num_heads * config.key_dim
     shapes: dict[str, tuple[int, ...]] = {}

@@ -28,7 +28,7 @@ _REFUSED = 3  # exit status of the child when the checkpoint cannot be used; std
 def cache_dir() -> Path:
     """Where prepared folders are kept: $CCT_VIZ_CACHE, else $XDG_CACHE_HOME/cct_viz, else ~/.cache/cct_viz.
 
-    A folder in the temp directory stands in where that cannot be written.
+    If that cannot be written, a folder in the temp directory is used.
     """
     home = os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or tempfile.gettempdir()) / ".cache"
     preferred = Path(os.environ.get("CCT_VIZ_CACHE") or Path(home) / "cct_viz")
@@ -46,10 +46,10 @@ def cache_dir() -> Path:
 
 
 def cached_export(folder: str | Path) -> Path:
-    """The cached, ready-to-serve form of the checkpoint in `folder`, made on first use, which a line on stderr says.
+    """The cached, ready-to-serve form of the checkpoint in `folder`. It is created on first use, with a line on stderr.
 
     Raises:
-        CheckpointError: the checkpoint is damaged, incomplete or of no known format, or reading it took longer than
+        CheckpointError: the checkpoint is damaged, incomplete or in no supported format, or reading it took longer than
             DEADLINE seconds.
     """
     folder = Path(folder).resolve()
@@ -78,7 +78,7 @@ def is_cached(folder: str | Path) -> bool:
 
 
 def export_here(folder: str | Path) -> None:
-    """Write model.onnx beside the config.json and model.safetensors of `folder`, from nothing but those two.
+    """Write model.onnx beside the config.json and model.safetensors of `folder`, from these two files alone.
 
     Raises:
         CheckpointError: as `cached_export`.
@@ -90,7 +90,7 @@ def export_here(folder: str | Path) -> None:
 
 
 def entry(folder: Path) -> Path:
-    """Where the prepared form of a checkpoint lies: named by the names and the content of its reader's files."""
+    """The folder of the prepared checkpoint; its name depends on the names and the content of the reader's files."""
     digest = hashlib.sha256(VERSION.encode())
     for name in sorted(checkpoints.model_files(folder)):
         digest.update(f"\n{name} {sha256(folder / name)}".encode())
@@ -98,7 +98,7 @@ def entry(folder: Path) -> Path:
 
 
 def _is_complete(ready: Path) -> bool:
-    """Whether a prepared folder holds what was written to it: a disk may have been full, or a file cut since."""
+    """Whether a prepared folder is complete: the disk may have been full, or a file truncated since."""
     try:
         return json.loads((ready / _SUMS).read_text()) == {name: sha256(ready / name) for name in _FILES}
     except (OSError, ValueError):

@@ -52,7 +52,7 @@ def check(weights: Mapping[str, np.ndarray], config: CCTConfig) -> None:
     Raises:
         CheckpointError: lists every missing, extra, wrongly shaped, wrongly typed and non-finite array.
     """
-    if config.num_layers > len(weights):  # or a config of a billion layers would be listed layer by layer
+    if config.num_layers > len(weights):  # otherwise a config of a billion layers is listed layer by layer
         raise CheckpointError(
             f"the configuration says {config.num_layers} layers, but there are {len(weights)} arrays in all"
         )

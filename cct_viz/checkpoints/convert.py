@@ -30,7 +30,7 @@ A compact transformer of {parameters:,} parameters ({layers} layers, {heads} hea
     {command}
 
 `config.json` says how it is built, what its classes are called and how images are prepared for it. Its weights are
-the work of whoever made the original, under the original's licence.
+the work of the authors of the original, under its licence.
 """
 
 
@@ -50,10 +50,10 @@ def convert(
         arch: for a .pth, a preset's name or a config.json; not needed for the files that the paper's authors publish.
         new_head: for a .pth, the number of classes of a new, untrained classifier that replaces the file's; True for
             the architecture's number, None or False to keep the file's.
-        image_size: for a .pth, pixels of a side, or (height, width), where they differ from the architecture's.
+        image_size: for a .pth, side in pixels, or (height, width), if it differs from the architecture's.
 
     Raises:
-        CheckpointError: `source` cannot be read, or `out` lies in it, or exists and is not an empty folder.
+        CheckpointError: `source` cannot be read, or `out` is inside it, or exists and is not an empty folder.
         ConfigError: no such architecture, or an impossible head or size.
 
     Warns:
@@ -62,7 +62,7 @@ def convert(
     source, out = Path(source), Path(out)
     new_head, image_size = _check_head(new_head), _check_size(image_size)
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
-        raise CheckpointError(f"{out} is inside the folder to be converted; choose a place outside of it")
+        raise CheckpointError(f"{out} is inside the folder to be converted; choose a folder outside it")
     if out.exists() and (out.is_file() or any(out.iterdir())):
         raise CheckpointError(f"{out.name} already exists; choose a new name for the result")
     reader = _reader_that_needs_architecture(source)

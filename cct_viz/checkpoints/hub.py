@@ -34,13 +34,13 @@ DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")  # git's SHA-1 of a small file
 REPO_ID = re.compile(r"(?=.{3,96}$)[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*(?<![.-])", re.ASCII)
 REVISION = re.compile(r"[\w][\w./+-]*", re.ASCII)
 
-# What is published of a folder: the model, its card and its figures, and nothing else that is in the folder.
+# The files of a folder that a push publishes: the model, its card and its metrics.
 PUSHED = ("README.md", "config.json", "model.safetensors", "model.onnx", "metrics.json", "history.json")
 
 
 @dataclass(frozen=True)
 class Push:
-    """What a push sends, or has sent: `files` is name -> bytes, `url` that of the commit, None after a dry run."""
+    """The content of a push: `files` is name -> bytes, `url` is that of the commit, None after a dry run."""
 
     repo_id: str
     files: Mapping[str, int]
@@ -106,11 +106,11 @@ def push(folder: str | Path, repo_id: str, *, yes: bool = False, private: bool =
     The folder is read and checked first, as `load` would. Only here is a login used: the user's own.
 
     Args:
-        yes: really send it. The repository is created if it does not exist.
+        yes: send the files. The repository is created if it does not exist.
         private: make a new repository private; an existing one stays as it is.
 
     Raises:
-        CheckpointError: the folder is no complete, undamaged model in this project's format.
+        CheckpointError: the folder is not a complete, undamaged model in this project's format.
         HubError: no login, or the Hub refuses the push.
     """
     folder = Path(folder)
@@ -167,9 +167,9 @@ def is_intact(file: Path, digest: str | None) -> bool:
 
 def _check_names(repo_id: str, revision: str | None) -> None:
     if not REPO_ID.fullmatch(repo_id) or "--" in repo_id or ".." in repo_id or repo_id.endswith(".git"):
-        raise HubError("not found", f"{repo_id!r} is no repository; expected owner/name, for example keras-io/cct.")
+        raise HubError("not found", f"{repo_id!r} is not a repository; expected owner/name, for example keras-io/cct.")
     if revision is not None and (not REVISION.fullmatch(revision) or ".." in revision):
-        raise HubError("not found", f"{revision!r} is no revision; expected a branch, a tag or a 40-digit commit.")
+        raise HubError("not found", f"{revision!r} is not a revision; expected a branch, a tag or a 40-digit commit.")
 
 
 def _cache_folder() -> Path:
@@ -260,6 +260,6 @@ def _explain_end(repo_id: str | None, done: int, total: int, *, too_slow: bool) 
         text = f"The download of {repo_id} stopped unexpectedly, possibly out of memory: try again."
         return HubError("busy", text)
     sent = f"sent {done / 1e6:.1f} of {total / 1e6:.1f} MB of {repo_id}" if total else f"gave no answer about {repo_id}"
-    why = "it is overloaded, or something on the way blocks it"
+    why = "it is overloaded, or a firewall or proxy blocks the connection"
     step = f"check the connection, try again later, or {PASS_A_FOLDER}"
     return HubError("busy", f"The Hub {sent} in {time_limit(total):.0f} s; {why}: {step}.")

@@ -1,4 +1,4 @@
-"""What can go wrong with the Hub, in five kinds and in the user's words. Makes no request and imports no client."""
+"""Errors of the Hub: five kinds, with messages for users. Makes no request and imports no client."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class HubError(Exception):
 
 
 def explain(error: BaseException, repo_id: str, revision: str | None) -> HubError:
-    """The HubError for an error of the client: of the first error in its chain of causes that is understood."""
+    """The HubError for an error of the client, from the first known error in its chain of causes."""
     link: BaseException | None = error
     while link is not None:
         if isinstance(link, HubError):
@@ -56,7 +56,7 @@ def _explain_link(error: BaseException, repo_id: str, revision: str | None) -> t
     if status in (408, 425, 429) or status >= 500:
         return "busy", f"The Hub is busy or down ({status}): try again in a few minutes, or {PASS_A_FOLDER}."
     if "EntryNotFoundError" in names or status in (404, 410):
-        return "not found", f"A file that {repo_id} lists is not there: try again later, or {PASS_A_FOLDER}."
+        return "not found", f"A file that {repo_id} lists is missing: try again later, or {PASS_A_FOLDER}."
     if "TooManyRedirects" in names:
         return "damaged", f"The Hub's address redirects in a loop: check HF_ENDPOINT, or {PASS_A_FOLDER}."
     if names & {"UnsupportedProtocol", "InvalidURL", "LocalProtocolError"}:
@@ -65,7 +65,7 @@ def _explain_link(error: BaseException, repo_id: str, revision: str | None) -> t
         return "busy", f"The Hub stopped answering about {repo_id}: try again later, or {PASS_A_FOLDER}."
     if "TransportError" in names:
         step = f"check the connection, the proxy and HF_ENDPOINT, or {PASS_A_FOLDER}"
-        return "offline", f"The Hub cannot be reached or the connection broke ({type(error).__name__}): {step}."
+        return "offline", f"The Hub cannot be reached, or the connection broke: {step}."
     if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "busy", f"The disk is too full for {repo_id}: free some space, or set HF_HOME to another disk."
     if code is not None:

@@ -1,4 +1,4 @@
-"""READERS: every checkpoint format this project knows. The only file that lists formats."""
+"""READERS: every supported checkpoint format. This is the only file that lists formats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Reader:
     Attributes:
         description: the files of the format, for error messages that say what is expected.
         recognises: whether files of these names look like this format, even if some are missing.
-        files: those of the names that make up a model, the one that completes it last; [] if some are missing.
+        files: the names that make up a model, in download order: the last one completes it. [] if some are missing.
         read: the checkpoint at a path. Where `needs_architecture`, it takes the configuration as a second argument.
         needs_architecture: whether the files do not say which model they are, so that `convert` asks for it.
     """
@@ -51,7 +51,7 @@ def detect(path: str | Path) -> str:
     """The name in READERS of the format that `path` is in: the first that is complete, else the first that is not.
 
     Raises:
-        CheckpointError: no such path, or no known format.
+        CheckpointError: the path does not exist, or its format is not supported.
     """
     path = Path(path)
     names = _list_files(path)
@@ -59,7 +59,7 @@ def detect(path: str | Path) -> str:
     incomplete = [name for name, reader in READERS.items() if reader.recognises(names)]
     for name in complete + incomplete:
         return name
-    state = "no checkpoint" if path.is_dir() else "a file of no known format" if path.exists() else "not there"
+    state = "not a checkpoint" if path.is_dir() else "a file of no known format" if path.exists() else "missing"
     *others, last = (reader.description for reader in READERS.values())
     raise CheckpointError(f"{path.name} is {state}; expected a folder with {', '.join(others)}, or {last}")
 
@@ -100,7 +100,7 @@ def read(path: str | Path) -> Checkpoint:
 
 
 def _list_files(path: Path) -> list[str]:
-    """The files in a folder and in its subfolders, which is as deep as any format goes; or a file's own name."""
+    """The files in a folder and its direct subfolders (no format needs more), or the name of a single file."""
     if not path.is_dir():
         return [path.name] if path.exists() else []
     files = [file for pattern in ("*", "*/*") for file in path.glob(pattern) if os.path.isfile(file)]

@@ -31,10 +31,10 @@ def files(names: Collection[str]) -> list[str]:
 
 
 def read(folder: Path) -> Checkpoint:
-    """Read a folder that `write` made.
+    """Read a folder written by `write`.
 
     Raises:
-        CheckpointError: a file is damaged or not of this project, or the two do not fit each other.
+        CheckpointError: a file is damaged or not from this project, or config and weights do not fit.
     """
     try:
         config = read_config(folder / CONFIG_FILE)

@@ -1,4 +1,4 @@
-"""Classifier.trace(image) -> Trace: a trained model and what runs it. Imports no framework and no runtime."""
+"""Classifier.trace(image) -> Trace: a trained model and its runner. Imports no framework and no runtime."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 class Source:
     """Where a classifier's weights came from, for people to read and for manifests.
 
-    `kind` is "bundled", "folder" or "hub"; `revision` the Hub's 40-hex commit; `sha256` that of model.safetensors.
+    `kind` is "bundled", "folder" or "hub"; `revision` is the Hub's 40-hex commit; `sha256` is the digest of
+    model.safetensors.
     """
 
     kind: str
@@ -38,10 +39,10 @@ class Source:
 
 
 class Runner(Protocol):
-    """What runs a model: ONNX Runtime or Keras. Safe to call from several threads.
+    """Runs a model, with ONNX Runtime or Keras. Safe to call from several threads.
 
     Attributes:
-        output_names: every output, named as `CCT.intermediates` names them.
+        output_names: the names of all outputs, as in `CCT.intermediates`.
     """
 
     output_names: tuple[str, ...]
@@ -51,17 +52,17 @@ class Runner(Protocol):
 
 
 class Classifier:
-    """A trained compact transformer, ready to classify and to show what it saw. Safe to call from several threads.
+    """A trained compact transformer that classifies images and traces its computation. Thread-safe.
 
     Attributes:
         config: the architecture, labels and preprocessing.
-        weights: canonical name -> array, e.g. "block_0/attention/query/kernel", of every stored weight; read-only.
+        weights: canonical name -> array of every stored weight, e.g. "block_0/attention/query/kernel"; read-only.
         source: where the weights came from.
-        folder: the folder they came from, with what else lies beside them: card, history; None for weights in memory.
-        metrics: the metrics.json beside the weights, which `evaluate` writes; empty where there is none.
-        accuracy: top-1 accuracy on the validation images, 0 to 1, as metrics.json has it; None where it has none.
-        position_prior: (N,) float64 shares, the mean pooling weights over the validation images, as metrics.json has
-            them; None where it has none.
+        folder: the folder of the weights, which may also hold a card and a history; None for weights in memory.
+        metrics: the metrics.json of the folder, which `evaluate` writes; empty if there is no such file.
+        accuracy: top-1 accuracy on the validation images, 0 to 1, from metrics.json; None if it is not there.
+        position_prior: (N,) float64, summing to 1: the mean pooling weights over the validation images, from
+            metrics.json; None if they are not there.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Classifier:
         metrics: Mapping[str, Any] | None = None,
         model: CCT | None = None,
     ):
-        """`runner` runs the model of `config` with `weights`; `model` is their Keras model, if it is built already."""
+        """`runner` runs the model of `config` with `weights`; `model` is the Keras model, if it is already built."""
         self.config = config
         self.labels = config.labels
         self.weights: Mapping[str, np.ndarray] = MappingProxyType({k: _read_only(v) for k, v in weights.items()})
@@ -96,7 +97,7 @@ class Classifier:
 
     @property
     def model(self) -> CCT:
-        """The Keras model with these weights, built when first asked for (imports Keras and its backend)."""
+        """The Keras model with these weights, built on first use (imports Keras and its backend)."""
         with self._building:
             if self._model is None:
                 from ..architecture.keras_model import build_model
@@ -109,17 +110,17 @@ class Classifier:
     def forward(self, batch: np.ndarray, token_mask: np.ndarray | None = None) -> np.ndarray:
         """(B, K) float32 logits of a (B, H, W, 3) float32 batch, already normalised.
 
-        `token_mask` (B, N) of 0 and 1: tokens at 0 are neither attended to nor pooled.
+        `token_mask` (B, N) of 0 and 1: tokens with 0 are neither attended to nor pooled.
 
         Raises:
-            ValueError: arrays of another shape.
+            ValueError: an array has the wrong shape.
         """
         return self._run(["logits"], batch, token_mask)[0]
 
     def read_out(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """(B, K) logits and (B, N) pooling weights of a batch as in `forward`, without the rest of a trace.
+        """(B, K) logits and (B, N) pooling weights of a batch as in `forward`; faster than a whole trace.
 
-        The weights are None for a model that has none, with a class token or with max pooling.
+        The weights are None for a model without pooling weights (class token or max pooling).
         """
         if "pooling_weights" not in self._runner.output_names:
             return self.forward(batch), None
@@ -127,20 +128,20 @@ class Classifier:
         return logits, weights
 
     def trace(self, image: Any) -> Trace:
-        """Everything one forward pass reveals of an image: a path, a PIL image or a uint8 array (H, W, 3).
+        """The trace of one forward pass over `image`: a path, a PIL image or a uint8 array (H, W, 3).
 
         Raises:
-            ImageError: not an image that can be read.
+            ImageError: the image cannot be read.
         """
         (prepared,), seen = self._see(self._preprocess_chunk([image]))
         return self._make_trace(prepared, seen, 0)
 
     def traces(self, images: Iterable[Any], *, batch_size: int = 64) -> Iterator[Trace]:
-        """The traces of many images, in order, with at most `batch_size` of them under way.
+        """The traces of many images, in order, with at most `batch_size` images in progress.
 
         Raises:
-            ImageError: an image that cannot be read; the few in front of it that were under way with it are lost.
-            ValueError: a batch size below 1.
+            ImageError: an image cannot be read. The images of the same chunk before it are lost.
+            ValueError: `batch_size` is below 1.
         """
         require_whole("batch_size", batch_size, low=1)
         chunks = batched(images, max(1, min(CHUNK, batch_size // (LANES + 1))))
@@ -149,7 +150,7 @@ class Classifier:
                 yield self._make_trace(image, seen, i)
 
     def preprocess(self, image: Any) -> Preprocessed:
-        """Decode an image and cut and scale it to what this model sees."""
+        """Decode an image, then crop and resize it to the model's input."""
         return crop_and_resize(image, self.config.image_size, self.config.preprocessing)
 
     def _preprocess_chunk(self, images: Iterable[Any]) -> tuple[list[Preprocessed], np.ndarray]:
@@ -157,20 +158,20 @@ class Classifier:
         return prepared, normalise(np.stack([image.pixels for image in prepared]), self.config.preprocessing)
 
     def _see(self, chunk: tuple[list[Preprocessed], np.ndarray]) -> tuple[list[Preprocessed], dict[str, np.ndarray]]:
-        """The images of the chunk, and every output of the model by name."""
+        """The preprocessed images of the chunk, and every output of the model by name."""
         prepared, batch = chunk
         names = self._runner.output_names
         return prepared, dict(zip(names, self._run_chunk(names, batch), strict=True))
 
     def _make_trace(self, prepared: Preprocessed, seen: dict[str, np.ndarray], i: int) -> Trace:
-        """The trace of image `i` of a chunk, with copies: one that is kept must not keep the arrays of them all."""
+        """The trace of image `i` of a chunk. Copies, so that a trace does not keep the whole chunk in memory."""
         layers = self.config.num_layers
 
         def own(name: str) -> np.ndarray:
             return seen[name][i].copy()
 
         def pile(name: str, count: int) -> np.ndarray:
-            """Outputs `name`_0, `name`_1, ... as one array."""
+            """Stack the outputs `name`_0, `name`_1, ... into one array."""
             piled = np.empty((count, *seen[f"{name}_0"].shape[1:]), np.float32)
             for layer in range(count):
                 piled[layer] = seen[f"{name}_{layer}"][i]
@@ -228,7 +229,7 @@ def _check_accuracy(value: Any) -> float | None:
 
 
 def _check_prior(values: Any, config: CCTConfig) -> np.ndarray | None:
-    """`values` as (N,) float64 shares, read-only; None unless they are shares of this model's tokens."""
+    """`values` as a read-only (N,) float64 array; None unless they are N pooling weights that sum to 1."""
     if not find_pool(config.pool).has_scores:
         return None
     try:

@@ -1,6 +1,6 @@
-"""The one place that differentiates: Keras on TensorFlow, imported with this module and so only on first use.
+"""All gradients of the package, by Keras on TensorFlow. Importing this module loads both, so import it only on use.
 
-All gradients are of one class's logit y_c, as the published methods have it, in the trace's own units.
+Every gradient is of the logit y_c of one class, as in the published methods.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from .trace import Trace
 if TYPE_CHECKING:
     from .classifier import Classifier
 
-BATCH = 32  # images of one backward pass
+BATCH = 32  # images per backward pass
 
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """dy_c by what a trace holds, at the trace's image. float32, read-only.
+    """Gradients of y_c with respect to arrays of a trace, at the trace's image. float32, read-only.
 
     Attributes:
-        attentions: (L, A, M, M); layer l's gradient stands at layer l.
+        attentions: (L, A, M, M), indexed by layer as in the trace.
         representation: (M, D).
-        pooling_weights: (N,), or None where the model has none.
+        pooling_weights: (N,), or None if the model has none.
     """
 
     attentions: np.ndarray
@@ -42,39 +42,39 @@ class Gradients:
                 array.setflags(write=False)
 
 
-@lru_cache(maxsize=2)  # four methods ask the same of one trace, one after another
+@lru_cache(maxsize=2)  # four methods use the same gradients of one trace in turn
 def differentiate(classifier: Classifier, trace: Trace, target: int) -> Gradients:
-    """One forward and one backward pass: the gradient of y_c by every attention, by the representation and the pool.
+    """The gradient of y_c by all attentions, the representation and the pooling weights, in one backward pass.
 
     Raises:
-        RuntimeError: Keras runs on another backend than TensorFlow.
+        RuntimeError: the Keras backend is not TensorFlow.
     """
     model = _model(classifier)
     images = tf.constant(normalise(trace.pixels[None], classifier.config.preprocessing))
     mask = tf.ones((1, classifier.config.num_tokens))
     with tf.GradientTape() as tape:
-        tape.watch(mask)  # the weights of mean pooling depend on nothing else
+        tape.watch(mask)  # the weights of mean pooling depend on the mask only
         seen = model.intermediates(images, mask)
         score = seen["logits"][0, target]
     names = [f"attentions_{layer}" for layer in range(classifier.config.num_layers)]
     wanted = {name: seen[name] for name in (*names, "representation", "pooling_weights") if name in seen}
-    found = tape.gradient(score, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    pool = found.get("pooling_weights")
+    gradients = tape.gradient(score, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    pool = gradients.get("pooling_weights")
     return Gradients(
-        np.stack([found[name][0].numpy() for name in names]),
-        found["representation"][0].numpy(),
+        np.stack([gradients[name][0].numpy() for name in names]),
+        gradients["representation"][0].numpy(),
         None if pool is None else pool[0].numpy(),
     )
 
 
 def differentiate_layers(classifier: Classifier, trace: Trace, target: int) -> Gradients:
-    """The gradient of what the readout says right after each block, by that block's own attention.
+    """For each block, apply the readout to its output and differentiate that logit by the block's own attention.
 
-    Every block starts from the trace's stream, so no gradient passes from one to another and one backward pass gives
-    all; `representation` and `pooling_weights` are those of the last block, the model's own.
+    Every block starts from the trace's stream, so no gradient passes between blocks and one backward pass gives all of
+    them. `representation` and `pooling_weights` are those of the last block, as in the model.
 
     Raises:
-        RuntimeError: Keras runs on another backend than TensorFlow.
+        RuntimeError: the Keras backend is not TensorFlow.
     """
     model = _model(classifier)
     mask, key_mask = tf.ones((1, classifier.config.num_tokens)), tf.ones((1, classifier.config.sequence_length))
@@ -90,20 +90,20 @@ def differentiate_layers(classifier: Classifier, trace: Trace, target: int) -> G
     wanted = {"attentions": attentions, "representation": representation}
     if "pooling_weights" in seen:
         wanted["pooling_weights"] = seen["pooling_weights"]
-    found = tape.gradient(total, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    pool = found.get("pooling_weights")
+    gradients = tape.gradient(total, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    pool = gradients.get("pooling_weights")
     return Gradients(
-        np.stack([gradient[0].numpy() for gradient in found["attentions"]]),
-        found["representation"][0].numpy(),
+        np.stack([gradient[0].numpy() for gradient in gradients["attentions"]]),
+        gradients["representation"][0].numpy(),
         None if pool is None else pool[0].numpy(),
     )
 
 
 def differentiate_pixels(classifier: Classifier, batch: np.ndarray, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """(B,) y_c and (B, H, W, 3) its gradient by the pixels of a (B, H, W, 3) float32 batch, already normalised.
+    """(B,) y_c, and (B, H, W, 3) its gradient by the pixels of a (B, H, W, 3) float32 batch, already normalised.
 
     Raises:
-        RuntimeError: Keras runs on another backend than TensorFlow.
+        RuntimeError: the Keras backend is not TensorFlow.
     """
     model = _model(classifier)
     scores, gradients = [], []
@@ -111,7 +111,7 @@ def differentiate_pixels(classifier: Classifier, batch: np.ndarray, target: int)
         images = tf.constant(batch[start : start + BATCH])
         with tf.GradientTape() as tape:
             tape.watch(images)
-            score = model(images)[:, target]  # images of a batch do not touch each other, so one sum serves all
+            score = model(images)[:, target]  # the images are independent, so the gradient of the sum gives each
         gradients.append(tape.gradient(score, images).numpy())
         scores.append(score.numpy())
     return np.concatenate(scores), np.concatenate(gradients)

@@ -1,4 +1,4 @@
-"""Runs a Keras model as it is: slower than the exported graph, but there is nothing to export."""
+"""Runs a Keras model directly: slower than the exported graph, but needs no export."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .classifier import Classifier, Source
 
 
 class KerasRunner:
-    """The runner of a `Classifier` whose weights were made in memory."""
+    """The runner of a `Classifier` whose weights are in memory only."""
 
     def __init__(self, model: CCT):
         self._model = model
@@ -21,7 +21,7 @@ class KerasRunner:
         self.output_names = tuple(model.intermediates(blank))
 
     def run(self, names: Sequence[str], batch: np.ndarray, token_mask: np.ndarray) -> list[np.ndarray]:
-        """The named outputs of one batch."""
+        """The named outputs for one batch."""
         seen = self._model.intermediates(batch, token_mask)
         return [np.asarray(seen[name]) for name in names]
 

@@ -1,4 +1,4 @@
-"""load(source) -> Classifier, of a preset, a local folder or a Hub repo. Runs only graphs that this project made."""
+"""load(source) -> Classifier, for a preset, a local folder or a Hub repo. Runs only graphs exported by this project."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..checkpoints import CheckpointError, cache, hub
 from .classifier import Classifier, Source
 from .onnx_runner import OnnxRunner
 
-METRICS = "metrics.json"  # what `evaluate` measured, beside the weights
+METRICS = "metrics.json"  # in the folder of the weights, written by `evaluate`
 
 
 def load(
@@ -29,23 +29,23 @@ def load(
 
     Args:
         revision: a branch, tag or commit of a Hub repo.
-        offline: use only what is bundled, local or cached.
-        progress: called with bytes done, bytes in all and a text while a Hub repo is fetched.
+        offline: make no request; use only bundled, local or cached weights.
+        progress: called with (bytes done, bytes in total, text) while a Hub repo is downloaded.
 
     Raises:
-        CheckpointError: no such source, an architecture without weights, or a damaged or foreign checkpoint.
-        HubError: the Hub did not give the repo; its `kind` and message say why and what to do.
+        CheckpointError: the source does not exist, has no weights, is damaged or is not a supported checkpoint.
+        HubError: the repo could not be fetched; `kind` and the message say why and what to do.
     """
     name = str(source)
     if name in PRESETS:
         return _load_preset(name, PRESETS[name])
     path = Path(source)
-    with contextlib.suppress(RuntimeError):  # "~somebody", who has no home here
+    with contextlib.suppress(RuntimeError):  # "~name" of a user without a home folder
         path = path.expanduser()
     if name and _exists(path):
         return _load_folder(path, "folder", path.resolve().name)
     if name.startswith((".", "/", "~")):
-        raise CheckpointError(f"there is no folder {path.name or name} at the place named; check the path")
+        raise CheckpointError(f"there is no folder {path.name or name} at this path; check the path")
     if name.count("/") != 1:
         raise CheckpointError(
             f"{name!r} is neither a preset ({suggest(name)}), nor a folder that exists, nor a Hub repo owner/name"
@@ -57,15 +57,15 @@ def load(
 def open_exported(
     ready: Path, kind: str, name: str, revision: str | None = None, *, folder: Path | None = None
 ) -> Classifier:
-    """The classifier of a folder whose model.onnx this project exported.
+    """The classifier of a folder with a model.onnx that this project exported.
 
     Args:
         ready: config.json, model.safetensors and the model.onnx exported from them.
         kind, name, revision: as in `Source`.
-        folder: where the weights came from, if not `ready`: card, history and metrics lie there.
+        folder: the original folder of the weights, if it is not `ready`; it holds card, history and metrics.
 
     Raises:
-        CheckpointError: damaged files.
+        CheckpointError: a file is damaged.
     """
     checkpoint = checkpoints.read(ready)
     folder = folder or ready
@@ -82,7 +82,7 @@ def open_exported(
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # too long for a name
+    except OSError:  # the name is too long
         return False
 
 
@@ -93,7 +93,7 @@ def _load_preset(name: str, preset: Preset) -> Classifier:
         if not (preset.folder / file).is_file():
             raise CheckpointError(f"{name}: {file} is missing from the bundled weights; restore the weights folder")
         if sha256(preset.folder / file) != expected:
-            raise CheckpointError(f"{name}: {file} is not the file this release came with; restore the weights folder")
+            raise CheckpointError(f"{name}: {file} is not the file of this release; restore the weights folder")
     return open_exported(preset.folder, "bundled", name)
 
 
@@ -111,7 +111,7 @@ def _is_release_of(preset: Preset, folder: Path) -> bool:
 
 
 def _read_metrics(folder: Path) -> dict[str, Any]:
-    """The metrics.json in `folder`; empty where there is no such file or it holds no JSON object."""
+    """The metrics.json in `folder`; empty if the file is missing or is not a JSON object."""
     try:
         metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

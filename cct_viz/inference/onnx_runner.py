@@ -1,4 +1,4 @@
-"""Runs an exported graph with ONNX Runtime; loads no framework."""
+"""Runs an exported graph with ONNX Runtime; imports no deep learning framework."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-# ONNX Runtime would report to its maker over the network, and keep a database for it in the home folder.
+# Otherwise ONNX Runtime sends telemetry over the network and keeps a database for it in the home folder.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
@@ -18,14 +18,14 @@ from ..architecture.cost import count_macs
 from ..checkpoints import CheckpointError
 from .parallel import THREADS
 
-SMALL_MACS = 200e6  # below, as in CCT-4/3x2, a second thread answers one image no sooner; in CCT-6/3x2 it does
+SMALL_MACS = 200e6  # below this (CCT-4/3x2) a second thread does not speed up one image; above (CCT-6/3x2) it does
 
 
 class OnnxRunner:
-    """The runner of a `Classifier` that serves: one session of ONNX Runtime, safe to call from several threads."""
+    """The default runner of a `Classifier`: one ONNX Runtime session, safe to call from several threads."""
 
     def __init__(self, graph: Path, config: CCTConfig, name: str):
-        """Open `graph`, the exported model of `config`; error messages call it `name`.
+        """Open `graph`, the exported model of `config`; error messages call the model `name`.
 
         Raises:
             CheckpointError: ONNX Runtime cannot run the graph.
@@ -37,10 +37,10 @@ class OnnxRunner:
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime raises its own types, not derived from a public one
+        except Exception as error:  # ONNX Runtime's error types have no public base class
             raise CheckpointError(f"{name}: {graph.name} cannot be run by ONNX Runtime") from error
         self.output_names = tuple(output.name for output in self._session.get_outputs())
 
     def run(self, names: Sequence[str], batch: np.ndarray, token_mask: np.ndarray) -> list[np.ndarray]:
-        """The named outputs of one batch."""
+        """The named outputs for one batch."""
         return self._session.run(names, {"images": batch, "token_mask": token_mask})

@@ -12,16 +12,16 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-THREADS = min(2, os.cpu_count() or 1)  # that one call of a model may use; more gain nothing on images of 32 pixels
-CHUNK = 16  # images that one thread computes at a time: more gain nothing, fewer lose time between them
-LANES = THREADS + 1  # threads that compute chunks: the extra one goes on while another waits for Python
+THREADS = min(2, os.cpu_count() or 1)  # per call of a model; more do not help for images of 32 pixels
+CHUNK = 16  # images per thread and call: more do not help, fewer lose time between calls
+LANES = THREADS + 1  # threads that compute chunks: the extra one works while another waits for the GIL
 
 
 def spread(function: Callable[[T], R], items: Iterable[T], lanes: int = LANES) -> Iterator[R]:
-    """`function` of each item, in order, computed in `lanes` threads; at most `lanes` + 1 items are under way.
+    """Apply `function` to each item in `lanes` threads; results come in order, with at most `lanes` + 1 in progress.
 
-    For functions that release Python's lock, as ONNX Runtime does. The items are taken in the caller's thread; where
-    that fails, the results of the items before come first.
+    For functions that release the GIL, as ONNX Runtime does. Items are taken in the caller's thread; if that fails, the
+    results of the items before are yielded first.
     """
     if lanes < 1:
         yield from map(function, items)
@@ -33,11 +33,11 @@ def spread(function: Callable[[T], R], items: Iterable[T], lanes: int = LANES) -
                 for item in items:
                     try:
                         future = threads.submit(function, item)
-                    except RuntimeError:  # the interpreter is ending, and starts no more work in threads
+                    except RuntimeError:  # the interpreter is shutting down and starts no more threads
                         future = Future()
                         future.set_result(function(item))
                     yield future
-            except Exception as error:  # of any kind: it is raised after the results before it
+            except Exception as error:  # raised after the earlier results
                 failed: Future[R] = Future()
                 failed.set_exception(error)
                 yield failed
@@ -51,7 +51,7 @@ def spread(function: Callable[[T], R], items: Iterable[T], lanes: int = LANES) -
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            for future in waiting:  # the caller wants no more
+            for future in waiting:  # the caller stopped early
                 future.cancel()
 
 

@@ -1,8 +1,8 @@
-"""The one record in which seeing and showing meet: everything one forward pass revealed of one image, as numpy arrays.
+"""The record between inference and display: the intermediate results of one forward pass, as numpy arrays.
 
-Axis letters, used in every docstring of the package: H W model pixels, S S' pixels of the crop that is shown, h w c
-cells and channels of a conv stage, gh gw the token grid, N = gh * gw image tokens, M tokens in the encoder (N, or N + 1
-with a class token first), D embedding width, A heads, L layers, K classes.
+Axis letters, used in every docstring of the package: H W pixels of the model's input, S S' pixels of the displayed
+crop, h w c cells and channels of a conv stage, gh gw the token grid, N = gh * gw image tokens, M tokens in the encoder
+(N, or N + 1 with a class token first), D embedding width, A heads, L layers, K classes.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from ..images.preprocessing import Geometry
 
 
 class NotApplicable(ValueError):
-    """The explanation makes no sense for this model; the message says why."""
+    """The explanation does not apply to this model; the message says why."""
 
 
 def _freeze(record: object) -> None:
-    """Make every array that the record holds read-only."""
+    """Make every array of the record read-only."""
     for value in vars(record).values():
         for array in value if isinstance(value, tuple) else (value,):
             if isinstance(array, np.ndarray):
@@ -42,11 +42,11 @@ def _require_shape(name: str, array: np.ndarray | None, shape: tuple[int, ...] |
 
 @dataclass(frozen=True, eq=False)
 class ReadoutWeights:
-    """The few weights between the residual stream and the logits; shared by all traces of a classifier.
+    """The weights between the residual stream and the logits; shared by all traces of a classifier.
 
     gamma, beta (D,) and epsilon of the final LayerNorm; pool_kernel a (D,) and pool_bias a0 of the pool scores
-    a . r_t + a0, or None and 0; head W (D, K) and its bias b (K,); position (M, D) that was added to the tokens, or
-    None. float32.
+    a . r_t + a0, or None and 0; head W (D, K) and its bias b (K,); the positional embedding position (M, D), or None.
+    float32.
     """
 
     gamma: np.ndarray
@@ -64,16 +64,16 @@ class ReadoutWeights:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a compact transformer made of one image. Read-only float32 arrays unless said.
+    """The intermediate results of a compact transformer for one image. Read-only float32 arrays unless noted.
 
     Attributes:
-        image: (S, S', 3) uint8, the crop that is shown.
-        pixels: (H, W, 3) uint8, what the model was given, before normalisation.
-        geometry: how `image` and `pixels` lie in the original picture.
-        stages: where the cells of each conv stage lie in `pixels`.
-        feature_maps: one (h, w, c) for each conv stage, after its pool.
-        stream: (L+1, M, D), the residual stream: stream[0] is what enters the encoder, stream[l] leaves block l.
-        attention_outputs, mlp_outputs: (L, M, D), what each branch added to the stream.
+        image: (S, S', 3) uint8, the displayed crop.
+        pixels: (H, W, 3) uint8, the model's input before normalisation.
+        geometry: the position of `image` and `pixels` in the original picture.
+        stages: the position of the cells of each conv stage in `pixels`.
+        feature_maps: one (h, w, c) array for each conv stage, after its pool.
+        stream: (L+1, M, D), the residual stream: stream[0] enters the encoder, stream[l] leaves block l.
+        attention_outputs, mlp_outputs: (L, M, D), added to the stream by each branch.
         attentions: (L, A, M, M); rows are queries and sum to 1.
         representation: (M, D), after the final LayerNorm.
         pool_scores: (N,) before SeqPool's softmax; None for a pool without scores.
@@ -85,8 +85,8 @@ class Trace:
         block: a name in BLOCKS.
 
     Raises:
-        ValueError: no such pool or block, or arrays that do not fit the token grid of the last feature map; both shapes
-            are named.
+        ValueError: no such pool or block, or an array does not fit the token grid of the last feature map; the message
+            has both shapes.
     """
 
     image: np.ndarray
@@ -135,18 +135,18 @@ class Trace:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """(gh, gw): rows and columns of tokens, as the last feature map has them."""
+        """(gh, gw): rows and columns of tokens, as in the last feature map."""
         gh, gw, _ = self.feature_maps[-1].shape
         return gh, gw
 
     @property
     def tokens(self) -> np.ndarray:
-        """(N, D): the image tokens that enter the encoder, position added."""
+        """(N, D): the image tokens that enter the encoder, with the positional embedding."""
         return self.stream[0, self.has_class_token :]
 
     @property
     def receptive_field(self) -> np.ndarray:
-        """(N, 4) int32: y0, x0, y1, x1 of the pixels each token sees; end exclusive, clipped."""
+        """(N, 4) int32: y0, x0, y1, x1 of the pixels each token depends on; end exclusive, clipped."""
         return self.stages[-1].windows.reshape(-1, 4)
 
     @property
@@ -167,13 +167,13 @@ class Trace:
 
     @cached_property
     def contributions(self) -> np.ndarray:
-        """(N, K), logits: what each token adds to each class score; with the bias the tokens sum to the logits.
+        """(N, K), logits: the contribution of each token to each class score; with the bias they sum to the logits.
 
         C_tc = sum_d W_cd f_td r_td with the pooling factors f. SeqPool and mean pooling: w_t e_tc. Max pooling: the sum
-        of W_cd r_td over the channels d that t wins.
+        of W_cd r_td over the channels d in which token t is the maximum.
 
         Raises:
-            NotApplicable: with a class token the head reads one token, and no image token contributes by itself.
+            NotApplicable: the model has a class token; the head reads that token only.
         """
         pool, factors = find_pool(self.pool), self.pooling_factors
         if not pool.splits:
@@ -187,14 +187,15 @@ class Trace:
 
     @cached_property
     def pooling_factors(self) -> np.ndarray:
-        """(M, D), or (M, 1) where all channels of a token have the same: pooled_d = sum_t f_td r_td."""
+        """(M, D), or (M, 1) if all channels of a token have the same factor: pooled_d = sum_t f_td r_td."""
         return _read_only(find_pool(self.pool).factors(self.representation, self.pooling_weights))
 
     @cached_property
     def readout(self) -> np.ndarray:
-        """(M,), summing to 1: how the model reads its answer out of the tokens.
+        """(M,), summing to 1: how much of the pooled vector comes from each token.
 
-        The pooling weights; the class token's one-hot; with max pooling the share of channels each token wins.
+        The pooling weights; for a class token, one-hot; for max pooling, the fraction of channels in which each token
+        is the maximum.
         """
         return _read_only(find_pool(self.pool).readout(self.pooling_factors))
 
@@ -202,15 +203,15 @@ class Trace:
         """The `k` most probable classes, best first, as (label, probability).
 
         Raises:
-            ValueError: `k` below 1.
+            ValueError: `k` is below 1.
         """
         if k < 1:
-            raise ValueError(f"{k} classes were asked for; expected 1 or more")
+            raise ValueError(f"k is {k}; expected 1 or more classes")
         best = np.argsort(-self.probabilities, kind="stable")[:k]
         return [(self.labels[c], float(self.probabilities[c])) for c in best]
 
     def class_index(self, target: int | str | None = None) -> int:
-        """The index of a class given by name or index (also as text); None means the class that the model chose.
+        """The index of a class given by name or index (also as text); None means the predicted class.
 
         Raises:
             ValueError: no such class.
@@ -220,12 +221,12 @@ class Trace:
         if isinstance(target, str) and target in self.labels:
             return self.labels.index(target)
         if isinstance(target, str) and not target.isdecimal():
-            known = ", ".join(self.labels[:12]) + (", ..." if len(self.labels) > 12 else "")
-            raise ValueError(f"no class is called {target[:40]!r}; this model has: {known}")
+            names = ", ".join(self.labels[:12]) + (", ..." if len(self.labels) > 12 else "")
+            raise ValueError(f"no class is called {target[:40]!r}; this model has: {names}")
         try:
             index = operator.index(int(target) if isinstance(target, str) else target)
         except TypeError:
-            raise ValueError(f"{target!r} is no class; expected a name or a whole number") from None
+            raise ValueError(f"target is {target!r}; expected a class name or a whole number") from None
         if not 0 <= index < len(self.labels):
             raise ValueError(f"class {index} does not exist; this model has classes 0 to {len(self.labels) - 1}")
         return index
@@ -233,16 +234,16 @@ class Trace:
 
 @dataclass(frozen=True, eq=False)
 class Heatmaps:
-    """Maps over the token grid that an explanation method made of a Trace.
+    """Maps over the token grid, made by an explanation method from a Trace.
 
     Attributes:
         maps: (n, gh, gw) float32. Unsigned maps are shares: >= 0, each summing to 1 (with a class token to
-            1 - class_share), or 0 everywhere where the method found nothing. Signed maps are in logits.
-        names: n captions.
-        signed: whether values below 0 have a meaning.
+            1 - class_share), or 0 everywhere if the method gives no positive value. Signed maps are in logits.
+        names: one caption for each map.
+        signed: whether values can be negative.
         method: the method's name in METHODS.
-        checks: identity -> its error on this very image.
-        class_share: (n,) float32, what the class token keeps of each map; zeros without one.
+        checks: identity -> its numerical error on this image.
+        class_share: (n,) float32, the share of the class token in each map; zeros without one.
     """
 
     maps: np.ndarray
@@ -264,7 +265,7 @@ class Heatmaps:
 
     @property
     def unit(self) -> str:
-        """What the values are: "logits" for signed maps, a "share" of 1 for the others."""
+        """The unit of the values: "logits" for signed maps, "share" (of 1) for the others."""
         return "logits" if self.signed else "share"
 
     def __iter__(self):  # type: ignore[no-untyped-def]
@@ -272,7 +273,7 @@ class Heatmaps:
 
 
 def trace_arrays(trace: Trace) -> dict[str, np.ndarray]:
-    """Every array of a trace by name, for saving; tuples are numbered."""
+    """Every array of a trace by name, for saving; arrays in tuples are numbered."""
     arrays: dict[str, np.ndarray] = {}
     for f in dataclasses.fields(trace):
         value = getattr(trace, f.name)

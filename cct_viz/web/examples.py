@@ -1,4 +1,4 @@
-"""The ten example pictures, and how one is recognised again."""
+"""The ten example pictures, and recognising one by its pixels."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ EXAMPLES = tuple(sorted((Path(__file__).parent / "example_images").glob("*.png")
 
 @cache
 def read_examples() -> Mapping[str, np.ndarray]:
-    """Name -> (h, w, 3) uint8 of each example, in order; read once."""
+    """Name -> (h, w, 3) uint8 of each example, in order; read only once."""
     return MappingProxyType({path.stem: decode(path) for path in EXAMPLES})
 
 
 def name_example(image: np.ndarray) -> str | None:
-    """The name of the example that `image` (h, w, 3) uint8 shows, pixel by pixel, however it came here; else None."""
+    """The name of the example whose pixels equal `image` (h, w, 3) uint8, or None."""
     for name, picture in read_examples().items():
         if picture.shape == image.shape and (picture == image).all():
             return name

@@ -1,4 +1,4 @@
-"""HTML files that hold explorers with their payloads: they open from disk, with no network and no server."""
+"""HTML files that contain explorers with their payloads: they open from disk, without network or server."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ def page_html(
     models: Sequence[Mapping[str, Any]] = (),
     head: str = "",
 ) -> str:
-    """Payloads (name -> text, from `make_payload`) as a page of their own, with a button each where there are several.
+    """A self-contained page for `payloads` (name -> text, from `make_payload`), with one button for each if several.
 
-    The page's own policy forbids it to ask anybody for anything, so it cannot tell who opened it, nor what they showed
-    it. Title and facts are texts, not markup.
+    The page's Content-Security-Policy forbids all requests, so it can report neither its visitors nor their pictures.
+    Title and facts are texts, not markup.
 
     Args:
-        models: from `pack_model`; with them inside, the page names and explains any photo that is dropped into it. The
-            first is the one that the payloads were made with.
-        head: markup that links to what lies beside the page, which it then may use: icons, manifest, service worker.
+        models: from `pack_model`; with models inside, the page classifies and explains any photo dropped into it. The
+            payloads come from the first one.
+        head: markup that links to files next to the page, which the policy then allows: icons, manifest, service
+            worker.
 
     Raises:
-        ValueError: no payload.
+        ValueError: `payloads` is empty.
     """
     if not payloads:
         raise ValueError("a page needs at least one picture")
@@ -56,12 +57,12 @@ def page_html(
 
 
 def _carry(value: Any) -> str:
-    """JSON that stands in an element: it stays the same, and no text in it can close the element."""
+    """JSON to embed in an element: its value is unchanged, and no text in it can close the element."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _policy(code: str, *, workers: bool, beside: bool) -> str:
-    """The page's Content-Security-Policy: no script but its own, which makes its modules and workers itself."""
+    """The page's Content-Security-Policy: only its own script, which creates its modules and workers from blobs."""
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     own = " 'self'" if beside else ""
     rules = {

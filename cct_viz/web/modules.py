@@ -1,8 +1,8 @@
-"""The explorer: hand-written JavaScript modules that draw everything about one picture from one payload.
+"""The explorer's JavaScript modules, which draw everything about one picture from one payload.
 
 The same modules run inside Gradio's HTML component, in an exported file opened from disk and in a static site. None of
-the three can fetch a module, so the sources travel as text: the page makes a Blob of each, those first that the others
-import, and no file route is opened.
+the three can fetch a module, so the sources are embedded as text: the page creates a Blob for each, imported modules
+first, and no file route is needed.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _LOADER = (FOLDER / "loader.js").read_text()
 
 @cache
 def module_sources(entry: str = ENTRY) -> tuple[tuple[str, str], ...]:
-    """(name, source) of `entry` and of every module it needs, each after those that it imports.
+    """(name, source) of `entry` and of every module it needs, each after its imports.
 
     Raises:
-        ValueError: modules that import each other in a circle.
+        ValueError: the imports form a cycle.
     """
     done: dict[str, str] = {}
 
@@ -42,9 +42,9 @@ def module_sources(entry: str = ENTRY) -> tuple[tuple[str, str], ...]:
 
 
 def script(entry: str = ENTRY) -> str:
-    """JavaScript that defines `loadExplorer()`, a promise of the modules' `entry` with its style sheet as `style`.
+    """JavaScript that defines `loadExplorer()`: a promise of the module `entry`, with the style sheet as `style`.
 
-    Safe inside a <script> element: no source can close it.
+    Safe inside a <script> element: no source can close the element.
     """
     sources = json.dumps(module_sources(entry)).replace("</", "<\\/")
     style = json.dumps((FOLDER / "explorer.css").read_text()).replace("</", "<\\/")

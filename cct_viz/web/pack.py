@@ -1,4 +1,4 @@
-"""A model as it travels to a page, inside of it or beside it: its two files, and what the page says of it."""
+"""A model packed for a page, either inside the page or next to it: its two files and the texts about it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def pack_model(
 ) -> dict[str, Any]:
     """{name, facts, config, weights, prior} for `page_html`: config.json as text, model.safetensors in base64.
 
-    float16 halves the page, and rounds each weight by one part in two thousand at most.
+    float16 halves the size of the page and rounds each weight by at most one part in two thousand.
 
     Raises:
-        CheckpointError: a weight that float16 cannot hold.
+        CheckpointError: a weight is too large for float16.
     """
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         safetensors.write(folder, classifier.config, classifier.weights, dtype=dtype)
         config = (folder / safetensors.CONFIG_FILE).read_text(encoding="utf-8")
         weights = base64.b64encode((folder / safetensors.WEIGHTS_FILE).read_bytes()).decode()

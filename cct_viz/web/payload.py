@@ -1,4 +1,4 @@
-"""From a Trace to what the explorer's page draws from: one JSON text with arrays in base64."""
+"""Trace -> the payload that the explorer draws: one JSON text with arrays in base64."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ SHOWN_SIDE = 512  # pixels of the longer side of the photo that the page shows
 
 @dataclass(frozen=True)
 class About:
-    """What the page says of the model and the picture.
+    """What the page says about the model and the picture.
 
     Attributes:
         model: the model's name.
-        facts: short texts about the weights: parameters, accuracy, where they come from.
+        facts: short texts about the weights: parameters, accuracy, source.
         picture: the picture's name, for the reader and for file names.
-        link: the query of an address that shows the same picture again; empty where it would be too long, None where
-            the page holds its pictures itself.
-        prior: (N,) the mean pooling weights over a data set, or None where nobody measured them.
-        model_file: where the page can fetch the model from, relative to its own address; None where it cannot.
+        link: the query of an address that opens the same picture; empty if it would be too long, None if the page
+            contains its pictures.
+        prior: (N,) the mean pooling weights over a data set, or None if they were not measured.
+        model_file: address of the model's file, relative to the page; None if the page cannot fetch it.
     """
 
     model: str
@@ -52,17 +52,17 @@ def encode(array: np.ndarray, dtype: str) -> dict[str, Any]:
 
 
 def make_payload(trace: Trace, about: About) -> str:
-    """Everything the explorer draws from, as JSON.
+    """All data that the explorer draws, as JSON.
 
-    What is computed from in the page travels as float32, feature maps and attention as float16: rounded to eight bits,
-    half the entries of a sharp attention would be 0 and rollout would miss by up to a quarter.
+    Arrays that the page computes with are sent as float32, feature maps and attention as float16. With 8 bits, half the
+    entries of a sharp attention would be 0 and rollout would be wrong by up to a quarter.
     """
     layers, heads, m, _ = trace.attentions.shape
     pool = find_pool(trace.pool)
     fused = None
     if trace.attentions.size * 2 > MAX_ATTENTION_BYTES:
         fused = {
-            name: encode(fuse(trace.attentions.astype(np.float64), axis=1), "float16")  # the page scales the rows
+            name: encode(fuse(trace.attentions.astype(np.float64), axis=1), "float16")  # the page normalises the rows
             for name, fuse in FUSIONS.items()
         }
     stages = [
@@ -149,7 +149,7 @@ def _optional(array: np.ndarray | None) -> dict[str, Any] | None:
 
 
 def _photo(image: np.ndarray) -> str:
-    """The crop as the address of a picture: small ones whole, large ones as JPEG."""
+    """The crop as a data URL: unchanged if it is small, else a reduced JPEG."""
     if max(image.shape[:2]) <= 96:
         return data_url(image)
     picture = Image.fromarray(image)

@@ -1,4 +1,4 @@
-"""A static site with models inside: a folder that can be put on any web space."""
+"""A static site with models inside: a folder that any web host can serve."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ if TYPE_CHECKING:
 def write_site(
     classifiers: Sequence[Classifier], out: Path, images: Sequence[Path] = EXAMPLES, *, space: bool = False
 ) -> Path:
-    """Explain `images` by the first of `classifiers`, and write `out`/index.html with all of them inside; its path.
+    """Explain `images` with the first of `classifiers` and write `out`/index.html, which contains all classifiers.
 
-    The page opens from disk as well. Served over https it can be installed, and works offline from the second visit.
+    The page also opens from disk. Served over https it can be installed, and works offline from the second visit.
 
     Args:
-        space: also a README.md, which makes the folder a static Space.
+        space: also write a README.md, which makes the folder a static Space.
+
+    Returns:
+        The path of index.html.
 
     Raises:
-        ImageError: one of the images cannot be read.
-        CheckpointError: a weight that float16 cannot hold.
-        OSError: `out` cannot be written, or holds an index.html or README.md that is not a site's.
+        ImageError: an image cannot be read.
+        CheckpointError: a weight is too large for float16.
+        OSError: `out` cannot be written, or has an index.html or README.md that is not from an earlier site.
     """
     check_place(out, space=space)
     first = classifiers[0]
@@ -48,7 +51,7 @@ def write_site(
 
 
 def _name_pictures(images: Sequence[Path]) -> dict[str, Path]:
-    """Each image by the name of its file; further ones of the same name are numbered."""
+    """Image by file name without suffix; repeated names get a number."""
     named: dict[str, Path] = {}
     for image in images:
         name, count = image.stem, 1
@@ -60,10 +63,10 @@ def _name_pictures(images: Sequence[Path]) -> dict[str, Path]:
 
 
 def write_page(classifier: Classifier, trace: Trace, path: Path, *, name: str) -> None:
-    """Write one HTML file with the explorer of `trace` and the model inside, for any other photo.
+    """Write one HTML file with the explorer of `trace` and the model inside, which explains other photos too.
 
     Raises:
-        CheckpointError: a weight that float16 cannot hold.
+        CheckpointError: a weight is too large for float16.
         OSError: `path` cannot be written.
     """
     title = f"{trace.labels[trace.class_index()]}: {name}"

@@ -1,4 +1,4 @@
-"""What lies beside the page of a static site: it can be installed, works offline, and can be a static Space."""
+"""The files next to the page of a static site: for installing it, working offline and publishing it as a Space."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..reports.palette import ACCENT, BACKGROUND
 from .modules import FOLDER
 
 TITLE = "CCT Explorer"
-ICON_SIDES = (192, 512)  # what browsers ask of a page that can be installed
+ICON_SIDES = (192, 512)  # browsers require both for an installable page
 HEAD = f"""<meta name="theme-color" content="{ACCENT}">
 <link rel="manifest" href="manifest.webmanifest">
 <link rel="icon" href="icon-192.png">
 <link rel="apple-touch-icon" href="icon-192.png">
 """
-# What a static Space needs; its page is index.html.
+# The README.md of a static Space.
 SPACE_CARD = """---
 title: CCT Explorer
 emoji: 🔎
@@ -39,20 +39,20 @@ tags:
 
 # CCT Explorer
 
-One page that holds its models: drop a photo into it, and it is named and explained where you are. No picture leaves
+One page with its models inside: drop a photo into it, and the page classifies and explains it. No picture leaves
 your device. Made by `python -m cct_viz site --space`.
 """
 
-# By this a file is known that an earlier run wrote: the end of its card, and the links of its page.
+# These identify files of an earlier run: the last line of the card, and a link in the page.
 _OWN_CARD = SPACE_CARD.splitlines()[-1]
 _OWN_PAGE = '<link rel="manifest" href="manifest.webmanifest">'
 
 
 def check_place(out: Path, *, space: bool) -> None:
-    """Refuse a folder whose index.html, or README.md where `space` would write one, is somebody else's.
+    """Check that `out` has no index.html (or README.md, with `space`) that an earlier run did not write.
 
     Raises:
-        OSError: such a file, or one that cannot be read.
+        OSError: it has one, or the file cannot be read.
     """
     for name, mark in [("index.html", _OWN_PAGE), *([("README.md", _OWN_CARD)] if space else [])]:
         path = out / name
@@ -62,12 +62,12 @@ def check_place(out: Path, *, space: bool) -> None:
         is_own = mark in text and TITLE in text if name == "index.html" else text.rstrip().endswith(mark)
         if not is_own:
             raise FileExistsError(
-                f"{path} is there already and is not of a site; move it away, or choose another --out"
+                f"{path} already exists and was not written by this command; move it away, or choose another --out"
             )
 
 
 def site_files(page: str, *, space: bool) -> dict[str, bytes]:
-    """Name -> content of all files of the site whose index.html is `page`; `space` adds the README.md of a Space."""
+    """Name -> content of all files of a site with the index.html `page`; `space` adds the README.md of a Space."""
     files = {"index.html": page.encode()}
     files |= {f"icon-{side}.png": _draw_icon(side) for side in ICON_SIDES}
     files["manifest.webmanifest"] = json.dumps(_manifest(), indent=2).encode()
@@ -79,7 +79,7 @@ def _manifest() -> dict[str, object]:
     return {
         "name": TITLE,
         "short_name": "CCT",
-        "description": "See what a compact transformer makes of a photo, with no server.",
+        "description": "See how a compact transformer classifies a photo, without a server.",
         "start_url": "./",
         "display": "standalone",
         "background_color": BACKGROUND,
@@ -92,15 +92,15 @@ def _manifest() -> dict[str, object]:
 
 
 def _service_worker(files: dict[str, bytes]) -> bytes:
-    """The service worker with the names of the files that it keeps, and a version that changes with any of them."""
+    """The service worker, with the names of the files to cache and a version that changes if any of them changes."""
     version = hashlib.sha256(b"".join(files.values())).hexdigest()[:16]
-    kept = ["./", *(name for name in files if name != "index.html")]
+    names = ["./", *(name for name in files if name != "index.html")]
     source = (FOLDER / "service_worker.js").read_text()
-    return f"const VERSION = {json.dumps(version)}, FILES = {json.dumps(kept)};\n{source}".encode()
+    return f"const VERSION = {json.dumps(version)}, FILES = {json.dumps(names)};\n{source}".encode()
 
 
 def _draw_icon(side: int) -> bytes:
-    """A map of tokens with one hill, in the colours of the pooling weights, as PNG."""
+    """A token map with one peak, in the colours of the pooling weights, as PNG."""
     y, x = np.mgrid[:6, :6]
     hill = np.exp(-((y - 2) ** 2 + (x - 3.2) ** 2) / 5)
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""In the app, too, tokens are removed and pixels painted over in the page: the model comes once, and answers there.
+"""The app's page itself runs the model to remove tokens and paint over pixels, after it has fetched it once.
 
 Needs Chromium.
 """
@@ -11,9 +11,9 @@ from cct_viz.architecture.presets import DEFAULT
 
 
 def read_falls(page, tokens):
-    """What the panel says that the score changes by without each token."""
+    """The change of the score without each token, as the panel states it."""
     page.wait_for_selector("#explorer .removal :text('Measured by')", timeout=90_000)
-    told = []
+    changes = []
     for token in tokens:
         page.evaluate(
             "(token) => new Promise((done) => { const parts = [...document.querySelectorAll('#explorer *')];"
@@ -22,15 +22,15 @@ def read_falls(page, tokens):
             token,
         )
         words = page.locator("#explorer .removal .pair p.line").inner_text()
-        told.append(float(words.split("changes by ")[1].split()[0].replace("\u2212", "-")))
-    return told
+        changes.append(float(words.split("changes by ")[1].split()[0].replace("\u2212", "-")))
+    return changes
 
 
 def fetched(visitor):
     return [url for url in visitor.requests if "/file=" in url and url.endswith(".json")]
 
 
-def test_tokens_are_removed_in_the_page(chromium, app_address):
+def test_page_removes_tokens(chromium, app_address):
     classifier, tokens = cct_viz.load(DEFAULT), (0, 27, 63)
     visitor = Visitor(chromium, app_address)
     page = visitor.page
@@ -44,14 +44,16 @@ def test_tokens_are_removed_in_the_page(chromium, app_address):
             visitor.wait_for_another(before)
         trace = classifier.trace(EXAMPLES / f"{name}.png")
         heat = cct_viz.explain(trace, "drop_token", classifier=classifier).maps[0].ravel()
-        np.testing.assert_allclose(read_falls(page, tokens), -heat[list(tokens)], atol=6e-4)  # three digits
+        np.testing.assert_allclose(
+            read_falls(page, tokens), -heat[list(tokens)], atol=6e-4
+        )  # displayed with three digits
         assert len(fetched(visitor)) == 1
     assert page.locator("#explorer").get_by_role("button", name="The code").count() == 0
     assert visitor.errors == []
     visitor.context.close()
 
 
-def test_the_picture_is_painted_over_in_the_page(chromium, app_address):
+def test_page_paints_over_the_picture(chromium, app_address):
     classifier = cct_viz.load(DEFAULT)
     visitor = Visitor(chromium, app_address)
     page = visitor.page
@@ -66,14 +68,14 @@ def test_the_picture_is_painted_over_in_the_page(chromium, app_address):
     painted[15:18, 15:18] = 0
     expected = np.sort(classifier.trace(painted).probabilities)[::-1][:5]
     cells = page.locator("#explorer .paint tbody td:nth-child(3)")
-    found = [float(cells.nth(i).get_attribute("data-value")) for i in range(cells.count())]
-    np.testing.assert_allclose(found, expected, atol=1e-4)  # float32 on both sides, summed in another order
+    shown = [float(cells.nth(i).get_attribute("data-value")) for i in range(cells.count())]
+    np.testing.assert_allclose(shown, expected, atol=1e-4)  # float32 on both sides, summed in different order
     assert len(fetched(visitor)) == 1
     assert visitor.errors == []
     visitor.context.close()
 
 
-def test_without_the_file_it_says_so_and_goes_on(chromium, app_address):
+def test_missing_model_file_gives_a_message(chromium, app_address):
     visitor = Visitor(chromium, app_address)
     page = visitor.page
     page.route("**/gradio_api/file=**.json", lambda route: route.fulfill(status=404))

@@ -1,4 +1,4 @@
-"""The app as a visitor meets it, in a real headless Chromium: started by `python app.py` with no Hub in reach."""
+"""The app in a headless Chromium, started by `python app.py` with the Hub unreachable."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ PROMPT = "Upload a picture or choose an example"
 
 
 class Visitor:
-    """A browser page that notes every console error and every request."""
+    """A browser page that records every console error and every request."""
 
     def __init__(self, browser, url, *, viewport=DESKTOP, dark=False, link=""):
         self.context = browser.new_context(viewport=viewport, color_scheme="dark" if dark else "light")
@@ -37,7 +37,7 @@ class Visitor:
 
     def note(self, request):
         self.requests.append(request.url)
-        if "/queue/" in request.url:  # Gradio asks for an event, and listens until it has all answers
+        if "/queue/" in request.url:  # Gradio requests an event and listens until all results have arrived
             self.unanswered.add(request)
 
     @property
@@ -45,10 +45,10 @@ class Visitor:
         return sum("/queue/join" in url for url in self.requests)
 
     def wait_for_answers(self, events=0):
-        """Wait until the page has asked for that many events in all, and has drawn every answer."""
+        """Wait until the page has requested `events` events in total and has drawn every result."""
 
         def done():
-            self.page.title()  # so that Playwright hands over what has happened
+            self.page.title()  # so that Playwright processes its pending events
             return self.events >= events and not self.unanswered
 
         wait_until(done)
@@ -59,7 +59,7 @@ class Visitor:
         return self.page.inner_text("#prediction h2").strip()
 
     def state(self):
-        """Everything that tells one result from another: class, the first picture of the page and its numbers."""
+        """What distinguishes one result from another: the class, the first picture and its numbers."""
         return (
             self.prediction,
             self.page.inner_text("#prediction ol"),
@@ -84,7 +84,7 @@ class Visitor:
         return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
     def check_quiet(self):
-        """No console error, and nothing was asked of another machine."""
+        """No console error, and no request to another machine."""
         assert self.errors == []
         hosts = {url.split("/")[2].split(":")[0] for url in self.requests if url.startswith(("http", "ws"))}
         assert hosts == {"127.0.0.1"}
@@ -92,20 +92,20 @@ class Visitor:
 
 @pytest.fixture
 def visit(chromium, app_address):
-    made = []
+    visitors = []
 
     def open_page(**options):
-        made.append(Visitor(chromium, app_address, **options))
-        return made[-1]
+        visitors.append(Visitor(chromium, app_address, **options))
+        return visitors[-1]
 
     yield open_page
-    for visitor in made:
+    for visitor in visitors:
         visitor.context.close()
 
 
 @pytest.fixture(scope="module")
 def photo(tmp_path_factory):
-    """A photo of its own size and shape: the ship, enlarged in the middle of a wide frame."""
+    """A photo with its own size and aspect ratio: the ship, enlarged in the centre of a wide frame."""
     path = tmp_path_factory.mktemp("photos") / "holiday.jpg"
     frame = Image.new("RGB", (640, 400), "white")
     with Image.open(EXAMPLES / "ship.png") as ship:
@@ -114,7 +114,7 @@ def photo(tmp_path_factory):
     return path
 
 
-def test_first_paint_is_a_whole_result(visit):
+def test_page_opens_with_a_complete_result(visit):
     visitor = visit()
     assert visitor.prediction == "deer"
     chip = visitor.page.inner_text(".chip")
@@ -124,12 +124,12 @@ def test_first_paint_is_a_whole_result(visit):
     visitor.page.wait_for_selector("#explorer .station[aria-current]:has-text('SeqPool')")
     assert visitor.page.locator("#explorer .grid").count() == 3
     assert visitor.page.locator("#explorer .legend").count() == 4
-    visitor.page.wait_for_selector(".hub:has-text('keras-io/cct is away')")
+    visitor.page.wait_for_selector(".hub:has-text('keras-io/cct could not be loaded')")
     assert visitor.page.get_by_role("button", name="Retry").is_visible()
     visitor.check_quiet()
 
 
-def test_an_upload_gives_class_and_explanations_without_a_second_click(visit, photo):
+def test_upload_is_explained_without_another_click(visit, photo):
     visitor = visit()
     before = visitor.state()
     visitor.upload(photo)
@@ -145,7 +145,7 @@ def test_an_upload_gives_class_and_explanations_without_a_second_click(visit, ph
     visitor.check_quiet()
 
 
-def test_an_example_is_one_click(visit):
+def test_example_needs_one_click(visit):
     visitor = visit()
     before = visitor.state()
     visitor.page.get_by_role("button", name="Example: ship").click()
@@ -155,12 +155,12 @@ def test_an_example_is_one_click(visit):
     visitor.check_quiet()
 
 
-def test_a_bad_file_costs_a_sentence_and_nothing_that_was_shown(visit, tmp_path, photo):
+def test_invalid_file_gives_a_message_and_keeps_the_result(visit, tmp_path, photo):
     visitor = visit()
     before, panel = visitor.state(), visitor.page.inner_text("#explorer .sentence")
     bad = tmp_path / "broken.png"
     bad.write_bytes((EXAMPLES / "cat.png").read_bytes()[:300])
-    # Dropped on a box that already holds a picture, as a file chosen anew.
+    # Dropped on a box that already has a picture, as a newly chosen file.
     visitor.page.set_input_files("#upload input[type=file]", str(bad))
     visitor.page.wait_for_selector(".notice:has-text('broken.png')")
     assert visitor.state() == before
@@ -175,7 +175,7 @@ def test_a_bad_file_costs_a_sentence_and_nothing_that_was_shown(visit, tmp_path,
 
 
 @pytest.mark.parametrize("name", ["broken.jpg", "drawing.svg"])
-def test_a_bad_file_on_an_empty_page_is_answered(visit, tmp_path, photo, name):
+def test_invalid_file_on_an_empty_page_gives_a_message(visit, tmp_path, photo, name):
     visitor = visit()
     visitor.page.click("#upload button[aria-label='Remove Image']")
     visitor.page.wait_for_selector(f".empty:has-text('{PROMPT}') >> visible=true")
@@ -183,13 +183,13 @@ def test_a_bad_file_on_an_empty_page_is_answered(visit, tmp_path, photo, name):
     visitor.page.wait_for_selector("#prediction h2")
 
 
-def test_an_svg_over_a_picture_is_answered(visit, tmp_path, photo):
+def test_svg_after_a_picture_gives_a_message(visit, tmp_path, photo):
     visitor = visit()
     before = visitor.state()
     check_refusal(visitor, tmp_path / "drawing.svg", photo, lambda: visitor.state() == before)
 
 
-def test_a_picture_named_svg_is_put_back_like_any_other(visit, tmp_path, photo):
+def test_picture_named_svg_is_restored_like_others(visit, tmp_path, photo):
     visitor = visit()
     (tmp_path / "named.svg").write_bytes(photo.read_bytes())
     before = visitor.state()
@@ -201,7 +201,7 @@ def test_a_picture_named_svg_is_put_back_like_any_other(visit, tmp_path, photo):
     check_refusal(visitor, tmp_path / "broken.jpg", tmp_path / "named.svg", lambda: visitor.state() == before)
 
 
-def test_the_same_picture_again_takes_the_complaint_away(visit, tmp_path, photo):
+def test_same_picture_again_hides_the_message(visit, tmp_path, photo):
     visitor = visit()
     before = visitor.state()
     visitor.page.set_input_files("#upload input[type=file]", str(photo))
@@ -210,14 +210,14 @@ def test_the_same_picture_again_takes_the_complaint_away(visit, tmp_path, photo)
 
 
 def check_refusal(visitor, bad, photo, kept=lambda: True):
-    """A file that is no photo gets a sentence that stays, and a good one after it is shown."""
+    """An invalid file gives a message that stays; a valid file after it is shown."""
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>'
     bad.write_bytes(svg if bad.suffix == ".svg" else photo.read_bytes()[:3000])
     visitor.wait_for_answers()
     events = visitor.events
     visitor.page.set_input_files("#upload input[type=file]", str(bad))
     visitor.page.wait_for_selector(f".notice:has-text('{bad.name}')")
-    visitor.wait_for_answers(events + 2)  # the box is emptied after that, which is another event
+    visitor.wait_for_answers(events + 2)  # then the box is emptied, which is another event
     assert bad.name in visitor.page.inner_text(".notice")
     assert kept()
     visitor.page.set_input_files("#upload input[type=file]", str(photo))
@@ -225,7 +225,7 @@ def check_refusal(visitor, bad, photo, kept=lambda: True):
     visitor.page.wait_for_selector(".notice", state="detached")
 
 
-def test_clearing_asks_for_a_picture(visit):
+def test_cleared_page_asks_for_a_picture(visit):
     visitor = visit()
     visitor.page.click("#upload button[aria-label='Remove Image']")
     visitor.page.wait_for_selector(f".empty:has-text('{PROMPT}') >> visible=true")
@@ -236,11 +236,11 @@ def test_clearing_asks_for_a_picture(visit):
     visitor.check_quiet()
 
 
-def test_looking_asks_the_server_nothing(visit):
-    """What a visitor has chosen stays for the next picture, too."""
+def test_explorer_makes_no_server_request(visit):
+    """Selections also stay for the next picture."""
     visitor = visit()
     visitor.page.wait_for_selector("#explorer .grid")
-    visitor.page.wait_for_selector(".hub:has-text('is away')")  # after which the timer asks no more
+    visitor.page.wait_for_selector(".hub:has-text('could not be loaded')")  # then the timer stops
     visitor.wait_for_answers()
     asked = len(visitor.requests)
     box = visitor.page.locator("#explorer .grid").first.bounding_box()
@@ -260,7 +260,7 @@ def test_looking_asks_the_server_nothing(visit):
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_every_station_fits_and_can_be_read(visit, viewport, dark):
+def test_every_station_fits_and_is_readable(visit, viewport, dark):
     visitor = visit(viewport=viewport, dark=dark)
     background = visitor.page.evaluate("getComputedStyle(document.body).backgroundColor")
     red = int("".join(c if c.isdigit() else " " for c in background).split()[0])
@@ -274,7 +274,7 @@ def test_every_station_fits_and_can_be_read(visit, viewport, dark):
 
 @pytest.mark.parametrize(("viewport", "dark"), [(DESKTOP, False), (PHONE, True)], ids=["desktop", "dark phone"])
 def test_every_tab_works_fits_and_is_accessible(visit, viewport, dark):
-    """Each tab does what its button says; axe-core finds nothing serious; nothing is wider than the page."""
+    """Every tab's button works, axe-core finds no serious violation, and nothing is wider than the page."""
     visitor = visit(viewport=viewport, dark=dark)
     page = visitor.page
     page.locator("button[role=tab]").locator("visible=true").first.wait_for()  # they are laid out after the prediction
@@ -286,7 +286,7 @@ def test_every_tab_works_fits_and_is_accessible(visit, viewport, dark):
         ("Take it away", "Make the files", "text=_evidence"),
     ):
         tab = page.locator("button[role=tab]", has_text=name).locator("visible=true")
-        if not tab.count():  # what has no room on a phone is in a menu
+        if not tab.count():  # on a phone, tabs without space are in a menu
             page.locator(".overflow-menu > button").click()
             tab = page.locator(".overflow-dropdown button", has_text=name)
         tab.first.click()
@@ -301,8 +301,8 @@ def test_every_tab_works_fits_and_is_accessible(visit, viewport, dark):
     visitor.check_quiet()
 
 
-def test_no_answer_lands_beside_another_picture(visit):
-    """Choosing another picture ends a measurement under way; the next one is of what is shown."""
+def test_result_never_appears_with_another_picture(visit):
+    """Choosing another picture cancels a running measurement; the next one uses the new picture."""
     visitor = visit()
     page = visitor.page
     page.locator("button[role=tab]", has_text="Can I trust it?").locator("visible=true").first.click()
@@ -317,16 +317,16 @@ def test_no_answer_lands_beside_another_picture(visit):
     visitor.check_quiet()
 
 
-def test_a_link_opens_picture_and_selection(visit):
+def test_link_opens_picture_and_selection(visit):
     visitor = visit(link="?example=ship&model=keras_cct_cifar10#station=classes&token=9&a=7&b=5")
     visitor.page.wait_for_selector("#explorer .bars .name:first-child:has-text('ship')")
     assert visitor.page.inner_text("#explorer .station[aria-current] b") == "Classes"
-    assert visitor.page.inner_text("#explorer .explained button") == "horse"  # neither picture's winner
+    assert visitor.page.inner_text("#explorer .explained button") == "horse"  # not the prediction for either picture
     visitor.check_quiet()
 
 
-def test_many_pictures_keep_their_order(visit, tmp_path):
-    """Whatever is uploaded last is what stands there at the end."""
+def test_last_of_many_pictures_is_shown(visit, tmp_path):
+    """In the end the page shows the last upload."""
     visitor = visit()
     for i in range(4):
         pixels = np.full((40, 40 + i, 3), 60 * i, np.uint8)

@@ -1,4 +1,4 @@
-"""Two explorers side by side follow each other as far as their models allow."""
+"""Two explorers side by side share their selections, as far as both models have them."""
 
 import json
 
@@ -65,7 +65,7 @@ def open_pair(chromium, tmp_path, one, two):
 
 
 def change(page, side, **patch):
-    """Set the state of one side and give both sides' states once both have drawn it: each takes a frame."""
+    """Set the state of one side; return the states of both once both have drawn it, which takes a frame each."""
     return page.evaluate(
         """([side, patch]) => new Promise((done) => {
              const wait = (frames) => requestAnimationFrame(() =>
@@ -87,7 +87,7 @@ def test_selection_is_shared_both_ways(chromium, tmp_path):
     page.close()
 
 
-def test_what_a_model_has_not_is_left_alone(chromium, tmp_path):
+def test_selections_that_a_model_lacks_are_not_linked(chromium, tmp_path):
     other = tiny_config(pool="class_token", num_layers=1, image_size=(56, 80), labels=("a", "b", "c", "d"))
     page = open_pair(chromium, tmp_path, make_trace(tiny_config()), make_trace(other))
     before = change(page, 1)[1]
@@ -97,7 +97,7 @@ def test_what_a_model_has_not_is_left_alone(chromium, tmp_path):
     page.close()
 
 
-def test_the_pair_is_what_was_asked_for(models, shown):
+def test_pair_shows_the_chosen_model_and_picture(models, shown):
     (left_title, left), (right_title, right) = json.loads(
         compare.compare(models, shown, "keras_cct_cifar10", EXAMPLES[3].stem)
     )
@@ -108,7 +108,7 @@ def test_the_pair_is_what_was_asked_for(models, shown):
     assert same[0][1]["logits"] == same[1][1]["logits"]
 
 
-def test_the_button_refuses_in_words(models, shown):
+def test_button_gives_error_messages(models, shown):
     with gr.Blocks() as page:
         view = compare.build(gr.State(), models)
     answer = next(f.fn for f in page.fns.values() if any(event == "click" for _, event in f.targets))

@@ -1,4 +1,4 @@
-"""The model page says what the configuration and the files beside the weights say, and nothing where there is none."""
+"""The model tab shows the configuration and the files next to the weights; sections without data are left out."""
 
 import json
 from html import unescape
@@ -29,20 +29,20 @@ def classifier():
             "cct_14_7x2_224",
             (
                 "14 encoder blocks",
-                "a cell sees 51\N{MULTIPLICATION SIGN}51 pixels",
+                "receptive field 51\N{MULTIPLICATION SIGN}51 pixels",
                 "5,521.9 M multiply-accumulates (MACs) per image",
                 "196\N{MULTIPLICATION SIGN}384",
             ),
         ),
     ],
 )
-def test_architecture_is_what_the_configuration_says(name, words):
+def test_architecture_matches_the_configuration(name, words):
     text = unescape(model_page.architecture(PRESETS[name].config))
     for word in words:
         assert word in text, text
 
 
-def test_figures_are_those_of_the_files(classifier):
+def test_metrics_are_those_of_the_files(classifier):
     metrics = json.loads((classifier.folder / "metrics.json").read_text())
     text = unescape(model_page.figures(metrics))
     assert f"Top-1 accuracy {100 * metrics['accuracy']:.2f} %, top-5" in text
@@ -62,14 +62,14 @@ def test_curves_end_where_the_history_ends(classifier):
     assert model_page.curves(history[:1]) == ""
 
 
-def test_a_folder_without_figures_says_nothing_of_them(tmp_path):
+def test_folder_without_metrics_has_no_metrics_section(tmp_path):
     assert model_page._read_history(tmp_path) is None
     (tmp_path / "history.json").write_text("{")
     assert model_page._read_history(tmp_path) is None
     assert model_page._card(tmp_path) == ""
 
 
-def test_a_card_is_text_and_no_markup(tmp_path):
+def test_card_is_escaped(tmp_path):
     (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n# <script>alert(1)</script>")
     text = model_page._card(tmp_path)
     assert "<script>" not in text

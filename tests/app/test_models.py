@@ -1,4 +1,4 @@
-"""The models that an app serves: what is there at once, what comes later, and what is said when it does not."""
+"""The models of an app: loading at the start, downloads in the background, and their error messages."""
 
 import threading
 from pathlib import Path
@@ -19,7 +19,7 @@ PIXELS = np.zeros((12, 20, 3), np.uint8)
 
 
 class Net:
-    """Stands for a Classifier; counts how many callers are inside at once."""
+    """A stub for a Classifier that counts concurrent calls."""
 
     def __init__(self, name, kind="hub", accuracy=None):
         self.accuracy = accuracy
@@ -37,7 +37,7 @@ class Net:
         self.most = max(self.most, self.inside)
         if self.inside > 1:
             self.crowded.set()
-        self.crowded.wait(0.01)  # the moment in which a second caller would come, if it were let in
+        self.crowded.wait(0.01)  # time for a second call to enter, if it were possible
         self.inside -= 1
         return make_trace(self.config)
 
@@ -45,7 +45,7 @@ class Net:
 @pytest.fixture(autouse=True)
 def no_presets(monkeypatch):
     monkeypatch.setattr(app_models, "PRESETS", {})
-    monkeypatch.setattr(app_models.hub, "cached", list)  # what lies on this machine is none of the tests' business
+    monkeypatch.setattr(app_models.hub, "cached", list)  # tests do not depend on the cache of this machine
 
 
 def wait(models):
@@ -53,19 +53,19 @@ def wait(models):
     return models.hub_line()
 
 
-def test_without_weights_one_sentence_says_so():
+def test_without_weights_there_is_a_message():
     models = Models(hub=False)
     assert models.names() == []
     assert "no trained weights" in models.problem
-    with pytest.raises(CheckpointError, match="there is none"):
+    with pytest.raises(CheckpointError, match="available: none"):
         models.trace("keras_cct_cifar10", PIXELS)
 
 
-def test_a_damaged_bundle_costs_a_sentence_and_not_the_start(monkeypatch, tmp_path):
+def test_damaged_bundled_weights_give_a_message_and_do_not_stop_the_start(monkeypatch, tmp_path):
     monkeypatch.setattr(app_models, "PRESETS", {"mine": SimpleNamespace(folder=tmp_path)})
 
     def load(source, **options):
-        raise CheckpointError("mine: model.safetensors is not the file this release came with")
+        raise CheckpointError("mine: model.safetensors is not the file of this release")
 
     models = Models(hub=False, load=load)
     assert "model.safetensors" in models.problem
@@ -89,7 +89,7 @@ def test_a_folder_comes_before_the_bundle_and_says_its_accuracy(tmp_path, monkey
     assert models.card("net").accuracy == 0.815
 
 
-def test_two_folders_of_one_name_are_both_there(tmp_path):
+def test_two_folders_of_one_name_are_both_listed(tmp_path):
     folders = [tmp_path / "a" / "net", tmp_path / "b" / "net"]
     for folder in folders:
         folder.mkdir(parents=True)
@@ -98,7 +98,7 @@ def test_two_folders_of_one_name_are_both_there(tmp_path):
     assert models.get(models.names()[0]) is not models.get(models.names()[1])
 
 
-def test_a_folder_named_as_bundled_weights_does_not_take_their_place(tmp_path, monkeypatch):
+def test_folder_named_as_bundled_weights_does_not_replace_them(tmp_path, monkeypatch):
     monkeypatch.setattr(app_models, "PRESETS", {"net": SimpleNamespace(folder=tmp_path / "bundle")})
     (tmp_path / "net").mkdir()
 
@@ -112,14 +112,14 @@ def test_a_folder_named_as_bundled_weights_does_not_take_their_place(tmp_path, m
     assert Models(["net"], hub=False, load=load).names() == ["net"]
 
 
-def test_a_bad_folder_is_refused_at_the_start(tmp_path):
+def test_invalid_folder_is_refused_at_the_start(tmp_path):
     with pytest.raises(CheckpointError):
         Models([str(tmp_path)], hub=False)
-    with pytest.raises(CheckpointError, match="may not be asked"):
+    with pytest.raises(CheckpointError, match="the Hub is off"):
         Models(["owner/name"], hub=False)
 
 
-def test_a_file_that_is_no_image_is_refused_before_the_model_is_asked(tmp_path):
+def test_invalid_image_is_refused_before_the_model_runs(tmp_path):
     (tmp_path / "notes.png").write_text("not a picture")
     net = Net("mine", "folder")
     models = Models([str(tmp_path)], hub=False, load=lambda source: net)
@@ -129,7 +129,7 @@ def test_a_file_that_is_no_image_is_refused_before_the_model_is_asked(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["offline", "not found", "forbidden", "busy", "damaged"])
-def test_the_hub_being_away_costs_a_line_and_a_retry_brings_it_back(kind):
+def test_hub_error_gives_a_line_and_retry_downloads(kind):
     answers = [HubError(kind, f"The Hub says {kind}: do this."), Net(HUB_REPO)]
 
     def load(source, progress):
@@ -148,24 +148,24 @@ def test_the_hub_being_away_costs_a_line_and_a_retry_brings_it_back(kind):
     assert not line.can_retry
     assert models.names() == [HUB_REPO]
     assert models.card(HUB_REPO).revision == "c" * 10
-    models.retry()  # nothing is missing, so nobody is asked
+    models.retry()  # nothing is missing, so there is no request
     assert not models.hub_line().busy
 
 
-def test_one_of_two_repos_arrives_and_both_are_spoken_of():
+def test_line_names_the_downloaded_and_the_failed_repo():
     def load(source, progress):
         if source == HUB_REPO:
             raise HubError("offline", "The Hub is away: do this.")
         return Net(source)
 
     line = wait(Models(["a/b"], load=load))
-    assert "a/b came from the Hub" in line.text
-    assert f"{HUB_REPO} is away. The Hub is away: do this." in line.text
+    assert "Downloaded from the Hub: a/b." in line.text
+    assert f"{HUB_REPO} could not be loaded. The Hub is away: do this." in line.text
     assert line.can_retry
 
 
 @pytest.mark.parametrize("error", [CheckpointError("keras-io/cct: 3 weights are missing"), RuntimeError("secret path")])
-def test_no_error_ends_the_waiting_without_a_word(error):
+def test_every_error_gives_a_line(error):
     def load(source, progress):
         raise error
 
@@ -175,7 +175,7 @@ def test_no_error_ends_the_waiting_without_a_word(error):
     assert "secret" not in line.text
 
 
-def test_progress_is_shown_and_a_second_retry_waits_its_turn():
+def test_progress_is_shown_and_a_second_retry_does_nothing():
     go, calls = threading.Event(), []
 
     def load(source, progress):
@@ -204,7 +204,7 @@ def test_one_model_call_at_a_time(tmp_path):
     assert net.most == 1
 
 
-def test_what_the_hub_sent_earlier_is_offered_without_asking_it(monkeypatch, tmp_path):
+def test_cached_hub_models_are_listed_without_a_request(monkeypatch, tmp_path):
     ready, raw, damaged = (SimpleNamespace(repo_id=f"a/{name}", folder=tmp_path / name) for name in ("b", "c", "d"))
     monkeypatch.setattr(app_models.hub, "cached", lambda: [ready, raw, damaged])
     monkeypatch.setattr(app_models.cache, "is_cached", lambda folder: folder != raw.folder)
@@ -220,7 +220,7 @@ def test_what_the_hub_sent_earlier_is_offered_without_asking_it(monkeypatch, tmp
     assert models.hub_line().text == "The cached a/d cannot be used: it is damaged"
 
 
-def test_whether_the_model_works_is_known():
+def test_works_follows_the_last_call():
     net = Net("mine")
     models = Models(load=lambda source, **options: net, hub=False)
     assert (models.is_there(), models.works()) == (False, True)
@@ -240,7 +240,7 @@ def test_whether_the_model_works_is_known():
     assert models.works()
 
 
-def test_a_call_that_never_ends_is_noticed(monkeypatch):
+def test_works_is_false_during_a_call_that_hangs(monkeypatch):
     go, net = threading.Event(), Net("mine")
     net.trace = lambda image: go.wait(5)
     models = Models(load=lambda source, **options: net)
@@ -260,12 +260,12 @@ def test_a_call_that_never_ends_is_noticed(monkeypatch):
 def test_one_session_serves_every_call(tiny_folder, monkeypatch):
     import onnxruntime
 
-    made, session = [], onnxruntime.InferenceSession
-    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *a, **o: made.append(session(*a, **o)) or made[-1])
+    calls, session = [], onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *a, **o: calls.append(session(*a, **o)) or calls[-1])
     models = Models([str(tiny_folder)], hub=False)
     threads = [threading.Thread(target=models.trace, args=("tiny", PIXELS)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(made) == 1
+    assert len(calls) == 1

@@ -1,4 +1,4 @@
-"""The page made of functions and hand-made traces, its endpoints, and what a served app keeps to itself."""
+"""The page with constructed traces, its endpoints, and what a served app does not expose."""
 
 import copy
 import html
@@ -48,12 +48,12 @@ NASTY = ("<img src=x onerror=alert(1)>", "${alert(1)}", "{{value}}")
 
 
 class FakeModels:
-    """What the page is given, without any model: the trace follows from the pixels."""
+    """A stub for Models without a model: the trace depends on the pixels only."""
 
     def __init__(self, config=None, *, empty=False):
         self.config = config or tiny_config()
         self.empty = empty
-        self.problem = "This copy carries no trained weights." if empty else ""
+        self.problem = "This copy has no trained weights." if empty else ""
         self.calls = 0
 
     def names(self):
@@ -78,7 +78,7 @@ class FakeModels:
         return make_trace(self.config, seed=int(decode(image).mean()))
 
     def hub_line(self):
-        return HubLine("keras-io/cct is away.", can_retry=True)
+        return HubLine("keras-io/cct could not be loaded.", can_retry=True)
 
     def retry(self):
         pass
@@ -104,7 +104,7 @@ def parts():
 
 
 def shown_as(path, config=None, name="tiny"):
-    """What a visitor is looking at, made by hand."""
+    """A constructed Shown."""
     return Shown(path, "picture", FakeModels().card(name), make_trace(config or tiny_config()))
 
 
@@ -128,11 +128,11 @@ def test_every_tab_shows_every_kind_of_model(kind):
 
 
 @pytest.mark.parametrize("name", NASTY)
-def test_texts_of_others_are_escaped(name):
+def test_foreign_texts_are_escaped(name):
     card = Card(name, 10, None, "folder", name, (name, "b"), (32, 32))
-    for made in (words.chip(card), words.notice(name), words.hub_text(HubLine(name))):
-        assert "<img" not in made
-        assert name in html.unescape(made)
+    for markup in (words.chip(card), words.notice(name), words.hub_text(HubLine(name))):
+        assert "<img" not in markup
+        assert name in html.unescape(markup)
 
 
 def run_show(models, parts, path, before, model="tiny"):
@@ -145,7 +145,7 @@ def is_skip(value):
     return isinstance(value, dict) and set(value) == {"__type__"}
 
 
-def test_a_good_picture_fills_every_place(parts):
+def test_valid_picture_updates_every_component(parts):
     changes = run_show(FakeModels(), parts, str(EXAMPLES[0]), None)
     assert isinstance(changes[parts.shown], Shown)
     assert changes[parts.answer].count("<li>") == 3
@@ -154,68 +154,70 @@ def test_a_good_picture_fills_every_place(parts):
 
 
 @pytest.mark.parametrize("before_is_there", [True, False])
-def test_a_bad_picture_changes_nothing_but_the_notice(parts, tmp_path, before_is_there):
+def test_invalid_picture_changes_only_the_notice(parts, tmp_path, before_is_there):
     (tmp_path / "<b>.png").write_text("not a picture")
     before = shown_as(str(EXAMPLES[0])) if before_is_there else None
     changes = run_show(FakeModels(), parts, str(tmp_path / "<b>.png"), before)
     shown = changes.pop(parts.shown, None)
     assert set(changes) == {parts.image, parts.problem}
-    assert changes[parts.image]["value"] == (str(EXAMPLES[0]) if before else None)  # the box shows the last good one
+    assert changes[parts.image]["value"] == (
+        str(EXAMPLES[0]) if before else None
+    )  # the box shows the last valid picture
     assert "are accepted" in changes[parts.problem]["value"]
     assert "<b>" not in changes[parts.problem]["value"]
     assert shown.put_back if before else shown is None
 
 
-def test_the_notice_outlives_the_box_that_it_emptied(parts):
-    """Emptying the box after a bad file is an event of its own; what it answers must leave the notice."""
+def test_notice_stays_after_the_box_is_emptied(parts):
+    """Emptying the box after an invalid file is an event of its own, which must not hide the notice."""
     assert run_show(FakeModels(), parts, None, None) == {parts.weights: page._chip(FakeModels(), "tiny")}
 
 
-def test_a_bad_picture_after_one_whose_file_is_gone_empties_the_page_with_a_notice(parts, tmp_path):
+def test_invalid_picture_after_a_deleted_one_empties_the_page_with_a_notice(parts, tmp_path):
     (tmp_path / "bad.png").write_text("not a picture")
     before = shown_as(str(tmp_path / "gone.png"))
     changes = run_show(FakeModels(), parts, str(tmp_path / "bad.png"), before)
-    assert changes[parts.shown] is None  # so that the emptied box leaves the notice
+    assert changes[parts.shown] is None  # so that the event of the emptied box keeps the notice
     assert changes[parts.image]["value"] is None
     assert "are accepted" in changes[parts.problem]["value"]
     assert (changes[parts.answer], changes[parts.seen]) == ("", "")
 
 
 @pytest.mark.parametrize(("count", "named"), [(3, True), (12, True), (13, False), (100, False)])
-def test_the_page_says_that_the_model_knows_only_its_classes(count, named):
+def test_page_lists_the_classes_of_the_model(count, named):
     labels = tuple(f"<kind> {i}" for i in range(count))
-    text = words.known_classes(labels)
+    text = words.class_note(labels)
     assert f"{count} classes" in text
     assert "<kind>" not in text
     assert ("&lt;kind&gt; 2" in text) == named
 
 
-def test_the_classes_stand_below_the_prediction(parts):
+def test_classes_are_listed_below_the_prediction(parts):
     changes = run_show(FakeModels(), parts, str(EXAMPLES[0]), None)
     assert all(label in changes[parts.seen] for label in tiny_config().labels)
 
 
-def test_the_picture_put_back_does_not_run_the_model_again(parts):
+def test_restored_picture_does_not_run_the_model_again(parts):
     models, before = FakeModels(), replace(shown_as("a.png"), put_back=True)
     changes = run_show(models, parts, "a.png", before)
     back = changes.pop(parts.shown)
     assert changes == {}
     assert (back.trace, back.put_back) == (before.trace, False)
-    changes = run_show(models, parts, "a.png", back)  # uploaded again: the complaint goes
+    changes = run_show(models, parts, "a.png", back)  # uploaded again: the notice is hidden
     assert changes.pop(parts.shown).trace is before.trace
     assert changes == {parts.problem: page.HIDE}
     assert models.calls == 0
 
 
-def test_another_model_looks_at_the_same_picture(parts):
+def test_another_model_uses_the_same_picture(parts):
     models, before = FakeModels(), shown_as(str(EXAMPLES[0]), name="other")
     changes = run_show(models, parts, str(EXAMPLES[0]), before)
     assert changes[parts.shown].card.name == "tiny"
     assert models.calls == 1
 
 
-def test_a_picture_is_decoded_and_compared_once(parts, tiny_folder, tmp_path, monkeypatch):
-    """However many parts of the page are drawn of it."""
+def test_picture_is_decoded_and_compared_once(parts, tiny_folder, tmp_path, monkeypatch):
+    """No matter how many parts of the page use it."""
     Image.new("RGB", (40, 30), "teal").save(tmp_path / "photo.png")
     models = Models([str(tiny_folder)], hub=False)
     counts = {"decoded": 0, "compared": 0}
@@ -236,27 +238,27 @@ def test_a_picture_is_decoded_and_compared_once(parts, tiny_folder, tmp_path, mo
         assert counts == {"decoded": 1, "compared": 1}
 
 
-def test_an_emptied_box_empties_the_page_politely(parts):
+def test_emptied_box_empties_the_page(parts):
     changes = page._clear(FakeModels(), parts, "tiny")
     assert set(changes) == set(parts.outputs) - {parts.image}
     assert changes[parts.shown] is None
     assert (changes[parts.answer], changes[parts.seen]) == ("", "")
 
 
-def test_a_box_that_gradio_empties_on_the_way_to_a_file_keeps_the_page(parts):
+def test_box_emptied_by_gradio_during_an_upload_keeps_the_page(parts):
     assert is_skip(run_show(FakeModels(), parts, None, shown_as("a.png")))
 
 
-def test_without_weights_the_page_says_so(parts):
+def test_page_without_weights_has_a_message(parts):
     changes = run_show(FakeModels(empty=True), parts, str(EXAMPLES[0]), None, model=None)
     assert "no trained weights" in changes[parts.problem]["value"]
     build_page(FakeModels(empty=True))
 
 
-def test_a_forgotten_picture_is_not_answered_for_by_the_first_one():
+def test_expired_picture_is_not_replaced_by_the_first_one():
     """Gradio falls back to a state's first value when the visitor's own is gone."""
-    made = build_page(FakeModels())
-    states = [block for block in made.blocks.values() if isinstance(block, gr.State)]
+    page = build_page(FakeModels())
+    states = [block for block in page.blocks.values() if isinstance(block, gr.State)]
     assert [state.value for state in states] == [None]
     with gr.Blocks():
         trust, compare, files = (VIEWS[name](gr.State(), FakeModels()) for name in list(VIEWS)[1:] if name != "Model")
@@ -267,7 +269,7 @@ def test_a_forgotten_picture_is_not_answered_for_by_the_first_one():
 
 
 class Arriving(FakeModels):
-    """Weights that come after the page was opened."""
+    """A stub for Models whose weights arrive after the page has opened."""
 
     def __init__(self):
         super().__init__(empty=True)
@@ -276,16 +278,16 @@ class Arriving(FakeModels):
         return HubLine("Asking.", busy=True)
 
 
-def refresh(made, model):
-    """What the listener of the page's timer changes: the picker, and the chip or None where it leaves that."""
-    listener = next(f.fn for f in made.fns.values() if any(event == "tick" for _, event in f.targets))
+def refresh(page, model):
+    """The changes by the listener of the page's timer: the picker, and the chip, or None if it stays."""
+    listener = next(f.fn for f in page.fns.values() if any(event == "tick" for _, event in f.targets))
     changes = listener(model)
     (picker,) = (value for part, value in changes.items() if isinstance(part, gr.Dropdown))
     chips = [value for value in changes.values() if isinstance(value, str) and 'class="chip' in value]
     return picker, chips[0] if chips else None
 
 
-def test_the_timer_leaves_a_model_that_was_chosen_meanwhile():
+def test_timer_keeps_a_model_chosen_in_the_meantime():
     picker, chip = refresh(build_page(FakeModels()), "tiny")
     assert "value" not in picker
     assert picker["choices"]
@@ -294,10 +296,10 @@ def test_the_timer_leaves_a_model_that_was_chosen_meanwhile():
 
 def test_the_timer_chooses_the_first_model_that_arrives():
     models = Arriving()
-    made = build_page(models)
-    assert refresh(made, None)[0]["value"] is None
+    page = build_page(models)
+    assert refresh(page, None)[0]["value"] is None
     models.empty = False
-    picker, chip = refresh(made, None)
+    picker, chip = refresh(page, None)
     assert picker["value"] == "tiny"
     assert "tiny" in chip
 
@@ -330,36 +332,36 @@ def start(monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("text", ["99999", "0", "-1", "http", "1" * 5000])
-def test_a_port_that_is_none_costs_one_sentence(start, text):
+def test_invalid_port_gives_one_sentence(start, text):
     check_one_sentence(*start(f"--port={text}"), "from 1 to 65535")
 
 
 @pytest.mark.slow
-def test_a_bad_variable_costs_one_sentence():
+def test_invalid_environment_variable_gives_one_sentence():
     """In a process of its own: Gradio reads the variable when it is imported."""
     done = run_app(GRADIO_SERVER_PORT="http")
     check_one_sentence(done.returncode, SimpleNamespace(out=done.stdout, err=done.stderr), "from 1 to 65535")
 
 
-def test_a_bad_host_costs_one_sentence(start):
+def test_invalid_host_gives_one_sentence(start):
     check_one_sentence(*start("--host", "no such host"), "cannot listen on no such host")
 
 
 @pytest.mark.parametrize("by_variable", [False, True])
-def test_a_busy_port_costs_one_sentence_and_no_other_is_taken(start, monkeypatch, by_variable):
+def test_busy_port_gives_one_sentence_and_no_other_port_is_used(start, monkeypatch, by_variable):
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = str(holder.getsockname()[1])
         monkeypatch.setenv("GRADIO_SERVER_PORT", port if by_variable else "")
-        told = start() if by_variable else start("--port", port)
-    check_one_sentence(*told, f"cannot listen on 127.0.0.1, port {port}")
+        result = start() if by_variable else start("--port", port)
+    check_one_sentence(*result, f"cannot listen on 127.0.0.1, port {port}")
 
 
-def test_the_box_hands_over_the_path_and_nothing_else():
+def test_box_passes_only_the_path():
     with gr.Blocks():
-        made = upload.Upload(label="picture")
-        box = type(made)(**made.constructor_args)  # as Gradio makes it anew when a listener updates it
+        original = upload.Upload(label="picture")
+        box = type(original)(**original.constructor_args)  # as Gradio creates it again when a listener updates it
     assert box.get_block_name() == "image"
     assert box.preprocess(None) is None
     assert box.postprocess("/tmp/photo.svg").path == "/tmp/photo.svg"
@@ -369,23 +371,23 @@ def test_the_box_hands_over_the_path_and_nothing_else():
         box.preprocess(gr.data_classes.ImageData(url="data:image/png;base64,AAAA"))
 
 
-def test_examples_are_ten_of_the_size_they_were_made():
+def test_there_are_ten_examples_of_32_pixels():
     assert len(EXAMPLES) == 10
     assert {decode(path).shape for path in EXAMPLES} == {(32, 32, 3)}
 
 
 @pytest.fixture(scope="module")
 def served():
-    """A page with a hand-made model on a free port; no browser."""
+    """A page with a stub model on a free port, without a browser."""
     models = FakeModels()
     make_folder()
-    made = build_page(models)
+    page = build_page(models)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    _, address, _ = launch(made, host="127.0.0.1", port=port, block=False)
+    _, address, _ = launch(page, host="127.0.0.1", port=port, block=False)
     yield models, address
-    made.close()
+    page.close()
 
 
 @pytest.fixture(scope="module")
@@ -399,7 +401,7 @@ def test_the_only_public_endpoints_are_classify_and_explain(client):
     assert info["unnamed_endpoints"] == {}
 
 
-def test_classify_takes_one_image_and_gives_the_label(client):
+def test_classify_returns_the_label_of_an_image(client):
     answer = client.predict(handle_file(EXAMPLES[3]), api_name="/classify")
     expected = FakeModels().trace("tiny", EXAMPLES[3])
     assert answer["label"] == expected.top(1)[0][0]
@@ -408,7 +410,7 @@ def test_classify_takes_one_image_and_gives_the_label(client):
 
 
 @pytest.mark.parametrize("method", ["rollout", "contribution"])  # shares, and numbers with a sign
-def test_explain_gives_a_picture_and_every_number(client, method):
+def test_explain_returns_a_figure_and_all_numbers(client, method):
     picture, numbers = client.predict(handle_file(EXAMPLES[3]), method, "1", api_name="/explain")
     with Image.open(picture) as opened:
         assert opened.format == "PNG"
@@ -422,18 +424,18 @@ def test_explain_gives_a_picture_and_every_number(client, method):
 @pytest.mark.parametrize(
     ("arguments", "words_said"), [(("nope", ""), "no method is called"), (("rollout", "zebra"), "zebra")]
 )
-def test_explain_refuses_in_words(client, arguments, words_said):
+def test_explain_gives_error_messages(client, arguments, words_said):
     with pytest.raises(Exception, match=words_said):
         client.predict(handle_file(EXAMPLES[3]), *arguments, api_name="/explain")
 
 
-def test_explain_runs_no_model_again(client, monkeypatch):
+def test_explain_refuses_methods_that_run_the_model_again(client, monkeypatch):
     monkeypatch.setitem(METHODS, "again", lambda trace, *, classifier: None)
     with pytest.raises(Exception, match="again runs the model again"):
         client.predict(handle_file(EXAMPLES[3]), "again", "", api_name="/explain")
 
 
-def test_a_bad_upload_is_refused_in_words_without_paths(client, tmp_path):
+def test_invalid_upload_gives_a_message_without_paths(client, tmp_path):
     (tmp_path / "notes.png").write_text("not a picture")
     with pytest.raises(Exception, match=r"notes\.png is .* are accepted") as caught:
         client.predict(handle_file(tmp_path / "notes.png"), api_name="/classify")
@@ -456,7 +458,7 @@ def test_the_page_names_no_other_host(served):
 
 @pytest.mark.slow
 def test_serving_loads_no_framework(tiny_classifier, tiny_folder):
-    """The whole app in a process of its own, one request answered, then a look at what was loaded."""
+    """Run the whole app in a process of its own, send one request, then list the imported modules."""
     code = f"""
 import sys
 sys.argv = ["app.py"]
@@ -484,6 +486,6 @@ print("LOADED", *sorted(loaded & {{"tensorflow", "keras", "tf_keras", "torch", "
     assert "LOADED\n" in done.stdout
 
 
-def test_a_shown_trace_is_shared_and_not_copied():
+def test_shown_trace_is_not_copied():
     shown = shown_as("a.png")
     assert copy.deepcopy(shown) is shown

@@ -1,4 +1,4 @@
-"""What a visitor takes away: files that open with no network, numbers that add up, links that come back."""
+"""Exported files open without a network, their numbers are consistent, and links restore the picture."""
 
 import base64
 import dataclasses
@@ -50,7 +50,7 @@ def files(classifier):
 
 
 @pytest.mark.slow
-def test_names_are_safe_and_the_page_is_small(files):
+def test_file_names_are_safe_and_the_page_is_small(files):
     assert set(files) == {
         "my_deer_1.html",
         "my_deer_1_evidence.zip",
@@ -63,14 +63,14 @@ def test_names_are_safe_and_the_page_is_small(files):
 
 
 @pytest.mark.slow
-def test_the_archive_adds_up_to_the_scores(files, classifier, tmp_path):
+def test_archive_contributions_sum_to_the_scores(files, classifier, tmp_path):
     with zipfile.ZipFile(io.BytesIO(files["my_deer_1_evidence.zip"])) as archive:
         archive.extractall(tmp_path)
     bundle = read_bundle(tmp_path)
     np.testing.assert_allclose(bundle.logits, classifier.trace(DEER).logits, atol=1e-5)  # float32 sums of 64 parts
 
 
-def test_the_saved_page_opens_with_the_network_cut(chromium, files, tmp_path):
+def test_saved_page_opens_without_a_network(chromium, files, tmp_path):
     path = tmp_path / "page.html"
     path.write_bytes(files["my_deer_1.html"])
     context = chromium.new_context(offline=True)
@@ -96,7 +96,7 @@ def test_the_saved_page_opens_with_the_network_cut(chromium, files, tmp_path):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """A folder that the command line made, for a static Space, with three of the examples."""
+    """A folder written by the command line for a static Space, with three of the examples."""
     folder = tmp_path_factory.mktemp("site") / "made"
     assert main(["site", "--space", "--out", str(folder), *map(str, EXAMPLES[:3])]) == 0
     return folder
@@ -113,8 +113,8 @@ def test_a_site_shows_every_picture(chromium, site):
     context.close()
 
 
-def test_a_site_works_offline_once_it_was_visited(chromium, site):
-    """Served, it keeps its own files; with the server gone it opens again and explains a photo."""
+def test_site_works_offline_after_a_visit(chromium, site):
+    """The site caches its files; without the server it opens again and explains a photo."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=site))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -126,7 +126,7 @@ def test_a_site_works_offline_once_it_was_visited(chromium, site):
     try:
         page.goto(address)
         page.evaluate("async () => { await navigator.serviceWorker.ready }")
-        page.goto(address + "notes.html")  # not the site's, but in its folder
+        page.goto(address + "notes.html")  # in the folder, but not part of the site
         assert page.title() == "Notes"
     finally:
         server.shutdown()
@@ -143,10 +143,10 @@ def test_a_site_works_offline_once_it_was_visited(chromium, site):
 
 class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, *arguments):
-        """Say nothing of each request."""
+        """Do not log requests."""
 
 
-def test_a_site_can_be_installed_and_is_a_static_space(site):
+def test_site_is_installable_and_a_static_space(site):
     manifest = json.loads((site / "manifest.webmanifest").read_text())
     for icon in manifest["icons"]:
         assert "x".join(map(str, Image.open(site / icon["src"]).size)) == icon["sizes"]
@@ -159,8 +159,8 @@ def test_a_site_can_be_installed_and_is_a_static_space(site):
     assert len(fields["short_description"]) <= 60  # the Hub refuses longer ones
 
 
-def test_the_version_of_a_site_follows_its_files(classifier, tmp_path):
-    """Or visitors would keep an old page for ever."""
+def test_version_of_a_site_changes_with_its_files(classifier, tmp_path):
+    """Otherwise visitors would keep an old page from the cache."""
     counts = (2, 2, 1)
     pages = [write_site([classifier], tmp_path / str(i), EXAMPLES[:count]) for i, count in enumerate(counts)]
     versions = [(page.parent / "service_worker.js").read_text().splitlines()[0] for page in pages]
@@ -169,7 +169,7 @@ def test_the_version_of_a_site_follows_its_files(classifier, tmp_path):
 
 
 def test_a_site_keeps_every_picture(chromium, classifier, tmp_path):
-    """Also of files that have one name, and beside one named as the visitor's own would be."""
+    """Also if several files have the same name, or the default name of a visitor's photo."""
     paths = [tmp_path / name for name in ("a/cat.png", "b/cat.png", "b/cat 2.png", "b/your photo.png")]
     for path, example in zip(paths, EXAMPLES, strict=False):
         path.parent.mkdir(exist_ok=True)
@@ -185,16 +185,16 @@ def test_a_site_keeps_every_picture(chromium, classifier, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["README.md", "index.html"])
-def test_a_site_takes_the_place_of_its_own_files_only(classifier, tmp_path, name):
+def test_site_overwrites_only_its_own_files(classifier, tmp_path, name):
     for _ in range(2):
         write_site([classifier], tmp_path, EXAMPLES[:1], space=True)
     (tmp_path / name).write_text("# My notes, with `python -m cct_viz site --space` in them\n")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(OSError, match=f"{name} is there already and is not of a site"):
+    with pytest.raises(OSError, match=f"{name} already exists and was not written by this command"):
         write_site([classifier], tmp_path, EXAMPLES[1:2], space=True)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     (tmp_path / "README.md").write_text("# My notes\n")
-    if name == "README.md":  # which a site that is no Space does not write
+    if name == "README.md":  # a site without --space does not write this file
         write_site([classifier], tmp_path, EXAMPLES[:1])
 
 
@@ -203,13 +203,13 @@ def test_the_copied_link_names_picture_and_selection(open_explorer):
     explorer.choose(station="pixels", token=4, b=None)
     explorer.page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     explorer.page.get_by_role("button", name="Copy link").click()
-    explorer.page.wait_for_selector(".link [role=status]:has-text('token=4')")  # to be copied by hand
-    told = explorer.page.inner_text(".link [role=status]")
+    explorer.page.wait_for_selector(".link [role=status]:has-text('token=4')")  # so the link is displayed for copying
+    status = explorer.page.inner_text(".link [role=status]")
     for part in ("station=pixels", "b=mean", "picture=cat+%26+dog"):
-        assert part in told
+        assert part in status
 
 
-def test_a_link_brings_an_example_back(classifier):
+def test_link_restores_an_example(classifier):
     query = dict(part.split("=") for part in write_link(look(classifier, DEER)).split("&"))
     assert query == {"model": "keras_cct_cifar10", "example": "deer"}
     picture, model = read_link(query, ["keras_cct_cifar10"])
@@ -217,7 +217,7 @@ def test_a_link_brings_an_example_back(classifier):
     assert model == "keras_cct_cifar10"
 
 
-def test_a_link_brings_a_small_upload_back_as_the_model_saw_it(classifier):
+def test_link_restores_the_input_pixels_of_a_small_upload(classifier):
     photo = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
     shown = look(classifier, photo)
     query = dict(part.split("=") for part in write_link(shown).split("&"))
@@ -226,7 +226,7 @@ def test_a_link_brings_a_small_upload_back_as_the_model_saw_it(classifier):
     np.testing.assert_array_equal(classifier.trace(picture).logits, shown.trace.logits)
 
 
-def test_a_picture_too_large_for_a_link_gives_none(classifier):
+def test_picture_too_large_for_a_link_has_no_link(classifier):
     trace = make_trace(tiny_config(image_size=(96, 96)))
     shown = Shown("a.png", "a", look(classifier, DEER).card, trace)
     assert write_link(shown) == ""
@@ -243,13 +243,13 @@ def test_a_picture_too_large_for_a_link_gives_none(classifier):
         {"pixels": "A" * 20000},
     ],
 )
-def test_a_bad_link_is_as_none(query):
+def test_invalid_link_is_ignored(query):
     assert read_link(query, ["keras_cct_cifar10"]) == (None, None)
 
 
 @pytest.mark.parametrize(("kind", "side", "taken"), [("PNG", 512, True), ("PNG", 513, False), ("GIF", 32, False)])
-def test_a_link_unfolds_to_no_more_than_a_model_sees(kind, side, taken):
-    """Of one colour, 5120x5120 pixels fit into a link, and every visit would decode them."""
+def test_link_with_too_many_pixels_is_not_decoded(kind, side, taken):
+    """5120x5120 pixels of one colour fit into a link, and every visit would decode them."""
     file = io.BytesIO()
     Image.new("1", (side, side)).save(file, kind)
     pixels = base64.urlsafe_b64encode(file.getvalue()).decode().rstrip("=")
@@ -257,7 +257,7 @@ def test_a_link_unfolds_to_no_more_than_a_model_sees(kind, side, taken):
     assert (picture is not None) == taken
 
 
-def test_an_example_is_known_by_its_pixels():
+def test_example_is_recognised_by_its_pixels():
     assert name_example(decode(DEER)) == "deer"
     assert name_example(255 - decode(DEER)) is None
 
@@ -275,7 +275,7 @@ def test_a_page_without_pictures_is_refused():
         page_html({}, title="nothing")
 
 
-def test_texts_cannot_leave_their_place():
+def test_texts_are_escaped_in_the_page():
     nasty = '</script><!--SCRIPT--><b onload="x">'
     page = page_html({nasty: json.dumps({"about": nasty})}, title=nasty, facts=nasty)
     assert nasty not in page
@@ -284,7 +284,7 @@ def test_texts_cannot_leave_their_place():
 
 
 @pytest.mark.slow
-def test_the_button_makes_files_or_says_why_not(classifier, monkeypatch):
+def test_button_makes_files_or_gives_a_message(classifier, monkeypatch):
     monkeypatch.setattr(take_away, "_archive", lambda *_: b"made and read above")
 
     class Models:

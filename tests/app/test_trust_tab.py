@@ -1,4 +1,4 @@
-"""What the trust tab says is what was measured, and a model that lacks something is told so in words."""
+"""The trust tab shows the measured numbers, and messages for what does not apply to a model."""
 
 import json
 import re
@@ -34,27 +34,27 @@ def deer(classifier):
 
 
 @pytest.mark.slow
-def test_curves_are_those_that_were_measured(classifier, deer):
+def test_curves_are_the_measured_ones(classifier, deer):
     text = unescape(trust.measure_map(classifier, deer, "contribution", "token_drop"))
-    found = measure(classifier, deer, explain(deer, "contribution").maps[0])
-    assert f"Insertion {MINUS} deletion = {found.curves.srg[0]:+.3f} (chance: 0)." in text
-    share = "all" if found.percentile == 1 else f"{100 * found.percentile:.0f} % of"
-    assert f"Better than {share} 20 random orders. {judge(found.percentile)}" in text
+    measured = measure(classifier, deer, explain(deer, "contribution").maps[0])
+    assert f"Insertion {MINUS} deletion = {measured.curves.srg[0]:+.3f} (chance: 0)." in text
+    share = "all" if measured.percentile == 1 else f"{100 * measured.percentile:.0f} % of"
+    assert f"Better than {share} 20 random orders. {judge(measured.percentile)}" in text
     lines = re.findall('<polyline class="thick" points="(.*?)"', text)
     for which, line in zip(("deletion", "insertion"), lines, strict=True):
         heights = np.array([float(point.split(",")[1]) for point in line.split()])
         values = 1 - (heights - 8) / (plot.HEIGHT - 40)
-        np.testing.assert_allclose(values, getattr(found.curves, which)[0], atol=1e-3)  # written with one decimal
+        np.testing.assert_allclose(values, getattr(measured.curves, which)[0], atol=1e-3)  # written with one decimal
 
 
 @pytest.mark.slow
-def test_the_band_holds_the_random_orders(classifier, deer):
+def test_band_contains_the_random_orders(classifier, deer):
     text = trust.measure_map(classifier, deer, "seqpool", "mean")
     assert len(re.findall("<polygon", text)) == 2
     assert "Grey: 90 % of the random orders." in text
 
 
-def test_three_ways_to_remove_a_token_stand_on_one_scale(classifier, deer):
+def test_three_ways_to_remove_a_token_share_one_scale(classifier, deer):
     text = unescape(trust.compare_ablations(classifier, deer))
     assert re.findall("<b>(.*?)</b>", text) == ["Not pooled", "Masked in the encoder", "Pixels covered"]
     assert text.count("<img") == 3
@@ -63,7 +63,7 @@ def test_three_ways_to_remove_a_token_stand_on_one_scale(classifier, deer):
         assert "8 by 8 tokens" in alt
 
 
-def test_other_tools_say_by_how_much_their_sums_differ(deer):
+def test_other_tools_state_the_difference_of_their_sums(deer):
     text = unescape(trust.compare_tools(deer))
     target = deer.class_index()
     missed = explain(deer, "hires_cam").maps.sum() - (deer.logits[target] - deer.bias[target])
@@ -71,13 +71,13 @@ def test_other_tools_say_by_how_much_their_sums_differ(deer):
     assert text.count("<img") == 5
 
 
-def test_a_class_token_model_is_told_what_is_not_there():
+def test_class_token_model_gets_notes_on_missing_maps():
     trace = make_trace(tiny_config(pool="class_token"))
     assert "Attention rollout" in trust.compare_tools(trace)
     assert "Contribution" not in trust.compare_tools(trace)
 
 
-def test_contributions_of_one_sign_are_logits_too():
+def test_contributions_of_one_sign_are_in_logits():
     airplane = cct_viz.load("keras_cct_cifar10").trace(ROOT / "cct_viz/web/example_images/airplane.png")
     assert explain(airplane, "contribution").maps.min() > 0
     (contribution,) = re.findall(r"<b>Contribution</b> (.*?)</figcaption>", trust.compare_tools(airplane))
@@ -86,7 +86,7 @@ def test_contributions_of_one_sign_are_logits_too():
     )
 
 
-def test_the_randomisation_table_is_the_one_beside_the_weights(deer):
+def test_randomisation_table_is_read_from_the_weights_folder(deer):
     shown = Shown("a.png", "a", Card("keras_cct_cifar10", 1, None, "bundled", "", deer.labels, (32, 32)), deer)
     text = trust.randomisation(shown)
     assert '<th scope="row">Attention rollout</th><td><b>no</b></td>' in text  # the first part is the head
@@ -96,7 +96,7 @@ def test_the_randomisation_table_is_the_one_beside_the_weights(deer):
 
 
 @pytest.mark.slow
-def test_the_button_answers_and_refuses_in_words(classifier, deer):
+def test_button_gives_results_or_messages(classifier, deer):
     class Models:
         def get(self, name):
             return classifier
@@ -109,4 +109,4 @@ def test_the_button_answers_and_refuses_in_words(classifier, deer):
     assert "choose it again" in answer(None, "rollout", "black", lambda *_: None)
     pool = Shown("a.png", "a", shown.card, make_trace(tiny_config(pool="class_token")))
     assert "class token" in answer(pool, "seqpool", "black", lambda *_: None)
-    assert view.draw(shown) == [""]  # another picture takes the old answer away
+    assert view.draw(shown) == [""]  # another picture clears the old result

@@ -8,7 +8,7 @@ from cct_viz.architecture.config import CCTConfig, ConfigError, ConvStage, Prepr
 from cct_viz.architecture.presets import PRESETS, configure
 
 
-def test_config_survives_json(tmp_path):
+def test_config_json_round_trip(tmp_path):
     for config in (tiny_config(), *(preset.config for preset in PRESETS.values())):
         write_config(tmp_path / "config.json", config)
         assert read_config(tmp_path / "config.json") == config
@@ -42,7 +42,7 @@ def test_from_dict_names_every_unknown_and_missing_entry():
         ({"layer_norm_epsilon": 0.0}, "layer_norm_epsilon"),
     ],
 )
-def test_impossible_configs_are_refused_with_the_value(changes, message):
+def test_invalid_config_error_names_the_value(changes, message):
     with pytest.raises(ConfigError, match=message):
         tiny_config(**changes)
 
@@ -69,19 +69,19 @@ ODD = [
 
 
 @pytest.mark.parametrize("value", ODD)
-def test_odd_json_is_refused_as_config_error(value):
+def test_malformed_json_is_a_config_error(value):
     with pytest.raises(ConfigError):
         CCTConfig.from_dict(tiny_config().to_dict() | value)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, "null", '{"format_version": 1}'])
-def test_unreadable_config_files_are_refused(tmp_path, text):
+def test_unreadable_config_file_is_a_config_error(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ConfigError):
         read_config(tmp_path / "config.json")
 
 
-def test_normalisation_must_be_possible():
+def test_invalid_normalisation_is_refused():
     with pytest.raises(ConfigError, match="std"):
         Preprocessing(std=(1.0, 0.0, 1.0))
 
@@ -112,12 +112,12 @@ def test_configure_changes_size_and_classes(tmp_path):
         ({"num_classes": -1}, "0 labels; expected two classes or more"),
     ],
 )
-def test_sizes_that_are_none_are_refused(changes, message):
+def test_configure_refuses_invalid_sizes(changes, message):
     with pytest.raises(ConfigError, match=message):
         configure("keras_cct_cifar10", **changes)
 
 
-def test_classes_have_a_limit():
+def test_number_of_classes_is_limited():
     with pytest.raises(ConfigError, match="1,000,000,000 classes; expected 100,000 at most"):
         configure("keras_cct_cifar10", num_classes=10**9)
     with pytest.raises(ConfigError, match="100,001 classes; expected 100,000 at most"):

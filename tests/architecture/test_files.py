@@ -1,4 +1,4 @@
-"""Files are replaced whole or not at all."""
+"""sha256 and atomic replacement of files."""
 
 import hashlib
 
@@ -7,12 +7,12 @@ import pytest
 from cct_viz.architecture.files import replace_file, sha256
 
 
-def test_sha256_is_that_of_the_content(tmp_path):
+def test_sha256_of_the_content(tmp_path):
     (tmp_path / "a").write_bytes(b"content")
     assert sha256(tmp_path / "a") == hashlib.sha256(b"content").hexdigest()
 
 
-def test_replace_file_writes_the_new_content_and_leaves_nothing_beside_it(tmp_path):
+def test_replace_file_writes_the_content_and_leaves_no_temporary_file(tmp_path):
     path = tmp_path / "state.weights.h5"
     for text in ("old", "new"):
         replace_file(path, lambda temporary, text=text: temporary.write_text(text))
@@ -20,7 +20,7 @@ def test_replace_file_writes_the_new_content_and_leaves_nothing_beside_it(tmp_pa
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_failed_write_keeps_the_old_file(tmp_path):
+def test_failed_write_keeps_the_old_file(tmp_path):
     path = tmp_path / "a"
     path.write_text("old")
 

@@ -1,4 +1,4 @@
-"""Receptive fields against the tokenizer itself: change one pixel, see which cells move."""
+"""Receptive fields checked against the tokenizer: change one pixel and see which cells change."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from cct_viz.architecture.config import ConvStage
 from cct_viz.architecture.geometry import stage_geometry
 from cct_viz.architecture.presets import PRESETS
 
-# Cells that see no pixel at all: nothing can be spread over their windows, which are empty.
+# In the added case, cells in the padding have windows without pixels.
 WINDOWS = {
     **TOKENIZERS,
     "cells in the padding": tiny_config(
@@ -21,7 +21,7 @@ WINDOWS = {
 
 
 @pytest.mark.parametrize("config", WINDOWS.values(), ids=WINDOWS)
-def test_windows_hold_exactly_the_pixels_that_reach_a_cell(config):
+def test_windows_contain_exactly_the_pixels_a_cell_depends_on(config):
     for count, geometry in enumerate(stage_geometry(config), start=1):
         y0, x0, y1, x1 = np.moveaxis(geometry.windows, -1, 0)
         for y in range(config.image_size[0]):
@@ -32,12 +32,12 @@ def test_windows_hold_exactly_the_pixels_that_reach_a_cell(config):
 
 
 @pytest.mark.parametrize("config", WINDOWS.values(), ids=WINDOWS)
-def test_a_changed_pixel_moves_only_tokens_that_see_it(config):
+def test_changed_pixel_changes_only_tokens_with_it_in_their_window(config):
     from cct_viz.architecture.keras_model import ConvTokenizer
 
     tokenizer = ConvTokenizer(config)
     rng = np.random.default_rng(0)
-    # Bright images and many draws, so that every ReLU and max has a chance to let the pixel through.
+    # Bright images and many random draws, so that each pixel passes every ReLU and max pool at least once.
     images = rng.random((6, *config.image_size, 3)).astype(np.float32)
     before = np.asarray(tokenizer(images).tokens)
     windows = stage_geometry(config)[-1].windows.reshape(-1, 4)
@@ -59,7 +59,7 @@ def test_a_changed_pixel_moves_only_tokens_that_see_it(config):
         (TOKENIZERS["official 7x2 with stride"], 16, 51, 0.5),
     ],
 )
-def test_published_tokenizers_have_the_known_centres(config, stride, window, first_centre):
+def test_published_tokenizers_have_the_expected_centres(config, stride, window, first_centre):
     geometry = stage_geometry(config)[-1]
     assert geometry.stride == (stride, stride)
     assert geometry.window_size == (window, window)

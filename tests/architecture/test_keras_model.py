@@ -1,4 +1,4 @@
-"""The Keras model: its parts against the formulas, its masks, and its ONNX graph against itself."""
+"""The Keras model: its parts against the formulas, its masks, and its ONNX graph against the Keras model."""
 
 import dataclasses
 
@@ -53,7 +53,7 @@ def test_weights_have_explicit_names():
 
 
 @pytest.mark.parametrize("config", FORMS.values(), ids=FORMS)
-def test_what_layers_report_adds_up(config):
+def test_intermediates_are_consistent(config):
     model = random_model(config)
     seen = see(model, random_images(config))
     weights = {name: np.asarray(value) for name, value in named_weights(model).items()}
@@ -88,13 +88,13 @@ def test_what_layers_report_adds_up(config):
 
 
 @pytest.mark.parametrize("config", FORMS.values(), ids=FORMS)
-def test_a_masked_token_is_as_if_it_had_never_been(config):
+def test_masking_a_token_equals_removing_it(config):
     model = random_model(config)
     images = random_images(config, count=1)
     mask = np.ones((1, config.num_tokens), np.float32)
     mask[0, [2, 7]] = 0
     masked = see(model, images, mask)
-    # The same model with the two tokens really taken out, step by step.
+    # The same model without the two tokens, computed step by step.
     kept = np.flatnonzero(mask[0])
     first = int(config.pool == "class_token")
     rows = np.concatenate([np.arange(first), kept + first])
@@ -110,7 +110,7 @@ def test_a_masked_token_is_as_if_it_had_never_been(config):
 
 
 @pytest.mark.parametrize("pool", ["seqpool", "mean", "max"])
-def test_with_every_token_masked_the_bias_is_left(pool):
+def test_all_tokens_masked_gives_the_bias(pool):
     model = random_model(tiny_config(pool=pool))
     seen = see(model, random_images(model.config), np.zeros((3, model.config.num_tokens), np.float32))
     bias = np.asarray(model.head.bias)
@@ -134,7 +134,7 @@ def test_onnx_graph_agrees_in_every_output(config, tmp_path):
     np.testing.assert_allclose(one, seen["logits"][:1], atol=FLOAT32 * max(1, np.abs(seen["logits"]).max()))
 
 
-def test_stochastic_depth_keeps_the_expectation_and_leaves_inference_alone():
+def test_stochastic_depth_keeps_the_expectation_and_does_not_change_inference():
     config = tiny_config(stochastic_depth=0.5, num_layers=2)
     model = random_model(config)
     plain = random_model(dataclasses.replace(config, stochastic_depth=0.0))
@@ -144,7 +144,7 @@ def test_stochastic_depth_keeps_the_expectation_and_leaves_inference_alone():
     dropped = np.asarray(model.blocks[1].drop_attention(branch, training=True))
     kept = dropped[:, 0, 0] != 0
     np.testing.assert_allclose(dropped[kept], 2 * np.asarray(branch)[kept], rtol=1e-6)  # scaled by 1 / keep
-    assert not dropped[~kept].any()  # a sample is dropped whole
+    assert not dropped[~kept].any()  # the whole sample is dropped
     assert kept.mean() == pytest.approx(0.5, abs=0.04)  # five standard errors of 4,000 draws
     assert (np.asarray(model.blocks[0].drop_attention(branch, training=True)) != 0).all()  # the first layer's rate is 0
 
@@ -162,19 +162,19 @@ def test_training_in_mixed_bfloat16_gives_float32_logits():
     assert np.isfinite(logits).all()
 
 
-def test_sinusoidal_position_is_the_papers():
+def test_sinusoidal_position_equals_the_papers():
     table = sinusoidal_position(5, 6)
     assert table[3, 0] == pytest.approx(np.sin(3.0), abs=1e-6)
     assert table[3, 1] == pytest.approx(np.cos(3.0), abs=1e-6)
     assert table[4, 4] == pytest.approx(np.sin(4 / 10000 ** (4 / 6)), abs=1e-6)
 
 
-def test_build_takes_classes_and_size():
+def test_build_accepts_classes_and_size():
     model = cct_viz.build("keras_cct_cifar10", num_classes=3, image_size=(40, 24))
     assert model(np.zeros((2, 40, 24, 3), np.float32)).shape == (2, 3)
 
 
-def test_model_survives_its_own_config():
+def test_model_config_round_trip():
     model = random_model(tiny_config())
     again = type(model).from_config(model.get_config())
     assert again.config == model.config

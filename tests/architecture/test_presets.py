@@ -1,4 +1,4 @@
-"""Every model known by name: the paper's table, its published counts, labels and preprocessing."""
+"""The presets: the paper's models, their published parameter counts, labels and preprocessing."""
 
 import dataclasses
 import json
@@ -30,7 +30,7 @@ OFFICIAL = [
 ]
 
 
-def test_the_35_names_of_the_paper_are_there():
+def test_presets_include_the_35_models_of_the_paper():
     assert len(OFFICIAL) == 35
     untrained = {name: preset.config for name, preset in PRESETS.items() if preset.folder is None}
     assert {name for name, config in untrained.items() if config.block == "official"} == set(OFFICIAL)
@@ -38,7 +38,7 @@ def test_the_35_names_of_the_paper_are_there():
 
 @pytest.mark.parametrize(
     ("name", "parameters"),
-    [  # counted on the paper's own code
+    [  # counted with the paper's code
         ("cct_2_3x2_32", 283_723),
         ("cct_7_3x1_32", 3_760_139),
         ("cct_14_7x2_224", 22_367_273),
@@ -47,24 +47,24 @@ def test_the_35_names_of_the_paper_are_there():
         ("cct_7_7x2_224_sine", 4_573_735),
     ],
 )
-def test_parameters_are_the_official_ones(name, parameters):
+def test_parameter_counts_equal_the_official_ones(name, parameters):
     assert count_parameters(PRESETS[name].config) == parameters
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["cct_2_3x2_32_sine", "cct_6_3x1_32", "cvt_2_4_32", "vit_2_4_32_sine"])
-def test_the_built_model_has_as_many_parameters_as_counted(name):
+def test_built_model_has_the_counted_parameters(name):
     assert cct_viz.build(name).count_params() == count_parameters(PRESETS[name].config)
 
 
-def test_cct_keras_has_its_published_count():
-    # Its summary says 24,735,401 without the 196 x 384 positions, which it holds outside the layers.
+def test_cct_keras_has_the_published_parameter_count():
+    # Its summary says 24,735,401, without the 196 x 384 positional embedding, which is outside the layers.
     config = PRESETS["cct_keras_14_7x2_224"].config
     assert config.num_tokens == 196
     assert count_parameters(config) == 24_735_401 + 196 * 384
 
 
-def test_compact_cvt_counted_by_hand():
+def test_compact_cvt_parameters_equal_a_manual_count():
     block = 2 * 128 + 3 * (64 * 256 + 256) + (256 * 64 + 64) + (64 * 128 + 128) + (128 * 64 + 64)
     config = PRESETS["compact_cvt_8_6_32"].config
     assert config.grid == (5, 5)
@@ -73,14 +73,14 @@ def test_compact_cvt_counted_by_hand():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["cct_keras_14_7x2_224", "compact_cvt_8_6_32", "compact_vit_8_6_32"])
-def test_the_cousins_can_be_built_and_run(name):
+def test_presets_of_other_repositories_build_and_run(name):
     config = dataclasses.replace(configure(name, num_classes=5, image_size=(70, 48)), num_layers=1)
     model = build_model(config)
     assert model(np.zeros((2, 70, 48, 3), np.float32)).shape == (2, 5)
     assert model.count_params() == count_parameters(config)
 
 
-def test_macs_counted_by_hand():
+def test_macs_equal_a_manual_count():
     convs = 32 * 32 * 9 * 3 * 64 + 16 * 16 * 9 * 64 * 128
     block = 4 * 64 * 128 * 128 + 2 * 64 * 64 * 128 + 2 * 64 * 128 * 128
     assert count_macs(PRESETS["cct_2_3x2_32"].config) == convs + 2 * block + 2 * 64 * 128 + 128 * 10
@@ -89,12 +89,12 @@ def test_macs_counted_by_hand():
 
 
 @pytest.mark.parametrize(("name", "tokens", "giga"), [("cct_14_7x2_224", 196, 5.11), ("cct_14_7x2_384", 576, 15.02)])
-def test_macs_without_the_products_of_attention_are_the_authors_figures(name, tokens, giga):
+def test_macs_without_attention_products_equal_the_authors_numbers(name, tokens, giga):
     rest = count_macs(PRESETS[name].config) - 14 * 2 * tokens**2 * 384
-    assert rest / 1e9 == pytest.approx(giga, abs=0.01)  # they print two decimals
+    assert rest / 1e9 == pytest.approx(giga, abs=0.01)  # the authors give two decimals
 
 
-def test_sine_variants_really_are_sinusoidal():
+def test_sine_variants_are_sinusoidal():
     for name in OFFICIAL:
         assert PRESETS[name].config.position == ("sinusoidal" if "sine" in name else "learnable"), name
 
@@ -125,7 +125,7 @@ def test_tokens_and_receptive_fields(name, grid, window, stride):
         ("imagenet1k", 1000, {0: "tench", 207: "golden retriever", 999: "toilet tissue"}),
     ],
 )
-def test_labels_are_whole_and_in_order(name, count, some):
+def test_labels_are_complete_and_in_order(name, count, some):
     labels = DATA_SETS[name].labels
     assert len(set(labels)) == count
     assert {i: labels[i] for i in some} == some
@@ -133,7 +133,7 @@ def test_labels_are_whole_and_in_order(name, count, some):
         assert list(labels) == sorted(labels)
 
 
-def test_labels_and_preprocessing_belong_to_the_checkpoint():
+def test_labels_and_preprocessing_are_those_of_the_training_data():
     flowers, imagenet = PRESETS["cct_14_7x2_384_fl"].config, PRESETS["cct_14_7x2_384"].config
     assert (flowers.num_classes, imagenet.num_classes) == (102, 1000)
     assert flowers.preprocessing != imagenet.preprocessing
@@ -141,7 +141,7 @@ def test_labels_and_preprocessing_belong_to_the_checkpoint():
     assert PRESETS["cct_7_3x1_32_c100"].config.labels == DATA_SETS["cifar100"].labels
 
 
-def test_published_files_are_named_and_where_to_get_them_is_told():
+def test_where_to_get_names_the_published_file():
     assert len(PUBLISHED) == 8
     for file, name in PUBLISHED.items():
         assert PRESETS[name].published == file
@@ -151,14 +151,14 @@ def test_published_files_are_named_and_where_to_get_them_is_told():
         load("cct_2_3x2_32")
 
 
-def test_a_name_that_is_nearly_right_is_helped():
+def test_misspelled_name_gets_a_suggestion():
     with pytest.raises(ConfigError, match="did you mean cct_7_3x1_32"):
         configure("cct_7_3x1")
     with pytest.raises(CheckpointError, match="did you mean cvt_7_4_32"):
         load("cvt_7_4")
 
 
-def test_a_card_names_its_files_and_figures():
+def test_card_lists_files_and_metrics():
     cards = sorted(presets.WEIGHTS.rglob("README.md"))
     assert cards
     for card in cards:

@@ -1,4 +1,4 @@
-"""The tables of pools, block orders and activations: every name is known everywhere, and every entry keeps its word."""
+"""POOLS, BLOCKS and ACTIVATIONS: every name works in all modules, and every entry is consistent with the model."""
 
 import dataclasses
 import json
@@ -29,14 +29,14 @@ def expected_message(field):
 
 
 def renamed(config, field):
-    """A config with a name that its own check would refuse, as if it came past it."""
+    """A config with an unknown name, which bypasses the check of the config."""
     config = dataclasses.replace(config)
     object.__setattr__(config, field, "median")
     return config
 
 
 @pytest.mark.parametrize("field", NAMES)
-def test_a_config_refuses_a_made_up_name(field):
+def test_config_refuses_an_unknown_name(field):
     with pytest.raises(ConfigError, match=expected_message(field)):
         tiny_config(**{field: "median"})
     with pytest.raises(ConfigError, match=expected_message(field)):
@@ -45,24 +45,24 @@ def test_a_config_refuses_a_made_up_name(field):
 
 @pytest.mark.parametrize("value", [None, 3, ["max"], "MAX", ""])
 @pytest.mark.parametrize("field", NAMES)
-def test_a_config_refuses_what_is_no_name(field, value):
+def test_config_refuses_a_value_that_is_not_a_string(field, value):
     with pytest.raises(ConfigError):
         CCTConfig.from_dict(tiny_config().to_dict() | {field: value})
 
 
 @pytest.mark.parametrize("field", ["pool", "block"])
-def test_a_trace_refuses_a_made_up_name(trace, field):
+def test_trace_refuses_an_unknown_name(trace, field):
     with pytest.raises(ValueError, match=expected_message(field)):
         dataclasses.replace(trace, **{field: "median"})
 
 
 @pytest.mark.parametrize("field", NAMES)
-def test_the_keras_model_refuses_a_made_up_name(field):
+def test_keras_model_refuses_an_unknown_name(field):
     with pytest.raises(ValueError, match=expected_message(field)):
         build_model(renamed(tiny_config(), field))
 
 
-def test_shapes_macs_and_readout_weights_refuse_a_made_up_pool():
+def test_shapes_macs_and_readout_weights_refuse_an_unknown_pool():
     config = renamed(tiny_config(), "pool")
     for read in (expected_shapes, count_macs, lambda config: read_readout_weights(config, {})):
         with pytest.raises(ValueError, match=expected_message("pool")):
@@ -72,19 +72,19 @@ def test_shapes_macs_and_readout_weights_refuse_a_made_up_pool():
 @pytest.mark.parametrize(
     ("find", "field"), [(find_pool, "pool"), (find_block, "block"), (find_activation, "activation")]
 )
-def test_looking_up_a_name_gives_its_entry_or_the_names(find, field):
+def test_look_up_returns_the_entry_or_lists_the_names(find, field):
     assert [find(name) for name in NAMES[field]] == list(NAMES[field].values())
     with pytest.raises(ValueError, match=expected_message(field)):
         find("median")
 
 
-def test_every_pool_has_its_layer():
+def test_every_pool_has_a_layer():
     assert list(POOLING_LAYERS) == list(POOLS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", POOLS)
-def test_the_shapes_of_a_pool_are_those_of_the_model(name):
+def test_pool_shapes_equal_those_of_the_model(name):
     config = tiny_config(pool=name)
     weights = named_weights(build_model(config))
     assert {name: tuple(weight.shape) for name, weight in weights.items()} == expected_shapes(config)
@@ -105,14 +105,14 @@ def random_layer(name, dim):
 
 
 def run_layer(layer, r, mask=None):
-    """Pooled vector and what the layer reports, of one image; `mask` has a 0 for each token that is left out."""
+    """Pooled vector and intermediate results of the layer for one image; `mask` is 0 for each removed token."""
     mask = np.ones(len(r)) if mask is None else mask
     output = layer(r[None], mask[None].astype(np.float32))
     return np.asarray(output.pooled)[0], {key: np.asarray(value)[0] for key, value in output.seen.items()}
 
 
 @pytest.mark.parametrize("name", POOLS)
-def test_the_numpy_form_of_a_pool_is_its_layer(name):
+def test_numpy_pool_equals_its_keras_layer(name):
     pool, r = POOLS[name], np.random.default_rng(4).normal(size=(15, 8)).astype(np.float32)
     layer, a, a0 = random_layer(name, 8)
     expected, seen = run_layer(layer, r)
@@ -134,12 +134,14 @@ def test_the_numpy_form_of_a_pool_is_its_layer(name):
 
 @pytest.mark.parametrize("count", [1, 2, 15])
 @pytest.mark.parametrize("name", [name for name, pool in POOLS.items() if pool.splits])
-def test_ablating_a_token_is_the_layer_without_it(name, count):
+def test_ablating_a_token_equals_the_layer_without_it(name, count):
     rng = np.random.default_rng(5)
     pool, r, towards = POOLS[name], rng.normal(size=(count, 8)).astype(np.float32), rng.normal(size=8)
     layer, a, a0 = random_layer(name, 8)
     weights = pool.weigh(r, a, a0)[1] if pool.has_weights else None
-    padded = np.concatenate([r, r[:1]])  # with a token that is always masked, for Keras warns of a softmax over one
+    padded = np.concatenate(
+        [r, r[:1]]
+    )  # plus a token that is always masked, because Keras warns about a softmax over one element
 
     def score(tokens):
         return float(run_layer(layer, padded, np.append(tokens, 0))[0] @ towards)
@@ -152,7 +154,7 @@ def test_ablating_a_token_is_the_layer_without_it(name, count):
 
 
 @pytest.mark.parametrize("name", POOLS)
-def test_a_trace_follows_from_its_pool(name):
+def test_trace_arrays_depend_on_the_pool(name):
     pool, trace = POOLS[name], make_trace(tiny_config(pool=name))
     pooled = pool_tokens(trace.pooling_factors, trace.representation)
     np.testing.assert_allclose(pooled @ trace.readout_weights.head + trace.bias, trace.logits, atol=EXACT)
@@ -164,14 +166,14 @@ def test_a_trace_follows_from_its_pool(name):
     assert (sent is not None) == (pool.splits and not pool.has_weights)
 
 
-def test_a_trace_with_scores_has_the_kernel_that_gave_them(trace):
+def test_trace_with_pool_scores_requires_the_pool_kernel(trace):
     readout = dataclasses.replace(trace.readout_weights, pool_kernel=None)
     with pytest.raises(ValueError, match="pool_kernel has shape None; expected"):
         dataclasses.replace(trace, readout_weights=readout)
 
 
 @pytest.mark.parametrize("name", POOLS)
-def test_a_pool_is_described(name):
+def test_every_pool_has_a_description(name):
     pool = POOLS[name]
     texts = (pool.name, pool.title, pool.summary, pool.read_by)
     assert all(texts)
@@ -179,7 +181,7 @@ def test_a_pool_is_described(name):
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_a_block_gives_the_stream_and_what_the_mlp_added(name):
+def test_block_returns_the_stream_and_the_mlp_output(name):
     rng = np.random.default_rng(6)
     x, gamma, beta, matrix = rng.normal(size=(5, 8)), rng.normal(size=8), rng.normal(size=8), rng.normal(size=(8, 8))
     block = BLOCKS[name]
@@ -200,7 +202,7 @@ def test_gelu_is_exact():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_the_model_uses_the_activation_of_its_config(name, monkeypatch):
+def test_model_uses_the_activation_of_its_config(name, monkeypatch):
     config = tiny_config(activation=name)
     images = np.random.default_rng(7).random((1, *config.image_size, 3), dtype=np.float32)
     model = build_model(config)
@@ -211,8 +213,8 @@ def test_the_model_uses_the_activation_of_its_config(name, monkeypatch):
     assert not np.asarray(other.intermediates(images)["mlp_output_0"]).any()
 
 
-def test_the_default_activation_is_not_written():
-    """config.json stays what the first release wrote and reads."""
+def test_default_activation_is_not_written():
+    """The first release can still read config.json."""
     assert "activation" not in tiny_config().to_dict()
     assert CCTConfig.from_dict(tiny_config().to_dict() | {"activation": "gelu"}) == tiny_config()
     for preset in PRESETS.values():
@@ -221,7 +223,7 @@ def test_the_default_activation_is_not_written():
             assert json.loads(text) == json.loads(json.dumps(preset.config.to_dict()))
 
 
-def test_another_activation_survives_json(monkeypatch):
+def test_other_activation_json_round_trip(monkeypatch):
     monkeypatch.setattr("cct_viz.architecture.config.ACTIVATIONS", {**ACTIVATIONS, "other": ACTIVATIONS["gelu"]})
     config = tiny_config(activation="other")
     assert CCTConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config

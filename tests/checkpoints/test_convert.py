@@ -1,4 +1,4 @@
-"""Foreign checkpoints to folders that open, and folders round every way and back, bit for bit."""
+"""Converting foreign checkpoints, and bit-exact round trips of the project's own formats."""
 
 import json
 import re
@@ -69,17 +69,17 @@ def assert_trace_is_keras(classifier, image):
     return trace
 
 
-# ---- what a converted model shows
+# ---- traces of converted models
 
 
 @pytest.mark.slow
-def test_a_reference_model_keeps_its_answers_through_load(vit):
+def test_loaded_reference_model_gives_the_same_logits(vit):
     _, _, reference = load_reference("vit_lite_learnable")
     assert_agrees(vit.forward(reference["input_nhwc"]), reference["logits"], "logits")
 
 
 @pytest.mark.slow
-def test_a_class_token_is_read_out_by_its_row(vit):
+def test_class_token_logits_come_from_its_row(vit):
     trace = assert_trace_is_keras(vit, random_image(vit.config))
     assert trace.stream.shape == (3, 17, 24)
     assert trace.tokens.shape == (16, 24)
@@ -99,8 +99,8 @@ def test_a_class_token_is_read_out_by_its_row(vit):
 
 
 @pytest.mark.slow
-def test_grids_that_are_not_square_from_end_to_end(tmp_path, cache):
-    """14 x 20 tokens of 28 x 40 pixels, in the paper's form."""
+def test_non_square_grid_end_to_end(tmp_path, cache):
+    """14 x 20 tokens from 28 x 40 pixels, in the paper's form."""
     config = tiny_config(
         image_size=(28, 40),
         tokenizer=(ConvStage(8, padding=1),),
@@ -160,10 +160,10 @@ def test_convert_writes_a_folder_from_a_pth(torch, tmp_path, capsys):
         "parameters": sum(a.size for a in state.values()),
         "notes": [],
     }
-    found = checkpoints.read(out)
-    assert found.config == config
+    checkpoint = checkpoints.read(out)
+    assert checkpoint.config == config
     for name, array in read_state(state, config).weights.items():
-        np.testing.assert_array_equal(found.weights[name], array)
+        np.testing.assert_array_equal(checkpoint.weights[name], array)
     card = (out / "README.md").read_text()
     assert sha256(tmp_path / "a.pth") in card
     assert "python -m cct_viz convert a.pth --out out --arch arch.json" in card
@@ -187,11 +187,11 @@ def test_convert_to_another_size_with_another_head(torch, tmp_path, capsys):
     notes = capsys.readouterr().err
     assert "resized bilinearly from 4x4 to 6x8 tokens" in notes
     assert "the new head is untrained" in notes
-    found = checkpoints.read(tmp_path / "out").config
-    assert (found.image_size, found.labels) == ((24, 32), numbered_labels(7))
+    config = checkpoints.read(tmp_path / "out").config
+    assert (config.image_size, config.labels) == ((24, 32), numbered_labels(7))
 
 
-def test_published_files_are_known_by_name(torch, tmp_path):
+def test_published_files_are_recognised_by_name(torch, tmp_path):
     """An untrained model saved as its authors' code would name the arrays, under the name of a published file."""
     file = "cct_7_3x1_32_cifar10_300epochs.pth"
     config = configure(PUBLISHED[file])
@@ -203,8 +203,8 @@ def test_published_files_are_known_by_name(torch, tmp_path):
     arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     assert sum(array.size for array in arrays.values()) == 3_760_139
     torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, tmp_path / file)
-    found = convert(tmp_path / file, tmp_path / "out")
-    assert found.config == config
+    checkpoint = convert(tmp_path / file, tmp_path / "out")
+    assert checkpoint.config == config
     with pytest.raises(CheckpointError, match="another architecture"):
         convert(tmp_path / file, tmp_path / "wrong", arch="cct_7_3x2_32")
     with pytest.raises(CheckpointError, match="has 10 classes, the architecture 100"):
@@ -227,7 +227,7 @@ def test_convert_reads_a_saved_model(tmp_path):
         (["cct_7_7x2_224_flowers102.pth"], "no file cct_7_7x2_224_flowers102.pth in .*github.com/SHI-Labs"),
         (["mine.pth"], "does not say its architecture"),
         (["mine.pth", "--arch", "cct_7"], "neither a preset"),
-        (["nowhere", "--out", "x"], "nowhere is not there"),
+        (["nowhere", "--out", "x"], "nowhere is missing"),
         ([str(SAVED_MODEL), "--arch", "cct_7_3x1_32"], "says its architecture itself"),
     ],
 )
@@ -258,18 +258,18 @@ ODD_ARGUMENTS = [
 
 
 @pytest.mark.parametrize(("options", "message"), ODD_ARGUMENTS)
-def test_odd_arguments_are_refused_in_a_sentence(options, message, tmp_path):
+def test_invalid_arguments_are_refused_in_one_sentence(options, message, tmp_path):
     (tmp_path / "a.pth").write_bytes(b"")
     with pytest.raises(ConfigError, match=message):
         convert(tmp_path / "a.pth", tmp_path / "out", arch="cct_7_3x1_32", **options)
     assert not (tmp_path / "out").exists()
 
 
-def test_no_new_head_is_the_files_own(torch, tmp_path):
+def test_without_new_head_the_head_is_unchanged(torch, tmp_path):
     config, state = write_pth(torch, tmp_path / "a.pth", "vit_lite_learnable")
     write_config(tmp_path / "arch.json", config)
-    found = convert(tmp_path / "a.pth", tmp_path / "out", arch=str(tmp_path / "arch.json"), new_head=False)
-    np.testing.assert_array_equal(found.weights["head/bias"], state["classifier.fc.bias"])
+    checkpoint = convert(tmp_path / "a.pth", tmp_path / "out", arch=str(tmp_path / "arch.json"), new_head=False)
+    np.testing.assert_array_equal(checkpoint.weights["head/bias"], state["classifier.fc.bias"])
     assert "--new-head" not in (tmp_path / "out" / "README.md").read_text()
     assert convert(tmp_path / "out", tmp_path / "again", new_head=False).config == config
 
@@ -299,10 +299,10 @@ def test_save_and_read_give_the_same_bits(tmp_path):
     config = tiny_config(pool="class_token", num_layers=1)
     model = random_model(config)
     save(model, tmp_path / "a")
-    found = checkpoints.read(tmp_path / "a")
-    assert found.config == config
+    checkpoint = checkpoints.read(tmp_path / "a")
+    assert checkpoint.config == config
     again = random_model(config, seed=9)
-    checkpoints.assign(again, found.weights)
+    checkpoints.assign(again, checkpoint.weights)
     images = np.random.default_rng(0).random((2, *config.image_size, 3), dtype=np.float32)
     np.testing.assert_array_equal(np.asarray(model(images)), np.asarray(again(images)))
     save(again, tmp_path / "b")
@@ -337,7 +337,7 @@ def login(fake_hub, monkeypatch):
     return fake_hub
 
 
-def test_what_was_pushed_loads_again_bit_for_bit(login, vit_folder, vit, capsys, tmp_path):
+def test_pushed_model_loads_again_bit_for_bit(login, vit_folder, vit, capsys, tmp_path):
     folder = tmp_path / "vit"
     shutil.copytree(vit_folder, folder)
     (folder / "README.md").write_text("# A card\n")
@@ -349,7 +349,7 @@ def test_what_was_pushed_loads_again_bit_for_bit(login, vit_folder, vit, capsys,
     assert login.count("upload", "PUT") == 1
     login.may_be_told_who = False
     login.requests.clear()
-    pushed = load("me/vit-lite")  # by a child that knows only the environment
+    pushed = load("me/vit-lite")  # in a child process, which has only the environment
     assert pushed.source.kind == "hub"
     assert pushed.source.sha256 == vit.source.sha256
     assert pushed.config == vit.config
@@ -365,13 +365,13 @@ def test_a_dry_run_sends_nothing(login, vit_folder, capsys):
     assert login.requests == []
 
 
-def test_only_a_whole_model_is_pushed(login, tmp_path, vit_folder):
+def test_only_a_complete_model_is_pushed(login, tmp_path, vit_folder):
     shutil.copytree(vit_folder, tmp_path / "half")
     weights = tmp_path / "half" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4])
     with pytest.raises(CheckpointError, match="truncated"):
         push(tmp_path / "half", "me/vit-lite", yes=True)
-    with pytest.raises(HubError, match="is no repository"):
+    with pytest.raises(HubError, match="is not a repository"):
         push(vit_folder, "vit-lite", yes=True)
     assert login.requests == []
 
@@ -386,14 +386,14 @@ def test_only_a_whole_model_is_pushed(login, tmp_path, vit_folder):
         ("no JSON at pushes", "damaged", "could not be understood"),
     ],
 )
-def test_what_the_hub_refuses_is_told(login, vit_folder, fault, kind, message):
+def test_refused_push_gives_a_message(login, vit_folder, fault, kind, message):
     login.fault = fault
     with pytest.raises(HubError, match=message) as caught:
         push(vit_folder, "me/vit-lite", yes=True)
     assert caught.value.kind == kind
 
 
-def test_without_a_login_nothing_is_tried(login, vit_folder, monkeypatch, tmp_path):
+def test_push_without_a_login_makes_no_request(login, vit_folder, monkeypatch, tmp_path):
     from huggingface_hub import constants
 
     monkeypatch.delenv("HF_TOKEN")

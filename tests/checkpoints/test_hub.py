@@ -1,4 +1,4 @@
-"""The Hub, with the real client against a server on loopback that misbehaves."""
+"""The Hub: the real client against a local server with faults."""
 
 import errno
 import json
@@ -65,7 +65,7 @@ def run_python(code, env=None, *, repo_id=REPO, unprivileged=False):
     new = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
     new = {name: value for name, value in new.items() if value is not None}
     command = [sys.executable, "-c", code, json.dumps(repo_id)]
-    if unprivileged and os.geteuid() == 0:  # root may write what is read-only, unless it gives that right up
+    if unprivileged and os.geteuid() == 0:  # root can write read-only files unless it drops this capability
         command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
     done = subprocess.run(command, env=new, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -96,7 +96,7 @@ def test_fetches_what_the_projects_format_needs_and_nothing_else(fake_hub, proje
 
 
 @pytest.mark.parametrize("pinned", [False, True], ids=["branch", "commit"])
-def test_a_warm_cache_makes_no_request_and_needs_no_hub(fake_hub, project, pinned):
+def test_cached_model_needs_no_request(fake_hub, project, pinned):
     revision = fake_hub.commit(REPO) if pinned else None
     cold = fetch(REPO, revision=revision)
     asked = len(fake_hub.requests)
@@ -108,7 +108,7 @@ def test_a_warm_cache_makes_no_request_and_needs_no_hub(fake_hub, project, pinne
     assert fetch(REPO, revision=revision) == cold
 
 
-def test_a_cache_made_by_the_client_alone_is_used(fake_hub, project, monkeypatch):
+def test_cache_of_the_client_is_used(fake_hub, project, monkeypatch):
     from huggingface_hub import constants, snapshot_download
 
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
@@ -119,7 +119,7 @@ def test_a_cache_made_by_the_client_alone_is_used(fake_hub, project, monkeypatch
 
 
 @pytest.mark.parametrize("name", SAVED_MODEL)
-def test_an_incomplete_snapshot_is_not_taken_for_a_complete_one(fake_hub, saved_model, monkeypatch, name):
+def test_incomplete_snapshot_is_not_used(fake_hub, saved_model, monkeypatch, name):
     from huggingface_hub import constants, snapshot_download
 
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
@@ -145,7 +145,7 @@ def test_an_interrupted_download_is_completed(fake_hub, saved_model, monkeypatch
     assert list(snapshot.folder.parent.parent.rglob("*.incomplete")) == []
 
 
-def test_select_files_wants_every_shard_and_no_path_outside():
+def test_select_files_needs_every_shard_and_refuses_paths_outside():
     assert select_files(["config.json"]) == []
     assert select_files(["saved_model.pb", "variables/variables.index", SHARD]) != []
     assert select_files(["saved_model.pb", "variables/variables.index", SHARD.replace("of-00001", "of-00002")]) == []
@@ -162,7 +162,7 @@ EXPECTED = {
     "gated": ("forbidden", "owner"),
     "disabled": ("forbidden", "owner"),
     "no such revision": ("not found", "revision main"),
-    "file gone": ("not found", "not there"),
+    "file gone": ("not found", "is missing"),
     "rate limit": ("busy", "429"),
     "internal error": ("busy", "500"),
     "unavailable": ("busy", "503"),
@@ -182,10 +182,10 @@ EXPECTED = {
     "empty listing": ("not found", "no files"),
     "no model": ("not found", "README.md"),
     "too large": ("forbidden", "600 MB"),
-    # The client itself asks again five times, for some eight seconds, before it gives up.
+    # The client itself retries five times, for about eight seconds, before it gives up.
     "cuts": ("offline", "connection broke"),
 }
-# These hold the client as long as it lets them: the deadline ends it.
+# These block the client for as long as it allows; the deadline ends it.
 EXPECTED_AT_DEADLINE = {
     "silent": ("busy", "no answer"),
     "silent at the listing": ("busy", "no answer"),
@@ -198,14 +198,14 @@ EXPECTED_AT_DEADLINE = {
 }
 
 
-def test_every_fault_is_expected_somewhere():
+def test_every_fault_has_an_expectation():
     from fake_hub import FAULTS
 
     assert set(EXPECTED) | set(EXPECTED_AT_DEADLINE) == set(FAULTS)
 
 
 def fail(repo_id):
-    """Fetch what cannot be fetched; returns the kind and the message, fit to be shown to anyone."""
+    """Run a fetch that must fail; returns the kind and the message, after checking that it can be shown to users."""
     with pytest.raises(HubError) as caught:
         fetch(repo_id)
     message = str(caught.value)
@@ -225,12 +225,12 @@ def test_a_fault_gives_its_message_and_the_next_fetch_succeeds(fake_hub, project
     expected, words = EXPECTED[fault]
     assert (kind, words in message) == (expected, True), message
     fake_hub.fault = None
-    if FAULTS[fault][0] != "info" or fault == "no such repository":  # the first answer alone leaves nothing behind
+    if FAULTS[fault][0] != "info" or fault == "no such repository":  # the first response alone leaves nothing behind
         assert_same(fetch(REPO), project, ["config.json", "model.safetensors"])
 
 
-def test_the_deadline_holds_whatever_the_host_does(fake_hub, project, monkeypatch):
-    """All at once, so that the module's time is one deadline and not their sum."""
+def test_deadline_holds_for_every_fault(fake_hub, project, monkeypatch):
+    """All faults run at once, so that the test takes one deadline and not their sum."""
     from fake_hub import FAULTS
 
     fake_hub.faults = {f"strange/host-{i}": fault for i, fault in enumerate(EXPECTED_AT_DEADLINE)}
@@ -289,7 +289,7 @@ def test_large_downloads_get_more_time(fake_hub, project, monkeypatch):
         fetch(REPO)
 
 
-def test_a_host_that_is_not_there(fake_hub, project):
+def test_host_that_does_not_exist(fake_hub, project):
     fake_hub.close()
     with pytest.raises(HubError) as caught:
         fetch(REPO)
@@ -307,14 +307,14 @@ def test_an_endpoint_that_is_no_web_address(fake_hub, monkeypatch, endpoint):
 @pytest.mark.parametrize(
     "repo_id", ["cct", "a/b/c", "keras-io/../x", "keras-io/a b", "keras--io/cct", "", "/", "a/b\n"]
 )
-def test_a_bad_repository_name_is_refused_unasked(fake_hub, repo_id):
+def test_invalid_repository_name_is_refused_without_a_request(fake_hub, repo_id):
     with pytest.raises(HubError, match="expected owner/name") as caught:
         fetch(repo_id)
     assert (caught.value.kind, fake_hub.requests) == ("not found", [])
 
 
 @pytest.mark.parametrize("revision", ["", "../../etc", "a b", "/etc/passwd", "ma\nin"])
-def test_a_bad_revision_is_refused_unasked(fake_hub, revision):
+def test_invalid_revision_is_refused_without_a_request(fake_hub, revision):
     with pytest.raises(HubError, match="expected a branch, a tag or a 40-digit commit") as caught:
         fetch(REPO, revision=revision)
     assert (caught.value.kind, fake_hub.requests) == ("not found", [])
@@ -332,7 +332,7 @@ def test_offline_makes_no_request(fake_hub, project):
     assert (caught.value.kind, fake_hub.requests) == ("offline", [])
 
 
-def test_the_environment_decides(fake_hub, project, tmp_path):
+def test_environment_variables_are_respected(fake_hub, project, tmp_path):
     """HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE in an interpreter of their own, as a user sets them."""
     home = tmp_path / "elsewhere"
     kind, message = run_python(FETCH, {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"})
@@ -368,7 +368,7 @@ def test_a_damaged_cache_is_repaired(fake_hub, project):
     assert (fake_hub.bodies().count("model.safetensors"), fake_hub.count("info")) == (1, 1)
 
 
-def test_garbage_in_a_small_file_is_refused_and_not_kept(fake_hub, project):
+def test_corrupt_small_file_is_refused_and_deleted(fake_hub, project):
     """config.json is not in large-file storage: only git's checksum in the listing tells that its content is wrong."""
     fake_hub.fault = "garbage in small files"
     with pytest.raises(HubError, match=r"^config\.json of keras-io/cct arrived damaged") as caught:
@@ -382,20 +382,20 @@ def test_garbage_in_a_small_file_is_refused_and_not_kept(fake_hub, project):
     assert_same(fetch(REPO), project, ["config.json", "model.safetensors"])
 
 
-def test_garbage_in_the_cache_is_downloaded_again(fake_hub, project):
+def test_corrupt_file_in_the_cache_is_downloaded_again(fake_hub, project):
     blob = (fetch(REPO).folder / "config.json").resolve()
     blob.write_bytes(bytes(blob.stat().st_size))
     assert_same(fetch(REPO), project, ["config.json", "model.safetensors"])
 
 
-def test_garbage_is_downloaded_twice_at_most(fake_hub, project):
+def test_corrupt_file_is_downloaded_at_most_twice(fake_hub, project):
     fake_hub.fault = "garbage of the right size"
     with pytest.raises(HubError, match="arrived damaged twice"):
         fetch(REPO)
     assert fake_hub.bodies() == ["config.json", "config.json"]
 
 
-def test_progress_comes_in_the_callers_thread(fake_hub, project):
+def test_progress_is_called_in_the_callers_thread(fake_hub, project):
     seen = []
     fetch(REPO, progress=lambda done, total, text: seen.append((done, total, text, threading.get_ident())))
     assert {thread for *_, thread in seen} == {threading.get_ident()}
@@ -408,7 +408,7 @@ def test_progress_comes_in_the_callers_thread(fake_hub, project):
     assert seen == []
 
 
-def test_progress_may_end_the_download(fake_hub, project):
+def test_progress_can_stop_the_download(fake_hub, project):
     def stop(done, total, text):
         if total:
             wait_until(lambda: fake_hub.count("file", "HEAD"))
@@ -468,7 +468,7 @@ def test_a_user_without_a_home(fake_hub, monkeypatch):
     assert caught.value.kind == "forbidden"
 
 
-def test_no_room_for_the_download(fake_hub, project):
+def test_disk_full_during_the_download(fake_hub, project):
     """A limit on file sizes stands for a full disk: the client's write fails in the same place."""
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
     kind, message = run_python(limit + FETCH)
@@ -476,7 +476,7 @@ def test_no_room_for_the_download(fake_hub, project):
     assert run_python(FETCH)[0] == "ok"
 
 
-def test_a_full_disk_is_no_room():
+def test_full_disk_error_is_recognised():
     error = explain(OSError(errno.ENOSPC, "No space left on device", "/srv/secret"), REPO, None)
     assert (error.kind, "/srv" in str(error)) == ("busy", False)
 

@@ -13,7 +13,7 @@ pytest_plugins = ["fake_hub"]
 FOLDER = Path(__file__).parents[1] / "data" / "keras_io_saved_model"
 
 
-def test_a_saved_model_on_the_hub_classifies_as_its_own_signature_does(fake_hub, cache):
+def test_saved_model_on_the_hub_classifies_like_its_own_signature(fake_hub, cache):
     commit = fake_hub.serve(FOLDER, "keras-io/cct")
     seen = []
     classifier = load("keras-io/cct", progress=lambda done, total, text: seen.append((done, total)))
@@ -29,5 +29,5 @@ def test_a_saved_model_on_the_hub_classifies_as_its_own_signature_does(fake_hub,
     assert (snapshot.repo_id, snapshot.revision) == ("keras-io/cct", commit)
     assert is_cached(snapshot.folder)
     fake_hub.close()
-    again = load("keras-io/cct", offline=True)  # from the caches, with nobody to ask
+    again = load("keras-io/cct", offline=True)  # from the caches, without the Hub
     assert again.source == classifier.source

@@ -1,4 +1,4 @@
-"""The paper's checkpoints: every intermediate against the paper's own code, and every way a file can be wrong."""
+"""The paper's checkpoints: every intermediate against the paper's code, and messages for damaged or wrong files."""
 
 import argparse
 import dataclasses
@@ -21,7 +21,7 @@ from cct_viz.checkpoints.pytorch.state_dict import CheckpointWarning, load_state
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_every_intermediate_is_the_papers(name):
+def test_every_intermediate_equals_the_papers_code(name):
     from cct_viz.architecture.keras_model import build_model
     from cct_viz.checkpoints import assign
 
@@ -68,7 +68,7 @@ def test_another_image_size_keeps_the_class_tokens_row():
     np.testing.assert_array_equal(position[1:], resize_position(theirs[1:], (4, 4), (6, 8)))
 
 
-def test_a_table_that_is_not_the_formula_is_used_and_told():
+def test_position_that_differs_from_the_formula_is_used_with_a_warning():
     config, state, _ = load_reference("cct_sine_2conv")
     table = state["classifier.positional_emb"][0]
     np.testing.assert_allclose(table, sinusoidal_position(*table.shape), atol=1e-5)
@@ -78,7 +78,7 @@ def test_a_table_that_is_not_the_formula_is_used_and_told():
     np.testing.assert_array_equal(weights["sequence/position"], table + np.float32(0.5))
 
 
-def test_a_head_of_another_size_only_when_asked_for():
+def test_head_of_another_size_only_on_request():
     config, state, _ = load_reference("cct_learnable")
     seven = dataclasses.replace(config, labels=numbered_labels(7))
     with pytest.raises(CheckpointError, match=r"has 5 classes, the architecture 7.*--new-head"):
@@ -98,14 +98,14 @@ def test_a_head_of_another_size_only_when_asked_for():
         ("cct_sine_2conv", "another architecture.*tokenizer.conv_layers.1.0.weight"),
     ],
 )
-def test_another_architecture_is_refused_with_the_arrays_named(arch, message):
+def test_another_architecture_is_refused_and_arrays_are_named(arch, message):
     _, state, _ = load_reference("cct_learnable")
     config, _, _ = load_reference(arch)
     with pytest.raises(CheckpointError, match=message):
         read_state(state, config)
 
 
-def test_long_lists_of_misfits_are_cut_short():
+def test_long_lists_of_wrong_arrays_are_shortened():
     _, state, _ = load_reference("cct_learnable")
     with pytest.raises(CheckpointError) as caught:
         read_state(state, PRESETS["cct_14_7x2_384"].config)
@@ -123,7 +123,7 @@ def test_long_lists_of_misfits_are_cut_short():
         {"layer_norm_epsilon": 1e-6},
     ],
 )
-def test_a_config_of_another_form_is_refused_though_shapes_may_fit(changes):
+def test_config_of_another_form_is_refused_even_if_shapes_fit(changes):
     config, state, _ = load_reference("cct_learnable")
     with pytest.raises(CheckpointError, match="not of the paper's code"):
         read_state(state, dataclasses.replace(config, **changes))
@@ -147,14 +147,14 @@ def test_a_config_of_another_form_is_refused_though_shapes_may_fit(changes):
         ("vit_lite_learnable", {"padding": 1}),
     ],
 )
-def test_a_tokenizer_of_another_form_is_refused_though_shapes_may_fit(arch, changes):
+def test_tokenizer_of_another_form_is_refused_even_if_shapes_fit(arch, changes):
     config, state, _ = load_reference(arch)
     stages = tuple(dataclasses.replace(stage, **changes) for stage in config.tokenizer)
     with pytest.raises(CheckpointError, match=r"paper's code, which has .*conv stages .* or patches"):
         read_state(state, dataclasses.replace(config, tokenizer=stages))
 
 
-def test_the_presets_of_the_paper_are_of_its_form():
+def test_paper_presets_are_of_the_papers_form():
     for preset in (name for name in PRESETS if name.startswith(("cct_", "cvt_", "vit_"))):
         config = PRESETS[preset].config
         ours = "keras" in preset or config.pool in ("mean", "max")
@@ -170,7 +170,7 @@ def test_a_position_of_another_grid_is_refused():
 
 
 @pytest.mark.parametrize("name", ["classifier.fc.bias", "classifier.blocks.1.self_attn.qkv.weight"])
-def test_numbers_that_are_none_are_refused(name):
+def test_non_finite_numbers_are_refused(name):
     config, state, _ = load_reference("cct_learnable")
     state[name] = state[name].copy()
     state[name].flat[3] = np.nan
@@ -202,14 +202,14 @@ def test_files_with_and_without_wrappers(torch, tmp_path, wrap, zipped):
         np.testing.assert_allclose(checkpoint.weights[name], array, rtol=0, atol=close)
 
 
-def test_averaged_weights_beside_others_are_told_of(torch, tmp_path):
+def test_averaged_weights_beside_others_give_a_warning(torch, tmp_path):
     config, _ = write_pth(torch, tmp_path / "a.pth", wrap=lambda state: {"state_dict": state, "state_dict_ema": state})
     with pytest.warns(CheckpointWarning, match="averaged weights"):
         official.read(tmp_path / "a.pth", config)
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
-def test_counters_beside_the_weights_are_left_out_and_told(torch, tmp_path, dtype):
+def test_counters_beside_the_weights_are_skipped_with_a_warning(torch, tmp_path, dtype):
     """torch.optim.swa_utils.AveragedModel keeps one, without the prefix that it gives to the weights."""
 
     def wrap(state):
@@ -258,7 +258,7 @@ def write_old(torch, path, payload):
 
 
 @pytest.mark.parametrize("write", [write_pickle, write_zip, write_old])
-def test_a_pickle_that_runs_code_runs_nothing(torch, tmp_path, write):
+def test_code_in_a_pickle_is_not_run(torch, tmp_path, write):
     touched = tmp_path / "touched"
     write(torch, tmp_path / "bad.pth", Payload(touched))
     with pytest.raises(
@@ -279,7 +279,7 @@ def test_what_a_training_script_adds_is_named(torch, tmp_path):
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before 1.6"])
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
-def test_half_a_file_is_told_from_a_whole_one(torch, tmp_path, zipped, share):
+def test_truncated_file_is_detected(torch, tmp_path, zipped, share):
     write_pth(torch, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
     content = (tmp_path / "a.pth").read_bytes()
     (tmp_path / "half.pth").write_bytes(content[: int(share * len(content))])
@@ -287,7 +287,7 @@ def test_half_a_file_is_told_from_a_whole_one(torch, tmp_path, zipped, share):
         load_state(tmp_path / "half.pth")
 
 
-def test_a_flipped_bit_is_seen(torch, tmp_path):
+def test_flipped_bit_is_detected(torch, tmp_path):
     write_pth(torch, tmp_path / "a.pth")
     content = bytearray((tmp_path / "a.pth").read_bytes())
     _, state, _ = load_reference("cct_learnable")
@@ -313,7 +313,7 @@ def test_files_that_hold_something_else(torch, tmp_path, value, message):
         load_state(tmp_path / "a.pth")
 
 
-def test_a_web_page_or_nothing_is_no_checkpoint(torch, tmp_path):
+def test_web_page_or_empty_file_is_refused(torch, tmp_path):
     (tmp_path / "a.pth").write_text("<html>please log in</html>")
     with pytest.raises(CheckpointError, match="damaged or no PyTorch file"):
         load_state(tmp_path / "a.pth")

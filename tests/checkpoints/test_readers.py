@@ -52,7 +52,7 @@ def folder(tmp_path):
         {"pool": "class_token", "position": "sinusoidal", "mlp_output_activation": True, "image_size": (16, 16)},
     ],
 )
-def test_expected_shapes_are_those_of_the_keras_model(changes):
+def test_expected_shapes_equal_those_of_the_keras_model(changes):
     from cct_viz.architecture.keras_model import build_model, named_weights
 
     config = dataclasses.replace(CONFIG, **changes)
@@ -211,13 +211,13 @@ def test_flipped_bit_of_the_header_is_refused_or_harmless(folder):
 
 
 def test_folder_of_no_known_format_is_refused(tmp_path):
-    with pytest.raises(CheckpointError, match=r"nowhere is not there; expected a folder with config.json"):
+    with pytest.raises(CheckpointError, match=r"nowhere is missing; expected a folder with config.json"):
         checkpoints.detect(tmp_path / "nowhere")
     (tmp_path / "photo.jpg").write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"photo.jpg is a file of no known format"):
         checkpoints.detect(tmp_path / "photo.jpg")
     write_config(tmp_path / "config.json", CONFIG)
-    with pytest.raises(CheckpointError, match="is no checkpoint"):
+    with pytest.raises(CheckpointError, match="is not a checkpoint"):
         checkpoints.read(tmp_path)
 
 

@@ -44,12 +44,12 @@ def entry_of(folder, monkeypatch):
         return cache.entry(folder)
 
 
-def test_every_reader_has_an_example_here():
+def test_every_reader_has_an_example():
     assert set(COMPLETE) == set(READERS)
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_a_reader_knows_its_files(name, tmp_path):
+def test_reader_lists_its_files(name, tmp_path):
     reader, names = READERS[name], COMPLETE[name]
     assert sorted(reader.files([*OTHER_FILES, *names])) == sorted(names)
     assert reader.recognises(names)
@@ -66,7 +66,7 @@ def test_the_last_file_completes_the_model(name):
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_one_byte_of_any_file_gives_another_cache_entry(name, tmp_path, cache_folder, monkeypatch):
+def test_changed_byte_of_any_file_gives_another_cache_entry(name, tmp_path, cache_folder, monkeypatch):
     folder = write_files(tmp_path / "model", [*OTHER_FILES, *COMPLETE[name]])
     entries = {entry_of(folder, monkeypatch)}
     for file in COMPLETE[name]:
@@ -85,7 +85,7 @@ def cache_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("CCT_VIZ_CACHE", str(tmp_path / "cache"))
 
 
-def test_a_new_reader_needs_nothing_but_its_entry(tmp_path, cache_folder, monkeypatch, capfd):
+def test_new_reader_needs_only_its_entry(tmp_path, cache_folder, monkeypatch, capfd):
     """A format of two files whose names nothing else knows."""
     needed = ["shape.txt", "numbers.bin"]
     config = tiny_config()
@@ -146,5 +146,5 @@ def test_a_format_that_is_converted_first_is_not_downloaded_or_prepared(tmp_path
 
 def test_files_deeper_than_any_format_are_not_listed(tmp_path):
     write_files(tmp_path, ["a/b/saved_model.pb", "a/saved_model.pb"])
-    with pytest.raises(CheckpointError, match="is no checkpoint"):
+    with pytest.raises(CheckpointError, match="is not a checkpoint"):
         checkpoints.detect(Path(tmp_path))

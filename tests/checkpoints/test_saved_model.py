@@ -1,4 +1,4 @@
-"""SavedModels of the keras.io example: read without running them, and right against their own serving signature."""
+"""SavedModels of the keras.io example: read without running them, and compared with their serving signature."""
 
 import functools
 import random
@@ -55,7 +55,7 @@ SAVED_TO_SERVE = {
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """name -> folder of a SavedModel, each made once."""
+    """name -> folder of a SavedModel, each created once."""
 
     @functools.cache
     def make(name):
@@ -68,7 +68,7 @@ def saved(tmp_path_factory):
 
 
 def compute_logits(checkpoint, pixels):
-    """What our Keras model with the checkpoint's weights says about uint8 `pixels` (B, H, W, 3)."""
+    """The logits of our Keras model with the checkpoint's weights for uint8 `pixels` (B, H, W, 3)."""
     model = build_model(checkpoint.config)
     checkpoints.assign(model, checkpoint.weights)
     preprocessing = checkpoint.config.preprocessing
@@ -274,7 +274,7 @@ DAMAGE = {
     "data missing": (lambda f: (f / DATA).unlink(), "is incomplete"),
     "no variables": (lambda f: shutil.rmtree(f / "variables"), "is incomplete; expected saved_model.pb and"),
     "metadata cut": (lambda f: cut(f / "keras_metadata.pb", 0.5), "keras_metadata.pb is missing, truncated or damaged"),
-    "no graph": (lambda f: (f / "saved_model.pb").unlink(), "is no checkpoint; expected a folder with"),
+    "no graph": (lambda f: (f / "saved_model.pb").unlink(), "is not a checkpoint; expected a folder with"),
 }
 
 
@@ -289,7 +289,7 @@ def test_damaged_saved_model_is_refused_in_one_sentence(copy, damage):
 
 
 @pytest.mark.slow
-def test_flipped_bit_of_the_constant_position_is_noticed(copy, saved):
+def test_flipped_bit_of_the_constant_position_is_detected(copy, saved):
     position = checkpoints.read(copy).weights["sequence/position"].tobytes()
     flip(copy / "saved_model.pb", (copy / "saved_model.pb").read_bytes().index(position) + 2001)
     with pytest.raises(
@@ -306,7 +306,7 @@ def test_flipped_bit_of_the_constant_position_is_noticed(copy, saved):
 
 
 @pytest.mark.slow
-def test_variables_of_another_save_are_noticed(saved, tmp_path):
+def test_variables_of_another_save_are_detected(saved, tmp_path):
     folder = Path(shutil.copytree(saved("the example"), tmp_path / "mixed"))
     saved_models.save(saved_models.make_model(seed=1), tmp_path / "other")
     shutil.copytree(tmp_path / "other" / "variables", folder / "variables", dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""load and Classifier on a tiny random checkpoint: the same numbers by every way in."""
+"""load and Classifier with a tiny random checkpoint: every kind of source and input gives the same numbers."""
 
 import dataclasses
 import json
@@ -55,7 +55,7 @@ def test_contributions_of_a_real_pass_sum_to_its_logits(tiny_classifier):
         assert error <= FLOAT32 * max(1, np.abs(trace.logits).max())
 
 
-def test_paths_pictures_and_arrays_give_the_same_trace(tiny_classifier, tmp_path):
+def test_path_image_and_array_give_the_same_trace(tiny_classifier, tmp_path):
     (image,) = random_images(1, (40, 30))
     Image.fromarray(image).save(tmp_path / "photo.png")
     logits = [
@@ -77,7 +77,7 @@ def test_batches_of_any_size_agree_with_single_images(tiny_classifier, batch_siz
             np.testing.assert_allclose(array, other, atol=FLOAT32 * max(1, np.abs(array).max()), err_msg=name)
 
 
-def test_a_large_batch_is_answered_in_order_with_its_masks(tiny_classifier):
+def test_large_batch_keeps_order_and_masks(tiny_classifier):
     batch = normalise(random_images(3 * CHUNK + 5), tiny_classifier.config.preprocessing)
     mask = (np.random.default_rng(0).random((len(batch), 15)) < 0.7).astype(np.float32)
     logits = tiny_classifier.forward(batch, mask)
@@ -93,7 +93,7 @@ def test_a_large_batch_is_answered_in_order_with_its_masks(tiny_classifier):
             tiny_classifier.forward(wrong)
 
 
-def test_traces_are_made_while_the_interpreter_ends(tiny_folder, tiny_classifier):
+def test_traces_work_during_interpreter_shutdown(tiny_folder, tiny_classifier):
     code = f"""
 import threading
 ending = threading.Event()
@@ -112,19 +112,19 @@ threading.Thread(target=late).start()
     assert done.stdout.split() == [str(5 * CHUNK)] * 2, done.stderr
 
 
-def test_work_is_spread_in_order_and_only_a_little_ahead():
-    drawn, done = [], []
+def test_spread_keeps_order_and_runs_only_slightly_ahead():
+    consumed, done = [], []
 
     def items():
         for i in range(100):
-            drawn.append(i)
+            consumed.append(i)
             yield i
 
     results = spread(lambda i: done.append(i) or 2 * i, items())
     assert [next(results) for _ in range(10)] == list(range(0, 20, 2))
-    assert len(drawn) <= 10 + LANES + 1
-    results.close()  # as when a visitor leaves
-    assert len(done) <= len(drawn) <= 10 + LANES + 1
+    assert len(consumed) <= 10 + LANES + 1
+    results.close()  # for example, when a visitor leaves
+    assert len(done) <= len(consumed) <= 10 + LANES + 1
     assert not any(thread.name.startswith("cct_viz") for thread in threading.enumerate())
 
     def fail(i):
@@ -139,19 +139,19 @@ def test_work_is_spread_in_order_and_only_a_little_ahead():
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 64])
-def test_no_more_images_than_asked_for_are_under_way(tiny_classifier, batch_size):
-    drawn = []
+def test_at_most_batch_size_images_are_in_progress(tiny_classifier, batch_size):
+    consumed = []
 
     def images():
         for image in random_images(200):
-            drawn.append(image)
+            consumed.append(image)
             yield image
 
     for done, _ in enumerate(tiny_classifier.traces(images(), batch_size=batch_size)):
-        assert len(drawn) <= done + batch_size
+        assert len(consumed) <= done + batch_size
 
 
-def test_traces_before_a_broken_image_come(tiny_classifier, tmp_path):
+def test_traces_before_a_broken_image_are_returned(tiny_classifier, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no picture")
     images = [*random_images(40), tmp_path / "broken.png", *random_images(40)]
     for batch_size, expected in ((1, 40), (64, 32)):  # two whole chunks of 16
@@ -162,7 +162,7 @@ def test_traces_before_a_broken_image_come(tiny_classifier, tmp_path):
             next(traces)
 
 
-def test_threads_share_one_classifier(tiny_classifier):
+def test_classifier_is_thread_safe(tiny_classifier):
     images = random_images(80)
     serial = [tiny_classifier.trace(image).logits for image in images]
     with ThreadPoolExecutor(8) as pool:
@@ -170,7 +170,7 @@ def test_threads_share_one_classifier(tiny_classifier):
             np.testing.assert_array_equal(one, other)
 
 
-def test_forward_masks_tokens_and_refuses_misfits(tiny_classifier):
+def test_forward_masks_tokens_and_refuses_wrong_shapes(tiny_classifier):
     batch = normalise(random_images(2), tiny_classifier.config.preprocessing)
     np.testing.assert_array_equal(
         tiny_classifier.forward(batch), tiny_classifier.forward(batch, np.ones((2, 15), np.float32))
@@ -183,14 +183,14 @@ def test_forward_masks_tokens_and_refuses_misfits(tiny_classifier):
         tiny_classifier.forward(batch, np.ones((2, 14), np.float32))
 
 
-def test_source_and_size_are_told(tiny_classifier, tiny_folder):
+def test_source_and_number_of_parameters(tiny_classifier, tiny_folder):
     assert tiny_classifier.source.kind == "folder"
     assert tiny_classifier.source.sha256 == sha256(tiny_folder / "model.safetensors")
     assert tiny_classifier.num_parameters == tiny_classifier.model.count_params()
 
 
-def test_the_bundled_prior_is_the_mean_of_pooling_weights():
-    """Over images in general; on noise the weights lie elsewhere, and no single image has them."""
+def test_bundled_position_prior_is_the_mean_of_pooling_weights():
+    """The mean over natural images; noise and single images give other weights."""
     classifier = load(presets.DEFAULT)
     prior = classifier.position_prior
     assert prior.shape == (64,)
@@ -201,7 +201,7 @@ def test_the_bundled_prior_is_the_mean_of_pooling_weights():
     assert sha256(presets.PRESETS[presets.DEFAULT].folder / "metrics.json") in card
     examples = Path(__file__).parents[2] / "cct_viz/web/example_images"
     mean = np.mean([trace.pooling_weights for trace in classifier.traces(sorted(examples.glob("*.png")))], axis=0)
-    assert np.corrcoef(mean, prior)[0, 1] > 0.5  # ten pictures of the same kind as the 5,000
+    assert np.corrcoef(mean, prior)[0, 1] > 0.5  # ten pictures of the same data set as the 5,000
 
 
 @pytest.mark.parametrize(
@@ -218,13 +218,13 @@ def test_the_bundled_prior_is_the_mean_of_pooling_weights():
         json.dumps({"position_prior": [10**400] * 15}),
     ],
 )
-def test_a_prior_that_is_none_is_left_out(tiny_folder, cache, tmp_path, text):
+def test_invalid_position_prior_is_ignored(tiny_folder, cache, tmp_path, text):
     shutil.copytree(tiny_folder, tmp_path / "model")
     (tmp_path / "model" / "metrics.json").write_text(text)
     assert load(tmp_path / "model").position_prior is None
 
 
-def test_a_prior_is_read_from_beside_the_weights(tiny_folder, cache, tmp_path):
+def test_position_prior_is_read_from_metrics_json(tiny_folder, cache, tmp_path):
     shutil.copytree(tiny_folder, tmp_path / "model")
     shares = np.arange(15) / 105
     (tmp_path / "model" / "metrics.json").write_text(json.dumps({"position_prior": shares.tolist()}))
@@ -246,14 +246,14 @@ def test_a_prior_is_read_from_beside_the_weights(tiny_folder, cache, tmp_path):
         ('{"accuracy": NaN}', None),
     ],
 )
-def test_the_accuracy_is_read_from_beside_the_weights(tiny_folder, cache, tmp_path, text, accuracy):
+def test_accuracy_is_read_from_metrics_json(tiny_folder, cache, tmp_path, text, accuracy):
     shutil.copytree(tiny_folder, tmp_path / "model")
     (tmp_path / "model" / "metrics.json").write_text(text)
     assert load(tmp_path / "model").accuracy == accuracy
 
 
-def test_a_classifier_is_complete_when_made(tiny_classifier, tiny_folder):
-    """Any runner serves, and nothing is set from outside afterwards."""
+def test_classifier_is_complete_after_construction(tiny_classifier, tiny_folder):
+    """Any runner works, and no attribute has to be set afterwards."""
 
     class Runner:
         output_names = ("logits",)
@@ -261,16 +261,16 @@ def test_a_classifier_is_complete_when_made(tiny_classifier, tiny_folder):
         def run(self, names, batch, token_mask):
             return [np.full((len(batch), 3), token_mask.sum(), np.float32) for _ in names]
 
-    made = Classifier(tiny_classifier.config, tiny_classifier.weights, tiny_classifier.source, Runner())
-    assert (made.folder, made.accuracy, made.position_prior, dict(made.metrics)) == (None, None, None, {})
-    np.testing.assert_array_equal(made.forward(np.zeros((1, 12, 20, 3))), [[15, 15, 15]])
+    net = Classifier(tiny_classifier.config, tiny_classifier.weights, tiny_classifier.source, Runner())
+    assert (net.folder, net.accuracy, net.position_prior, dict(net.metrics)) == (None, None, None, {})
+    np.testing.assert_array_equal(net.forward(np.zeros((1, 12, 20, 3))), [[15, 15, 15]])
     assert tiny_classifier.folder == tiny_folder
     with pytest.raises(TypeError):
-        made.weights["head/bias"] = np.zeros(3)
+        net.weights["head/bias"] = np.zeros(3)
 
 
 @pytest.mark.slow
-def test_a_class_token_has_no_prior(class_token_folder, cache, tmp_path):
+def test_class_token_model_has_no_position_prior(class_token_folder, cache, tmp_path):
     shutil.copytree(class_token_folder, tmp_path / "model")
     (tmp_path / "model" / "metrics.json").write_text(json.dumps({"position_prior": [1 / 15] * 15}))
     classifier = load(tmp_path / "model")
@@ -279,14 +279,14 @@ def test_a_class_token_has_no_prior(class_token_folder, cache, tmp_path):
     assert (logits.shape, weights) == ((2, 3), None)
 
 
-def test_preparing_happens_once(tiny_folder, tiny_classifier):
+def test_checkpoint_is_prepared_only_once(tiny_folder, tiny_classifier):
     graph = cached_export(tiny_folder) / "model.onnx"
     before = graph.stat().st_mtime_ns
     assert cached_export(tiny_folder) / "model.onnx" == graph
     assert graph.stat().st_mtime_ns == before
 
 
-def test_a_graph_from_elsewhere_is_never_run(tiny_folder, cache, tmp_path):
+def test_foreign_onnx_graph_is_never_run(tiny_folder, cache, tmp_path):
     folder = tmp_path / "foreign"
     shutil.copytree(tiny_folder, folder)
     (folder / "model.onnx").write_bytes(b"not a graph, and not looked at")
@@ -311,7 +311,7 @@ def test_unknown_sources_are_refused(source, message, monkeypatch, tmp_path):
         load(source)
 
 
-def test_an_architecture_without_weights_is_never_random_numbers(monkeypatch):
+def test_architecture_without_weights_is_refused(monkeypatch):
     bare = dataclasses.replace(presets.PRESETS[presets.DEFAULT], folder=None, sha256={})
     monkeypatch.setitem(presets.PRESETS, "bare", bare)
     with pytest.raises(CheckpointError, match="architecture without weights"):
@@ -329,23 +329,23 @@ def test_changed_bundled_files_are_refused(monkeypatch, tiny_folder, tmp_path):
     damaged = bytearray(weights.read_bytes())
     damaged[-1] ^= 1
     weights.write_bytes(damaged)
-    with pytest.raises(CheckpointError, match="is not the file this release came with"):
+    with pytest.raises(CheckpointError, match="is not the file of this release"):
         load("changed")
     weights.unlink()
     with pytest.raises(CheckpointError, match="is missing"):
         load("changed")
 
 
-def test_a_damaged_folder_gives_the_readers_sentence(tiny_folder, cache, tmp_path):
+def test_damaged_folder_gives_the_readers_message(tiny_folder, cache, tmp_path):
     shutil.copytree(tiny_folder, tmp_path / "damaged")
     (tmp_path / "damaged" / "model.safetensors").write_bytes(b"short")
     with pytest.raises(CheckpointError, match="safetensors"):
         load(tmp_path / "damaged")
 
 
-def test_a_cut_file_in_the_cache_is_made_again(tiny_folder, tiny_classifier, tmp_path, monkeypatch):
+def test_truncated_file_in_the_cache_is_created_again(tiny_folder, tiny_classifier, tmp_path, monkeypatch):
     whole = cached_export(tiny_folder)
-    shutil.copytree(whole, tmp_path / whole.name)  # other tests read the one they share
+    shutil.copytree(whole, tmp_path / whole.name)  # other tests use the shared one
     monkeypatch.setenv("CCT_VIZ_CACHE", str(tmp_path))
     monkeypatch.setattr(cache, "_run_child", lambda folder, out: shutil.copytree(whole, out))
     graph = cached_export(tiny_folder) / "model.onnx"
@@ -358,8 +358,8 @@ def test_a_cut_file_in_the_cache_is_made_again(tiny_folder, tiny_classifier, tmp
 
 
 @pytest.mark.slow
-def test_the_current_folder_lends_no_code(tiny_folder, tmp_path):
-    """A model folder is data: a keras.py that lies beside the weights must not be run."""
+def test_code_in_the_current_folder_is_not_imported(tiny_folder, tmp_path):
+    """A model folder is data: a keras.py next to the weights must not be run."""
     shutil.copytree(tiny_folder, tmp_path / "model")
     (tmp_path / "model" / "keras.py").write_text("open('ran', 'w').write('it ran')\nraise ImportError('no Keras here')")
     script = tmp_path / "script.py"
@@ -380,7 +380,7 @@ def test_the_current_folder_lends_no_code(tiny_folder, tmp_path):
     assert done.stdout == "model\n", done.stderr
 
 
-def test_a_trace_that_is_kept_keeps_only_itself(tiny_classifier):
+def test_trace_does_not_keep_its_batch_in_memory(tiny_classifier):
     traces = list(tiny_classifier.traces(random_images(4)))
     for array in trace_arrays(traces[2]).values():
         base = array if array.base is None else array.base

@@ -16,7 +16,7 @@ def test_contributions_and_bias_sum_to_the_logits(pool):
 
 
 @pytest.mark.parametrize("pool", ["seqpool", "mean", "max", "class_token"])
-def test_readout_is_a_share(pool):
+def test_readout_sums_to_one(pool):
     trace = make_trace(tiny_config(pool=pool))
     assert trace.readout.shape == (15 + (pool == "class_token"),)
     assert trace.readout.min() >= 0
@@ -30,7 +30,7 @@ def test_class_token_has_no_contributions(class_token_trace):
         _ = class_token_trace.contributions
 
 
-def test_scores_lie_in_the_hull_of_the_evidence(trace):
+def test_scores_lie_within_the_range_of_the_evidence(trace):
     assert (trace.evidence.min(axis=0) <= trace.logits - trace.bias + EXACT).all()
     assert (trace.logits - trace.bias <= trace.evidence.max(axis=0) + EXACT).all()
 
@@ -43,7 +43,7 @@ def test_top_is_sorted_and_sums_to_one(trace):
 
 
 @pytest.mark.parametrize("k", [0, -2])
-def test_top_of_nothing_is_refused(trace, k):
+def test_top_refuses_k_below_one(trace, k):
     with pytest.raises(ValueError, match="expected 1 or more"):
         trace.top(k)
 
@@ -70,7 +70,7 @@ def test_arrays_are_read_only(trace):
         ("pooling_weights", None),
     ],
 )
-def test_a_misfit_names_both_shapes(trace, field, value):
+def test_shape_error_names_both_shapes(trace, field, value):
     with pytest.raises(ValueError, match=rf"Trace.{field} has shape .*; expected \("):
         dataclasses.replace(trace, **{field: value})
 
@@ -80,7 +80,7 @@ def test_classes_are_found_by_name_and_index(trace, target, index):
     assert trace.class_index(target) == (int(trace.logits.argmax()) if index is None else index)
 
 
-def test_a_class_called_by_a_number_is_found_by_its_name(trace):
+def test_class_named_by_a_number_is_found_by_its_name(trace):
     assert dataclasses.replace(trace, labels=("7", "0", "1")).class_index("1") == 2
 
 

@@ -9,7 +9,7 @@ import cct_viz
 
 
 def serious(page):
-    """What axe-core calls serious or critical, with where it is."""
+    """The serious and critical violations that axe-core reports, with their elements."""
     violations = Axe().run(page).response["violations"]
     return [
         (violation["id"], node["target"], node.get("failureSummary", ""))
@@ -29,7 +29,7 @@ def stations(explorer):
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_nothing_serious_in_the_explorer(open_explorer, dark):
+def test_explorer_has_no_serious_violation(open_explorer, dark):
     trace = cct_viz.load("keras_cct_cifar10").trace("cct_viz/web/example_images/deer.png")
     explorer = open_explorer(trace, dark=dark)
     explorer.choose(token=20)
@@ -38,7 +38,7 @@ def test_nothing_serious_in_the_explorer(open_explorer, dark):
 
 
 @pytest.mark.parametrize("pool", ["class_token", "max"])
-def test_nothing_serious_where_there_is_no_seqpool(open_explorer, pool):
+def test_explorer_without_seqpool_has_no_serious_violation(open_explorer, pool):
     explorer = open_explorer(make_trace(tiny_config(pool=pool)), width=360)
     for name in stations(explorer):
         assert serious(explorer.page) == [], name

@@ -1,4 +1,4 @@
-"""The explorer in a real Chromium, opened from disk with no network: what it shows is what Python computed."""
+"""The explorer in Chromium, opened from disk without a network: it shows the numbers that Python computed."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def deer():
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_model_opens_without_a_word_from_the_console(open_explorer, name):
+def test_every_model_opens_without_console_messages(open_explorer, name):
     explorer = open_explorer(make_trace(CONFIGS[name]))
     for station in STATIONS:
         explorer.choose(station=station)
@@ -43,11 +43,11 @@ def test_every_model_opens_without_a_word_from_the_console(open_explorer, name):
 
 
 @pytest.mark.parametrize("name", ["seqpool", "mean", "max"])
-def test_the_page_computes_what_python_computes(open_explorer, name):
+def test_page_computes_the_same_as_python(open_explorer, name):
     trace = make_trace(CONFIGS[name])
     explorer = open_explorer(trace)
     explorer.choose(a=2, b=1)
-    # float32 numbers travel whole; sums run in float64 there and in float32 here.
+    # The payload has exact float32 numbers; sums are in float64 in the page and in float32 here.
     np.testing.assert_allclose(explorer.derive("probabilities"), trace.probabilities, atol=1e-6)
     expected = trace.contributions[:, 2] - trace.contributions[:, 1]
     np.testing.assert_allclose(explorer.derive("contribution"), expected, atol=1e-5)
@@ -58,13 +58,13 @@ def test_the_page_computes_what_python_computes(open_explorer, name):
 
 @pytest.mark.parametrize("alpha", [0.5, 0.9, "measured"])
 @pytest.mark.parametrize("name", ["seqpool", "class_token", "deep"])
-def test_rollout_is_the_same_as_in_python(open_explorer, name, alpha):
+def test_rollout_equals_python(open_explorer, name, alpha):
     trace = make_trace(CONFIGS[name])
     explorer = open_explorer(trace)
     for fusion in ("mean", "max", "min"):
         explorer.choose(fusion=fusion, alpha=alpha)
         expected = rollout(trace, head_fusion=fusion, alpha=alpha).maps[-1].reshape(-1)
-        # Attention travels as float16: eleven bits, so a layer errs by 5e-4 of an entry at most.
+        # The payload has attention as float16 (eleven bits): a relative error of at most 5e-4 per layer.
         np.testing.assert_allclose(explorer.derive("rolled"), expected, rtol=5e-3, atol=1e-5)
 
 
@@ -109,7 +109,7 @@ def test_keys_move_and_pin(open_explorer, deer):
     expect(page.locator(".explorer > [aria-live]")).to_contain_text("Token row 1, column 2")  # once it has settled
 
 
-def test_texts_of_models_are_never_markup(open_explorer):
+def test_texts_of_models_are_escaped(open_explorer):
     explorer = open_explorer(make_trace(CONFIGS["nasty"]), picture="<script>alert(1)</script>", model="${alert(1)}")
     explorer.choose(station="classes")
     assert "<img src=x onerror=alert(1)>" in explorer.page.locator(".panel").inner_text()
@@ -126,7 +126,7 @@ def test_nothing_is_wider_than_the_page(open_explorer, deer, width, dark):
         assert explorer.overflow() <= 0
 
 
-def test_a_page_of_twenty_classes_and_more_lists_the_best(open_explorer):
+def test_page_of_many_classes_lists_the_best(open_explorer):
     explorer = open_explorer(make_trace(tiny_config(labels=numbered_labels(200))))
     explorer.choose(station="classes")
     assert explorer.page.locator(".classes tbody tr").count() == 20

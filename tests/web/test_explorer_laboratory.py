@@ -1,4 +1,4 @@
-"""The pooling laboratory in a real Chromium: what it shows are the numbers of cct_viz.methods.laboratory."""
+"""The pooling laboratory in Chromium: it shows the numbers of cct_viz.methods.laboratory."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import cct_viz
 from cct_viz.architecture.config import numbered_labels
 from cct_viz.methods import laboratory as lab
 
-SAME = 1e-4  # what is promised; float32 numbers travel whole and sums run in float64 on both sides
+SAME = 1e-4  # tolerance; the payload has exact float32 numbers and sums are in float64 on both sides
 EFFECTIVE = "Effective number of tokens"
 
 
@@ -45,7 +45,7 @@ def open_laboratory(open_explorer):
 
 
 def press(explorer, name):
-    """A button of the panel, as a visitor finds it; its redraw is waited for."""
+    """Press a button of the panel by its text, and wait until the panel is drawn again."""
     explorer.page.locator(".panel").get_by_role("button", name=name, exact=True).click()
     explorer.choose()
 
@@ -72,7 +72,7 @@ def percent(p):
 
 
 @pytest.mark.parametrize("name", ["deer", "wide"])
-def test_every_pooling_answers_as_in_python(request, open_laboratory, name):
+def test_every_pooling_equals_python(request, open_laboratory, name):
     trace = request.getfixturevalue(name)
     prior = np.random.default_rng(5).dirichlet(np.ones(len(trace.evidence)))
     explorer = open_laboratory(trace, prior=prior)
@@ -93,13 +93,13 @@ def test_every_pooling_answers_as_in_python(request, open_laboratory, name):
     explorer.check_quiet()
 
 
-def test_the_models_own_prior_answers_as_in_python(open_laboratory, classifier, deer):
+def test_position_prior_pooling_equals_python(open_laboratory, classifier, deer):
     explorer = open_laboratory(deer, prior=classifier.position_prior)
     press(explorer, "Position prior")
     agree(explorer, deer, lab.pool_with(deer, classifier.position_prior))
 
 
-def test_without_a_prior_its_button_is_replaced_by_a_sentence(open_laboratory, wide):
+def test_without_a_position_prior_a_sentence_replaces_the_button(open_laboratory, wide):
     explorer = open_laboratory(wide)
     panel = explorer.page.locator(".panel")
     assert panel.get_by_role("button", name="Position prior").count() == 0
@@ -109,7 +109,7 @@ def test_without_a_prior_its_button_is_replaced_by_a_sentence(open_laboratory, w
 
 
 @pytest.mark.parametrize("name", ["deer", "wide"])
-def test_shuffled_weights_are_the_models_in_an_order_of_their_seed(request, open_laboratory, name):
+def test_shuffled_weights_are_a_permutation_given_by_the_seed(request, open_laboratory, name):
     trace = request.getfixturevalue(name)
     orders = []
     for _ in range(2):
@@ -130,7 +130,7 @@ def test_shuffled_weights_are_the_models_in_an_order_of_their_seed(request, open
     assert moved > 0.9  # a random order leaves one token of N in its place
 
 
-def test_mean_pooling_leaves_painting_and_dropping(open_laboratory, mean):
+def test_mean_pooling_still_allows_painting_and_dropping(open_laboratory, mean):
     explorer = open_laboratory(mean)
     panel = explorer.page.locator(".panel")
     buttons = panel.get_by_role("toolbar", name="Weights").get_by_role("button").all_inner_texts()
@@ -155,7 +155,7 @@ def test_mean_pooling_leaves_painting_and_dropping(open_laboratory, mean):
 @pytest.mark.parametrize(
     ("pool", "reason"), [("class_token", "with a class token"), ("max", "takes each channel from")]
 )
-def test_models_without_weights_say_why_nothing_can_be_changed(open_laboratory, pool, reason):
+def test_models_without_pooling_weights_explain_why(open_laboratory, pool, reason):
     explorer = open_laboratory(make_trace(tiny_config(pool=pool)))
     words = explorer.page.locator(".panel").inner_text()
     assert reason in words
@@ -167,7 +167,7 @@ def test_models_without_weights_say_why_nothing_can_be_changed(open_laboratory, 
 
 
 def at(explorer, trace, token):
-    """Where on the screen a token of the weight map lies; the map is brought into view."""
+    """The screen position of a token of the weight map, after scrolling it into view."""
     grid = explorer.page.locator(".lab-maps .grid").first
     grid.scroll_into_view_if_needed()
     box, (rows, columns) = grid.bounding_box(), trace.grid
@@ -197,7 +197,7 @@ def test_a_pointer_paints_and_erases(request, open_laboratory, name):
     explorer = open_laboratory(trace)
     press(explorer, "Painted")
     press(explorer, "Start from empty")
-    drag(explorer, trace, 3 * columns + 1, 3 * columns + 6)  # one quick move, which leaves no gap
+    drag(explorer, trace, 3 * columns + 1, 3 * columns + 6)  # one fast move, which must leave no gap
     line = np.isin(np.arange(n), 3 * columns + np.arange(1, 7)).astype(float)
     agree(explorer, trace, lab.pool_with(trace, line))
     explorer.page.mouse.move(*at(explorer, trace, 0))  # not pressed: nothing is painted
@@ -216,7 +216,7 @@ def test_a_pointer_paints_and_erases(request, open_laboratory, name):
     explorer.check_quiet()
 
 
-def test_painting_goes_on_from_the_weights_that_are_shown(open_laboratory, deer):
+def test_painting_starts_from_the_displayed_weights(open_laboratory, deer):
     explorer = open_laboratory(deer)
     press(explorer, "Mean")
     press(explorer, "Paint")
@@ -226,7 +226,7 @@ def test_painting_goes_on_from_the_weights_that_are_shown(open_laboratory, deer)
 
 
 @pytest.mark.parametrize("width", [360, 1000])
-def test_the_map_stays_where_it_is_while_one_paints(open_laboratory, deer, width):
+def test_map_does_not_move_during_painting(open_laboratory, deer, width):
     explorer = open_laboratory(deer, width=width)
     press(explorer, "Paint")
     before = at(explorer, deer, 9)
@@ -237,7 +237,7 @@ def test_the_map_stays_where_it_is_while_one_paints(open_laboratory, deer, width
     explorer.page.mouse.up()
 
 
-def test_with_nothing_painted_the_biases_are_left(open_laboratory, deer):
+def test_all_zero_weights_give_the_biases(open_laboratory, deer):
     explorer = open_laboratory(deer)
     press(explorer, "Painted")
     press(explorer, "Start from empty")
@@ -249,7 +249,7 @@ def test_with_nothing_painted_the_biases_are_left(open_laboratory, deer):
 
 
 @pytest.mark.parametrize("name", ["deer", "wide"])
-def test_tokens_are_taken_out_and_put_back(request, open_laboratory, name):
+def test_tokens_are_removed_and_restored(request, open_laboratory, name):
     trace = request.getfixturevalue(name)
     explorer = open_laboratory(trace)
     panel, out = explorer.page.locator(".panel"), [int(trace.pooling_weights.argmax()), 0, 9]
@@ -269,7 +269,7 @@ def test_tokens_are_taken_out_and_put_back(request, open_laboratory, name):
     assert panel.locator(".sentence").inner_text().startswith("With mean pooling without 3 tokens ")
     press(explorer, "Put back the token in row 1, column 1")
     agree(explorer, trace, lab.pool_with(trace, kept | (np.arange(len(kept)) == 0)))
-    click_token(explorer, trace, 9)  # once more on a token that is out puts it back
+    click_token(explorer, trace, 9)  # clicking a removed token restores it
     agree(explorer, trace, lab.pool_with(trace, np.arange(len(kept)) != out[0]))
     press(explorer, "Put all back")
     agree(explorer, trace, lab.pool_uniformly(trace))
@@ -277,7 +277,7 @@ def test_tokens_are_taken_out_and_put_back(request, open_laboratory, name):
     explorer.check_quiet()
 
 
-def test_keys_alone_paint_and_drop(open_laboratory, deer):
+def test_keyboard_paints_and_drops(open_laboratory, deer):
     explorer = open_laboratory(deer)
     keyboard, grid = explorer.page.keyboard, explorer.page.locator(".lab-maps .grid").first
     group = explorer.page.get_by_role("toolbar", name="Pointer on the weight map")
@@ -298,12 +298,12 @@ def test_keys_alone_paint_and_drop(open_laboratory, deer):
     for key in ("Enter", "ArrowUp", "Enter", "ArrowLeft", "Enter", "Enter"):
         keyboard.press(key)
         explorer.choose()
-    agree(explorer, deer, lab.pool_with(deer, np.bincount([17, 9, 8, 8], minlength=64)))  # 9 is put back by painting
+    agree(explorer, deer, lab.pool_with(deer, np.bincount([17, 9, 8, 8], minlength=64)))  # painting restores token 9
     explorer.page.get_by_role("slider").first.focus()
     explorer.check_quiet()
 
 
-def test_the_sentence_says_what_changed(open_laboratory, deer):
+def test_sentence_states_the_change(open_laboratory, deer):
     explorer = open_laboratory(deer)
     sentence, page = explorer.page.locator(".sentence"), explorer.page
     a, own, even = int(deer.logits.argmax()), deer.probabilities, lab.pool_uniformly(deer).probabilities
@@ -314,7 +314,7 @@ def test_the_sentence_says_what_changed(open_laboratory, deer):
     assert winner != "deer"  # the famous example of the lesson
     expected = f"With mean pooling deer falls from {percent(own[a])} to {percent(even[a])}, and {winner} wins."
     assert sentence.inner_text() == expected
-    expect(page.locator(".panel [aria-live]")).to_contain_text(expected)  # screen readers hear it, once it has settled
+    expect(page.locator(".panel [aria-live]")).to_contain_text(expected)  # announced to screen readers after a delay
     explorer.choose(a=int(even.argmax()), b=a)
     assert sentence.inner_text().endswith(f" to {percent(even.max())} and wins.")
     explorer.choose(pooling="beta", beta=2.5, a=a)
@@ -327,7 +327,7 @@ def test_the_sentence_says_what_changed(open_laboratory, deer):
     assert sentence.inner_text().startswith("With mean pooling deer falls")
 
 
-def test_every_panel_says_that_these_are_not_the_models_answers(open_laboratory, deer):
+def test_every_panel_marks_changed_weights(open_laboratory, deer):
     explorer = open_laboratory(deer)
     page, banner = explorer.page, explorer.page.locator(".banner")
     assert "not the model's own" not in banner.inner_text()
@@ -350,11 +350,11 @@ def test_every_panel_says_that_these_are_not_the_models_answers(open_laboratory,
 
 
 @pytest.mark.parametrize("name", ["deer", "wide", "mean"])
-def test_ranges_and_numbers_are_those_of_python(request, open_laboratory, name):
+def test_ranges_and_numbers_equal_python(request, open_laboratory, name):
     trace = request.getfixturevalue(name)
     explorer = open_laboratory(trace)
     page = explorer.page
-    drawn = page.locator(".lab-reach tbody tr").evaluate_all(
+    rows = page.locator(".lab-reach tbody tr").evaluate_all(
         """rows => Object.fromEntries(rows.map((row) => {
              const range = row.querySelector('.range'), box = range.getBoundingClientRect();
              const edge = (part, side) => range.querySelector(part).getBoundingClientRect()[side];
@@ -367,9 +367,9 @@ def test_ranges_and_numbers_are_those_of_python(request, open_laboratory, name):
     low, high = trace.evidence.min(axis=0) + trace.bias, trace.evidence.max(axis=0) + trace.bias
     span = high.max() - low.min()
     for c, label in enumerate(trace.labels):
-        np.testing.assert_allclose((drawn[label]["low"], drawn[label]["high"]), (low[c], high[c]), atol=SAME)
+        np.testing.assert_allclose((rows[label]["low"], rows[label]["high"]), (low[c], high[c]), atol=SAME)
         expected = (np.array([low[c], high[c], trace.logits[c]]) - low.min()) / span
-        places = [drawn[label][part] for part in ("left", "right", "model")]
+        places = [rows[label][part] for part in ("left", "right", "model")]
         np.testing.assert_allclose(places, expected, atol=0.02)  # a pixel or two of the drawing
     a, b = np.argsort(-trace.logits)[:2]
     explorer.choose(a=int(a), b=int(b))

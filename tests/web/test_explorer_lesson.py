@@ -1,4 +1,4 @@
-"""The lesson in a real Chromium: every answer that it asks for is worked out here again, from the Trace."""
+"""The lesson in Chromium: the tests compute every expected answer again from the Trace."""
 
 import re
 
@@ -31,12 +31,12 @@ def deer():
     return cct_viz.load("keras_cct_cifar10").trace("cct_viz/web/example_images/deer.png")
 
 
-# How the sentence begins that names a right answer after two wrong ones.
+# Start of the sentence that gives the right answer after two wrong ones.
 HINTS = " is right: |One right answer is |It is |It does |Set Alpha|At β|Rollout is one"
 
 
 class Learner:
-    """A visitor who knows the Trace, and answers right or wrong at will."""
+    """A visitor who can answer every question right or wrong, using the Trace."""
 
     def __init__(self, explorer, trace, *, keys=False):
         self.explorer, self.page, self.trace, self.keys = explorer, explorer.page, trace, keys
@@ -66,7 +66,7 @@ class Learner:
         return self.page.evaluate("document.querySelector('#explorer').shadowRoot.activeElement?.textContent")
 
     def tab_to(self, matches):
-        """Press Tab, and where that leads away, Shift+Tab, until the focused element satisfies a JavaScript test."""
+        """Press Tab, or else Shift+Tab, until the focused element satisfies a JavaScript test."""
         test = (
             f"(() => {{ const e = document.querySelector('#explorer').shadowRoot.activeElement; return {matches} }})()"
         )
@@ -78,7 +78,7 @@ class Learner:
         raise AssertionError(f"no key leads to {matches}")
 
     def press(self, selector, text):
-        """Press the button of that very text."""
+        """Press the button with exactly this text."""
         if self.keys and ".segments" in selector:  # one stop for Tab, then arrow keys
             self.tab_to(f"e?.matches('{selector}')")
             while self.focused() != text:
@@ -223,7 +223,7 @@ class Learner:
 
 
 def walk(learner, *, steps, wrong=0):
-    """Go through the whole lesson with so many wrong answers before each right one."""
+    """Complete the whole lesson, with `wrong` wrong answers before each right one."""
     for i, name in enumerate(steps):
         assert learner.step == name
         assert learner.text(".where").startswith(f"Lesson, step {i + 1} of {len(steps)}")
@@ -242,7 +242,7 @@ def walk(learner, *, steps, wrong=0):
     assert learner.text("h2") == f"{len(steps)} of {len(steps)} answered right"
 
 
-def test_the_whole_lesson_by_mouse(open_explorer, deer):
+def test_whole_lesson_with_the_mouse(open_explorer, deer):
     explorer = open_explorer(deer, picture="deer")
     learner = Learner(explorer, deer).open()
     walk(learner, steps=SEQPOOL)
@@ -251,7 +251,7 @@ def test_the_whole_lesson_by_mouse(open_explorer, deer):
     explorer.check_quiet()
 
 
-def test_wrong_answers_are_told_why_and_cost_the_first_try(open_explorer, deer):
+def test_wrong_answers_are_explained_and_counted(open_explorer, deer):
     explorer = open_explorer(deer, picture="deer")
     learner = Learner(explorer, deer).open()
     walk(learner, steps=SEQPOOL, wrong=2)
@@ -261,21 +261,21 @@ def test_wrong_answers_are_told_why_and_cost_the_first_try(open_explorer, deer):
     assert learner.explorer.choose()["lesson"] == {"step": "pixels", "answers": {}}
 
 
-def test_the_whole_lesson_by_keys(open_explorer, deer):
+def test_whole_lesson_with_the_keyboard(open_explorer, deer):
     explorer = open_explorer(deer)
     walk(Learner(explorer, deer, keys=True).open(), steps=SEQPOOL)
     explorer.check_quiet()
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_model_has_the_steps_that_are_true_for_it(open_explorer, name):
+def test_every_model_has_the_steps_that_apply_to_it(open_explorer, name):
     trace = make_trace(CONFIGS[name])
     explorer = open_explorer(trace)
     walk(Learner(explorer, trace).open(), steps=STEPS[trace.pool], wrong=1)
     explorer.check_quiet()
 
 
-def test_the_texts_hold_the_numbers_of_the_picture(open_explorer, deer):
+def test_texts_contain_the_numbers_of_the_picture(open_explorer, deer):
     learner = Learner(open_explorer(deer), deer).open()
     weights, label, n = deer.pooling_weights.astype(np.float64), deer.labels[learner.a], 64
     spread = lambda share: f"{np.exp(-(share * np.log(share)).sum()):.1f}"  # noqa: E731
@@ -302,8 +302,8 @@ def test_the_texts_hold_the_numbers_of_the_picture(open_explorer, deer):
     assert "408,139" in texts["trained"]
 
 
-def test_only_a_touch_is_an_answer(open_explorer, deer):
-    """Neither hovering nor walking with the arrow keys answers; touches elsewhere do not count; nothing traps."""
+def test_hovering_is_not_an_answer(open_explorer, deer):
+    """Hovering and arrow keys do not answer; clicks elsewhere do not count; the focus is never trapped."""
     explorer = open_explorer(deer)
     learner = Learner(explorer, deer).open()
     box = learner.page.locator(".photo").bounding_box()
@@ -325,7 +325,7 @@ def test_only_a_touch_is_an_answer(open_explorer, deer):
     assert learner.focused() == "From pixels to tokens"
 
     assert learner.answer().startswith("✓")
-    learner.touch(0)  # answered is answered
+    learner.touch(0)  # an answer is final
     assert explorer.choose()["lesson"]["answers"]["pixels"]["tries"] == 1
     learner.press(".lesson .primary", "Next")
     learner.press(".lesson .foot button", "Back")
@@ -348,14 +348,14 @@ def test_a_step_opens_with_question_and_photo_in_view(open_explorer, deer, size)
         top, question, photo = (page.locator(name).bounding_box() for name in (".lesson", ".question", ".photo"))
         assert 0 <= top["y"] < 10
         assert photo["y"] < 0.85 * size["height"], learner.step
-        if size["width"] == 360:  # nothing but choices and what is said to the answer stands between
+        if size["width"] == 360:  # only the choices and the feedback are in between
             between = page.locator(".choices").bounding_box()
             assert photo["y"] - question["y"] - question["height"] < 90 + (between["height"] if between else 0)
         learner.card.locator(".primary").click()
         learner.settle()
 
 
-def test_other_weights_are_another_place_but_in_the_laboratory(open_explorer, deer):
+def test_changed_weights_apply_only_in_the_laboratory_steps(open_explorer, deer):
     explorer = open_explorer(deer)
     learner = Learner(explorer, deer).open()
     while learner.step != "contribution":
@@ -372,7 +372,7 @@ def test_other_weights_are_another_place_but_in_the_laboratory(open_explorer, de
     assert learner.text(".away span") == ""
 
 
-def test_a_tap_answers_and_the_feedback_comes_into_view(open_explorer, chromium, deer):
+def test_tap_answers_and_scrolls_to_the_feedback(open_explorer, chromium, deer):
     url = open_explorer(deer).page.url
     context = chromium.new_context(viewport={"width": 360, "height": 700}, has_touch=True, is_mobile=True, offline=True)
     page = context.new_page()
@@ -413,7 +413,7 @@ def show_another(explorer, trace, **about):
     )
 
 
-def test_with_a_new_picture_the_lesson_goes_on(open_explorer, deer):
+def test_lesson_continues_with_a_new_picture(open_explorer, deer):
     frog = cct_viz.load("keras_cct_cifar10").trace("cct_viz/web/example_images/frog.png")
     explorer = open_explorer(deer, picture="deer")
     learner = Learner(explorer, deer).open()
@@ -442,7 +442,7 @@ def test_with_a_new_picture_the_lesson_goes_on(open_explorer, deer):
     assert explorer.choose()["lesson"] is None
 
 
-def test_a_step_that_the_new_model_has_not_gives_way_to_the_first(open_explorer, deer):
+def test_step_that_the_new_model_lacks_is_replaced_by_the_first(open_explorer, deer):
     explorer = open_explorer(deer)
     learner = Learner(explorer, deer).open()
     while learner.step != "bench":
@@ -453,7 +453,7 @@ def test_a_step_that_the_new_model_has_not_gives_way_to_the_first(open_explorer,
     explorer.check_quiet()
 
 
-def test_where_all_tokens_are_alike_nothing_is_asked(open_explorer):
+def test_equal_tokens_give_no_question(open_explorer):
     trace = make_trace(tiny_config(pool="mean"))
     maps = (*trace.feature_maps[:-1], np.ones_like(trace.feature_maps[-1]))
     explorer = open_explorer(trace.__class__(**{**vars(trace), "feature_maps": maps}))
@@ -463,7 +463,7 @@ def test_where_all_tokens_are_alike_nothing_is_asked(open_explorer):
 
 
 @pytest.mark.parametrize(("width", "dark"), [(360, True), (1000, False)], ids=["phone-dark", "desk-light"])
-def test_every_step_fits_and_reads_well(open_explorer, deer, width, dark):
+def test_every_step_fits_and_is_accessible(open_explorer, deer, width, dark):
     explorer = open_explorer(
         deer, width=width, dark=dark, picture="a_very_long_name_of_a_picture_from_a_camera_0001.png"
     )

@@ -1,4 +1,4 @@
-"""The panels of tokens and attention in a real Chromium: their numbers are Python's, maps answer to hands and keys."""
+"""The token and attention panels in Chromium: numbers equal Python's, maps work with pointer and keyboard."""
 
 import dataclasses
 
@@ -25,7 +25,7 @@ CONFIGS = {
     "deep": tiny_config(image_size=(56, 56), num_layers=14, num_heads=6, tokenizer=DEEP),  # 14 x 14 tokens, heads fused
 }
 VIEWS = ("raw", "rollout", "paths")
-# Attention travels as float16, eleven bits: an entry errs by 5e-4 of itself, and a path by that in each of its layers.
+# The payload has attention as float16 (eleven bits): a relative error of 5e-4 per entry, and per layer of a path.
 CLOSE = {"rtol": 5e-3, "atol": 1e-5}
 
 
@@ -39,7 +39,7 @@ def trace_of(name, deer):
 
 
 def patch_trace():
-    """A tokenizer of patches that only touch, without a ReLU, so that its maps have a sign."""
+    """A tokenizer of patches that do not overlap, without a ReLU, so that its maps are signed."""
     config = tiny_config(
         image_size=(32, 32), tokenizer=(ConvStage(16, kernel_size=4, stride=4, relu=False, pool_size=0),)
     )
@@ -49,7 +49,7 @@ def patch_trace():
 
 
 def ask(explorer, expression):
-    """A JavaScript expression of the present state `s`, as numbers."""
+    """The value of a JavaScript expression of the current state `s`, as numbers."""
     parts = "const {derived, data, store} = document.querySelector('#explorer').explorer, s = store.state"
     return explorer.page.evaluate(f"() => {{ {parts}; return {expression} }}")
 
@@ -59,7 +59,7 @@ def panel_text(explorer):
 
 
 @pytest.mark.parametrize("name", ["deer", *CONFIGS])
-def test_the_panels_open_without_a_word_from_the_console(open_explorer, deer, name):
+def test_panels_open_without_console_messages(open_explorer, deer, name):
     explorer = open_explorer(trace_of(name, deer))
     explorer.choose(station="tokens")
     for token in (None, 3):
@@ -70,7 +70,7 @@ def test_the_panels_open_without_a_word_from_the_console(open_explorer, deer, na
 
 
 @pytest.mark.parametrize("name", ["deer", "class_token", "wide", "deep"])
-def test_attention_is_the_same_as_in_python(open_explorer, deer, name):
+def test_attention_equals_python(open_explorer, deer, name):
     trace = trace_of(name, deer)
     explorer = open_explorer(trace)
     first, token = int(trace.has_class_token), 7
@@ -90,7 +90,7 @@ def test_attention_is_the_same_as_in_python(open_explorer, deer, name):
 
 
 @pytest.mark.parametrize("name", ["deer", "class_token", "wide"])
-def test_rollout_steps_are_the_same_as_in_python(open_explorer, deer, name):
+def test_rollout_steps_equal_python(open_explorer, deer, name):
     trace = trace_of(name, deer)
     explorer = open_explorer(trace)
     explorer.choose(station="attention", attentionView="rollout", fusion="max", alpha="measured")
@@ -106,7 +106,7 @@ def test_rollout_steps_are_the_same_as_in_python(open_explorer, deer, name):
 
 
 @pytest.mark.parametrize("name", ["deer", "class_token", "wide", "four", "deep"])
-def test_paths_are_the_same_as_in_python(open_explorer, deer, name):
+def test_paths_equal_python(open_explorer, deer, name):
     trace = trace_of(name, deer)
     explorer = open_explorer(trace)
     explorer.choose(station="attention", attentionView="paths", fusion="min")
@@ -134,7 +134,7 @@ def test_alpha_fusion_and_steps_are_live(open_explorer, deer):
     page.get_by_role("slider", name="Steps back").fill("1")
     state = explorer.choose()
     assert (state["alpha"], state["fusion"], state["step"]) == (0, "max", 1)
-    # With alpha 0 nothing moves: every step is the readout.
+    # With alpha 0 nothing is mixed: every step equals the readout.
     np.testing.assert_allclose(explorer.derive("rolled"), deer.pooling_weights, atol=1e-7)
     page.get_by_role("button", name="As measured").click()
     assert explorer.choose()["alpha"] == "measured"
@@ -143,7 +143,7 @@ def test_alpha_fusion_and_steps_are_live(open_explorer, deer):
     np.testing.assert_allclose(explorer.derive("rolled"), expected, **CLOSE)
 
 
-def test_the_class_token_has_its_part_in_words(open_explorer):
+def test_class_token_share_is_stated(open_explorer):
     trace = make_trace(CONFIGS["class_token"])
     explorer = open_explorer(trace)
     attention = trace.attentions[-1].mean(axis=0)
@@ -160,7 +160,7 @@ def test_the_class_token_has_its_part_in_words(open_explorer):
     assert "everything is on the class token" in panel_text(explorer)
 
 
-def test_a_layer_and_head_are_chosen_by_hand_keys_and_lists(open_explorer):
+def test_layer_and_head_are_chosen_by_pointer_keys_and_lists(open_explorer):
     explorer = open_explorer(make_trace(CONFIGS["heads"]))
     page = explorer.page
     explorer.choose(station="attention")
@@ -182,7 +182,7 @@ def test_a_layer_and_head_are_chosen_by_hand_keys_and_lists(open_explorer):
     explorer.check_quiet()
 
 
-def test_without_single_heads_the_layers_stand_alone(open_explorer):
+def test_without_single_heads_only_layers_are_shown(open_explorer):
     explorer = open_explorer(make_trace(CONFIGS["deep"]))
     explorer.choose(station="attention")
     assert explorer.page.locator(".multiple").count() == 14
@@ -192,7 +192,7 @@ def test_without_single_heads_the_layers_stand_alone(open_explorer):
     assert explorer.choose()["layer"] == 1
 
 
-def test_a_held_token_lets_others_be_read(open_explorer, deer):
+def test_pinned_token_lets_others_be_read(open_explorer, deer):
     explorer = open_explorer(deer)
     page = explorer.page
     explorer.choose(station="attention", layer=0, head=0)
@@ -220,7 +220,7 @@ def percent(share):
     return f"{100 * share:.{2 if share < 0.001 else 1}f} %"
 
 
-def test_opening_a_panel_leaves_the_photo_alone(open_explorer, deer):
+def test_opening_a_panel_does_not_change_the_photo(open_explorer, deer):
     explorer = open_explorer(deer)
     page = explorer.page
     for station in ("tokens", "attention"):
@@ -242,7 +242,7 @@ def test_feature_maps_are_sorted_and_searched(open_explorer, deer, stage):
     page.get_by_role("button", name=f"Stage {stage + 1}").click()
     maps = deer.feature_maps[stage]
     strength = np.sqrt(np.square(maps, dtype=np.float64).mean(axis=(0, 1)))
-    # Feature maps travel as float16, eleven bits.
+    # The payload has feature maps as float16 (eleven bits).
     np.testing.assert_allclose(ask(explorer, f"Array.from(derived.strengths({stage}))"), strength, rtol=1e-3)
     shown = [int(text) - 1 for text in page.locator(".multiple .caption").all_inner_texts()]
     assert sorted(shown) == list(range(maps.shape[-1]))
@@ -295,7 +295,7 @@ def test_a_feature_map_is_laid_over_the_photo(open_explorer, deer):
     )
 
 
-def test_the_value_of_a_cell_is_read_on_every_stage(open_explorer, deer):
+def test_value_of_a_cell_is_shown_on_every_stage(open_explorer, deer):
     explorer = open_explorer(deer)
     page = explorer.page
     explorer.choose(station="tokens", token=20, feature={"stage": 1, "channel": 3})
@@ -306,7 +306,7 @@ def test_the_value_of_a_cell_is_read_on_every_stage(open_explorer, deer):
     box = grid.bounding_box()
     page.mouse.move(box["x"] + box["width"] * 10.5 / 16, box["y"] + box["height"] * 5.5 / 16)
     expect(page.locator(".reading")).to_have_text(f"Cell row 6, column 11: {number(deer.feature_maps[0][5, 10, 3])}.")
-    assert explorer.choose()["token"] == 20  # a cell of an earlier stage is no token
+    assert explorer.choose()["token"] == 20  # a cell of an earlier stage is not a token
     grid.focus()
     page.keyboard.press("ArrowDown")
     expect(page.locator(".reading")).to_contain_text("Cell row 7, column 11: ")
@@ -316,7 +316,7 @@ def number(value):
     return f"{float(np.float16(value)):.3g}"
 
 
-def test_the_drawing_says_how_windows_overlap(open_explorer, deer):
+def test_drawing_states_how_windows_overlap(open_explorer, deer):
     explorer = open_explorer(deer)
     explorer.choose(station="tokens", token=20)
     text = panel_text(explorer)
@@ -336,7 +336,7 @@ def test_the_drawing_says_how_windows_overlap(open_explorer, deer):
     assert (own["y"] - image["y"]) / image["height"] == pytest.approx(y0 / 32, abs=0.02)
 
 
-def test_patches_only_touch_and_have_a_sign(open_explorer):
+def test_patches_do_not_overlap_and_have_a_sign(open_explorer):
     trace = patch_trace()
     explorer = open_explorer(trace)
     explorer.choose(station="tokens", token=20)
@@ -369,7 +369,7 @@ def test_nothing_is_wider_than_a_phone(open_explorer, deer, name, dark):
         assert explorer.overflow() <= 0
 
 
-def test_touch_chooses_and_the_choice_stays(open_explorer, deer, chromium):
+def test_touch_selects_and_the_selection_stays(open_explorer, deer, chromium):
     explorer = open_explorer(deer, width=360)
     context = chromium.new_context(viewport={"width": 360, "height": 800}, has_touch=True, is_mobile=True, offline=True)
     page = context.new_page()

@@ -1,4 +1,4 @@
-"""The explorer's state in a real Chromium: what is kept, what a link carries, how a token is chosen and let go."""
+"""The explorer's state in Chromium: what is kept, what a link contains, how tokens are selected and deselected."""
 
 import dataclasses
 
@@ -18,15 +18,15 @@ def trace():
 
 
 def count_live(explorer):
-    """DOM nodes and listeners that the page still holds once the garbage is collected, which takes several rounds."""
+    """The DOM nodes and listeners that remain after garbage collection, which takes several rounds."""
     session = explorer.context.new_cdp_session(explorer.page)
     for _ in range(5):
-        explorer.choose()  # two frames, for what an observer or a frame still holds
+        explorer.choose()  # two frames, so that pending observers and frames finish
         session.send("HeapProfiler.collectGarbage")
     return session.send("Memory.getDOMCounters")
 
 
-def test_another_picture_lets_go_of_the_one_before(open_explorer, trace):
+def test_new_picture_releases_the_previous_one(open_explorer, trace):
     explorer = open_explorer(trace)
     counts = []
     for mounts in (3, 15):
@@ -39,7 +39,7 @@ def test_another_picture_lets_go_of_the_one_before(open_explorer, trace):
     explorer.check_quiet()
 
 
-def test_a_link_carries_what_was_chosen(open_explorer, trace):
+def test_link_contains_the_selections(open_explorer, trace):
     explorer = open_explorer(trace)
     chosen = {
         "station": "attention",
@@ -72,7 +72,7 @@ def test_a_link_carries_what_was_chosen(open_explorer, trace):
     explorer.check_quiet()
 
 
-def test_what_an_address_names_wrongly_is_left_out(open_explorer, trace):
+def test_invalid_parts_of_an_address_are_ignored(open_explorer, trace):
     explorer = open_explorer(trace)
     before = explorer.choose()
     words = "station=moon&token=99&pinned=1.2.3&layer=-1&head=x&a=3&b=&overlay=no&fusion=sum&alpha=2&step=1.5"
@@ -82,22 +82,22 @@ def test_what_an_address_names_wrongly_is_left_out(open_explorer, trace):
     assert explorer.choose() == before
 
 
-def test_the_choices_of_a_link_wait_for_its_picture(open_explorer, trace):
-    """The app shows an example until the picture that the address asks for has come."""
+def test_selections_of_a_link_wait_for_its_picture(open_explorer, trace):
+    """The app shows an example until the picture of the address has loaded."""
     explorer = open_explorer(trace, link="model=tiny&example=deer")
     page = explorer.page
     winner, second, other = (int(c) for c in trace.logits.argsort()[[-1, -2, 0]])
     page.goto(f"{page.url}?example=cat#a={other}&b=mean&station=classes&layer=0")
     page.wait_for_selector(".explorer .panel h2")
     assert explorer.choose()["station"] == "classes"
-    for classes in ((other, None), (winner, second)):  # taken once; then the visitor's own pictures come
+    for classes in ((other, None), (winner, second)):  # used once; later pictures are the visitor's own
         show_another(explorer, trace, link="model=tiny&example=cat")
         state = explorer.choose()
         assert (state["station"], state["layer"]) == ("classes", 0)
         assert (state["a"], state["b"]) == classes
 
 
-def test_other_weights_stay_with_the_next_picture_but_painted_ones(open_explorer, trace):
+def test_changed_weights_stay_for_the_next_picture_except_painted_ones(open_explorer, trace):
     explorer = open_explorer(trace)
     explorer.choose(pooling="beta", beta=2.0)
     show_another(explorer, trace)
@@ -108,7 +108,7 @@ def test_other_weights_stay_with_the_next_picture_but_painted_ones(open_explorer
     assert explorer.choose()["pooling"] == "model"
 
 
-def test_a_second_click_and_escape_let_a_token_go(open_explorer, trace):
+def test_second_click_or_escape_deselects_a_token(open_explorer, trace):
     explorer = open_explorer(trace)
     page, pin = explorer.page, explorer.page.get_by_role("button", name="the chosen token")
     assert pin.is_disabled()
@@ -134,7 +134,7 @@ def test_a_second_click_and_escape_let_a_token_go(open_explorer, trace):
     explorer.check_quiet()
 
 
-def test_a_finger_chooses_by_tapping_and_not_by_scrolling(open_explorer, chromium, trace):
+def test_touch_selects_by_tapping_and_not_by_scrolling(open_explorer, chromium, trace):
     url = open_explorer(trace).page.url
     context = chromium.new_context(viewport={"width": 360, "height": 700}, has_touch=True, is_mobile=True, offline=True)
     page = context.new_page()
@@ -160,7 +160,7 @@ def test_a_finger_chooses_by_tapping_and_not_by_scrolling(open_explorer, chromiu
     context.close()
 
 
-def test_keys_of_the_browser_are_left_to_it(open_explorer, trace):
+def test_browser_shortcuts_still_work(open_explorer, trace):
     explorer = open_explorer(trace)
     page = explorer.page
     page.locator(".grid").first.focus()
@@ -172,7 +172,7 @@ def test_keys_of_the_browser_are_left_to_it(open_explorer, trace):
     assert (state["token"], state["pinned"]) == (0, [])
 
 
-def test_a_row_of_choices_is_one_stop_for_tab(open_explorer, trace):
+def test_row_of_choices_is_one_tab_stop(open_explorer, trace):
     explorer = open_explorer(trace)
     page = explorer.page
     inside = "document.querySelector('#explorer').shadowRoot.activeElement"
@@ -190,7 +190,7 @@ def test_a_row_of_choices_is_one_stop_for_tab(open_explorer, trace):
     assert page.evaluate(f"{inside}.type") == "range"
 
 
-def test_the_pixels_panel_says_what_was_done_to_the_picture(open_explorer, trace):
+def test_pixels_panel_describes_the_preprocessing(open_explorer, trace):
     explorer = open_explorer(trace)
     size = trace.pixels.shape[:2]
     height, width = size
@@ -211,7 +211,7 @@ def test_the_pixels_panel_says_what_was_done_to_the_picture(open_explorer, trace
         assert explorer.page.locator(".panel p").first.inner_text().endswith(words)
 
 
-def test_a_scale_of_small_numbers_is_not_rounded_to_nothing(open_explorer):
+def test_scale_of_small_numbers_is_not_rounded_to_zero(open_explorer):
     trace = make_trace(tiny_config())
     quiet = dataclasses.replace(trace.readout_weights, head=trace.readout_weights.head / 50)
     trace = dataclasses.replace(trace, readout_weights=quiet)
@@ -224,7 +224,7 @@ def test_a_scale_of_small_numbers_is_not_rounded_to_nothing(open_explorer):
 
 
 @pytest.mark.parametrize("length", [40, 300])
-def test_a_long_class_name_stays_in_its_place(open_explorer, length):
+def test_long_class_name_does_not_overflow(open_explorer, length):
     names = tuple("abc"[i] * length for i in range(3))
     explorer = open_explorer(make_trace(tiny_config(labels=names)), width=360)
     page = explorer.page
@@ -252,6 +252,6 @@ def test_the_open_station_is_in_view_on_a_phone(open_explorer, trace):
     assert explorer.page.evaluate("scrollY") == 0
 
 
-def test_a_class_token_model_is_not_said_to_pool(open_explorer):
+def test_class_token_model_texts_do_not_mention_pooling(open_explorer):
     explorer = open_explorer(make_trace(EXPLORED["class_token"]))
     assert "before pooling" not in explorer.page.locator(".panel").inner_text()

@@ -1,4 +1,4 @@
-"""The model in the page: forward pass and payload in JavaScript give what Python gives. Needs Chromium."""
+"""The model in the page: forward pass and payload in JavaScript equal those of Python. Needs Chromium."""
 
 import base64
 import json
@@ -42,16 +42,16 @@ def page(chromium, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """models(name) -> (the Keras model of a family with random weights, its folder), each made once."""
-    made = {}
+    """models(name) -> (the Keras model of a family with random weights, its folder), each created once."""
+    cache = {}
 
     def get(name):
-        if name not in made:
+        if name not in cache:
             folder = write_random_checkpoint(tmp_path_factory.mktemp("model"), FAMILIES[name])
             model = build_model(FAMILIES[name])
             checkpoints.assign(model, safetensors.read(folder).weights)
-            made[name] = model, folder
-        return made[name]
+            cache[name] = model, folder
+        return cache[name]
 
     return get
 
@@ -62,15 +62,15 @@ def bundled():
 
 
 def intermediates(model, pixels, mask=None):
-    """What Keras sees of one image, by name."""
+    """The intermediate results of Keras for one image, by name."""
     mask = None if mask is None else mask[None]
     seen = model.intermediates(normalise(pixels[None], model.config.preprocessing), mask)
     return {name: np.asarray(array)[0] for name, array in seen.items()}
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_intermediate_is_pythons(page, models, name):
-    """Of the whole image and of parts of it: tokens that are masked are as if they never were."""
+def test_every_intermediate_equals_python(page, models, name):
+    """For the whole image, and with masked tokens."""
     model, folder = models(name)
     pixels, n = draw_pixels(model.config), model.num_tokens
     masks = [None, np.zeros(n), np.eye(n)[n // 2], *(np.random.default_rng(1).random((2, n)) < 0.5)]
@@ -85,7 +85,7 @@ def test_every_intermediate_is_pythons(page, models, name):
         assert_same_arrays(seen, intermediates(model, pixels, mask))
 
 
-def test_every_intermediate_of_the_bundled_model_is_pythons(page, bundled):
+def test_every_intermediate_of_the_bundled_model_equals_python(page, bundled):
     page.open(PRESETS[BUNDLED].folder)
     pixels = draw_pixels(bundled.config)
     seen = page.run("return model.run(bytes(pixels))", pixels=pixels.tobytes())
@@ -101,7 +101,7 @@ def test_a_half_precision_file_reads_as_in_python(page, models, tmp_path):
         np.testing.assert_array_equal(weights[name], array.ravel())
 
 
-def test_the_examples_are_the_same_classes(page, bundled):
+def test_examples_have_the_same_classes(page, bundled):
     page.open(PRESETS[BUNDLED].folder)
     assert len(EXAMPLES) == 10
     for path in EXAMPLES:
@@ -112,7 +112,7 @@ def test_the_examples_are_the_same_classes(page, bundled):
 
 
 def test_zeros_round_a_pool_count_and_those_of_same_do_not(page):
-    """A stage that hands negative numbers on: a border of zeros wins the maximum, what "same" adds never does."""
+    """With negative values, zero padding can be the maximum of a pool, but "same" padding never is."""
     stage = {"kernel_size": 1, "stride": 1, "padding": 0, "pool_size": 2, "pool_stride": 2, "channels": 1}
     rules = [(1, "valid"), (0, "same")]
     pools = [stage | {"conv_padding": "valid", "pool_zero_padding": z, "pool_padding": rule} for z, rule in rules]
@@ -141,7 +141,7 @@ def test_progress_names_each_step(page, models):
     assert calls == "0 5 conv stage 1,1 5 conv stage 2,2 5 layer 1,3 5 layer 2,4 5 pool,5 5 "
 
 
-def test_geometry_and_shapes_are_pythons(page):
+def test_geometry_and_shapes_equal_python(page):
     for name, config in {**FAMILIES, **{name: preset.config for name, preset in PRESETS.items()}}.items():
         got = page.run(
             "const config = m.readConfig(text);"
@@ -159,7 +159,7 @@ def test_geometry_and_shapes_are_pythons(page):
 TABLES = {"pool": POOLS, "block": BLOCKS, "activation": ACTIVATIONS}
 
 
-def test_the_tables_are_pythons(page):
+def test_tables_equal_python(page):
     names = page.run(
         "const names = (table) => Object.keys(table).join();"
         "return {pool: names(m.POOLS), block: names(m.BLOCKS), activation: names(m.ACTIVATIONS)}"
@@ -167,8 +167,8 @@ def test_the_tables_are_pythons(page):
     assert names == {what: ",".join(table) for what, table in TABLES.items()}
 
 
-def test_every_pool_has_its_words(page):
-    """A pool without weights says why there is no laboratory, and one whose score splits what the sum is worth."""
+def test_every_pool_has_the_same_texts(page):
+    """A pool without weights explains why it has no laboratory; a pool whose score splits describes the sum."""
     missing = page.run(
         "const missing = ([name, pool]) => ["
         "  'reader', 'station', 'title', 'evidence',"
@@ -180,14 +180,14 @@ def test_every_pool_has_its_words(page):
 
 
 @pytest.mark.parametrize("what", TABLES)
-def test_a_made_up_name_is_refused_by_the_model(page, models, what):
+def test_model_refuses_an_unknown_name(page, models, what):
     page.open(models("keras")[1])
     message = f"{what} is median; expected one of {', '.join(TABLES[what])}"
     pixels = draw_pixels(FAMILIES["keras"]).tobytes()
     assert failure(page, "model.config[what] = 'median'; model.run(bytes(pixels))", what=what, pixels=pixels) == message
 
 
-def test_a_made_up_pool_is_refused_by_shapes_and_payload(page, models):
+def test_shapes_and_payload_refuse_an_unknown_pool(page, models):
     message = f"pool is median; expected one of {', '.join(POOLS)}"
     pixels = draw_pixels(FAMILIES["keras"]).tobytes()
     change = "const seen = model.run(bytes(pixels)); model.config.pool = 'median';"
@@ -197,7 +197,7 @@ def test_a_made_up_pool_is_refused_by_shapes_and_payload(page, models):
 
 
 @pytest.mark.parametrize("what", ["pool", "block"])
-def test_a_payload_of_a_made_up_name_is_refused(page, trace, what):
+def test_payload_with_an_unknown_name_is_refused(page, trace, what):
     payload = json.dumps(json.loads(make_payload(trace, About("tiny"))) | {what: "median"})
     message = f"{what} is median; expected one of {', '.join(TABLES[what])}"
     assert failure(page, "m.openPayload(payload)", payload=payload) == message
@@ -239,7 +239,7 @@ def compare_payloads(page, trace, script, **values):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_the_payload_of_the_page_is_that_of_python(page, name):
+def test_payload_equals_python(page, name):
     trace = make_trace(FAMILIES[name])
     arrays = {name: array.astype("<f4").tobytes() for name, array in trace_intermediates(trace).items()}
     shapes = {name: array.shape for name, array in trace_intermediates(trace).items()}
@@ -268,7 +268,7 @@ def test_the_bundled_model_explains_a_picture_as_python_does(page, bundled):
 
 
 def assert_same(mine, theirs, name):
-    """Feature maps and attention travel from Python as float16, with eleven bits.
+    """Python sends feature maps and attention as float16, with eleven bits.
 
     The fusion "min" is left out: a row of float16's smallest numbers, made to sum to 1, is mostly rounding.
     """
@@ -283,7 +283,7 @@ def assert_same(mine, theirs, name):
         assert mine == theirs, name
 
 
-def test_pictures_and_masks_of_another_size_are_a_sentence(page, models):
+def test_pictures_and_masks_of_wrong_size_give_a_message(page, models):
     page.open(models("keras")[1])
     says = failure(page, "model.run(new Uint8Array(5))")
     assert says == "the picture has 5 values; this model expects 12 x 20 pixels of three colours"

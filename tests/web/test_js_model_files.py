@@ -1,4 +1,4 @@
-"""The model's files in the page: damaged ones and those that do not fit are one sentence. Needs Chromium."""
+"""The model's files in the page: damaged or wrong files give one sentence. Needs Chromium."""
 
 import json
 import struct
@@ -20,7 +20,7 @@ def page(chromium, tmp_path_factory):
 
 
 def spoiled(**changes):
-    """The bytes of a tiny model's weights, with some arrays exchanged; None takes one away."""
+    """The bytes of a tiny model's weights, with some arrays replaced; None removes one."""
     weights = {name: np.ones(shape, np.float32) for name, shape in expected_shapes(tiny_config()).items()}
     for name, array in changes.items():
         weights[name] = array
@@ -54,7 +54,7 @@ BAD_WEIGHTS = {
 
 
 @pytest.mark.parametrize("case", BAD_WEIGHTS)
-def test_weights_that_do_not_fit_are_a_sentence(page, case):
+def test_weights_that_do_not_fit_give_a_message(page, case):
     make, message = BAD_WEIGHTS[case]
     config = json.dumps(tiny_config().to_dict())
     script = "m.openModel(config, bytes(weights).buffer)"
@@ -79,11 +79,11 @@ def test_weights_that_do_not_fit_are_a_sentence(page, case):
         ({"preprocessing": {"std": [1, 0, 1]}}, "std is 1,0,1; expected 3 positive numbers"),
     ],
 )
-def test_a_config_of_no_model_is_a_sentence(page, change, says):
+def test_config_of_an_impossible_model_gives_a_message(page, change, says):
     text = json.dumps(tiny_config().to_dict() | change)
     assert failure(page, "m.readConfig(text)", text=text) == f"the configuration cannot be used: {says}"
 
 
 @pytest.mark.parametrize("text", ["{", "null", "[]", "3"])
-def test_a_config_that_is_none_is_a_sentence(page, text):
+def test_invalid_config_gives_a_message(page, text):
     assert failure(page, "m.readConfig(text)", text=text).startswith("the configuration cannot be used: ")

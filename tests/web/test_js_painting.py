@@ -1,4 +1,4 @@
-"""The picture painted over: the model in the page answers as Python's does for the same pixels. Needs Chromium."""
+"""Painting over the picture: the page's model gives the same numbers as Python for the same pixels. Needs Chromium."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def use(live, *names):
 
 
 def at(live, row, column):
-    """The middle of a pixel on the screen."""
+    """The screen position of the centre of a pixel."""
     grid = live.page.locator(".paint .grid")
     grid.scroll_into_view_if_needed()
     box = grid.bounding_box()
@@ -48,11 +48,11 @@ def at(live, row, column):
 
 def shown_pixels(live):
     """(H, W, 3) uint8 of what is drawn."""
-    drawn = live.page.evaluate(
+    values = live.page.evaluate(
         "(() => { const canvas = document.querySelector('#explorer').shadowRoot.querySelector('.paint .grid canvas');"
         " return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data] })()"
     )
-    return np.array(drawn, np.uint8).reshape(HEIGHT, WIDTH, 4)[..., :3]
+    return np.array(values, np.uint8).reshape(HEIGHT, WIDTH, 4)[..., :3]
 
 
 def table(live):
@@ -63,16 +63,16 @@ def table(live):
 
 
 def check(live, classifier, painted):
-    """What is drawn is `painted`, and the numbers beside it are Python's for it."""
+    """The page draws `painted`, and its numbers equal Python's for these pixels."""
     count = int((painted != PHOTO).any(axis=-1).sum())
     wait_for(live, f"With {count} pixel{'s' if count > 1 else ''} painted over")
     np.testing.assert_array_equal(shown_pixels(live), painted)
     before, now = (softmax(classifier.trace(pixels).logits) for pixels in (PHOTO, painted))
-    found, labels = table(live), classifier.config.labels
+    shown, labels = table(live), classifier.config.labels
     best = np.argsort(-now)[:5]
-    assert list(found) == [labels[c] for c in best]
-    # float32 on both sides, summed in another order
-    np.testing.assert_allclose(list(found.values()), np.stack([now, before], axis=1)[best], atol=1e-4)
+    assert list(shown) == [labels[c] for c in best]
+    # float32 on both sides, summed in different order
+    np.testing.assert_allclose(list(shown.values()), np.stack([now, before], axis=1)[best], atol=1e-4)
     sentence = live.page.locator(".paint .sentence").inner_text()
     target = live.choose()["a"]
     assert f"{labels[target]} " in sentence
@@ -81,10 +81,10 @@ def check(live, classifier, painted):
     assert sentence.endswith("still wins." if kept else "now wins.")
 
 
-def test_painted_by_keys_the_numbers_are_pythons(live, rounded):
+def test_keyboard_painting_equals_python(live, rounded):
     painted = PHOTO.copy()
     mean = np.floor(PHOTO.reshape(-1, 3).mean(axis=0) + 0.5)
-    press(live, "Enter")  # the corner: a square of 3 is cut to 2
+    press(live, "Enter")  # the corner: the 3x3 square is clipped to 2x2
     painted[:2, :2] = mean
     check(live, rounded, painted)
     use(live, "Black", "5")
@@ -105,9 +105,9 @@ def test_painted_by_keys_the_numbers_are_pythons(live, rounded):
     live.check_quiet()
 
 
-def test_a_stroke_of_a_picked_colour_leaves_no_gap(live, rounded):
+def test_stroke_with_a_picked_colour_has_no_gap(live, rounded):
     painted = PHOTO.copy()
-    use(live, "1", "Picked")  # nothing is picked yet, so this picks first
+    use(live, "1", "Picked")  # no colour is picked yet, so this picks one
     live.page.mouse.click(*at(live, 10, 15))
     red, green, blue = PHOTO[10, 15]
     live.page.get_by_text(f"red {red}, green {green}, blue {blue}", exact=True).wait_for()
@@ -119,11 +119,11 @@ def test_a_stroke_of_a_picked_colour_leaves_no_gap(live, rounded):
     check(live, rounded, painted)
 
 
-def test_a_finger_paints(live, rounded):
+def test_touch_paints(live, rounded):
     box = live.page.locator(".paint .grid").bounding_box()
     live.page.locator(".paint .grid").evaluate(
         "(grid, [x, y]) => { const options = {clientX: x, clientY: y, pointerType: 'touch', bubbles: true};"
-        " grid.setPointerCapture = () => {};"  # no real finger is there to be captured
+        " grid.setPointerCapture = () => {};"  # synthetic touches cannot be captured
         " for (const kind of ['pointerdown', 'pointermove', 'pointerup'])"
         " grid.dispatchEvent(new PointerEvent(kind, options)) }",
         [box["x"] + 5.5 * box["width"] / WIDTH, box["y"] + 5.5 * box["height"] / HEIGHT],
@@ -133,7 +133,7 @@ def test_a_finger_paints(live, rounded):
     check(live, rounded, painted)
 
 
-def test_the_latest_painting_is_answered_and_older_ones_are_not_asked(live, rounded):
+def test_only_the_latest_painting_is_computed(live, rounded):
     live.page.evaluate(
         "(() => { const {inside} = document.querySelector('#explorer').explorer, {ask} = inside; window.asked = 0;"
         " window.gate = new Promise((open) => { window.open = open });"
@@ -146,10 +146,10 @@ def test_the_latest_painting_is_answered_and_older_ones_are_not_asked(live, roun
     painted = PHOTO.copy()
     painted[0, :8] = 0
     check(live, rounded, painted)
-    assert live.page.evaluate("asked") == 2  # the first, which was under way, and the last
+    assert live.page.evaluate("asked") == 2  # the first, which was in progress, and the last
 
 
-def test_after_a_failure_the_next_stroke_asks_again(live, rounded):
+def test_next_stroke_after_a_failure_is_computed(live, rounded):
     live.page.evaluate(
         "(() => { const {inside} = document.querySelector('#explorer').explorer, {ask} = inside; window.asked = 0;"
         " inside.ask = async (change) => { if (!asked++) throw new Error('it went away'); return ask(change) } })()"
@@ -157,7 +157,7 @@ def test_after_a_failure_the_next_stroke_asks_again(live, rounded):
     use(live, "1", "Black")
     press(live, "Enter")
     live.page.locator(".paint .problem:has-text('It went away.')").wait_for()
-    live.choose(token=3)  # looking about asks nothing
+    live.choose(token=3)  # selecting a token makes no request
     assert live.page.evaluate("asked") == 1
     press(live, "ArrowRight", "Enter")
     painted = PHOTO.copy()
@@ -166,7 +166,7 @@ def test_after_a_failure_the_next_stroke_asks_again(live, rounded):
     assert live.page.locator(".paint .problem").inner_text() == ""
 
 
-def test_another_picture_starts_unpainted(live):
+def test_new_picture_starts_unpainted(live):
     press(live, "Enter")
     wait_for(live, "painted over, ")
     live.page.locator("input[type=file]").set_input_files(next(path for path in EXAMPLES if path.stem == "ship"))

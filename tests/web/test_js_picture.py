@@ -1,4 +1,4 @@
-"""Pictures in the page: a file becomes the very pixels that Python makes of it, or one sentence. Needs Chromium."""
+"""Pictures in the page: a file gives the same pixels as in Python, or one sentence. Needs Chromium."""
 
 import base64
 import json
@@ -48,13 +48,13 @@ def with_preprocessing(interpolation="bicubic", crop=1.0, image_size=(32, 32)):
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("interpolation", FILTERS)
-def test_resized_photos_are_python_s_to_the_grey_level(page, interpolation, size):
+def test_resized_photos_equal_python_within_a_grey_level(page, interpolation, size):
     data = image_file(draw_photo(*size))
     for config in (with_preprocessing(interpolation), with_preprocessing(interpolation, 0.875, (24, 40))):
         assert worst(page, data, config) == 0
 
 
-def test_crops_are_pythons(page):
+def test_crops_equal_python(page):
     cases = [
         (a, b, s, c)
         for a in ((1, 1), (31, 64), (977, 1023))
@@ -68,14 +68,14 @@ def test_crops_are_pythons(page):
 
 
 def with_profile_of_other_colours(photo):
-    """`photo` under sRGB with the primaries of red and blue exchanged: whoever follows it sees other colours."""
+    """`photo` with an ICC profile that swaps the red and blue primaries; applying it changes the colours."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exchanged = profile.replace(b"rXYZ", b"none").replace(b"bXYZ", b"rXYZ").replace(b"none", b"bXYZ")
     return image_file(photo, icc_profile=exchanged)
 
 
 def with_gamma(png):
-    """`png` said to be linear light."""
+    """`png` marked as linear light."""
     chunk = b"gAMA" + struct.pack(">I", 100_000)
     return png[:33] + struct.pack(">I", 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[33:]
 
@@ -100,7 +100,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_files_of_every_kind_give_pythons_pixels(page, kind):
+def test_every_file_format_gives_the_same_pixels_as_python(page, kind):
     data = KINDS[kind]()
     config = with_preprocessing(image_size=decode(data).shape[:2])  # nothing is resized: each pixel counts
     assert worst(page, data, config) == 0
@@ -112,7 +112,7 @@ def test_jpeg_photos_are_within_a_level(page, quality):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_photo_stands_upright(page, orientation):
+def test_photo_orientation_is_applied(page, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = image_file(draw_photo(90, 60), "JPEG", quality=95, exif=exif)
@@ -120,7 +120,7 @@ def test_a_photo_stands_upright(page, orientation):
 
 
 def huge(kind):
-    """A small file that says it holds a huge image."""
+    """A small file whose header claims a huge image."""
     data = bytearray(image_file(draw_photo(8, 8), kind))
     at = {"PNG": 16, "GIF": 6, "BMP": 18, "JPEG": data.find(b"\xff\xc0") + 5}[kind]
     side = {"PNG": ">I", "GIF": "<H", "BMP": "<i", "JPEG": ">H"}[kind]
@@ -146,7 +146,7 @@ BAD_PICTURES = {
 
 
 @pytest.mark.parametrize("case", BAD_PICTURES)
-def test_what_is_no_picture_is_a_sentence(page, case):
+def test_invalid_picture_gives_a_message(page, case):
     make, says = BAD_PICTURES[case]
     script = "await m.preparePicture(new File([bytes(data)], 'photo'), m.readConfig(config))"
     config = json.dumps(tiny_config().to_dict())
@@ -161,7 +161,7 @@ def test_what_is_no_picture_is_a_sentence(page, case):
     ],
 )
 def test_a_file_too_large_is_not_read(page, size, says):
-    """The file here fails whoever reads it, as one that was taken away meanwhile."""
+    """Reading this file always fails, like a file that was deleted in the meantime."""
     script = (
         "const file = new File(['GIF'], 'photo'); Object.defineProperty(file, 'size', {value: size});"
         "file.arrayBuffer = async () => { throw new DOMException('The requested file could not', 'NotReadableError') };"
@@ -170,8 +170,8 @@ def test_a_file_too_large_is_not_read(page, size, says):
     assert failure(page, script, size=size, config=json.dumps(tiny_config().to_dict())) == says
 
 
-def test_a_gif_is_as_large_as_its_first_frame(page):
-    """A frame may reach beyond the logical screen; a comment and a control block stand before it here."""
+def test_size_of_a_gif_is_that_of_its_first_frame(page):
+    """A frame may be larger than the logical screen; here a comment and a control block precede it."""
     data = image_file(Image.fromarray(draw_photo(8, 9)).quantize(16), "GIF", comment=b"a" * 600, transparency=0)
     frame = data.index(b",", data.index(b"!\xf9"))
     assert data[frame + 5 : frame + 9] == struct.pack("<2H", 9, 8)
@@ -183,7 +183,7 @@ def test_a_gif_is_as_large_as_its_first_frame(page):
 
 
 def test_sizes_of_webp_headers(page):
-    """The three forms: lossy, lossless, and with more than one picture's data."""
+    """The three forms of WebP: lossy, lossless and extended."""
     photo = draw_photo(50, 60)
     forms = [
         image_file(photo, "WEBP"),

@@ -1,4 +1,4 @@
-"""The model in a worker of the page: the same numbers, progress, an end to what is out of date. Needs Chromium."""
+"""The model in a worker: same numbers, progress, cancelling of outdated computations. Needs Chromium."""
 
 import base64
 
@@ -42,7 +42,7 @@ def in_worker(page, script, **values):
     )
 
 
-def test_a_worker_gives_the_same_and_keeps_its_weights(page, bundled):
+def test_worker_gives_the_same_result_and_keeps_its_weights(page, bundled):
     pixels = draw_pixels(bundled.config)
     seen = in_worker(
         page,
@@ -63,8 +63,8 @@ def test_a_worker_gives_the_same_and_keeps_its_weights(page, bundled):
     assert seen["labels"] == ",".join(bundled.labels)
 
 
-def test_a_new_picture_drops_the_one_under_way(page, bundled):
-    """The first is dropped at its first step, the worker takes no further one, and the second comes through."""
+def test_new_picture_cancels_the_current_one(page, bundled):
+    """The first is cancelled at its first step, the worker computes no further step of it, and the second completes."""
     pixels = [draw_pixels(bundled.config, seed) for seed in (0, 1)]
     got = in_worker(
         page,
@@ -82,8 +82,8 @@ def test_a_new_picture_drops_the_one_under_way(page, bundled):
     assert_close("logits", got["logits"], bundled.trace(pixels[1]).logits)
 
 
-def test_the_worker_itself_stops_what_is_dropped(page):
-    """Of twenty passes of five steps the worker would report a hundred steps, and the page would hear of none."""
+def test_worker_stops_a_cancelled_computation(page):
+    """Without cancelling, twenty passes of five steps report a hundred steps; here far fewer arrive."""
     got = in_worker(
         page,
         "const kept = Worker; let heard = 0;"
@@ -99,7 +99,7 @@ def test_the_worker_itself_stops_what_is_dropped(page):
     assert got["heard"] < 50
 
 
-def test_a_worker_says_what_is_wrong(page):
+def test_worker_reports_errors(page):
     says = "return await (async () => { SCRIPT })().then(() => 'nothing was thrown', (error) => error.message)"
     bad_file = says.replace("SCRIPT", "await m.startModel(config, bytes(weights).buffer.slice(0, 1000))")
     assert in_worker(page, bad_file) == DAMAGED
@@ -110,7 +110,7 @@ def test_a_worker_says_what_is_wrong(page):
     assert in_worker(page, no_worker).startswith("this browser cannot run the model in the page: ")
 
 
-def test_what_is_under_way_ends_when_the_model_is_closed(page):
+def test_closing_the_model_ends_running_computations(page):
     script = "const model = await start(), run = model.run(new Uint8Array(3072)); model.close();"
     script += "return run.then(() => 'done', (error) => error.name)"
     assert in_worker(page, script) == "AbortError"

@@ -1,4 +1,4 @@
-"""What the page is sent: generic maps of every method, drawn without JavaScript that knows the method."""
+"""The payload: maps of every method, which the page draws without method-specific JavaScript."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ def decode(sent):
 
 
 @pytest.mark.parametrize("pool", ["seqpool", "class_token"])
-def test_every_map_that_needs_only_the_trace_is_sent(pool):
+def test_payload_has_every_map_that_needs_only_the_trace(pool):
     trace = make_trace(tiny_config(pool=pool))
     sent = {entry["method"]: entry for entry in json.loads(make_payload(trace, About("tiny")))["maps"]}
     for method in TRACE_ONLY:
@@ -38,7 +38,7 @@ def test_every_map_that_needs_only_the_trace_is_sent(pool):
     assert sent == {}
 
 
-def test_a_new_method_is_sent_without_further_code(monkeypatch):
+def test_new_method_is_in_the_payload_without_further_code(monkeypatch):
     def corner(trace):
         """The first token alone."""
         maps = np.eye(1, len(trace.tokens), dtype=np.float32).reshape(1, *trace.grid)

@@ -1,4 +1,4 @@
-"""A page with the model inside: any photo is named and explained from disk, with the network cut. Needs Chromium."""
+"""A page with the model inside classifies and explains any photo, without a network. Needs Chromium."""
 
 import base64
 import json
@@ -34,7 +34,7 @@ def bundled():
 
 @pytest.fixture(scope="module")
 def files(bundled, tmp_path_factory):
-    """The bundled model's page, and one whose weights are cut short."""
+    """The bundled model's page, and one with truncated weights."""
     folder = tmp_path_factory.mktemp("live")
     deer = next(path for path in EXAMPLES if path.stem == "deer")
     write_page(bundled, bundled.trace(deer), folder / "live.html", name="deer")
@@ -49,18 +49,18 @@ def files(bundled, tmp_path_factory):
 
 @pytest.fixture
 def open_live(chromium, files):
-    made = []
+    pages = []
 
     def open_one(path="live.html", *, width=1000, dark=False, before=""):
         if isinstance(path, str):
             path = files / path
-        made.append(Explored(chromium, path, width=width, dark=dark))
+        pages.append(Explored(chromium, path, width=width, dark=dark))
         if before:
-            made[-1].page.evaluate(before)
-        return made[-1]
+            pages[-1].page.evaluate(before)
+        return pages[-1]
 
     yield open_one
-    for explored in made:
+    for explored in pages:
         explored.context.close()
 
 
@@ -68,7 +68,7 @@ def choose(live, data, name="photo.jpg"):
     live.page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "", "buffer": data})
 
 
-def told(live, kind="told"):
+def bar_text(live, kind="told"):
     words = live.page.locator(f".bar .{kind}:not(:empty)")
     words.wait_for()
     return words.inner_text()
@@ -79,7 +79,7 @@ def logits(live):
 
 
 def event(kind, name, transfer):
-    """JavaScript that drops or pastes the file `data`; nothing where that is empty."""
+    """JavaScript that drops or pastes the file `data`, or no file if it is empty."""
     return (
         "(data) => { const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0)), moved = new DataTransfer();"
         " if (bytes.length) moved.items.add(new File([bytes], 'dropped.png', {type: 'image/png'}));"
@@ -90,7 +90,7 @@ def event(kind, name, transfer):
 DROP, PASTE = event("DragEvent", "drop", "dataTransfer"), event("ClipboardEvent", "paste", "clipboardData")
 
 
-def test_the_page_is_small_and_its_policy_strict(files):
+def test_page_is_small_and_its_policy_strict(files):
     page = (files / "live.html").read_text()
     assert len(page.encode()) < 2_000_000
     policy = page.split('http-equiv="Content-Security-Policy" content="')[1].split('"')[0]
@@ -101,12 +101,12 @@ def test_the_page_is_small_and_its_policy_strict(files):
     assert "connect-src" not in rules
 
 
-def test_a_chosen_photo_is_named_and_explained(open_live, bundled):
+def test_chosen_photo_is_classified_and_explained(open_live, bundled):
     live = open_live()
     choose(live, PHOTO)
     trace = bundled.trace(PHOTO)
     label, probability = trace.top(1)[0]
-    assert told(live).startswith(f"photo: {label} {100 * probability:.1f} %, then ")
+    assert bar_text(live).startswith(f"photo: {label} {100 * probability:.1f} %, then ")
     # Weights of three digits, and a JPEG that may differ by one grey level
     np.testing.assert_allclose(logits(live), trace.logits, atol=0.03)
     assert live.page.locator("#pictures button").count() == 2
@@ -116,20 +116,20 @@ def test_a_chosen_photo_is_named_and_explained(open_live, bundled):
 
 
 @pytest.mark.parametrize("way", [DROP, PASTE], ids=["drop", "paste"])
-def test_a_photo_is_dropped_or_pasted(open_live, bundled, way):
+def test_photo_can_be_dropped_or_pasted(open_live, bundled, way):
     live = open_live()
     ship = next(path for path in EXAMPLES if path.stem == "ship").read_bytes()
     live.page.evaluate(way, base64.b64encode(ship).decode())
-    assert told(live).startswith("dropped: ship ")
+    assert bar_text(live).startswith("dropped: ship ")
     live.page.evaluate(way, "")
-    assert told(live, "problem").startswith(
+    assert bar_text(live, "problem").startswith(
         ("What was dropped is not a file;", "There is no picture in the clipboard;")
     )
     live.check_quiet()
 
 
 def test_the_camera_gives_a_photo(open_live):
-    """Its stream is a canvas's: the browser of the tests has no camera."""
+    """A canvas gives the stream, because the browser of the tests has no camera."""
     live = open_live()
     live.page.evaluate(
         "const canvas = document.createElement('canvas'), paint = canvas.getContext('2d'); canvas.width = 64;"
@@ -141,7 +141,7 @@ def test_the_camera_gives_a_photo(open_live):
     )
     live.page.get_by_role("button", name="Camera", exact=True).click()
     live.page.get_by_role("button", name="Take the picture").click()
-    assert told(live).startswith("photo from the camera: ")
+    assert bar_text(live).startswith("photo from the camera: ")
     assert live.page.evaluate("[tracks.map((track) => track.readyState).join(), document.querySelector('dialog')]") == [
         "ended",
         None,
@@ -150,7 +150,7 @@ def test_the_camera_gives_a_photo(open_live):
         "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError') }; void 0"
     )
     live.page.get_by_role("button", name="Camera", exact=True).click()
-    assert told(live, "problem") == "No camera was found; choose a photo."
+    assert bar_text(live, "problem") == "No camera was found; choose a photo."
     live.check_quiet()
 
 
@@ -165,17 +165,17 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_after_a_bad_picture_the_page_goes_on(open_live, case):
+def test_page_works_after_an_invalid_picture(open_live, case):
     data, says = BAD[case]
     live = open_live()
     before = logits(live)
     choose(live, data, "photo")
-    words = told(live, "problem")
+    words = bar_text(live, "problem")
     assert words.startswith(says)
     assert words.endswith("The page still shows deer.")
     np.testing.assert_array_equal(logits(live), before)
     choose(live, PHOTO)
-    assert told(live).startswith("photo: ")
+    assert bar_text(live).startswith("photo: ")
     assert live.page.locator(".bar .problem").inner_text() == ""
     live.check_quiet()
 
@@ -188,10 +188,10 @@ def test_after_a_bad_picture_the_page_goes_on(open_live, case):
     ],
     ids=["half a weights file", "no workers"],
 )
-def test_a_page_that_cannot_compute_goes_on_with_what_it_has(open_live, path, before, says):
+def test_page_that_cannot_compute_still_shows_its_pictures(open_live, path, before, says):
     live = open_live(path, before=before)
     choose(live, PHOTO)
-    words = told(live, "problem")
+    words = bar_text(live, "problem")
     assert words.startswith(says)
     assert words.endswith("The page still shows deer.")
     live.page.get_by_role("button", name="Remove tokens").click()
@@ -201,7 +201,7 @@ def test_a_page_that_cannot_compute_goes_on_with_what_it_has(open_live, path, be
     assert live.errors == []
 
 
-def test_a_new_picture_takes_the_place_of_the_one_under_way(open_live, bundled):
+def test_new_picture_replaces_the_one_in_progress(open_live, bundled):
     live = open_live()
     ship = next(path for path in EXAMPLES if path.stem == "ship").read_bytes()
     live.page.evaluate(
@@ -210,7 +210,7 @@ def test_a_new_picture_takes_the_place_of_the_one_under_way(open_live, bundled):
         " document.body.dispatchEvent(new DragEvent('drop', {dataTransfer, bubbles: true, cancelable: true})) } }",
         base64.b64encode(ship).decode(),
     )
-    assert told(live).startswith("c: ship ")
+    assert bar_text(live).startswith("c: ship ")
     assert live.page.locator("#pictures button").count() == 2
     assert live.page.locator("progress").first.is_hidden()
 
@@ -223,11 +223,11 @@ CANCEL_AT_ONCE = (
 )
 
 
-def test_cancel_stops_and_says_what_is_shown(open_live):
+def test_cancel_stops_and_states_what_is_shown(open_live):
     live = open_live()
     live.page.evaluate(CANCEL_AT_ONCE)
     choose(live, PHOTO)
-    assert told(live) == "Stopped. The page still shows deer."
+    assert bar_text(live) == "Stopped. The page still shows deer."
     assert live.page.locator("#pictures button").count() == 1
 
 
@@ -235,7 +235,7 @@ def test_another_model_explains_the_same_picture(open_live):
     live = open_live("two.html")
     before = logits(live)
     live.page.get_by_label("Model").select_option(label="another")
-    assert told(live).startswith("deer: deer ")
+    assert bar_text(live).startswith("deer: deer ")
     assert live.page.evaluate("document.querySelector('#explorer').explorer.data.about.model") == "another"
     np.testing.assert_allclose(logits(live), before, atol=0.03)  # the same weights, of three digits here
 
@@ -247,8 +247,8 @@ CHOOSE_ANOTHER = (
 )
 
 
-def test_what_is_shown_is_asked_of_the_model_that_made_it(open_live, bundled, tmp_path):
-    """Also while another model computes, and after that is cancelled. The other one has other scores."""
+def test_tools_use_the_model_of_the_shown_trace(open_live, bundled, tmp_path):
+    """Also while another model computes, and after that is cancelled. The other model has different scores."""
     packed = pack_model(bundled)
     config = json.loads(packed["config"])
     config["layer_norm_epsilon"] = 0.5
@@ -257,11 +257,11 @@ def test_what_is_shown_is_asked_of_the_model_that_made_it(open_live, bundled, tm
     (tmp_path / "two.html").write_text(page_html({"one": payload}, title="Two", models=[packed, other]))
     live = open_live(tmp_path / "two.html")
     cancel = "document.querySelector('.progress button').click()"
-    found = live.page.evaluate(
+    error = live.page.evaluate(
         f"(async () => {{ {CHOOSE_ANOTHER} const found = await {ASK}; {cancel}; return found }})()"
     )
-    assert found == "AbortError"
-    assert told(live) == "Stopped. The page still shows one."
+    assert error == "AbortError"
+    assert bar_text(live) == "Stopped. The page still shows one."
     np.testing.assert_allclose(live.page.evaluate(ASK), logits(live), atol=0.03)  # weights of three digits
     live.page.get_by_label("Model").select_option(label="another")
     live.page.wait_for_selector(".bar .told:has-text('one: ')")
@@ -269,10 +269,10 @@ def test_what_is_shown_is_asked_of_the_model_that_made_it(open_live, bundled, tm
     live.check_quiet()
 
 
-def test_another_model_takes_up_the_photo_that_is_under_way(open_live):
+def test_another_model_takes_over_the_photo_in_progress(open_live):
     live = open_live("two.html")
     live.page.evaluate(f"(data) => {{ ({DROP})(data); {CHOOSE_ANOTHER} }}", base64.b64encode(PHOTO).decode())
-    assert told(live).startswith("dropped: ")
+    assert bar_text(live).startswith("dropped: ")
     assert live.page.evaluate("document.querySelector('#explorer').explorer.data.about.model") == "another"
 
 
@@ -284,16 +284,16 @@ def copy_link(live):
     return words.inner_text(), live.page.evaluate("copied")
 
 
-def test_a_link_brings_the_other_model_back(open_live):
+def test_link_restores_the_other_model(open_live):
     live = open_live("two.html")
     live.page.get_by_label("Model").select_option(label="another")
-    told(live)
+    bar_text(live)
     live.choose(station="pixels", token=9)
     words, address = copy_link(live)
     assert words == "The link is copied."
     live.page.goto("about:blank")
     live.page.goto(address)
-    assert told(live).startswith("deer: ")
+    assert bar_text(live).startswith("deer: ")
     about = live.page.evaluate("document.querySelector('#explorer').explorer.data.about")
     assert (about["model"], about["picture"]) == ("another", "deer")
     assert live.page.get_by_label("Model").input_value() == "1"
@@ -306,7 +306,7 @@ def test_a_link_brings_the_other_model_back(open_live):
 
 
 def over(live, table):
-    """What class a of the page's state has over the mean class in a table (N, K)."""
+    """The column of class a of the page's state minus the mean over classes, in a table (N, K)."""
     return table[:, live.choose()["a"]] - table.mean(axis=1)
 
 
@@ -314,12 +314,12 @@ def number(text):
     return float(text.replace("\u2212", "-"))
 
 
-def test_the_numbers_are_pythons(open_live, rounded, chromium, tmp_path):
+def test_numbers_equal_python(open_live, rounded, chromium, tmp_path):
     """The page's model has the same weights here, so that its maps and what it measures agree with Python."""
     write_page(rounded, rounded.trace(draw_photo(12, 20)), tmp_path / "live.html", name="tiny")
     live = open_live(tmp_path / "live.html")
     choose(live, image_file(draw_photo(12, 20, seed=1)), "photo.png")
-    told(live)
+    bar_text(live)
     trace = rounded.trace(draw_photo(12, 20, seed=1))
     live.choose(station="removal", b=None, overlay="contribution")
     assert_close("logits", logits(live), trace.logits)
@@ -364,7 +364,7 @@ def test_removed_tokens_are_removed_for_the_whole_model(open_live, rounded, tmp_
     assert "Without 2 tokens" in words.first.inner_text()
     live.page.get_by_role("button", name="Bring all back").click()
     live.page.wait_for_selector(".removal .sentence:has-text('All tokens are there')")
-    live.page.locator(".photo").click()  # only a touch of this map removes
+    live.page.locator(".photo").click()  # only clicks on this map remove tokens
     grid.focus()
     live.page.keyboard.press("ArrowLeft")
     box = grid.bounding_box()
@@ -373,7 +373,7 @@ def test_removed_tokens_are_removed_for_the_whole_model(open_live, rounded, tmp_
     assert live.page.evaluate("[...document.querySelector('#explorer').explorer.store.state.removed]") == [14]
 
 
-def test_a_model_without_weights_of_tokens_can_lose_tokens_too(open_live, class_token_folder, tmp_path):
+def test_tokens_can_be_removed_without_pooling_weights(open_live, class_token_folder, tmp_path):
     classifier = load(class_token_folder)
     write_page(classifier, classifier.trace(draw_photo(12, 20)), tmp_path / "live.html", name="tiny")
     live = open_live(tmp_path / "live.html")
@@ -382,7 +382,7 @@ def test_a_model_without_weights_of_tokens_can_lose_tokens_too(open_live, class_
         "document.querySelector('#explorer').explorer.store.set({removed: new Set([1]), overlay: 'rollout'})"
     )
     live.page.wait_for_selector(".removal .sentence:has-text('Without 1 token ')")
-    assert "pool" not in live.page.locator(".removal > .sentence").inner_text()  # there is none to leave it out of
+    assert "pool" not in live.page.locator(".removal > .sentence").inner_text()  # no sentence on the pool
     live.page.wait_for_selector(".removal :text('Measured by')")
     assert (
         live.page.locator(".trial .note")
@@ -392,7 +392,7 @@ def test_a_model_without_weights_of_tokens_can_lose_tokens_too(open_live, class_
     live.check_quiet()
 
 
-def test_measuring_stops_and_goes_on(open_live):
+def test_measurement_stops_and_resumes(open_live):
     live = open_live()
     live.page.get_by_role("button", name="Remove tokens").click()
     live.page.get_by_role("button", name="Stop").click()
@@ -403,10 +403,10 @@ def test_measuring_stops_and_goes_on(open_live):
 
 
 @pytest.mark.parametrize("tool", ["Remove tokens", "Paint over"])
-def test_after_cancel_the_open_tool_goes_on(open_live, rounded, tmp_path, tool):
+def test_open_tool_works_after_cancel(open_live, rounded, tmp_path, tool):
     write_page(rounded, rounded.trace(draw_photo(12, 20)), tmp_path / "live.html", name="tiny")
     live = open_live(tmp_path / "live.html")
-    # As after a cancel: what was asked is dropped, the explorer stays, and nobody draws it again
+    # As after a cancel: the request is dropped and the explorer stays, without being drawn again
     live.page.evaluate(
         "const { inside } = document.querySelector('#explorer').explorer, ask = inside.ask; let first = true;"
         "inside.ask = async (change) => { if (!first) return ask(change);"
@@ -421,7 +421,7 @@ def test_after_cancel_the_open_tool_goes_on(open_live, rounded, tmp_path, tool):
     live.check_quiet()
 
 
-def test_curves_are_made_as_in_python(chromium, bundled, tmp_path):
+def test_curves_equal_python(chromium, bundled, tmp_path):
     """Orders, steps, areas, the band and the percentile, on the bundled model with its exact weights."""
     page = ModelPage(chromium, tmp_path / "modules.html")
     page.open(bundled.folder)
@@ -461,14 +461,14 @@ def test_curves_are_made_as_in_python(chromium, bundled, tmp_path):
     assert got["share"] == percentile(area[0], np.append(area[1:], area[0]))
 
 
-def _array(found):
-    """What the page sent as lists of lists."""
-    if isinstance(found, dict):
-        return np.array([_array(one) for one in found.values()])
-    return found
+def _array(value):
+    """Nested lists from the page, as an array."""
+    if isinstance(value, dict):
+        return np.array([_array(one) for one in value.values()])
+    return value
 
 
-def test_the_verdict_is_that_of_the_trust_tab(chromium, tmp_path):
+def test_verdict_equals_that_of_the_trust_tab(chromium, tmp_path):
     shares = [0.0, 0.5, 0.525, 0.75, 0.925, 0.95, 1.0]
     page = ModelPage(chromium, tmp_path / "modules.html")
     got = list(page.run("return shares.map(m.judge)", shares=shares).values())
@@ -480,7 +480,7 @@ def test_the_verdict_is_that_of_the_trust_tab(chromium, tmp_path):
     ]
 
 
-def test_the_code_can_be_read(open_live):
+def test_code_of_the_page_is_readable(open_live):
     live = open_live()
     live.page.get_by_role("button", name="Lesson").click()
     live.page.get_by_role("button", name="Read the code").click()
@@ -502,13 +502,13 @@ def serious(page):
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1000, False), (360, True)], ids=["wide", "phone, dark"])
-def test_nothing_serious_where_the_model_is_inside(open_live, width, dark):
+def test_page_with_the_model_has_no_serious_violation(open_live, width, dark):
     live = open_live("two.html", width=width, dark=dark)
     choose(live, b"hello", "photo")
-    told(live, "problem")
+    bar_text(live, "problem")
     assert serious(live.page) == []
     choose(live, PHOTO)
-    told(live)
+    bar_text(live)
     for name in ("Remove tokens", "Paint over", "The code"):
         live.page.get_by_role("button", name=name).click()
         wait_for_rest(live.page)

@@ -1,5 +1,5 @@
-"""The page. VIEWS are its tabs, in order; to add one, write a file with `build(shown, models) -> View` and its line
-here."""
+"""The tabs of the page: VIEWS lists them in order. To add one, write a file with `build(shown, models) -> View` and
+list it here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two explorers that follow each other: one picture under two models, or two pictures under one."""
+"""Two linked explorers: one picture with two models, or two pictures with one model."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from ..words import NOT_SHOWN, caption, choices
 from .explorer import explorer_payload
 
 SAME = "the same picture"
-INTRO = caption(
-    "Left: the current picture. Choose another model or another picture for the right. Selections are linked."
-)
-IDENTICAL = "Both sides show the same picture under the same model: choose another model or picture."
-# The explorer's tab has loaded the modules; this one only places two of them side by side.
+INTRO = caption("Left: the current picture. Choose another model or picture for the right side. Selections are linked.")
+IDENTICAL = "Both sides show the same picture and model: choose another model or picture."
+# The explorer's tab has loaded the modules; this one only mounts two explorers side by side.
 _ON_LOAD = """
 let sides = [];
 const show = async () => {
@@ -72,7 +70,7 @@ def build(shown: gr.State, models: Models) -> View:
         identical = model == shown.card.name and picture in (SAME, shown.name)
         try:
             return caption(IDENTICAL) if identical else "", compare(models, shown, model, picture)
-        except (CheckpointError, ImageError) as error:  # the picture's file may be gone by now
+        except (CheckpointError, ImageError) as error:  # the picture's file may be deleted by now
             return caption(str(error)), ""
 
     comparing = run.click(
@@ -87,10 +85,11 @@ def build(shown: gr.State, models: Models) -> View:
 
 
 def compare(models: Models, shown: Shown, model: str, picture: str = SAME) -> str:
-    """Two (title, payload) as JSON: what is shown, and `picture` (an example's name, or SAME) under `model`.
+    """Two (title, payload) pairs as JSON: what is shown, and `picture` (an example's name, or SAME) with `model`.
 
     Raises:
-        CheckpointError: no model has that name.
+        CheckpointError: no model has this name.
+        ImageError: the picture's file cannot be read.
     """
     paths = {path.stem: path for path in EXAMPLES}
     other = shown

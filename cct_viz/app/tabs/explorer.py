@@ -1,4 +1,4 @@
-"""The explorer's tab: one HTML component that is given a payload and draws the rest itself."""
+"""The explorer's tab: one HTML component that draws a payload."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST_FETCHED = 4_000_000  # parameters: a file of 21 MB
 
-# The host is kept across pictures, for in it lives what the visitor has chosen.
+# The host element is kept across pictures, because it holds the visitor's selections.
 _ON_LOAD = """
 const host = document.createElement('div');
 const empty = document.createElement('p');
@@ -41,8 +41,8 @@ show();
 
 
 def build(shown: gr.State, models: Models) -> View:
-    """The explorer follows whatever picture is shown. What is done in it asks the server for nothing but, once somebody
-    removes tokens or paints over the picture, the model's file."""
+    """The explorer of the current picture. It makes no request to the server, except for the model's file when the
+    visitor removes tokens or paints over the picture."""
     page = gr.HTML(
         html_template=f'<div class="explorer-empty">{EMPTY}</div>',
         js_on_load=script() + _ON_LOAD,
@@ -53,7 +53,7 @@ def build(shown: gr.State, models: Models) -> View:
     files: dict[str, str] = {}
 
     def find_model_file(classifier: Classifier) -> str | None:
-        """Where the page fetches a model from; written once for each, and kept while the app runs."""
+        """The address of the model's file. It is written once per model and kept while the app runs."""
         if classifier.num_parameters > MOST_FETCHED:
             return None
         name = classifier.source.sha256
@@ -73,7 +73,7 @@ def build(shown: gr.State, models: Models) -> View:
 
 
 def explorer_payload(shown: Shown, classifier: Classifier, model_file: str | None = None) -> str:
-    """What the explorer draws from, for a picture as the page shows it."""
+    """The explorer's payload for what is shown."""
     prior, link = classifier.position_prior, write_link(shown)
     return make_payload(
         shown.trace, About(shown.card.name, tuple(facts(shown.card)), shown.name, prior, link, model_file)
@@ -81,6 +81,6 @@ def explorer_payload(shown: Shown, classifier: Classifier, model_file: str | Non
 
 
 def _model_file(classifier: Classifier) -> bytes:
-    """The model with its exact weights, and the modules that run it."""
+    """The model with float32 weights, and the modules that run it."""
     parts = {"sources": module_sources("inside.js"), "model": pack_model(classifier, dtype="float32")}
     return json.dumps(parts, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""The model page: architecture drawn from the configuration, how it was trained, what it scored, where it came from."""
+"""The model tab: architecture, training curves, validation metrics and source of the weights."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def describe_model(classifier: Classifier, shown: Shown) -> str:
         parts.append(section("Training", curves(history), caption(LOSS)))
     source = classifier.source
     lines = [*facts(shown.card), f"weights with SHA-256 {source.sha256}"]
-    parts.append(section("Where it comes from", "".join(caption(line) for line in lines), _card(folder)))
+    parts.append(section("Source", "".join(caption(line) for line in lines), _card(folder)))
     return "".join(parts)
 
 
 def architecture(config: CCTConfig) -> str:
-    """The network as a row of boxes: what comes in, what each part does, what comes out."""
+    """The network as a row of boxes, from the pixels to the classes."""
     height, width = config.image_size
     boxes = [("Pixels", f"{height}{TIMES}{width}{TIMES}3", "")]
     for i, (stage, shape, geometry) in enumerate(
@@ -65,7 +65,7 @@ def architecture(config: CCTConfig) -> str:
         what += f", {stage.pool_size}{TIMES}{stage.pool_size} max pool" if stage.pool_size else ""
         size = f"{shape[0]}{TIMES}{shape[1]}{TIMES}{stage.channels}"
         sees = TIMES.join(map(str, geometry.window_size))
-        boxes.append((f"Tokenizer {i}", size, f"{what}; a cell sees {sees} pixels"))
+        boxes.append((f"Tokenizer {i}", size, f"{what}; receptive field {sees} pixels"))
     gh, gw = config.stage_shapes[-1]
     boxes.append(("Tokens", f"{gh * gw}{TIMES}{config.embedding_dim}", f"{config.position} position"))
     order = find_block(config.block).summary
@@ -74,16 +74,16 @@ def architecture(config: CCTConfig) -> str:
     pool = find_pool(config.pool)
     boxes.append((pool.title, f"{config.embedding_dim}", pool.summary))
     boxes.append(("Classes", f"{config.num_classes}", "linear head"))
-    made = "".join(
+    items = "".join(
         f"<li><b>{escape(name)}</b><span>{escape(size)}</span><small>{escape(text)}</small></li>"
         for name, size, text in boxes
     )
     macs = f"{count_macs(config) / 1e6:,.1f} M multiply-accumulates (MACs) per image."
-    return f'<ol class="network">{made}</ol>{caption(macs)}'
+    return f'<ol class="network">{items}</ol>{caption(macs)}'
 
 
 def figures(metrics: Mapping[str, Any]) -> str:
-    """What `evaluate` measured, in words."""
+    """The metrics from `evaluate`, as a sentence."""
     texts = {
         "accuracy": lambda v: f"top-1 accuracy {100 * v:.2f} %",
         "top5": lambda v: f"top-5 {100 * v:.2f} %",
@@ -95,7 +95,7 @@ def figures(metrics: Mapping[str, Any]) -> str:
 
 
 def confusion(metrics: Mapping[str, Any], labels: Sequence[str]) -> str:
-    """The confusion matrix as a table whose cells are shaded by their share of the row."""
+    """The confusion matrix as a table; cells are shaded by their fraction of the row."""
     rows = metrics.get("confusion")
     if not rows or len(labels) > 20:
         return ""
@@ -116,17 +116,17 @@ def confusion(metrics: Mapping[str, Any], labels: Sequence[str]) -> str:
 
 
 def curves(history: Sequence[dict[str, float]]) -> str:
-    """Training and validation over the epochs."""
-    made = []
+    """Plots of training and validation accuracy and loss over the epochs."""
+    plots = []
     for training, validation, title, percent in CURVES:
         lines = [[float(epoch[name]) for epoch in history if name in epoch] for name in (training, validation)]
         if all(len(line) > 1 for line in lines):
-            made.append(_curve(title, lines, percent=percent))
-    return f'<div class="plots">{"".join(made)}</div>' if made else ""
+            plots.append(_curve(title, lines, percent=percent))
+    return f'<div class="plots">{"".join(plots)}</div>' if plots else ""
 
 
 def _curve(title: str, lines: Sequence[Sequence[float]], *, percent: bool) -> str:
-    """One plot: a thin line for the training images, a thick one for the validation images, from 0 up."""
+    """One plot from 0 upwards: a thin line for the training images, a thick one for the validation images."""
     top = 1.0 if percent else max(map(max, lines))
     count, end = len(lines[1]), f"{100 * lines[1][-1]:.2f} %" if percent else f"{lines[1][-1]:.3f}"
     return draw_plot(
@@ -142,7 +142,7 @@ def _curve(title: str, lines: Sequence[Sequence[float]], *, percent: bool) -> st
 
 
 def _read_history(folder: Path | None) -> Any:
-    """The history.json beside the weights; None where there is none that can be read."""
+    """The history.json in the folder of the weights; None if it is missing or cannot be read."""
     if folder is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Leave with files: a page that needs no network, an archive whose numbers can be checked, and a picture."""
+"""Files to download: a page that needs no network, an archive with all numbers, and a figure."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 MAPS = tuple(method for method in METHODS if not takes(method, "classifier"))
 MOST_INSIDE = 10_000_000  # parameters: a page of 27 MB
 TOO_LARGE = (
-    "This model is too large to travel in a page from here; python -m cct_viz explain IMG --page --out DIR makes it."
+    "This model is too large for a page made here. Make the page with python -m cct_viz explain IMG --page --out DIR."
 )
 INTRO = caption(
-    "The page opens from disk with no network: stations, lesson and pooling laboratory. With the model inside, tokens "
-    "can be removed and pixels painted over in it, too. The archive holds every number of this explanation with a list "
-    "of what they were made with; cct_viz.read_bundle adds them up to the scores again. The picture is the map of "
-    "contributions to the model's answer."
+    "The page opens from disk without a network: stations, lesson and pooling laboratory. With the model inside, you "
+    "can also remove tokens and paint over pixels. The archive holds every number of this explanation and a manifest; "
+    "cct_viz.read_bundle checks that the contributions sum to the scores. The figure is the map of contributions to "
+    "the model's answer."
 )
 
 
 def build(shown: gr.State, models: Models) -> View:
     gr.HTML(INTRO, js_on_load=None)
-    inside = gr.Checkbox(label="The model inside the page: any photo can be dropped into it, with no network")
+    inside = gr.Checkbox(label="Put the model inside the page, so that it explains any photo without a network")
     make = gr.Button("Make the files", variant="primary")
     problem = gr.HTML(js_on_load=None)
     files = gr.Files(label="Files", interactive=False, visible=False)
@@ -52,11 +52,11 @@ def build(shown: gr.State, models: Models) -> View:
         if inside and shown.card.parameters > MOST_INSIDE:
             return caption(TOO_LARGE), gr.update(visible=False)
         try:
-            made = make_files(models.get(shown.card.name), shown, inside=inside)
+            contents = make_files(models.get(shown.card.name), shown, inside=inside)
         except CheckpointError as error:
             return caption(str(error)), gr.update(visible=False)
-        folder = files.GRADIO_CACHE  # Gradio removes what lies there in time
-        paths = [save_bytes_to_cache(data, name, folder) for name, data in made.items()]
+        folder = files.GRADIO_CACHE  # Gradio's clean-up removes old files there
+        paths = [save_bytes_to_cache(data, name, folder) for name, data in contents.items()]
         return "", gr.update(value=paths, visible=True)
 
     making = make.click(
@@ -74,10 +74,10 @@ def build(shown: gr.State, models: Models) -> View:
 def make_files(classifier: Classifier, shown: Shown, *, inside: bool = False) -> dict[str, bytes]:
     """Name -> bytes: the page, the evidence bundle as .zip, and one figure as PNG and as SVG.
 
-    With `inside` the page holds the model too, and names and explains any photo.
+    With `inside` the page contains the model and explains any photo.
 
     Raises:
-        CheckpointError: `inside`, and a weight that float16 cannot hold.
+        CheckpointError: with `inside`, a weight is too large for float16.
     """
     name = re.sub(r"[^\w-]+", "_", shown.name)[:60] or "picture"
     title = f"{shown.trace.labels[shown.trace.class_index()]}: {shown.name}"
@@ -86,7 +86,7 @@ def make_files(classifier: Classifier, shown: Shown, *, inside: bool = False) ->
     about = About(shown.card.name, about_weights, shown.name, classifier.position_prior)
     payloads = {shown.name: make_payload(shown.trace, about)}
     page = page_html(payloads, title=title, facts=", ".join([shown.card.name, *about_weights]), models=packed)
-    made = {f"{name}.html": page.encode(), f"{name}_evidence.zip": _archive(classifier, shown)}
+    files = {f"{name}.html": page.encode(), f"{name}_evidence.zip": _archive(classifier, shown)}
     try:
         heatmaps = explain(shown.trace, "contribution")
     except NotApplicable:
@@ -95,8 +95,8 @@ def make_files(classifier: Classifier, shown: Shown, *, inside: bool = False) ->
     for kind in ("png", "svg"):
         buffer = io.BytesIO()
         picture.savefig(buffer, format=kind)
-        made[f"{name}_{heatmaps.method}.{kind}"] = buffer.getvalue()
-    return made
+        files[f"{name}_{heatmaps.method}.{kind}"] = buffer.getvalue()
+    return files
 
 
 def _archive(classifier: Classifier, shown: Shown) -> bytes:

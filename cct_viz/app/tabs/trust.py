@@ -1,4 +1,4 @@
-"""Can I trust this map? Measured on demand for the picture that is shown, by running the model some hundred times."""
+"""Faithfulness of a map, measured on demand for the current picture by running the model some hundred times."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WAYS = {
     "mean": "pixels in their mean colour",
     "blur": "pixels blurred",
 }
-ABLATIONS = {  # what each way to remove a token leaves
+ABLATIONS = {  # how the ways to remove a token differ
     "ablate_in_pool": "the other tokens have already attended to it",
     "drop_token": "the other tokens cannot attend to it",
     "hide_pixels": "its neighbours lose pixels too, because windows overlap",
@@ -42,8 +42,8 @@ OTHERS = ("contribution", "hires_cam", "grad_cam", "seqpool", "rollout")
 ON_THIS_PAGE = ("seqpool", "evidence", "contribution", "attention", "rollout", "grad_cam", "hires_cam", *ABLATIONS)
 SHORT = {"queries and keys": "Q, K", "values and output": "V, O", "norm before attention": "norm"}
 PROMPT = caption(
-    "Remove the tokens that a map ranks first: if the model needs them, its answer falls faster than when tokens are "
-    "removed at random."
+    "Remove the tokens that a map ranks highest. If the model needs them, the probability of its answer falls faster "
+    "than with tokens removed in random order."
 )
 
 
@@ -59,7 +59,7 @@ def build(shown: gr.State, models: Models) -> View:
         shown: Shown | None,
         method: str,
         way: str,
-        progress: gr.Progress = gr.Progress(),  # noqa: B008  # Gradio's way
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  # Gradio reads the default
     ) -> str:
         if shown is None:
             return caption(NOT_SHOWN)
@@ -89,10 +89,10 @@ def build(shown: gr.State, models: Models) -> View:
 
 
 def measure_map(classifier: Classifier, trace: Trace, method: str, way: str) -> str:
-    """Both curves of one map with the band of random orders, in a sentence and two plots.
+    """Deletion and insertion of one map against random orders, as a sentence and two plots.
 
     Raises:
-        NotApplicable: the map makes no sense for this model.
+        NotApplicable: the map does not apply to this model.
     """
     heatmaps = explain(trace, method, classifier=classifier if takes(method, "classifier") else None)
     measured = measure(classifier, trace, heatmaps.maps[-1], protocol=way)
@@ -112,7 +112,7 @@ def measure_map(classifier: Classifier, trace: Trace, method: str, way: str) -> 
 
 
 def draw_curve(measured: Faithfulness, which: str, title: str) -> str:
-    """One curve over its random band: probability over the share of tokens."""
+    """One curve with the band of random orders: probability over the fraction of tokens."""
     counts, line = measured.curves.counts, getattr(measured.curves, which)[0]
     x = counts / counts[-1]
     return draw_plot(
@@ -126,13 +126,13 @@ def draw_curve(measured: Faithfulness, which: str, title: str) -> str:
 
 
 def compare_ablations(classifier: Classifier, trace: Trace) -> str:
-    """What the score loses without a token, removed in three ways, side by side on one scale."""
+    """How much the score falls without each token, for three ways to remove it, on one scale."""
     maps: dict[str, np.ndarray] = {}
     missing = []
     for method in ABLATIONS:
         try:
-            given = classifier if takes(method, "classifier") else None
-            maps[method] = explain(trace, method, classifier=given).maps[-1]
+            runner = classifier if takes(method, "classifier") else None
+            maps[method] = explain(trace, method, classifier=runner).maps[-1]
         except NotApplicable as error:
             missing.append(str(error))
     label = trace.labels[trace.class_index()]
@@ -146,7 +146,7 @@ def compare_ablations(classifier: Classifier, trace: Trace) -> str:
 
 
 def compare_tools(trace: Trace) -> str:
-    """The exact contributions beside what other tools draw, with the difference of each map's sum to the score."""
+    """The exact contributions next to maps of other tools, with the difference between each map's sum and the score."""
     target = trace.class_index()
     pictures = []
     for method in OTHERS:
@@ -164,16 +164,16 @@ def compare_tools(trace: Trace) -> str:
             note = "a share: " + ("evidence against is cut off" if method == "grad_cam" else "no sign and no class")
         limit = float(np.abs(values).max())
         pictures.append(_picture(method_title(method), values, note, signed_map=heatmaps.signed, limit=limit))
-    text = caption("The maps of other tools. Each has its own scale, which stands below it.")
+    text = caption("The maps of other tools. Each map has its own scale, given below it.")
     return section("The same question, other tools", text, _pictures(pictures))
 
 
-def _pictures(made: Sequence[str]) -> str:
-    return f'<div class="small-maps">{"".join(made)}</div>' if made else ""
+def _pictures(figures: Sequence[str]) -> str:
+    return f'<div class="small-maps">{"".join(figures)}</div>' if figures else ""
 
 
 def _picture(title: str, values: np.ndarray, words: str, *, signed_map: bool, limit: float) -> str:
-    """A small map over its title and words; signed maps are in logits, the others are shares."""
+    """A small map with a caption; signed maps are in logits, the others are shares."""
     full = (
         f"{signed(limit)} logits" if signed_map else f"{100 * limit:.1f} % ({limit * values.size:.1f}{TIMES} uniform)"
     )
@@ -185,7 +185,7 @@ def _picture(title: str, values: np.ndarray, words: str, *, signed_map: bool, li
 
 
 def randomisation(shown: Shown) -> str:
-    """Which weights each map depends on, where the weights' folder has that table."""
+    """Which weights each map depends on, if the weights' folder has this table."""
     preset = PRESETS.get(shown.card.name)
     path = (preset.folder / "randomisation.json") if preset and preset.folder else Path()
     if not path.is_file():
@@ -195,8 +195,8 @@ def randomisation(shown: Shown) -> str:
     names = {m: method_title(m) if m in METHODS else m for m in rows}
     text = caption(
         "Randomisation test: we randomised one part of the network at a time and compared every map. A map that does "
-        "not change does not depend on that part: rollout ignores the classifier, for example. Q, K are queries and "
-        "keys, V, O values and output, with the number of their layer; norm is the one before attention."
+        "not change does not depend on that part: rollout ignores the classifier, for example. Q, K: queries and keys; "
+        "V, O: values and output, with the number of the layer; norm: the norm before attention."
     )
     rest = _randomisation_table(table, {m: name for m, name in names.items() if m not in ON_THIS_PAGE})
     return section(
@@ -208,7 +208,7 @@ def randomisation(shown: Shown) -> str:
 
 
 def _randomisation_table(table: Mapping[str, Mapping[str, bool | None]], names: Mapping[str, str]) -> str:
-    """One row a map, under the name it is given; only parts that it does not depend on stand out."""
+    """One row per map; only the parts that the map does not depend on are highlighted."""
     words = {True: '<td class="quiet">yes</td>', False: "<td><b>no</b></td>", None: '<td class="quiet">n/a</td>'}
 
     def shorten(part: str) -> str:
@@ -221,5 +221,5 @@ def _randomisation_table(table: Mapping[str, Mapping[str, bool | None]], names: 
         f'<tr><th scope="row">{escape(name)}</th>' + "".join(words[row[m]] for row in table.values()) + "</tr>"
         for m, name in names.items()
     )
-    made = f'<table><thead><tr><th scope="col">map</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    return f'<div class="wide" tabindex="0" role="region" aria-label="Randomisation table">{made}</div>'
+    html = f'<table><thead><tr><th scope="col">map</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<div class="wide" tabindex="0" role="region" aria-label="Randomisation table">{html}</div>'

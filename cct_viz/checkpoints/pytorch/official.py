@@ -1,6 +1,6 @@
 """The paper's own checkpoints: PyTorch state dicts of CCT, CVT and ViT-Lite, read as tensors and nothing else.
 
-A .pth does not say which model it is, so the reader is given the configuration.
+A .pth does not contain its architecture, so the reader takes the configuration as an argument.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Op:
         kind: TensorFlow's name of the operation; "Image", "Variable" and "Captured" (a constant) are ours.
         attr: the operation's attributes (AttrValue messages).
         output: the output that is used, "" for a leaf.
-        inputs: functions that resolve the inputs, so that a graph is followed only as far as it is looked at.
+        inputs: functions that resolve the inputs, so that only the needed part of the graph is followed.
         load: gives the value of a leaf.
         image_shape: (1, H, W, C) of the image: one image stands for the batch.
     """

@@ -116,7 +116,7 @@ def _permutation(op: Op) -> list[int]:
 
 
 def _split_bias(op: Op) -> tuple[Op, np.ndarray | None]:
-    """What a constant is added to, and the constant; `op` itself and None where none is added."""
+    """What a constant is added to, and the constant; `op` itself and None if no constant is added."""
     total = match(op, (ADD, "product", "=bias"))
     return (total["product"], total["bias"]) if total else (op, None)
 

@@ -186,7 +186,7 @@ def _split_position(op: Op) -> tuple[Op, Op] | None:
 
 
 def _read_position(stream: Op, folder: Path) -> tuple[np.ndarray | None, Op]:
-    """The positional embedding (N, D), None where the graph adds none, and the tokens without it."""
+    """The positional embedding (N, D), or None if the graph adds no embedding, and the tokens without it."""
     split = _split_position(stream)
     if split is None:
         return None, stream

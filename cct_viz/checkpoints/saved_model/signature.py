@@ -32,7 +32,7 @@ def open_signature(folder: Path) -> Op:
         model = saved_model_pb2.SavedModel.FromString((folder / GRAPH_FILE).read_bytes())
     graph = next((graph for graph in model.meta_graphs if "serve" in graph.meta_info_def.tags), None)
     if graph is None:
-        raise CheckpointError(f"{GRAPH_FILE} holds no graph for serving; it is damaged or no SavedModel")
+        raise CheckpointError(f"{GRAPH_FILE} holds no graph for serving; it is damaged or not a SavedModel")
     if (folder / FINGERPRINT_FILE).is_file():
         _check_fingerprint(folder)
     load = _open_variables(folder, graph.object_graph_def)
@@ -163,7 +163,7 @@ def metadata_tables(folder: Path, shape: tuple[int, ...]) -> Iterator[np.ndarray
 
 
 def _fields(message: bytes) -> Any:
-    """The fields of a protobuf message without its description, which only tf-keras has."""
+    """The fields of a protobuf message, read without its schema, which only tf-keras has."""
     from google.protobuf.empty_pb2 import Empty
     from google.protobuf.unknown_fields import UnknownFieldSet
 
