@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0 for success, 1 for an error (printed on stderr), 2 for wrong usage."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser().parse_args(arguments)
+    if options.command == "dependence":
+        print("cct_viz: the command 'dependence' is now called 'randomisation'", file=sys.stderr)
     try:
         return options.run(options)
     except (ValueError, HubError) as error:
@@ -345,7 +347,7 @@ def _load(options: argparse.Namespace) -> Any:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cct-viz", description="See how a compact transformer sees.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
     def command(run: Any, text: str, *, loads: bool = False, aliases: Sequence[str] = ()) -> argparse.ArgumentParser:
         sub = commands.add_parser(run.__name__, aliases=aliases, help=text, description=text)
@@ -469,13 +471,21 @@ def _parser() -> argparse.ArgumentParser:
 
     text = "Run the parameter randomisation test: randomise one part of the weights at a time and compare every map."
     sub = command(randomisation, text, loads=True, aliases=["dependence"])  # its earlier name, for one release
-    sub.add_argument("--data", required=True, help='"cifar10" (its validation images) or an .npz with x and y')
+    sub.add_argument(
+        "--data",
+        required=True,
+        help='"cifar10" (its validation images), an .npz with x and y, or a folder with one subfolder for each class',
+    )
     sub.add_argument("--methods", default="all", help='"all", or names separated by commas (default: %(default)s)')
     sub.add_argument("--images", type=int, default=3, metavar="N", help="use the first N images (default: %(default)s)")
     sub.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
 
     sub = command(score, "Measure how faithful each map is: deletion, insertion and SRG over many images.", loads=True)
-    sub.add_argument("--data", required=True, help='"cifar10" (its validation images) or an .npz with x and y')
+    sub.add_argument(
+        "--data",
+        required=True,
+        help='"cifar10" (its validation images), an .npz with x and y, or a folder with one subfolder for each class',
+    )
     sub.add_argument("--methods", default="all", help='"all", or names separated by commas (default: %(default)s)')
     sub.add_argument(
         "--images", type=int, default=1000, metavar="N", help="use the first N images (default: %(default)s)"

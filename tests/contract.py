@@ -26,6 +26,7 @@ NOT_APPLICABLE = {
 }
 MAY_BE_EMPTY = {"chefer", "grad_cam", "legrad"}  # they set negative values to 0, so a map may be 0 everywhere
 # Exact only in the limit of many steps; the map shows the error of its number of steps.
+POSITION_ONLY: frozenset[str] = frozenset()  # methods that look at places, not at what was computed there
 APPROXIMATE = {"sums to the rise from the baseline"}
 
 

@@ -111,6 +111,7 @@ def make_model(
     seed=0,
 ):
     """A small CCT as in the keras.io example, with random weights that are large enough to matter."""
+    tf_keras.backend.clear_session()  # so that layers have the same names whatever ran before in this process
     inputs = layers.Input((*image_size, 3))
     augmentation = [layers.Rescaling(scale, offset)] if scale else []
     if crop:

@@ -77,11 +77,11 @@ def find_method(name: str) -> str:
         ValueError: no such method.
 
     Warns:
-        DeprecationWarning: `name` is an old name.
+        FutureWarning: `name` is an old name.
     """
     if name in RENAMED:
         text = f"the method {name!r} is now called {RENAMED[name]!r}"
-        warnings.warn(text, DeprecationWarning, stacklevel=3)
+        warnings.warn(text, FutureWarning, stacklevel=3)
         return RENAMED[name]
     if name not in METHODS:
         raise ValueError(f"no method is called {name!r}; choose one of {', '.join(METHODS)}")

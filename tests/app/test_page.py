@@ -261,7 +261,8 @@ def test_expired_picture_is_not_replaced_by_the_first_one():
     states = [block for block in page.blocks.values() if isinstance(block, gr.State)]
     assert [state.value for state in states] == [None]
     with gr.Blocks():
-        trust, compare, files = (VIEWS[name](gr.State(), FakeModels()) for name in list(VIEWS)[1:] if name != "Model")
+        names = ("Can I trust it?", "Compare", "Take it away")
+        trust, compare, files = (VIEWS[name](gr.State(), FakeModels()) for name in names)
     for view, given in ((trust, (None, "rollout", "black")), (compare, (None, "tiny", "cat")), (files, (None, False))):
         (run,) = view.runs
         answer = run.fn(*given)

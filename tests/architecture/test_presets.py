@@ -33,7 +33,7 @@ OFFICIAL = [
 def test_presets_include_the_35_models_of_the_paper():
     assert len(OFFICIAL) == 35
     untrained = {name: preset.config for name, preset in PRESETS.items() if preset.folder is None}
-    assert {name for name, config in untrained.items() if config.block == "official"} == set(OFFICIAL)
+    assert set(OFFICIAL) <= {name for name, config in untrained.items() if config.block == "official"}
 
 
 @pytest.mark.parametrize(
