@@ -286,7 +286,7 @@ def test_a_size_may_be_a_list(torch, tmp_path):
 def test_a_folder_is_not_converted_into_itself(out, vit_folder, tmp_path):
     shutil.copytree(vit_folder, tmp_path / "vit")
     before = sorted(path.name for path in (tmp_path / "vit").rglob("*"))
-    with pytest.raises(CheckpointError, match="is inside the folder to be converted; choose a place outside of it"):
+    with pytest.raises(CheckpointError, match="is inside the folder to be converted; choose a folder outside it"):
         convert(tmp_path / "vit", tmp_path / "vit" / out)
     assert sorted(path.name for path in (tmp_path / "vit").rglob("*")) == before
 
