@@ -76,7 +76,7 @@ def test_explain_names_the_methods_that_do_not_apply(capsys, class_token_folder,
     arguments = ["explain", photo, "--model", str(class_token_folder), "--out", str(tmp_path / "out")]
     assert main([*arguments, "--method", "seqpool", "--method", "rollout", "--method", "contribution"]) == 0
     *preparing, note = capsys.readouterr().err.splitlines()
-    assert preparing in ([], ["Preparing class_token, once on this machine ..."])  # printed by the process that loads it first
+    assert preparing in ([], ["Preparing class_token, once on this machine ..."])  # by the first to load it
     assert note == "cct_viz: note: not applicable to this model: seqpool, contribution"
     assert main([*arguments, "--method", "rollout"]) == 0
     assert capsys.readouterr().err == ""
