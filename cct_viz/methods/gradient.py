@@ -87,7 +87,7 @@ def legrad(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
 
 
 def _positive_readout(trace: Trace, target: int) -> np.ndarray:
-    """(M,) float64 >= 0: relu of the contributions, or the readout where there are none."""
+    """(M,) float64 >= 0: relu of the contributions, or the readout if the model has no contributions."""
     if not find_pool(trace.pool).splits:
         return trace.readout.astype(np.float64)
     return np.maximum(trace.contributions[:, target].astype(np.float64), 0)
