@@ -1,4 +1,4 @@
-"""Colours that figures, page and site share. The explorer's own are in web/src."""
+"""Colours that figures, page and site share. The explorer's own are in web/legacy."""
 
 ACCENT = "#4338ca"
 BACKGROUND = "#fbfbfd"

@@ -12,7 +12,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-FOLDER = Path(__file__).parent / "src"
+FOLDER = Path(__file__).parent / "legacy"
 ENTRY = "main.js"
 
 _IMPORT = re.compile(r'^(?:import|export) [^;]*?from "\./([\w.]+)";', re.MULTILINE)
