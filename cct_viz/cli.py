@@ -20,6 +20,7 @@ from .architecture.cost import count_macs, count_parameters
 from .architecture.geometry import stage_geometry
 from .architecture.pools import POOLS
 from .architecture.presets import DEFAULT, PRESETS, configure
+from .checkpoints.given import Given
 from .checkpoints.hub import HubError, print_progress
 from .checkpoints.hub import push as hub_push
 from .checkpoints.pytorch.state_dict import CheckpointWarning
@@ -144,17 +145,12 @@ def models(options: argparse.Namespace) -> int:
 def convert(options: argparse.Namespace) -> int:
     from .checkpoints.convert import convert
 
-    size = tuple(options.image_size or ())
+    given = _read_given(options)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", CheckpointWarning)
-        checkpoint = convert(
-            options.source,
-            options.out,
-            arch=options.arch,
-            new_head=options.new_head,
-            image_size=size[0] if len(size) == 1 else size or None,
-        )
+        checkpoint = convert(options.source, options.out, given)
     notes = [str(warning.message) for warning in caught if issubclass(warning.category, CheckpointWarning)]
+    notes += checkpoint.config.assumptions
     for note in notes:
         print(f"cct_viz: note: {note}", file=sys.stderr)
     parameters = count_parameters(checkpoint.config)
@@ -164,6 +160,32 @@ def convert(options: argparse.Namespace) -> int:
     else:
         print(f"{options.out}: {parameters:,} parameters, {checkpoint.config.num_classes} classes")
     return 0
+
+
+def _read_given(options: argparse.Namespace) -> Given:
+    """What the user says about the file to convert."""
+    size = options.image_size or []
+    if len(size) > 2:
+        raise ConfigError(f"--image-size has {len(size)} numbers; expected a side, or height and width")
+    return Given(
+        arch=options.arch,
+        new_head=options.new_head,
+        image_size=(size[0], size[-1]) if size else None,
+        labels=_read_labels(options.labels) if options.labels else None,
+        scale=options.scale,
+        mean=tuple(options.mean) if options.mean else None,
+        std=tuple(options.std) if options.std else None,
+    )
+
+
+def _read_labels(path: Path) -> tuple[str, ...]:
+    """The names of the classes in a text file, one a line; blank lines at the end do not count."""
+    try:
+        return tuple(path.read_text(encoding="utf-8").rstrip().splitlines())
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path.name} is no text in UTF-8; write the names of the classes into it, one a line"
+        ) from error
 
 
 def push(options: argparse.Namespace) -> int:
@@ -419,6 +441,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PIXELS",
         help="for a .pth file: resize the positional embedding to this side, or height and width",
     )
+    sub.add_argument(
+        "--labels", type=Path, metavar="FILE", help="a text file with the names of the classes, one a line"
+    )
+    sub.add_argument(
+        "--scale", type=float, metavar="N", help="what pixels 0..255 were divided by: 255 for 0..1, 1 for unscaled"
+    )
+    for name in ("mean", "std"):
+        text = f"{name} of pixels in 0..1 that the model was trained with: one number for each colour"
+        sub.add_argument(f"--{name}", type=float, nargs="+", metavar="X", help=text)
 
     sub = command(push, "Upload a folder of this project to the Hugging Face Hub. Without --yes, only list the files.")
     sub.add_argument("folder", type=Path, metavar="DIR")

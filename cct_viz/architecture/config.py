@@ -20,6 +20,7 @@ from .blocks import BLOCKS
 from .pools import POOLS, find_pool
 
 FORMAT_VERSION = 1
+_LATER_ENTRIES = ("activation", "assumptions")  # of CCTConfig, unknown to the first release
 # Upper limits: a larger model runs out of memory in one attention map or in the positional embedding.
 LARGEST_SIDE, MOST_TOKENS, MOST_CLASSES = 4096, 16_384, 100_000
 CIFAR10_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -139,6 +140,7 @@ class CCTConfig:
     `block` "pre_norm" is the keras.io form x += attention(norm(x)); x += mlp(norm(x)). "official" is the paper's code:
     x += attention(norm(x)); x = norm(x); x += mlp(x). `block`, `pool` and `activation` are names in BLOCKS, POOLS and
     ACTIVATIONS. `stochastic_depth` is the drop rate of the last layer; the rates rise linearly from 0 at the first.
+    `assumptions` are sentences: what the file of the weights did not say, and what was taken for it.
     """
 
     image_size: tuple[int, int]
@@ -159,6 +161,7 @@ class CCTConfig:
     attention_dropout: float = 0.0
     stochastic_depth: float = 0.0
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    assumptions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require(
@@ -175,6 +178,9 @@ class CCTConfig:
         _require(all(isinstance(label, str) and label for label in self.labels), "labels must be non-empty texts")
         _require(
             all(label.isprintable() for label in self.labels), "labels must be printable: no line breaks, no controls"
+        )
+        _require(
+            all(isinstance(text, str) and text.isprintable() for text in self.assumptions), "assumptions must be texts"
         )
         _require(len(set(self.labels)) == len(self.labels), "labels repeat; expected a name of its own for each class")
         _require_choice("position", self.position, ("learnable", "sinusoidal", "none"))
@@ -235,11 +241,13 @@ class CCTConfig:
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict; `from_dict` reads it back to an equal config.
 
-        The default activation is left out, so that the first release, which refuses unknown entries, can read the file.
+        Entries that the first release does not know are left out while they have their default, so that it can read
+        the file: it refuses unknown entries.
         """
         data = {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
-        if self.activation == CCTConfig.activation:
-            del data["activation"]
+        for name in _LATER_ENTRIES:
+            if data[name] == getattr(CCTConfig, name):
+                del data[name]
         return data
 
     @classmethod

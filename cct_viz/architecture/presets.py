@@ -109,6 +109,9 @@ _PAPER: dict[str, tuple[int, int, int, str, int, str]] = {
     "vit_6_4_32{}": (6, 4, 0, "class_token", 32, "cifar10"),
     "vit_7_4_32{}": (7, 4, 0, "class_token", 32, "cifar10"),
 }
+
+# Names of the classes of Hub repositories whose files do not say them but whose model card does.
+HUB_LABELS = {"keras-io/cct": CIFAR10_LABELS}
 # File published by the authors -> its preset
 PUBLISHED = {
     "cct_7_3x1_32_cifar10_300epochs.pth": "cct_7_3x1_32",

@@ -92,8 +92,9 @@ def export_here(folder: str | Path) -> None:
 def entry(folder: Path) -> Path:
     """The folder of the prepared checkpoint; its name depends on the names and the content of the reader's files."""
     digest = hashlib.sha256(VERSION.encode())
+    parent = folder if folder.is_dir() else folder.parent
     for name in sorted(checkpoints.model_files(folder)):
-        digest.update(f"\n{name} {sha256(folder / name)}".encode())
+        digest.update(f"\n{name} {sha256(parent / name)}".encode())
     return cache_dir() / digest.hexdigest()[:32]
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import checkpoints
-from ..architecture.config import ConfigError
 from ..architecture.cost import count_parameters
 from ..architecture.files import sha256
-from ..architecture.presets import AUTHORS, PUBLISHED, configure
-from . import READERS, Checkpoint, CheckpointError, Reader, safetensors
+from ..architecture.presets import AUTHORS, PUBLISHED
+from . import Checkpoint, CheckpointError, safetensors
+from .given import NOTHING, Given
 
 if TYPE_CHECKING:
     from ..architecture.keras_model import CCT
@@ -31,49 +30,35 @@ A compact transformer of {parameters:,} parameters ({layers} layers, {heads} hea
 
 `config.json` says how it is built, what its classes are called and how images are prepared for it. Its weights are
 the work of the authors of the original, under its licence.
-"""
+{assumptions}"""
 
 
-def convert(
-    source: str | Path,
-    out: str | Path,
-    *,
-    arch: str | None = None,
-    new_head: int | bool | None = None,
-    image_size: int | tuple[int, int] | None = None,
-) -> Checkpoint:
-    """Read a .pth file or a checkpoint folder of any known format and write it to `out`.
+def convert(source: str | Path, out: str | Path, given: Given = NOTHING) -> Checkpoint:
+    """Read a file or folder of any known format and write it to `out`.
 
     Args:
         source: a .pth of the paper's code, a tf-keras SavedModel folder, or a folder of this project.
         out: a new folder for config.json, model.safetensors and a card; or a file ending in .keras.
-        arch: for a .pth, a preset's name or a config.json; not needed for the files that the paper's authors publish.
-        new_head: for a .pth, the number of classes of a new, untrained classifier that replaces the file's; True for
-            the architecture's number, None or False to keep the file's.
-        image_size: for a .pth, side in pixels, or (height, width), if it differs from the architecture's.
+        given: the user's answers to what the file does not say.
 
     Raises:
         CheckpointError: `source` cannot be read, or `out` is inside it, or exists and is not an empty folder.
-        ConfigError: no such architecture, or an impossible head or size.
+        ConfigError: answers that do not fit the file.
 
     Warns:
         CheckpointWarning: the position was resized or differs from the formula, or the head is untrained.
     """
     source, out = Path(source), Path(out)
-    new_head, image_size = _check_head(new_head), _check_size(image_size)
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise CheckpointError(f"{out} is inside the folder to be converted; choose a folder outside it")
     if out.exists() and (out.is_file() or any(out.iterdir())):
         raise CheckpointError(f"{out.name} already exists; choose a new name for the result")
-    reader = _reader_that_needs_architecture(source)
-    if reader:
-        checkpoint = _read_as(reader, source, arch, new_head, image_size)
-    elif (arch, new_head, image_size) != (None, None, None):
+    if source.name in PUBLISHED and not source.exists():
         raise CheckpointError(
-            f"{source.name} says its architecture itself: --arch, --new-head and --image-size are for .pth files"
+            f"there is no file {source.name} in {source.resolve().parent}; the paper's authors link it in the README "
+            f"of {AUTHORS}"
         )
-    else:
-        checkpoint = checkpoints.read(source)
+    checkpoint = checkpoints.read(source, given)
     if out.suffix == ".keras":
         from ..architecture.keras_model import build_model
 
@@ -82,8 +67,8 @@ def convert(
         save(model, out)
     else:
         safetensors.write(out, checkpoint.config, checkpoint.weights)
-        command = _command(source, out, arch, new_head, image_size)
-        (out / "README.md").write_text(_card(checkpoint, source, out.name, command), encoding="utf-8")
+        card = _card(checkpoint, source, out.name, _command(source, out, given))
+        (out / "README.md").write_text(card, encoding="utf-8")
     return checkpoint
 
 
@@ -107,57 +92,26 @@ def save(model: CCT, out: str | Path) -> None:
     safetensors.write(out, model.config, weights)
 
 
-def _check_head(new_head: int | bool | None) -> int | bool | None:
-    """None to keep the head, True or a number of classes for a new one."""
-    if new_head is not None and not isinstance(new_head, int):
-        raise ConfigError(f"new_head is {new_head!r}; expected a number of classes, or True for the architecture's")
-    return None if new_head is False else new_head
-
-
-def _check_size(image_size: int | Sequence[int] | None) -> tuple[int, int] | None:
-    """(height, width); whether the architecture allows this size is checked by its configuration."""
-    if image_size is None:
-        return None
-    sides = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
-    if len(sides) != 2 or not all(type(side) is int for side in sides):
-        raise ConfigError(f"image_size is {image_size!r}; expected a side or (height, width), whole pixels")
-    return sides[0], sides[1]
-
-
-def _reader_that_needs_architecture(source: Path) -> Reader | None:
-    """By the name of the file alone, so that the message about a missing file can say where to get it."""
-    readers = (reader for reader in READERS.values() if reader.needs_architecture and not source.is_dir())
-    return next((reader for reader in readers if reader.recognises([source.name])), None)
-
-
-def _read_as(
-    reader: Reader, source: Path, arch: str | None, new_head: int | bool | None, image_size: tuple[int, int] | None
-) -> Checkpoint:
-    arch = arch or PUBLISHED.get(source.name)
-    if arch is None:
-        raise CheckpointError(f"{source.name} does not say its architecture: give a preset or config.json as --arch")
-    if not source.is_file():
-        where = f"; the paper's authors link it in the README of {AUTHORS}" if source.name in PUBLISHED else ""
-        raise CheckpointError(f"there is no file {source.name} in {source.resolve().parent}{where}")
-    trained = configure(arch)
-    classes = None if new_head is True else new_head
-    config = configure(arch, num_classes=classes, image_size=image_size)
-    return reader.read(source, config, grid=trained.grid, new_head=new_head is not None)
-
-
-def _command(source: Path, out: Path, arch: str | None, new_head: object, size: tuple[int, int] | None) -> str:
+def _command(source: Path, out: Path, given: Given) -> str:
+    """The command line that repeats the conversion."""
     words = ["python -m cct_viz convert", source.name, "--out", out.name]
-    if arch:
-        words.append(f"--arch {Path(arch).name}")
-    if new_head is not None:
-        words.append("--new-head" if new_head is True else f"--new-head {new_head}")
-    if size:
-        words.append(f"--image-size {size[0]}" + f" {size[1]}" * (size[0] != size[1]))
+    for name in given.names:
+        value = getattr(given, name)
+        words.append(f"--{name.replace('_', '-')}")
+        if name == "arch":
+            words.append(Path(value).name)
+        elif name == "labels":
+            words.append("labels.txt")
+        elif isinstance(value, tuple):
+            words += [f"{number:g}" for number in value]
+        elif value is not True:
+            words.append(f"{value:g}")
     return " ".join(words)
 
 
 def _card(checkpoint: Checkpoint, source: Path, name: str, command: str) -> str:
     config = checkpoint.config
+    assumed = "\n".join(["What was assumed:", "", *(f"- {text}" for text in config.assumptions)])
     return _CARD.format(
         name=name,
         parameters=count_parameters(config),
@@ -171,4 +125,5 @@ def _card(checkpoint: Checkpoint, source: Path, name: str, command: str) -> str:
         source=source.name,
         digest=f" (SHA-256 `{sha256(source)}`)" if source.is_file() else "",
         command=command,
+        assumptions=f"\n{assumed}\n" if config.assumptions else "",
     )

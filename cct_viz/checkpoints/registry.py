@@ -7,8 +7,16 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..architecture.config import ConfigError
 from . import pytorch, safetensors, saved_model
 from .common import Checkpoint, CheckpointError
+from .given import NOTHING, Given
+
+OF_ANY_FILE = frozenset({"labels", "scale", "mean", "std"})  # answers that every reader takes
+
+
+def _holds_nothing(path: Path) -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -19,15 +27,19 @@ class Reader:
         description: the files of the format, for error messages that say what is expected.
         recognises: whether files of these names look like this format, even if some are missing.
         files: the names that make up a model, in download order: the last one completes it. [] if some are missing.
-        read: the checkpoint at a path. Where `needs_architecture`, it takes the configuration as a second argument.
-        needs_architecture: whether the files do not say which model they are, so that `convert` asks for it.
+        read: the checkpoint at a path, a folder or a single file, with the user's answers.
+        holds: whether a single file is in this format, by its content; names say nothing.
+        accepts: the answers of `Given` that make sense for the format.
+        needs_conversion: whether `load` refuses the format, because too much has to be assumed or installed.
     """
 
     description: str
     recognises: Callable[[Collection[str]], bool]
     files: Callable[[Collection[str]], list[str]]
-    read: Callable[..., Checkpoint]
-    needs_architecture: bool = False
+    read: Callable[[Path, Given], Checkpoint]
+    holds: Callable[[Path], bool] = _holds_nothing
+    accepts: frozenset[str] = OF_ANY_FILE
+    needs_conversion: bool = False
 
 
 # In order of preference, where a folder holds more than one format.
@@ -42,7 +54,13 @@ READERS: dict[str, Reader] = {
         saved_model.read,
     ),
     pytorch.FORMAT: Reader(
-        "a .pth file (PyTorch)", pytorch.recognises, pytorch.files, pytorch.read, needs_architecture=True
+        "a .pth file (PyTorch)",
+        pytorch.recognises,
+        pytorch.files,
+        pytorch.read,
+        holds=pytorch.holds,
+        accepts=OF_ANY_FILE | {"arch", "new_head", "image_size"},
+        needs_conversion=True,
     ),
 }
 
@@ -50,11 +68,17 @@ READERS: dict[str, Reader] = {
 def detect(path: str | Path) -> str:
     """The name in READERS of the format that `path` is in: the first that is complete, else the first that is not.
 
+    A single file is recognised by its content.
+
     Raises:
         CheckpointError: the path does not exist, or its format is not supported.
     """
     path = Path(path)
-    names = _list_files(path)
+    if path.is_file():
+        for name, reader in READERS.items():
+            if reader.holds(path):
+                return name
+    names = _list_files(path) if path.is_dir() else []
     complete = [name for name, reader in READERS.items() if reader.files(names)]
     incomplete = [name for name, reader in READERS.items() if reader.recognises(names)]
     for name in complete + incomplete:
@@ -72,36 +96,40 @@ def model_files(path: str | Path) -> list[str]:
     """
     path = Path(path)
     reader = READERS[detect(path)]
-    files = reader.files(_list_files(path))
+    files = reader.files(_list_files(path)) if path.is_dir() else [path.name]
     if not files:
         raise CheckpointError(f"{path.name} is incomplete; expected {reader.description}")
-    if reader.needs_architecture:
+    if reader.needs_conversion:
         raise CheckpointError(
-            f"{files[-1]} does not say its architecture; convert it first: "
-            f"python -m cct_viz convert {files[-1]} --arch NAME --out DIR"
+            f"{files[-1]} has to be converted first: python -m cct_viz convert {files[-1]} --out DIR, then load DIR"
         )
     return files
 
 
 def select_files(names: Collection[str]) -> list[str]:
     """The files of `names` that make up a model that `read` reads, the one that completes it last; [] without one."""
-    selections = [reader.files(names) for reader in READERS.values() if not reader.needs_architecture]
+    selections = [reader.files(names) for reader in READERS.values() if not reader.needs_conversion]
     return next(filter(None, selections), [])
 
 
-def read(path: str | Path) -> Checkpoint:
-    """Read the checkpoint at `path`, whichever format it is in.
+def read(path: str | Path, given: Given = NOTHING) -> Checkpoint:
+    """Read the checkpoint at `path`, whichever format it is in, also one that `load` wants converted.
 
     Raises:
-        CheckpointError: as `model_files`, damaged files, or weights that do not fit their configuration.
+        CheckpointError: as `detect`; files are missing or damaged, or weights do not fit their configuration.
+        ConfigError: answers that do not fit the file, or that its format has no use for.
     """
-    model_files(path)
-    return READERS[detect(path)].read(Path(path))
+    path = Path(path)
+    reader = READERS[detect(path)]
+    if path.is_dir() and not reader.files(_list_files(path)):
+        raise CheckpointError(f"{path.name} is incomplete; expected {reader.description}")
+    if useless := [name for name in given.names if name not in reader.accepts]:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in useless)
+        raise ConfigError(f"{path.name} says this itself: leave out {options}")
+    return reader.read(path, given)
 
 
 def _list_files(path: Path) -> list[str]:
-    """The files in a folder and its direct subfolders (no format needs more), or the name of a single file."""
-    if not path.is_dir():
-        return [path.name] if path.exists() else []
+    """The files in a folder and its direct subfolders; no format needs more."""
     files = [file for pattern in ("*", "*/*") for file in path.glob(pattern) if os.path.isfile(file)]
     return sorted(file.relative_to(path).as_posix() for file in files)

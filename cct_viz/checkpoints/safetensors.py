@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from ..architecture.config import CCTConfig, ConfigError, read_config, write_config
 from ..architecture.files import replace_file
 from .common import Checkpoint, CheckpointError, check
+from .given import NOTHING, Given, complete
 
 FORMAT = "safetensors"
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
@@ -30,16 +31,18 @@ def files(names: Collection[str]) -> list[str]:
     return needed if set(needed) <= set(names) else []
 
 
-def read(folder: Path) -> Checkpoint:
+def read(folder: Path, given: Given = NOTHING) -> Checkpoint:
     """Read a folder written by `write`.
 
     Raises:
         CheckpointError: a file is damaged or not from this project, or config and weights do not fit.
+        ConfigError: answers that do not fit the model.
     """
     try:
         config = read_config(folder / CONFIG_FILE)
     except ConfigError as error:
         raise CheckpointError(f"{folder.name}: {error}") from error
+    config = complete(config, given, says_labels=True, says_pixels=True)
     return Checkpoint(config, _read_arrays(folder / WEIGHTS_FILE), FORMAT)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from .. import checkpoints
 from ..architecture.files import sha256
-from ..architecture.presets import PRESETS, Preset, suggest, where_to_get
+from ..architecture.presets import HUB_LABELS, PRESETS, Preset, suggest, where_to_get
 from ..checkpoints import CheckpointError, cache, hub
+from ..checkpoints.given import NOTHING, Given
 from .classifier import Classifier, Source
 from .onnx_runner import OnnxRunner
 
@@ -25,7 +26,9 @@ def load(
     offline: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Classifier:
-    """The classifier of `source`: a preset's name, a local folder, or a Hub repo id "owner/name", tried in this order.
+    """The classifier of `source`: a preset's name, a local folder or file, or a Hub repo id "owner/name".
+
+    They are tried in this order.
 
     Args:
         revision: a branch, tag or commit of a Hub repo.
@@ -43,7 +46,7 @@ def load(
     with contextlib.suppress(RuntimeError):  # "~name" of a user without a home folder
         path = path.expanduser()
     if name and _exists(path):
-        return _load_folder(path, "folder", path.resolve().name)
+        return _load_path(path, "folder", path.resolve().name)
     if name.startswith((".", "/", "~")):
         raise CheckpointError(f"there is no folder {path.name or name} at this path; check the path")
     if name.count("/") != 1:
@@ -51,11 +54,18 @@ def load(
             f"{name!r} is neither a preset ({suggest(name)}), nor a folder that exists, nor a Hub repo owner/name"
         )
     snapshot = hub.fetch(name, revision=revision, offline=offline, progress=progress)
-    return _load_folder(snapshot.folder, "hub", name, snapshot.revision)
+    given = Given(labels=HUB_LABELS.get(name))
+    return _load_path(snapshot.folder, "hub", name, snapshot.revision, given)
 
 
 def open_exported(
-    ready: Path, kind: str, name: str, revision: str | None = None, *, folder: Path | None = None
+    ready: Path,
+    kind: str,
+    name: str,
+    revision: str | None = None,
+    *,
+    folder: Path | None = None,
+    given: Given = NOTHING,
 ) -> Classifier:
     """The classifier of a folder with a model.onnx that this project exported.
 
@@ -63,11 +73,12 @@ def open_exported(
         ready: config.json, model.safetensors and the model.onnx exported from them.
         kind, name, revision: as in `Source`.
         folder: the original folder of the weights, if it is not `ready`; it holds card, history and metrics.
+        given: names of the classes and normalisation that replace those of the folder.
 
     Raises:
         CheckpointError: a file is damaged.
     """
-    checkpoint = checkpoints.read(ready)
+    checkpoint = checkpoints.read(ready, given)
     folder = folder or ready
     return Classifier(
         checkpoint.config,
@@ -97,10 +108,11 @@ def _load_preset(name: str, preset: Preset) -> Classifier:
     return open_exported(preset.folder, "bundled", name)
 
 
-def _load_folder(folder: Path, kind: str, name: str, revision: str | None = None) -> Classifier:
-    trusted = any(_is_release_of(preset, folder) for preset in PRESETS.values())
-    ready = folder if trusted else cache.cached_export(folder)
-    return open_exported(ready, kind, name, revision, folder=folder)
+def _load_path(path: Path, kind: str, name: str, revision: str | None = None, given: Given = NOTHING) -> Classifier:
+    """The classifier of a local folder or file, which is prepared on first use."""
+    trusted = any(_is_release_of(preset, path) for preset in PRESETS.values())
+    ready = path if trusted else cache.cached_export(path)
+    return open_exported(ready, kind, name, revision, folder=path if path.is_dir() else None, given=given)
 
 
 def _is_release_of(preset: Preset, folder: Path) -> bool:

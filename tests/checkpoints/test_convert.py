@@ -12,13 +12,20 @@ from official_reference import assert_agrees, load_reference, read_state, write_
 from random_models import random_model
 
 from cct_viz import checkpoints
-from cct_viz.architecture.config import ConfigError, ConvStage, numbered_labels, write_config
+from cct_viz.architecture.config import (
+    CIFAR10_LABELS,
+    ConfigError,
+    ConvStage,
+    Preprocessing,
+    numbered_labels,
+    write_config,
+)
 from cct_viz.architecture.files import sha256
 from cct_viz.architecture.presets import PUBLISHED, configure
 from cct_viz.checkpoints import CheckpointError, safetensors
 from cct_viz.checkpoints.convert import convert, save
+from cct_viz.checkpoints.given import ASSUMED_LABELS, Given
 from cct_viz.checkpoints.hub import HubError, push
-from cct_viz.checkpoints.pytorch.state_dict import CheckpointWarning
 from cct_viz.cli import main
 from cct_viz.images.preprocessing import normalise
 from cct_viz.inference.load import load, open_exported
@@ -169,7 +176,7 @@ def test_convert_writes_a_folder_from_a_pth(torch, tmp_path, capsys):
     assert "python -m cct_viz convert a.pth --out out --arch arch.json" in card
     assert str(tmp_path) not in card
     with pytest.raises(CheckpointError, match="out already exists"):
-        convert(tmp_path / "a.pth", out, arch=str(tmp_path / "arch.json"))
+        convert(tmp_path / "a.pth", out, Given(arch=str(tmp_path / "arch.json")))
 
 
 def test_convert_to_another_size_with_another_head(torch, tmp_path, capsys):
@@ -206,9 +213,9 @@ def test_published_files_are_recognised_by_name(torch, tmp_path):
     checkpoint = convert(tmp_path / file, tmp_path / "out")
     assert checkpoint.config == config
     with pytest.raises(CheckpointError, match="another architecture"):
-        convert(tmp_path / file, tmp_path / "wrong", arch="cct_7_3x2_32")
+        convert(tmp_path / file, tmp_path / "wrong", Given(arch="cct_7_3x2_32"))
     with pytest.raises(CheckpointError, match="has 10 classes, the architecture 100"):
-        convert(tmp_path / file, tmp_path / "wrong", arch="cct_7_3x1_32_c100")
+        convert(tmp_path / file, tmp_path / "wrong", Given(arch="cct_7_3x1_32_c100"))
     assert not (tmp_path / "wrong").exists()
 
 
@@ -225,16 +232,16 @@ def test_convert_reads_a_saved_model(tmp_path):
     ("arguments", "message"),
     [
         (["cct_7_7x2_224_flowers102.pth"], "no file cct_7_7x2_224_flowers102.pth in .*github.com/SHI-Labs"),
-        (["mine.pth"], "does not say its architecture"),
+        (["mine.pth"], "mine.pth is missing"),
         (["mine.pth", "--arch", "cct_7"], "neither a preset"),
         (["nowhere", "--out", "x"], "nowhere is missing"),
-        ([str(SAVED_MODEL), "--arch", "cct_7_3x1_32"], "says its architecture itself"),
+        ([str(SAVED_MODEL), "--arch", "cct_7_3x1_32"], "says this itself: leave out --arch"),
     ],
 )
 def test_convert_says_what_is_missing(arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if arguments[0] == "mine.pth" and len(arguments) > 1:
-        Path("mine.pth").write_bytes(b"")
+        Path("mine.pth").write_bytes(b"\x80")
     assert main(["convert", *arguments, "--out", "out"]) == 1
     error = capsys.readouterr().err
     assert re.search(message, error)
@@ -247,39 +254,69 @@ ODD_ARGUMENTS = [
     ({"new_head": 2.0}, "new_head is 2.0; expected"),
     ({"new_head": 1}, "1 labels; expected two classes or more"),
     ({"new_head": 10**9}, "expected 100,000 at most"),
-    ({"image_size": "24"}, "image_size is '24'; expected a side or"),
-    ({"image_size": 2.5}, r"image_size is 2\.5; expected a side or"),
-    ({"image_size": True}, "image_size is True; expected"),
     ({"image_size": (24, "24")}, r"image_size is \(24, '24'\); expected"),
     ({"image_size": (24, 24, 3)}, r"image_size is \(24, 24, 3\); expected"),
-    ({"image_size": 10**6}, "1 to 4096 pixels each"),
-    ({"image_size": 0}, "1 to 4096 pixels each"),
+    ({"image_size": (10**6, 10**6)}, "1 to 4096 pixels each"),
+    ({"image_size": (0, 0)}, "1 to 4096 pixels each"),
+    ({"scale": 0.0}, "scale is 0.0; expected more than 0"),
+    ({"scale": 255.0, "mean": (0.5,), "std": (0.5,)}, "a scale and a normalisation were both given"),
+    ({"mean": (0.5,)}, "only one of mean and std was given"),
+    ({"mean": (0.5, 0.5), "std": (1.0, 1.0)}, "2 numbers were given for the normalisation"),
+    ({"mean": (0.5,), "std": (0.0,)}, "std is .*; expected 3 positive numbers"),
 ]
 
 
 @pytest.mark.parametrize(("options", "message"), ODD_ARGUMENTS)
 def test_invalid_arguments_are_refused_in_one_sentence(options, message, tmp_path):
-    (tmp_path / "a.pth").write_bytes(b"")
+    (tmp_path / "a.pth").write_bytes(b"\x80")
     with pytest.raises(ConfigError, match=message):
-        convert(tmp_path / "a.pth", tmp_path / "out", arch="cct_7_3x1_32", **options)
+        convert(tmp_path / "a.pth", tmp_path / "out", Given(arch="cct_7_3x1_32", **options))
     assert not (tmp_path / "out").exists()
 
 
-def test_without_new_head_the_head_is_unchanged(torch, tmp_path):
+def test_the_head_is_unchanged(torch, tmp_path):
     config, state = write_pth(torch, tmp_path / "a.pth", "vit_lite_learnable")
     write_config(tmp_path / "arch.json", config)
-    checkpoint = convert(tmp_path / "a.pth", tmp_path / "out", arch=str(tmp_path / "arch.json"), new_head=False)
+    checkpoint = convert(tmp_path / "a.pth", tmp_path / "out", Given(arch=str(tmp_path / "arch.json")))
     np.testing.assert_array_equal(checkpoint.weights["head/bias"], state["classifier.fc.bias"])
     assert "--new-head" not in (tmp_path / "out" / "README.md").read_text()
-    assert convert(tmp_path / "out", tmp_path / "again", new_head=False).config == config
+    assert convert(tmp_path / "out", tmp_path / "again").config == config
 
 
-def test_a_size_may_be_a_list(torch, tmp_path):
+def test_labels_and_normalisation_are_what_the_user_says(torch, tmp_path):
     config, _ = write_pth(torch, tmp_path / "a.pth", "vit_lite_learnable")
     write_config(tmp_path / "arch.json", config)
-    with pytest.warns(CheckpointWarning, match="resized"):
-        convert(tmp_path / "a.pth", tmp_path / "out", arch=str(tmp_path / "arch.json"), image_size=[24, 32])
-    assert "--image-size 24 32\n" in (tmp_path / "out" / "README.md").read_text()
+    names = [f"thing {i}" for i in range(config.num_classes)]
+    (tmp_path / "names.txt").write_text("\n".join(names) + "\n")
+    arguments = ["convert", str(tmp_path / "a.pth"), "--arch", str(tmp_path / "arch.json"), "--out"]
+    given = ["--labels", str(tmp_path / "names.txt"), "--mean", "0.5", "--std", "0.25", "0.5", "0.75"]
+    assert main([*arguments, str(tmp_path / "out"), *given]) == 0
+    read = checkpoints.read(tmp_path / "out").config
+    assert read.labels == tuple(names)
+    assert (read.preprocessing.mean, read.preprocessing.std) == ((0.5, 0.5, 0.5), (0.25, 0.5, 0.75))
+    assert "--labels labels.txt --mean 0.5 --std 0.25 0.5 0.75" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_scale_says_what_pixels_were_divided_by(tmp_path):
+    convert(SAVED_MODEL, tmp_path / "out", Given(scale=127.5))
+    assert checkpoints.read(tmp_path / "out").config.preprocessing == Preprocessing(std=(0.5, 0.5, 0.5))
+
+
+def test_what_a_file_does_not_say_is_assumed_aloud(tmp_path, capsys):
+    assert main(["convert", str(SAVED_MODEL), "--out", str(tmp_path / "out")]) == 0
+    assert f"note: {ASSUMED_LABELS}" in capsys.readouterr().err
+    config = checkpoints.read(tmp_path / "out").config
+    assert config.assumptions == (ASSUMED_LABELS,)
+    assert config.labels == numbered_labels(10)
+    assert f"- {ASSUMED_LABELS}" in (tmp_path / "out" / "README.md").read_text()
+    named = convert(tmp_path / "out", tmp_path / "named", Given(labels=CIFAR10_LABELS)).config
+    assert (named.labels, named.assumptions) == (CIFAR10_LABELS, ())
+
+
+def test_another_number_of_labels_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="3 labels were given, but the model has 10 classes"):
+        convert(SAVED_MODEL, tmp_path / "out", Given(labels=("a", "b", "c")))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("out", ["", "inside", "a/b", "model.keras", "../vit/inside"])

@@ -222,10 +222,10 @@ def test_folder_of_no_known_format_is_refused(tmp_path):
 
 
 def test_pytorch_file_is_refused_with_the_command_that_converts_it(tmp_path):
-    (tmp_path / "cct_7_3x1_32.pth").write_bytes(b"PK")
+    (tmp_path / "cct_7_3x1_32.pth").write_bytes(b"\x80")
     for source in (tmp_path, tmp_path / "cct_7_3x1_32.pth"):
-        with pytest.raises(CheckpointError, match=r"python -m cct_viz convert cct_7_3x1_32.pth --arch NAME --out DIR"):
-            checkpoints.read(source)
+        with pytest.raises(CheckpointError, match=r"python -m cct_viz convert cct_7_3x1_32.pth --out DIR"):
+            checkpoints.model_files(source)
 
 
 def test_reading_our_own_format_loads_no_framework(folder):

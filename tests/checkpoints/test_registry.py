@@ -37,7 +37,7 @@ def write_files(folder, names):
 
 def entry_of(folder, monkeypatch):
     """The cache entry of a checkpoint; for a format that is converted first, as if it were not."""
-    readers = {name: dataclasses.replace(reader, needs_architecture=False) for name, reader in READERS.items()}
+    readers = {name: dataclasses.replace(reader, needs_conversion=False) for name, reader in READERS.items()}
     with monkeypatch.context() as patched:
         for name, reader in readers.items():
             patched.setitem(READERS, name, reader)
@@ -91,7 +91,7 @@ def test_new_reader_needs_only_its_entry(tmp_path, cache_folder, monkeypatch, ca
     config = tiny_config()
     weights = {name: np.zeros(shape, np.float32) for name, shape in expected_shapes(config).items()}
 
-    def read(folder):
+    def read(folder, given):
         assert sorted(path.name for path in folder.iterdir()) == ["numbers.bin", "shape.txt"]
         return checkpoints.Checkpoint(config, weights, "fake")
 
@@ -138,7 +138,7 @@ def test_a_complete_format_is_preferred_to_an_incomplete_one(tmp_path):
 def test_a_format_that_is_converted_first_is_not_downloaded_or_prepared(tmp_path, cache_folder, capfd):
     assert checkpoints.select_files(["cct.pth"]) == []
     folder = write_files(tmp_path / "model", ["cct.pth"])
-    with pytest.raises(CheckpointError, match=r"cct\.pth does not say its architecture; convert it first: python -m"):
+    with pytest.raises(CheckpointError, match=r"cct\.pth has to be converted first: python -m"):
         cache.cached_export(folder)
     assert not cache.is_cached(folder)
     assert capfd.readouterr().err == ""

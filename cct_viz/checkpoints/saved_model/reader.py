@@ -6,21 +6,24 @@ every weight come from what the model computes, not from names; a graph that com
 the operation named. A part may be a layer, a function call or loose operations. The position may be a variable or, as
 in the example, a constant that was never trained.
 
-A SavedModel does not name its classes, and its serving graph has no dropout; both are filled in.
+A SavedModel does not name its classes, so they are numbered unless the user names them; its serving graph has no
+dropout.
 
 Reference: Sayak Paul 2021, Compact Convolutional Transformers, https://keras.io/examples/vision/cct/
 """
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...architecture.config import CIFAR10_LABELS, CCTConfig, ConfigError, ConvStage, Preprocessing, numbered_labels
+from ...architecture.config import CCTConfig, ConfigError, ConvStage, Preprocessing, numbered_labels
 from ...architecture.weights import expected_shapes
 from ..common import Checkpoint, CheckpointError
+from ..given import NOTHING, Given, complete
 from .graph import Op, image_shape, preprocessing_input
 from .parts import (
     ADD,
@@ -52,15 +55,21 @@ class Block(NamedTuple):
     output_activation: bool
 
 
-def read(folder: Path) -> Checkpoint:
+def read(folder: Path, given: Given = NOTHING) -> Checkpoint:
     """Read the SavedModel in `folder`: its logits for pixels x are those of our model for x / 255, normalised.
 
-    `dropout`, `attention_dropout` and `stochastic_depth` of the configuration are 0. Labels are those of CIFAR-10 for
-    10 classes of 32x32 pixels, the data set of the example, and else "class 0", "class 1" and so on.
+    `dropout`, `attention_dropout` and `stochastic_depth` of the configuration are 0.
 
     Raises:
         CheckpointError: damaged files, or a graph that is not of this family.
+        ConfigError: answers that do not fit the model.
     """
+    checkpoint = _read_folder(folder)
+    config = complete(checkpoint.config, given, says_labels=False, says_pixels=True)
+    return dataclasses.replace(checkpoint, config=config)
+
+
+def _read_folder(folder: Path) -> Checkpoint:
     try:
         return _read_model(folder, open_signature(folder))
     except CheckpointError:
@@ -90,8 +99,6 @@ def _read_model(folder: Path, output: Op) -> Checkpoint:
     heads = [dense.kernel.shape[1:] for block in blocks for dense in block.attention[:3]]
     heads += [block.attention.projection.kernel.shape[:2] for block in blocks]
     num_heads, key_dim = _common("the number and width of its attention heads", heads)
-    classes = head.kernel.shape[1]
-    of_the_example = classes == len(CIFAR10_LABELS) and (height, width) == (32, 32)
     config = CCTConfig(
         image_size=(height, width),
         tokenizer=stages,
@@ -99,7 +106,7 @@ def _read_model(folder: Path, output: Op) -> Checkpoint:
         num_heads=num_heads,
         key_dim=key_dim,
         mlp_dim=blocks[0].mlp_1.kernel.shape[1],
-        labels=CIFAR10_LABELS if of_the_example else numbered_labels(classes),
+        labels=numbered_labels(head.kernel.shape[1]),
         position="none" if position is None else "learnable",
         qkv_bias=any(d.bias is not None for b in blocks for d in b.attention[:3]),
         mlp_output_activation=_common("an activation after the MLP", [b.output_activation for b in blocks]),
