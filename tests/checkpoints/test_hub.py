@@ -15,6 +15,7 @@ import pytest
 from waiting import PATIENCE, wait_until
 
 from cct_viz.checkpoints import hub, select_files
+from cct_viz.checkpoints.download_job import ANSWER_SECONDS
 from cct_viz.checkpoints.hub import HubError, fetch
 from cct_viz.checkpoints.hub_errors import explain
 
@@ -252,7 +253,9 @@ def test_deadline_holds_for_every_fault(fake_hub, project, monkeypatch):
             ):
                 break
         for (kind, message), (expected, words) in zip(answers, EXPECTED_AT_DEADLINE.values(), strict=True):
-            assert (kind, words in message, f" in {deadline:.0f} s;" in message) == (expected, True, True), message
+            by_deadline = words in message and f" in {deadline:.0f} s;" in message
+            by_client = deadline > ANSWER_SECONDS and "stopped answering" in message  # which gives up earlier
+            assert kind == expected and (by_deadline or by_client), message
         monkeypatch.setattr(hub, "DEADLINE", PATIENCE)
         repos, fake_hub.faults = list(fake_hub.faults), {}
         for snapshot in pool.map(fetch, repos):
