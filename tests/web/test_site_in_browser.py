@@ -399,7 +399,7 @@ def test_measurement_stops_and_resumes(open_live):
     count = live.page.locator(".removal .row .note")
     expect(count).to_have_text("")
     live.page.get_by_role("button", name="Measure").click()
-    live.page.wait_for_selector(".removal :text('Measured by')", timeout=90_000)
+    live.page.wait_for_selector(".removal :text('answers of the model')")
 
 
 @pytest.mark.parametrize("tool", ["Remove tokens", "Paint over"])
