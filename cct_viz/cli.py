@@ -27,6 +27,7 @@ from .training.recipes import DEFAULT_RECIPE, DEFAULT_RECIPE_OF_TRAINED, OPTIONS
 
 if TYPE_CHECKING:
     from .training.data import Images
+    from .training.finish import DataSource
     from .training.start import Start
 
 
@@ -182,11 +183,12 @@ def train(options: argparse.Namespace) -> int:
     from .training.finish import finish
     from .training.train import train
 
-    data = Path(options.data)
-    if data.is_dir() and options.out.resolve().is_relative_to(data.resolve()):
-        raise DataError(
-            f"{options.out} is in the folder of --data, where it would be read as a class; choose another --out"
-        )
+    for option in ("data", "validation"):
+        data = Path(getattr(options, option) or "cifar10")
+        if data.is_dir() and options.out.resolve().is_relative_to(data.resolve()):
+            raise DataError(
+                f"{options.out} is in the folder of --{option}, where it would be read as a class; choose another --out"
+            )
     given = {name: getattr(options, name) for name in OPTIONS if getattr(options, name) is not None}
     recipe_name = options.recipe or (DEFAULT_RECIPE if options.start is None else DEFAULT_RECIPE_OF_TRAINED)
     recipe = dataclasses.replace(RECIPES[recipe_name], **given)
@@ -196,10 +198,32 @@ def train(options: argparse.Namespace) -> int:
     with contextlib.redirect_stdout(sys.stderr):  # progress; stdout is for the answer
         model = train(config, training, validation, recipe, options.out, start=start)
         metrics = finish(
-            model, recipe, options.out, choices=choices, training=training, validation=validation, start=start
+            model,
+            recipe,
+            options.out,
+            choices=choices,
+            training=training,
+            validation=validation,
+            start=start,
+            source=_describe_source(options),
         )
     _print_metrics(metrics.summary(), as_json=options.json)
     return 0
+
+
+def _describe_source(options: argparse.Namespace) -> DataSource:
+    """What the card says about --data and --validation, whose folders have other names elsewhere."""
+    from .training.data import find_parts
+    from .training.finish import UNPUBLISHED, DataSource
+
+    in_one_folder = not options.validation and find_parts(options.data)
+    return DataSource(
+        options.data_note or UNPUBLISHED.description,
+        "--data DATA --validation VALIDATION" if options.validation else "--data DATA",
+        "DATA" if in_one_folder else "VALIDATION",
+        separate=bool(options.validation or in_one_folder),
+        start_description=options.from_note,
+    )
 
 
 Parts = tuple["Images", "Images"]  # training, validation
@@ -251,7 +275,9 @@ def _read_labelled(options: argparse.Namespace, config: CCTConfig) -> Images:
     from .training.data import find_parts, load_images
 
     parts = find_parts(options.data)
-    return load_images(str(parts[1]) if parts else options.data, image_size=config.image_size, preprocessing=config.preprocessing)
+    return load_images(
+        str(parts[1]) if parts else options.data, image_size=config.image_size, preprocessing=config.preprocessing
+    )
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -453,13 +479,21 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--data",
         required=True,
-        help='"cifar10", an .npz with x (n, H, W, 3) uint8 and y (n,), or a folder with one subfolder for each class, or '
-        "with train/ and val/, each with such subfolders",
+        help='"cifar10", an .npz with x (n, H, W, 3) uint8 and y (n,), or a folder with one subfolder for each class '
+        "or with train/ and val/, each with such subfolders",
     )
     sub.add_argument(
         "--validation",
         metavar="DATA",
         help="validation images, given like --data (default: val/ in --data if it exists, else a tenth of --data)",
+    )
+    sub.add_argument(
+        "--data-note", metavar="TEXT", help="for the card: which images these are, and under which terms; no full stop"
+    )
+    sub.add_argument(
+        "--from-note",
+        metavar="TEXT",
+        help="for the card: how the weights of --from were made, if their card does not say",
     )
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     pools = ", ".join(f"{name} ({pool.name})" for name, pool in POOLS.items())

@@ -57,7 +57,7 @@ def resized_crops(
         part = Image.fromarray(padded).resize(
             size[::-1], Image.Resampling[interpolation.upper()], box=(max(0.0, x0), max(0.0, y0), x1, y1)
         )
-        result[i] = np.asarray(part)[:, ::-1] if mirrored[i] else part
+        result[i] = np.asarray(part)[:, :: -1 if mirrored[i] else 1]
     return result
 
 

@@ -151,7 +151,9 @@ def _class_folders(path: Path) -> dict[str, Path]:
             continue
         name = class_name(folder.name)
         if name in folders:
-            raise DataError(f"{path} has two folders of class {name}: {folders[name].name} and {folder.name}; rename one")
+            raise DataError(
+                f"{path} has two folders of class {name}: {folders[name].name} and {folder.name}; rename one"
+            )
         folders[name] = folder
     return dict(sorted(folders.items()))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -46,8 +47,7 @@ A compact transformer with {parameters:,} parameters ({layers} layers, {heads} h
 
 {commands}
 
-- Data: {data}. {trained:,} images are for training, {images:,} for validation. The
-  images are ordered by the SHA-256 of their bytes, and the last ones are for validation. The validation images were not
+- Data: {data}. {trained:,} images are for training, {images:,} for validation. {split} The validation images were not
   used to choose anything: these are the weights after the last epoch.
 - Recipe: {epochs} epochs of {steps} steps, batch {batch_size}, {recipe}, stochastic depth {stochastic_depth:g}, seed
   {seed}.
@@ -70,6 +70,11 @@ _FROM = """This project's code trained it on the data named below, starting from
 _KNOWN = "In the list below, the commands that made those weights come first."
 _UNKNOWN = "Their training data are not known, and may include the validation images."
 
+_LAST_TENTH = """The
+  images are ordered by the SHA-256 of their bytes, and the last ones are for validation."""
+_SEPARATE = """They
+  are in folders or files of their own."""
+
 _PRIOR = """`position_prior` in `metrics.json` is the mean pooling weight of each token over the {images:,} validation
 images, tokens row by row.
 """
@@ -86,6 +91,29 @@ model-index:
 """
 
 
+@dataclass(frozen=True)
+class DataSource:
+    """What a card says about the images, which it cannot include.
+
+    Attributes:
+        description: which images they are, and under which terms; without a full stop.
+        argument: the options of `train` that give them.
+        evaluated: the --data of `evaluate` that gives the validation images.
+        separate: whether the validation images are a folder or file of their own.
+        start_description: where the weights come from with which the training started, if their own card does not say.
+    """
+
+    description: str = "not published"
+    argument: str = "--data DATA"
+    evaluated: str = "VALIDATION"
+    separate: bool = False
+    start_description: str | None = None
+
+
+UNPUBLISHED = DataSource()
+CIFAR10 = DataSource("the 50,000 training images of CIFAR-10 (Krizhevsky 2009)", "--data cifar10", "cifar10")
+
+
 def finish(
     model: CCT,
     recipe: Recipe,
@@ -95,6 +123,7 @@ def finish(
     training: Images,
     validation: Images,
     start: Start | None = None,
+    source: DataSource = UNPUBLISHED,
 ) -> Metrics:
     """Write weights, graph, metrics, learning curves and card of a trained model to `out`; return its validation
     metrics.
@@ -102,6 +131,7 @@ def finish(
     Args:
         choices: the options that chose model and recipe, as ("--arch", "cct_2_3x2_32"), for the card.
         start: the trained weights with which the training started, None for random weights.
+        source: what the card says about the images, unless they are CIFAR-10.
     """
     weights = {name: keras.ops.convert_to_numpy(v).astype(np.float32) for name, v in named_weights(model).items()}
     safetensors.write(out, model.config, weights)
@@ -112,14 +142,16 @@ def finish(
     files = ("config.json", "model.safetensors", "model.onnx", METRICS, HISTORY, CURVES)
     cifar10 = is_cifar10(training, validation)
     held_out = start is None or start.held_out
-    command = _command(recipe, choices, out.name, "cifar10" if cifar10 else "DATA")
+    source = CIFAR10 if cifar10 else source
+    command = _command(recipe, choices, out.name, source)
     card = _CARD.format(
         name=out.name,
         licence=_licence(start),
         dataset=_CIFAR10_CARD.format(name=out.name, **metrics.summary()) if cifar10 and held_out else "",
         pool=model.config.pool,
-        data="the 50,000 training images of CIFAR-10 (Krizhevsky 2009)" if cifar10 else "not published",
-        data_argument="cifar10" if cifar10 else "VALIDATION",
+        data=source.description,
+        data_argument=source.evaluated,
+        split=_SEPARATE if source.separate else _LAST_TENTH,
         trained=len(training.x),
         parameters=sum(array.size for array in weights.values()),
         layers=model.config.num_layers,
@@ -134,7 +166,7 @@ def finish(
         seed=recipe.seed,
         keras=keras.__version__,
         backend=keras.backend.backend(),
-        begun=_describe_start(start),
+        begun=_describe_start(start, source),
         commands="\n".join(f"    {line}" for line in (*(start.commands if start else ()), command)),
         prior="" if metrics.position_prior is None else _PRIOR.format(images=metrics.images),
         files="\n".join(f"| {file} | `{sha256(out / file)}` |" for file in files),
@@ -150,20 +182,20 @@ def _licence(start: Start | None) -> str:
     return f"license: {licence}\n" if licence else ""
 
 
-def _describe_start(start: Start | None) -> str:
+def _describe_start(start: Start | None, source: DataSource) -> str:
     if start is None:
         return _AT_RANDOM
     return _FROM.format(
         name=start.name,
         revision=f" at commit {start.revision}" if start.revision else "",
         sha256=start.sha256,
-        origin=_KNOWN if start.commands else _UNKNOWN,
+        origin=_KNOWN if start.commands else source.start_description or _UNKNOWN,
     )
 
 
-def _command(recipe: Recipe, choices: Sequence[str], out: str, data: str) -> str:
+def _command(recipe: Recipe, choices: Sequence[str], out: str, source: DataSource) -> str:
     """The command that repeats this training, on any machine."""
-    words = ["python -m cct_viz train", *map(shlex.quote, choices), f"--data {data}", f"--out {shlex.quote(out)}"]
+    words = ["python -m cct_viz train", *map(shlex.quote, choices), source.argument, f"--out {shlex.quote(out)}"]
     for name in OPTIONS:
         value, option = getattr(recipe, name), "--" + name.replace("_", "-")
         if value is True:

@@ -119,7 +119,7 @@ def describe_recipe(recipe: Recipe) -> str:
         f"AdamW (learning rate {recipe.learning_rate:g}, warm-up epochs {recipe.warmup_epochs:g}, cosine decay to "
         f"{recipe.final_learning_rate:g}, weight decay {recipe.weight_decay:g} on matrices only)",
         f"label smoothing {recipe.label_smoothing:g}",
-        f"random crops of {recipe.smallest_crop:.0%} to 100 % of the area, stretched by 3/4 to 4/3, with reflected edges"
+        f"random crops of {recipe.smallest_crop:.0%} to 100% of the area, stretched by 3/4 to 4/3, edges reflected"
         if recipe.smallest_crop
         else "random crops with 4 pixels of reflection padding",
         "random horizontal flips",

@@ -49,8 +49,8 @@ class Start:
 
 
 def start_from(classifier: Classifier, *parts: Images) -> Start:
-    """Start from the weights of `classifier`, to continue with the images of all `parts`; the last ones have the size of
-    the model's input.
+    """Start from the weights of `classifier`, to continue with the images of all `parts`; the last have the size of the
+    model's input.
 
     The head is kept if the class names are the same. If the images have no class names, they get CIFAR-10's if they are
     CIFAR-10, and numbers otherwise.
