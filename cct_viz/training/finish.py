@@ -7,12 +7,15 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
 
+from ..architecture.config import CCTConfig
 from ..architecture.files import sha256
 from ..architecture.keras_model import CCT, named_weights
+from ..architecture.onnx_export import store_halves
 from ..checkpoints import safetensors
 from ..checkpoints.cache import export_here
 from ..inference.load import METRICS, open_exported
@@ -24,6 +27,7 @@ from .start import Start
 from .train import HISTORY
 
 CURVES = "learning_curves.png"
+TOLERANCE = 0.001  # of top-1 accuracy, for weights stored as float16
 
 _CARD = """---
 {licence}library_name: keras
@@ -61,6 +65,7 @@ A compact transformer with {parameters:,} parameters ({layers} layers, {heads} h
 {files}
 
 `model.onnx` was exported from `config.json` and `model.safetensors`. It is run only if it has this SHA-256.
+The weights are stored as {dtype}.
 {prior}"""
 
 _AT_RANDOM = "This project's code trained it from random weights, only on the data named below."
@@ -124,6 +129,7 @@ def finish(
     validation: Images,
     start: Start | None = None,
     source: DataSource = UNPUBLISHED,
+    float16: bool = False,
 ) -> Metrics:
     """Write weights, graph, metrics, learning curves and card of a trained model to `out`; return its validation
     metrics.
@@ -132,18 +138,17 @@ def finish(
         choices: the options that chose model and recipe, as ("--arch", "cct_2_3x2_32"), for the card.
         start: the trained weights with which the training started, None for random weights.
         source: what the card says about the images, unless they are CIFAR-10.
+        float16: store weights and graph as float16 if top-1 accuracy then falls by less than `TOLERANCE`.
     """
     weights = {name: keras.ops.convert_to_numpy(v).astype(np.float32) for name, v in named_weights(model).items()}
-    safetensors.write(out, model.config, weights)
-    export_here(out)
-    metrics = evaluate(open_exported(out, "folder", out.name), validation)
+    metrics, dtype = _store(out, model.config, weights, validation, float16=float16)
     (out / METRICS).write_text(json.dumps({**metrics.record(), "labels": model.config.labels}) + "\n")
     draw_curves(json.loads((out / HISTORY).read_text()), out / CURVES)
     files = ("config.json", "model.safetensors", "model.onnx", METRICS, HISTORY, CURVES)
     cifar10 = is_cifar10(training, validation)
     held_out = start is None or start.held_out
     source = CIFAR10 if cifar10 else source
-    command = _command(recipe, choices, out.name, source)
+    command = _command(recipe, choices, out.name, source) + " --float16" * float16
     card = _CARD.format(
         name=out.name,
         licence=_licence(start),
@@ -167,6 +172,7 @@ def finish(
         keras=keras.__version__,
         backend=keras.backend.backend(),
         begun=_describe_start(start, source),
+        dtype=dtype,
         commands="\n".join(f"    {line}" for line in (*(start.commands if start else ()), command)),
         prior="" if metrics.position_prior is None else _PRIOR.format(images=metrics.images),
         files="\n".join(f"| {file} | `{sha256(out / file)}` |" for file in files),
@@ -174,6 +180,27 @@ def finish(
     )
     (out / "README.md").write_text(card)
     return metrics
+
+
+def _store(
+    out: Path, config: CCTConfig, weights: dict[str, np.ndarray], validation: Images, *, float16: bool
+) -> tuple[Metrics, str]:
+    """Write weights and graph; return their metrics and the dtype in which they are stored."""
+
+    def write(dtype: Literal["float32", "float16"]) -> Metrics:
+        safetensors.write(out, config, weights, dtype=dtype)
+        export_here(out)
+        if dtype == "float16":
+            store_halves(out / "model.onnx")
+        return evaluate(open_exported(out, "folder", out.name), validation)
+
+    metrics = write("float32")
+    if not float16:
+        return metrics, "float32"
+    halves = write("float16")
+    if halves.accuracy > metrics.accuracy - TOLERANCE:
+        return halves, "float16"
+    return write("float32"), "float32"
 
 
 def _licence(start: Start | None) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import tiny_config
 from PIL import Image
+from safetensors import safe_open
 
 from cct_viz import cli
 from cct_viz.architecture.config import write_config
@@ -237,7 +238,15 @@ def test_photos_train_a_model_whose_card_says_what_they_are(tmp_path, cache):
     write_config(tmp_path / "tiny.json", tiny_config(num_layers=1, stochastic_depth=0.1))
     command = [sys.executable, "-m", "cct_viz", "train", "--arch", tmp_path / "tiny.json", "--data", tmp_path / "data"]
     command += ["--out", tmp_path / "out", "--recipe", "photos", "--epochs", "6", "--batch-size", "20", "--json"]
-    command += ["--learning-rate", "0.02", "--warmup-epochs", "1", "--data-note", "three colours, free to use"]
+    command += [
+        "--learning-rate",
+        "0.02",
+        "--warmup-epochs",
+        "1",
+        "--data-note",
+        "three colours, free to use",
+        "--float16",
+    ]
     done = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
@@ -249,6 +258,10 @@ def test_photos_train_a_model_whose_card_says_what_they_are(tmp_path, cache):
     assert "cutmix (alpha 1) on 40% of the batches, float32 arithmetic, stochastic depth 0.1" in " ".join(card.split())
     assert "--arch tiny.json --recipe photos --data DATA --out out --epochs 6" in card
     assert "`python -m cct_viz evaluate --model out --data DATA`" in card
+    assert "--seed 0 --float16\n" in card
+    assert "The weights are stored as float16." in card
+    with safe_open(tmp_path / "out" / "model.safetensors", framework="np") as file:
+        assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}  # noqa: SIM118, file is no dict
     evaluated = [sys.executable, "-m", "cct_viz", "evaluate", "--model", tmp_path / "out", "--data", tmp_path / "data"]
     done = subprocess.run([*map(str, evaluated), "--json"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert json.loads(done.stdout) == printed
