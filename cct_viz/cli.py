@@ -24,10 +24,11 @@ from .checkpoints.given import Given
 from .checkpoints.hub import HubError, print_progress
 from .checkpoints.hub import push as hub_push
 from .checkpoints.pytorch.state_dict import CheckpointWarning
-from .training.recipes import DEFAULT_RECIPE, DEFAULT_RECIPE_OF_TRAINED, OPTIONS, RECIPES
+from .training.recipes import DEFAULT_RECIPE, DEFAULT_RECIPE_OF_TRAINED, OPTIONS, RECIPES, Recipe
 
 if TYPE_CHECKING:
     from .training.data import Images
+    from .training.finish import DataSource
     from .training.start import Start
 
 
@@ -200,35 +201,59 @@ def push(options: argparse.Namespace) -> int:
 
 
 def train(options: argparse.Namespace) -> int:
-    from .training.data import DataError, split
+    from .training.data import DataError
     from .training.finish import finish
     from .training.train import train
 
-    data = Path(options.data)
-    if data.is_dir() and options.out.resolve().is_relative_to(data.resolve()):
-        raise DataError(
-            f"{options.out} is in the folder of --data, where it would be read as a class; choose another --out"
-        )
+    for option in ("data", "validation"):
+        data = Path(getattr(options, option) or "cifar10")
+        if data.is_dir() and options.out.resolve().is_relative_to(data.resolve()):
+            raise DataError(
+                f"{options.out} is in the folder of --{option}, where it would be read as a class; choose another --out"
+            )
     given = {name: getattr(options, name) for name in OPTIONS if getattr(options, name) is not None}
     recipe_name = options.recipe or (DEFAULT_RECIPE if options.start is None else DEFAULT_RECIPE_OF_TRAINED)
     recipe = dataclasses.replace(RECIPES[recipe_name], **given)
     begin = _begin_untrained if options.start is None else _begin_trained
-    images, config, start, choices = begin(options)
+    (training, validation), config, start, choices = begin(options, recipe)
     choices += ["--recipe", recipe_name]
-    training, validation = split(images)
     with contextlib.redirect_stdout(sys.stderr):  # progress; stdout is for the answer
         model = train(config, training, validation, recipe, options.out, start=start)
         metrics = finish(
-            model, recipe, options.out, choices=choices, training=training, validation=validation, start=start
+            model,
+            recipe,
+            options.out,
+            choices=choices,
+            training=training,
+            validation=validation,
+            start=start,
+            source=_describe_source(options),
+            float16=options.float16,
         )
     _print_metrics(metrics.summary(), as_json=options.json)
     return 0
 
 
-Begun = tuple["Images", CCTConfig, "Start | None", list[str]]  # and the options that repeat this choice
+def _describe_source(options: argparse.Namespace) -> DataSource:
+    """What the card says about --data and --validation, whose folders have other names elsewhere."""
+    from .training.data import find_parts
+    from .training.finish import UNPUBLISHED, DataSource
+
+    in_one_folder = not options.validation and find_parts(options.data)
+    return DataSource(
+        options.data_note or UNPUBLISHED.description,
+        "--data DATA --validation VALIDATION" if options.validation else "--data DATA",
+        "DATA" if in_one_folder else "VALIDATION",
+        separate=bool(options.validation or in_one_folder),
+        start_description=options.from_note,
+    )
 
 
-def _begin_trained(options: argparse.Namespace) -> Begun:
+Parts = tuple["Images", "Images"]  # training, validation
+Begun = tuple[Parts, CCTConfig, "Start | None", list[str]]  # and the options that repeat this choice
+
+
+def _begin_trained(options: argparse.Namespace, recipe: Recipe) -> Begun:
     from .inference.load import load
     from .training.data import DataError
     from .training.start import start_from
@@ -238,26 +263,44 @@ def _begin_trained(options: argparse.Namespace) -> Begun:
     classifier = load(options.start, progress=print_progress)
     if classifier.folder and options.out.resolve() == classifier.folder.resolve():
         raise DataError(f"{options.out} is also the folder of --from; choose another --out")
-    images = _read_labelled(options, classifier.config)
-    start = start_from(classifier, images)
+    parts = _read_parts(options, classifier.config, recipe)
+    start = start_from(classifier, *parts)
     head = "its own head" if "head/kernel" in start.weights else "a new head"
     print(f"Continuing from {start.name} with {head} for {start.config.num_classes} classes", file=sys.stderr)
-    return images, start.config, start, ["--from", start.name]
+    return parts, start.config, start, ["--from", start.name]
 
 
-def _begin_untrained(options: argparse.Namespace) -> Begun:
+def _begin_untrained(options: argparse.Namespace, recipe: Recipe) -> Begun:
     from .training.start import untrained_config
 
-    images = _read_labelled(options, configure(options.arch))
+    parts = _read_parts(options, configure(options.arch), recipe)
     choices = ["--arch", Path(options.arch).name, *(["--pool", options.pool] if options.pool else [])]
-    return images, untrained_config(options.arch, images, pool=options.pool), None, choices
+    return parts, untrained_config(options.arch, *parts, pool=options.pool), None, choices
+
+
+def _read_parts(options: argparse.Namespace, config: CCTConfig, recipe: Recipe) -> Parts:
+    """Training and validation images; picture files are cropped and scaled for this model."""
+    from .training.data import load_parts
+    from .training.recipes import CROP_MARGIN
+
+    return load_parts(
+        options.data,
+        options.validation,
+        image_size=config.image_size,
+        preprocessing=config.preprocessing,
+        margin=CROP_MARGIN if recipe.smallest_crop else 1.0,
+    )
 
 
 def _read_labelled(options: argparse.Namespace, config: CCTConfig) -> Images:
-    """The images of --data; picture files are cropped and scaled for this model."""
-    from .training.data import load_images
+    """The images of --data, of which only `val` if it has `train` and `val`; picture files are cropped and scaled for
+    this model."""
+    from .training.data import find_parts, load_images
 
-    return load_images(options.data, image_size=config.image_size, preprocessing=config.preprocessing)
+    parts = find_parts(options.data)
+    return load_images(
+        str(parts[1]) if parts else options.data, image_size=config.image_size, preprocessing=config.preprocessing
+    )
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -284,14 +327,15 @@ def score(options: argparse.Namespace) -> int:
     from .evaluation.score import write_scores
 
     methods = RANKINGS if options.methods == "all" else _split_names(options.methods)
-    x = _read_images(options)
+    classifier = _load(options)
+    x = _read_images(options, classifier.config)
     named = "all" if options.methods == "all" else ",".join(methods)
     words = [f"python -m cct_viz score --model {options.model} --data {Path(options.data).name}"]
     words += [f"--methods {named} --images {options.images} --seed {options.seed}"]
     words += [f"--points {options.points}"] * (options.points is not None)
     words += [f"--permutations {options.permutations}"]
     record = write_scores(
-        _load(options),
+        classifier,
         x,
         options.out,
         methods=methods,
@@ -324,8 +368,9 @@ def randomisation(options: argparse.Namespace) -> int:
     from .methods import METHODS
 
     methods = tuple(METHODS) if options.methods == "all" else _split_names(options.methods)
-    x = _read_images(options)
-    table = randomise_parameters(_load(options), x, methods=methods, seed=options.seed)
+    classifier = _load(options)
+    x = _read_images(options, classifier.config)
+    table = randomise_parameters(classifier, x, methods=methods, seed=options.seed)
     print(json.dumps(table) if options.json else format_randomisation(table))
     return 0
 
@@ -334,13 +379,13 @@ def _split_names(text: str) -> tuple[str, ...]:
     return tuple(name for name in map(str.strip, text.split(",")) if name)
 
 
-def _read_images(options: argparse.Namespace) -> np.ndarray:
+def _read_images(options: argparse.Namespace, config: CCTConfig) -> np.ndarray:
     """(n, H, W, 3) uint8: the first --images of --data."""
-    from .training.data import load_images, split
+    from .training.data import split
 
     if options.images < 1:
         raise ValueError(f"--images is {options.images}; expected 1 or more")
-    images = load_images(options.data)
+    images = _read_labelled(options, config)
     if options.data == "cifar10":
         _, images = split(images)
     return images.x[: options.images]
@@ -466,7 +511,26 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--data",
         required=True,
-        help='"cifar10", an .npz with x (n, H, W, 3) uint8 and y (n,), or a folder with one subfolder for each class',
+        help='"cifar10", an .npz with x (n, H, W, 3) uint8 and y (n,), or a folder with one subfolder for each class '
+        "or with train/ and val/, each with such subfolders",
+    )
+    sub.add_argument(
+        "--validation",
+        metavar="DATA",
+        help="validation images, given like --data (default: val/ in --data if it exists, else a tenth of --data)",
+    )
+    sub.add_argument(
+        "--float16",
+        action="store_true",
+        help="store the weights as float16, in half the space, if top-1 accuracy falls by less than 0.1 points",
+    )
+    sub.add_argument(
+        "--data-note", metavar="TEXT", help="for the card: which images these are, and under which terms; no full stop"
+    )
+    sub.add_argument(
+        "--from-note",
+        metavar="TEXT",
+        help="for the card: how the weights of --from were made, if their card does not say",
     )
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     pools = ", ".join(f"{name} ({pool.name})" for name, pool in POOLS.items())
@@ -494,7 +558,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--data",
         required=True,
-        help='"cifar10" (its validation images), an .npz with x and y, or a folder with one subfolder for each class',
+        help='"cifar10" (its validation images), an .npz with x and y, or a folder with one subfolder for each class '
+        "(with train/ and val/, those in val/)",
     )
     sub.add_argument(
         "--out", type=Path, metavar="FILE", help="write the metrics, confusion matrix and mean pooling weights as JSON"
@@ -505,7 +570,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--data",
         required=True,
-        help='"cifar10" (its validation images), an .npz with x and y, or a folder with one subfolder for each class',
+        help='"cifar10" (its validation images), an .npz with x and y, or a folder with one subfolder for each class '
+        "(with train/ and val/, those in val/)",
     )
     sub.add_argument("--methods", default="all", help='"all", or names separated by commas (default: %(default)s)')
     sub.add_argument("--images", type=int, default=3, metavar="N", help="use the first N images (default: %(default)s)")
@@ -515,7 +581,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--data",
         required=True,
-        help='"cifar10" (its validation images), an .npz with x and y, or a folder with one subfolder for each class',
+        help='"cifar10" (its validation images), an .npz with x and y, or a folder with one subfolder for each class '
+        "(with train/ and val/, those in val/)",
     )
     sub.add_argument("--methods", default="all", help='"all", or names separated by commas (default: %(default)s)')
     sub.add_argument(

@@ -166,7 +166,7 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
     assert main([*map(str, arguments), str(pictures / "out")]) == 1  # it would pass for a class the next time
     assert main([*map(str, arguments), str(out)]) == 1
     assert main([*map(str, arguments), str(tmp_path / "tuned")]) == 0
-    assert read_config(tmp_path / "tuned" / "config.json").labels == ("kind_0", "kind_1")
+    assert read_config(tmp_path / "tuned" / "config.json").labels == ("kind 0", "kind 1")
     card = (tmp_path / "tuned" / "README.md").read_text()
     first, second = [line for line in card.splitlines() if line.startswith("    python -m cct_viz train")]
     assert "--arch tiny.json --pool seqpool" in first

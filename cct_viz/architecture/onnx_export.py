@@ -8,10 +8,13 @@ import logging
 from pathlib import Path
 
 import keras
+import numpy as np
+import onnx
 
 from .keras_model import CCT
 
 IMAGES, TOKEN_MASK = "images", "token_mask"
+_SMALL = 256  # values; for fewer, the Cast node takes as much room as it saves
 
 
 def export_onnx(model: CCT, path: str | Path) -> None:
@@ -35,3 +38,26 @@ def export_onnx(model: CCT, path: str | Path) -> None:
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):  # Keras announces the artifact on stdout
         functional.export(str(path), format="onnx", verbose=False)
+
+
+def store_halves(path: str | Path) -> None:
+    """Rewrite an ONNX graph so that it stores float32 constants as float16 wherever these hold every value exactly.
+
+    A Cast node turns each back into float32; ONNX Runtime does this once, when it loads the graph. So the outputs stay
+    the same, and the graph of weights that were rounded to float16 has half the size.
+    """
+    model = onnx.load(str(path))
+    initializers, casts = model.graph.initializer, []
+    for tensor in [tensor for tensor in initializers if tensor.data_type == onnx.TensorProto.FLOAT]:
+        values = onnx.numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):
+            halves = values.astype(np.float16)
+        if values.size < _SMALL or not np.array_equal(halves.astype(np.float32), values):
+            continue
+        stored = f"{tensor.name}/float16"
+        casts.append(onnx.helper.make_node("Cast", [stored], [tensor.name], f"{tensor.name}/cast", to=tensor.data_type))
+        tensor.CopyFrom(onnx.numpy_helper.from_array(halves, stored))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, str(path))

@@ -216,6 +216,23 @@ def _compact_transformers() -> CCTConfig:
     )
 
 
+def _imagenette() -> CCTConfig:
+    """This project's model for photos: 8 x 8 tokens of 128 x 128 pixels, and the tokenizer of CCT-7/7x2."""
+    return CCTConfig(
+        image_size=(128, 128),
+        tokenizer=tuple(ConvStage(channels, 7, 2, 3) for channels in (64, 192)),
+        num_layers=4,
+        num_heads=3,
+        key_dim=64,
+        mlp_dim=384,
+        labels=_LABELS["imagenette"],
+        block="official",
+        qkv_bias=False,
+        stochastic_depth=0.1,
+        preprocessing=dataclasses.replace(DATA_SETS["imagenet1k"].preprocessing, crop=1.0),
+    )
+
+
 # Comparison models: name -> (the paper's architecture, pooling, SHA-256 of config, weights and graph)
 _COMPARISON: dict[str, tuple[str, str, str, str, str]] = {
     "cct_2_3x2_seqpool_seed0": (
@@ -298,6 +315,7 @@ PRESETS: dict[str, Preset] = {
             "model.onnx": "89fc9dc2d53e47a70b6da9a504db31f51da2050b417434de1cff6fa156b6d6e7",
         },
     ),
+    "cct_imagenette": Preset("CCT-4/7x2 for photos of Imagenette, sequence pooling", _imagenette()),
     **_comparison_models(),
     **_PAPER_PRESETS,
     "cct_keras_14_7x2_224": Preset("CCT-14/7x2 of CCT-keras, with biases on query, key and value", _cct_keras()),

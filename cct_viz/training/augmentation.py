@@ -26,6 +26,56 @@ def augment(batch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
+def resized_crops(
+    batch: np.ndarray,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    *,
+    smallest: float,
+    interpolation: str = "bicubic",
+) -> np.ndarray:
+    """A random part of each image of a (n, H, W, 3) uint8 batch, scaled to `size` = (h, w) and mirrored with
+    probability 0.5: (n, h, w, 3) uint8.
+
+    A part has `smallest` to 1 of the image's area. Its sides are stretched against each other by 3/4 to 4/3, so one may
+    be longer than the image's; the edges are then reflected.
+
+    Reference: Szegedy et al. 2015, Going Deeper with Convolutions, section 6, https://arxiv.org/abs/1409.4842
+    """
+    n, sides = len(batch), np.array(batch.shape[1:3])
+    stretch = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3), n))
+    area = rng.uniform(smallest, 1, n)
+    lengths = sides * np.sqrt(area[:, None] * np.stack([stretch, 1 / stretch], axis=1))  # (n, 2) height, width
+    starts = rng.random((n, 2)) * (sides - lengths)  # below 0 where the part is longer than the image
+    mirrored = rng.random(n) < 0.5
+    margin = np.maximum(0, np.ceil(np.maximum(-starts, starts + lengths - sides).max(axis=1))).astype(int)
+    result = np.empty((n, *size, 3), np.uint8)
+    for i, pixels in enumerate(batch):
+        m = min(margin[i], *(sides - 1))
+        padded = np.pad(pixels, ((m, m), (m, m), (0, 0)), mode="reflect") if m else pixels
+        (y0, x0), (y1, x1) = starts[i] + m, np.minimum(starts[i] + lengths[i] + m, padded.shape[:2])
+        part = Image.fromarray(padded).resize(
+            size[::-1], Image.Resampling[interpolation.upper()], box=(max(0.0, x0), max(0.0, y0), x1, y1)
+        )
+        result[i] = np.asarray(part)[:, :: -1 if mirrored[i] else 1]
+    return result
+
+
+def jitter(batch: np.ndarray, rng: np.random.Generator, *, strength: float) -> np.ndarray:
+    """Multiply the brightness of each image of a (n, H, W, 3) uint8 batch by a random factor, then its contrast around
+    its mean grey by another; both are in 1 - `strength` to 1 + `strength`."""
+    brightness, contrast = rng.uniform(1 - strength, 1 + strength, (2, len(batch)))
+    grey = batch.mean(axis=(1, 2)) @ (0.299, 0.587, 0.114)  # ITU-R BT.601
+    levels = np.arange(256.0)
+    result = np.empty_like(batch)
+    for i, pixels in enumerate(batch):
+        mean = brightness[i] * grey[i]
+        changed = mean + contrast[i] * (brightness[i] * levels - mean)
+        table = np.clip(np.rint(changed), 0, 255).astype(int).tolist()
+        result[i] = Image.fromarray(pixels).point(table * 3)
+    return result
+
+
 def _affine(image: Image.Image, a: float, b: float, c: float, d: float, e: float, f: float) -> Image.Image:
     """Pixel (x, y) comes from (a x + b y + c, d x + e y + f), both relative to the image's centre; outside is grey."""
     x, y = (image.width - 1) / 2, (image.height - 1) / 2

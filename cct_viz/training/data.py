@@ -17,6 +17,21 @@ class DataError(ValueError):
     """Training or validation data that cannot be used; the message says what is wrong and what is expected."""
 
 
+# Synset identifiers in WordNet 3.0, which name the folders of Imagenette (https://github.com/fastai/imagenette).
+IMAGENETTE = {
+    "n01440764": "tench",
+    "n02102040": "English springer",
+    "n02979186": "cassette player",
+    "n03000684": "chain saw",
+    "n03028079": "church",
+    "n03394916": "French horn",
+    "n03417042": "garbage truck",
+    "n03425413": "gas pump",
+    "n03445777": "golf ball",
+    "n03888257": "parachute",
+}
+
+
 class Images(NamedTuple):
     x: np.ndarray  # (n, H, W, 3) uint8
     y: np.ndarray  # (n,) int64
@@ -27,7 +42,10 @@ def load_images(
     source: str, *, image_size: tuple[int, int] = (32, 32), preprocessing: Preprocessing | None = None
 ) -> Images:
     """Read the images of `source`: "cifar10" (the 50,000 training images, downloaded by Keras), an .npz file with x
-    and y, or a folder with one subfolder of pictures for each class. Classes are in the order of the folders' names.
+    and y, or a folder with one subfolder of pictures for each class.
+
+    A class is called like its folder, with spaces for underscores; the folders of Imagenette, which have synset
+    identifiers, get their English names. Classes are in the order of these names.
 
     Images are ordered by the SHA-256 of their bytes (row-major RGB), so the split does not depend on their order in the
     source.
@@ -57,22 +75,92 @@ def load_images(
     return Images(images.x[order], images.y[order], images.labels)
 
 
+def load_parts(
+    source: str,
+    validation: str | None = None,
+    *,
+    image_size: tuple[int, int] = (32, 32),
+    preprocessing: Preprocessing | None = None,
+    margin: float = 1.0,
+) -> tuple[Images, Images]:
+    """(training, validation) images of `source`, which is as in `load_images`, or a folder with `train` and `val`, each
+    with a folder for each class.
+
+    Args:
+        validation: another source, whose images are all for validation; without it and without a folder `val`, the last
+            tenth of `source` is.
+        image_size: (height, width) of the validation images, to which the pictures of a folder are cropped and scaled.
+        margin: the training pictures of a folder get `image_size` times this number, so that crops of them keep detail.
+
+    Raises:
+        DataError: as `load_images`, or training and validation images have other classes.
+    """
+    if validation is None and (both := find_parts(source)):
+        source, validation = map(str, both)
+    height, width = (round(side * margin) for side in image_size)
+    training = load_images(source, image_size=(height, width), preprocessing=preprocessing)
+    if validation is None:
+        training, held_out = split(training)
+        if margin != 1 and Path(source).is_dir():
+            plain = Preprocessing(interpolation=(preprocessing or Preprocessing()).interpolation)  # is cropped already
+            held_out = held_out._replace(x=np.stack([crop_and_resize(x, image_size, plain).pixels for x in held_out.x]))
+        return training, held_out
+    held_out = load_images(validation, image_size=image_size, preprocessing=preprocessing)
+    if training.labels != held_out.labels:
+        raise DataError(
+            f"{source} has the classes {_list(training.labels)}, but {validation} has {_list(held_out.labels)}: "
+            "give both a folder for each class"
+        )
+    return training, held_out
+
+
+def find_parts(source: str) -> tuple[Path, Path] | None:
+    """The folders `train` and `val` in the folder `source`, if it has both and they hold the folders of classes."""
+    parts = Path(source) / "train", Path(source) / "val"
+    whole = all(part.is_dir() and any(folder.is_dir() for folder in part.iterdir()) for part in parts)
+    return parts if whole else None
+
+
+def _list(labels: tuple[str, ...] | None) -> str:
+    return ", ".join(labels) if labels else "without names"
+
+
 def _read_folder(path: Path, image_size: tuple[int, int], preprocessing: Preprocessing) -> Images:
-    classes = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    classes = _class_folders(path)
     if len(classes) < 2:
         raise DataError(f"{path} has {len(classes)} subfolders; expected one for each class, at least two")
     x, y = [], []
-    for number, folder in enumerate(classes):
+    for number, folder in enumerate(classes.values()):
         files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
         if not files:
-            raise DataError(f"{folder} has no pictures; expected the pictures of class {folder.name}")
+            raise DataError(f"{folder} has no pictures; expected the pictures of one class")
         for file in files:
             try:
                 x.append(crop_and_resize(decode(file), image_size, preprocessing).pixels)
             except ImageError as error:
                 raise DataError(f"{folder}: {error}") from error
             y.append(number)
-    return Images(np.stack(x), np.array(y, np.int64), tuple(folder.name for folder in classes))
+    return Images(np.stack(x), np.array(y, np.int64), tuple(classes))
+
+
+def _class_folders(path: Path) -> dict[str, Path]:
+    """The subfolders by the names of their classes, in the order of these names."""
+    folders: dict[str, Path] = {}
+    for folder in sorted(path.iterdir()):
+        if not folder.is_dir() or folder.name.startswith("."):
+            continue
+        name = class_name(folder.name)
+        if name in folders:
+            raise DataError(
+                f"{path} has two folders of class {name}: {folders[name].name} and {folder.name}; rename one"
+            )
+        folders[name] = folder
+    return dict(sorted(folders.items()))
+
+
+def class_name(folder: str) -> str:
+    """The name of the class whose pictures are in `folder`."""
+    return IMAGENETTE.get(folder) or folder.replace("_", " ")
 
 
 def _read_npz(path: Path) -> Images:

@@ -64,19 +64,20 @@ class Metrics:
 def evaluate(classifier: Classifier, images: Images, *, batch_size: int = 250) -> Metrics:
     """Evaluate `classifier` on labelled images.
 
-    Classes are matched by name if the images have class names, else by number.
+    Classes are matched by name if the images have class names, else by number. An underscore and a space are the same.
 
     Raises:
         DataError: labels that the classifier does not have.
     """
     k = len(classifier.labels)
     if images.labels is not None:
-        unknown = [label for label in images.labels if label not in classifier.labels]
+        known = [label.replace("_", " ") for label in classifier.labels]
+        unknown = [label for label in images.labels if label.replace("_", " ") not in known]
         if unknown:
             raise DataError(
                 f"the model has no class {', '.join(unknown)}; its classes are {', '.join(classifier.labels)}"
             )
-        numbers = np.array([classifier.labels.index(label) for label in images.labels])
+        numbers = np.array([known.index(label.replace("_", " ")) for label in images.labels])
         images = images._replace(y=numbers[images.y], labels=None)
     if images.y.min() < 0 or images.y.max() >= k:
         raise DataError(f"the labels are {images.y.min()} to {images.y.max()}; the model has classes 0 to {k - 1}")

@@ -21,6 +21,11 @@ class Recipe:
             batch gets one of the two at random.
         mixed_share: share of the epochs, from the first, with mixup and cutmix.
         random_erasing: share of the images in which noise replaces a rectangle.
+        mixed_batches: share of the batches in those epochs that are mixed.
+        smallest_crop: random parts of the pictures are scaled to the model's size, with this share of the area or more
+            (`resized_crops`); 0 shifts the pictures by up to 4 pixels instead. Pictures of a folder are then read
+            larger than the model's input.
+        jitter: brightness and contrast are multiplied by random factors in 1 - jitter to 1 + jitter; 0 turns it off.
 
     Raises:
         ValueError: epochs, batch size or learning rate not above 0, or a negative number.
@@ -42,6 +47,9 @@ class Recipe:
     cutmix: float = 0.0
     mixed_share: float = 1.0
     random_erasing: float = 0.0
+    mixed_batches: float = 1.0
+    smallest_crop: float = 0.0
+    jitter: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate"):
@@ -50,6 +58,9 @@ class Recipe:
         for name in ("warmup_epochs", "weight_decay", "label_smoothing"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more")
+        for name in ("mixed_batches", "smallest_crop", "jitter"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 to 1")
         if self.label_smoothing >= 1:
             raise ValueError(f"label_smoothing is {self.label_smoothing}; expected less than 1")
 
@@ -73,7 +84,21 @@ RECIPES = {
         cutmix=1.0,
         mixed_share=175 / 300,
     ),
+    # For photos larger than the model's input: thousands of them, trained from random weights or further.
+    "photos": Recipe(
+        epochs=40,
+        batch_size=64,
+        learning_rate=1e-3,
+        warmup_epochs=3.0,
+        weight_decay=0.06,
+        cutmix=1.0,
+        mixed_batches=0.4,
+        smallest_crop=0.3,
+        jitter=0.3,
+    ),
 }
+# Random crops are cut from pictures of this many times the model's side: 160 pixels for a model with 128.
+CROP_MARGIN = 1.25
 DEFAULT_RECIPE, DEFAULT_RECIPE_OF_TRAINED = "keras_io", "fine_tune"
 # The values of a recipe that the command line can replace.
 OPTIONS = (
@@ -94,14 +119,20 @@ def describe_recipe(recipe: Recipe) -> str:
         f"AdamW (learning rate {recipe.learning_rate:g}, warm-up epochs {recipe.warmup_epochs:g}, cosine decay to "
         f"{recipe.final_learning_rate:g}, weight decay {recipe.weight_decay:g} on matrices only)",
         f"label smoothing {recipe.label_smoothing:g}",
-        "random crops with 4 pixels of reflection padding",
+        f"random crops of {recipe.smallest_crop:.0%} to 100% of the area, stretched by 3/4 to 4/3, edges reflected"
+        if recipe.smallest_crop
+        else "random crops with 4 pixels of reflection padding",
         "random horizontal flips",
     ]
+    if recipe.jitter:
+        parts.append(f"brightness and contrast times {1 - recipe.jitter:g} to {1 + recipe.jitter:g}")
     if recipe.rand_augment:
         parts.append(f"RandAugment with magnitude {recipe.rand_augment:g}")
     mixes = [f"{name} (alpha {getattr(recipe, name):g})" for name in ("mixup", "cutmix") if getattr(recipe, name)]
     if mixes:
-        parts.append(f"{' or '.join(mixes)} in the first {recipe.mixed_share:.0%} of the epochs")
+        batches = "" if recipe.mixed_batches == 1 else f" on {recipe.mixed_batches:.0%} of the batches"
+        epochs = "" if recipe.mixed_share == 1 else f" in the first {recipe.mixed_share:.0%} of the epochs"
+        parts.append(f"{' or '.join(mixes)}{batches}{epochs}")
     if recipe.random_erasing:
         parts.append(f"random erasing in {recipe.random_erasing:.0%} of the images")
     if recipe.gradient_clip:

@@ -48,8 +48,9 @@ class Start:
         return bool(self.commands) and all(" --data cifar10 " in command for command in self.commands)
 
 
-def start_from(classifier: Classifier, images: Images) -> Start:
-    """Start from the weights of `classifier`, to continue with `images` (training and validation images together).
+def start_from(classifier: Classifier, *parts: Images) -> Start:
+    """Start from the weights of `classifier`, to continue with the images of all `parts`; the last have the size of the
+    model's input.
 
     The head is kept if the class names are the same. If the images have no class names, they get CIFAR-10's if they are
     CIFAR-10, and numbers otherwise.
@@ -57,15 +58,15 @@ def start_from(classifier: Classifier, images: Images) -> Start:
     Raises:
         DataError: the images have another size than the classifier's input.
     """
-    config, size = classifier.config, images.x.shape[1:3]
+    config, size = classifier.config, _input_size(parts)
     if size != config.image_size:
         raise DataError(
             f"the images have {size[0]} x {size[1]} pixels, but {classifier.source.name} needs "
             f"{config.image_size[0]} x {config.image_size[1]}: scale them, or use a folder of pictures"
         )
     weights = dict(classifier.weights)
-    unnamed = CIFAR10_LABELS if is_cifar10(images) else numbered_labels(int(images.y.max()) + 1)
-    if (labels := images.labels or unnamed) != config.labels:
+    unnamed = CIFAR10_LABELS if is_cifar10(*parts) else numbered_labels(_count_classes(parts))
+    if (labels := parts[0].labels or unnamed) != config.labels:
         config = dataclasses.replace(config, labels=labels)
         weights = {name: array for name, array in weights.items() if not name.startswith("head/")}
     source, folder = classifier.source, classifier.folder
@@ -76,22 +77,32 @@ def start_from(classifier: Classifier, images: Images) -> Start:
     return Start(source.name, source.revision, digest, config, weights, commands, licence and licence[1])
 
 
-def untrained_config(arch: str, images: Images, *, pool: str | None = None) -> CCTConfig:
-    """The architecture with the classes and the size of `images` (all of them), and another pool if given.
+def untrained_config(arch: str, *parts: Images, pool: str | None = None) -> CCTConfig:
+    """The architecture with the classes of the images of all `parts`, the size of the last ones, and another pool if
+    given.
 
     If the images have no class names, they get those of a config.json; those of a preset only if they are CIFAR-10.
 
     Raises:
         ConfigError: no such architecture or pool, or images too small for one token.
     """
-    classes = int(images.y.max()) + 1
-    config = configure(arch, num_classes=classes, image_size=images.x.shape[1:3])
+    classes = _count_classes(parts)
+    config = configure(arch, num_classes=classes, image_size=_input_size(parts))
     config = dataclasses.replace(config, pool=config.pool if pool is None else pool)
-    if images.labels:
-        return dataclasses.replace(config, labels=images.labels)
-    if arch in PRESETS and not is_cifar10(images):
+    if labels := parts[0].labels:
+        return dataclasses.replace(config, labels=labels)
+    if arch in PRESETS and not is_cifar10(*parts):
         return dataclasses.replace(config, labels=numbered_labels(classes))
     return config
+
+
+def _input_size(parts: tuple[Images, ...]) -> tuple[int, int]:
+    height, width = parts[-1].x.shape[1:3]
+    return height, width
+
+
+def _count_classes(parts: tuple[Images, ...]) -> int:
+    return max(int(part.y.max()) for part in parts) + 1
 
 
 def _read_card(folder: Path) -> str:

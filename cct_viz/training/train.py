@@ -15,7 +15,7 @@ from ..architecture.files import replace_file
 from ..architecture.keras_model import CCT, build_model, named_weights
 from ..checkpoints import assign
 from ..images.preprocessing import normalise
-from .augmentation import augment, erase, mix, rand_augment
+from .augmentation import augment, erase, jitter, mix, rand_augment, resized_crops
 from .data import DataError, Images, digest
 from .plan import Plan, agree
 from .progress import Progress
@@ -40,16 +40,33 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng((self.recipe.seed, self.epoch, index))
         chosen = self.order[index * self.recipe.batch_size : (index + 1) * self.recipe.batch_size]
-        pixels, recipe = augment(self.images.x[chosen], rng), self.recipe
+        recipe, preprocessing = self.recipe, self.config.preprocessing
+        if recipe.smallest_crop:
+            pixels = resized_crops(
+                self.images.x[chosen],
+                self.config.image_size,
+                rng,
+                smallest=recipe.smallest_crop,
+                interpolation=preprocessing.interpolation,
+            )
+        else:
+            pixels = augment(self.images.x[chosen], rng)
+        if recipe.jitter:
+            pixels = jitter(pixels, rng, strength=recipe.jitter)
         if recipe.rand_augment:
             pixels = rand_augment(pixels, rng, magnitude=recipe.rand_augment)
-        x = normalise(pixels, self.config.preprocessing)
+        x = normalise(pixels, preprocessing)
         y = np.eye(self.config.num_classes, dtype=np.float32)[self.images.y[chosen]]
         if recipe.random_erasing:
             x = erase(x, rng, share=recipe.random_erasing)
-        if (recipe.mixup or recipe.cutmix) and self.epoch < round(recipe.mixed_share * recipe.epochs):
+        if self._mixes and (recipe.mixed_batches == 1 or rng.random() < recipe.mixed_batches):
             x, y = mix(x, y, rng, mixup=recipe.mixup, cutmix=recipe.cutmix)
         return x, y
+
+    @property
+    def _mixes(self) -> bool:
+        recipe = self.recipe
+        return bool(recipe.mixup or recipe.cutmix) and self.epoch < round(recipe.mixed_share * recipe.epochs)
 
 
 def _seed_epoch(model: CCT, seed: int, epoch: int) -> None:

@@ -106,6 +106,7 @@ def test_sine_variants_are_sinusoidal():
         ("cct_2_3x2_32", (8, 8), 13, 4),
         ("cct_14_7x2_224", (14, 14), 51, 16),
         ("cct_14_7x2_384", (24, 24), 51, 16),
+        ("cct_imagenette", (8, 8), 51, 16),
         ("vit_7_4_32", (8, 8), 4, 4),
         ("compact_cvt_8_6_32", (5, 5), 6, 6),
     ],
@@ -139,6 +140,16 @@ def test_labels_and_preprocessing_are_those_of_the_training_data():
     assert flowers.preprocessing != imagenet.preprocessing
     assert imagenet.preprocessing.crop == 0.9
     assert PRESETS["cct_7_3x1_32_c100"].config.labels == DATA_SETS["cifar100"].labels
+
+
+def test_the_photo_model_knows_the_classes_of_imagenette_and_sees_whole_pictures():
+    from cct_viz.training.data import IMAGENETTE
+
+    config = PRESETS["cct_imagenette"].config
+    assert config.labels == tuple(sorted(IMAGENETTE.values()))
+    assert config.preprocessing.mean == DATA_SETS["imagenet1k"].preprocessing.mean
+    assert config.preprocessing.crop == 1
+    assert count_parameters(config) == 1_812_107
 
 
 def test_where_to_get_names_the_published_file():
