@@ -195,6 +195,7 @@ class Classifier:
             labels=self.labels,
             pool=self.config.pool,
             block=self.config.block,
+            output=self.config.output,
         )
 
     def _run(self, names: Sequence[str], batch: np.ndarray, token_mask: np.ndarray | None) -> list[np.ndarray]:
