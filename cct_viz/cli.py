@@ -316,9 +316,7 @@ def evaluate(options: argparse.Namespace) -> int:
         options.out.write_text(json.dumps(metrics.record()) + "\n", encoding="utf-8")
     _print_metrics(metrics.summary(), as_json=options.json)
     if not options.json:
-        print("confusion matrix (rows are the true classes):")
-        for row in metrics.confusion:
-            print("  " + " ".join(f"{count:5d}" for count in row))
+        _print_confusion(metrics.confusion, classifier.labels)
     return 0
 
 
@@ -400,10 +398,27 @@ def _print_metrics(summary: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(summary))
     else:
+        right = "right answers (yes from 50 %)"
+        if "top5" in summary:
+            right, top5 = "top-1 accuracy", f", top-5 {summary['top5']:.2%}"
+        else:
+            top5 = ""
         print(
-            f"top-1 accuracy {summary['accuracy']:.2%}, top-5 {summary['top5']:.2%}, loss {summary['loss']:.4f}, "
+            f"{right} {summary['accuracy']:.2%}{top5}, loss {summary['loss']:.4f}, "
             f"calibration error {summary['ece']:.4f} on {summary['images']:,} images"
         )
+
+
+def _print_confusion(confusion: np.ndarray, labels: Sequence[str]) -> None:
+    """The matrix of classes that compete, or the counts of each independent class."""
+    if confusion.ndim == 2:
+        print("confusion matrix (rows are the true classes):")
+        for row in confusion:
+            print("  " + " ".join(f"{count:5d}" for count in row))
+        return
+    print("right no, wrong yes, wrong no and right yes of each class:")
+    for label, counts in zip(labels, confusion, strict=True):
+        print("  " + " ".join(f"{count:5d}" for count in counts.ravel()) + f"  {label}")
 
 
 def _load(options: argparse.Namespace) -> Any:
@@ -552,9 +567,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--seed", type=int, help="random seed")
 
-    sub = command(
-        evaluate, "Measure top-1 and top-5 accuracy, loss, calibration error and the confusion matrix.", loads=True
-    )
+    sub = command(evaluate, "Measure accuracy, loss, calibration error and the confusion matrix.", loads=True)
     sub.add_argument(
         "--data",
         required=True,

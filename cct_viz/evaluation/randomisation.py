@@ -107,8 +107,9 @@ def format_randomisation(table: Mapping[str, Mapping[str, bool | None]]) -> str:
 
 
 def _two_best(trace: Trace) -> tuple[int, int]:
-    first, second = np.argsort(-trace.logits, kind="stable")[:2]
-    return int(first), int(second)
+    """The two classes with the highest scores; twice the same where there is only one."""
+    best = np.argsort(-trace.logits, kind="stable")[:2]
+    return int(best[0]), int(best[-1])
 
 
 def _explain_all(

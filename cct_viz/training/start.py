@@ -15,7 +15,7 @@ from ..architecture.files import sha256
 from ..architecture.presets import PRESETS, configure
 from ..checkpoints.safetensors import WEIGHTS_FILE
 from ..inference.classifier import Classifier
-from .data import DataError, Images, is_cifar10
+from .data import DataError, Images, count_classes, is_cifar10
 
 # Only characters that need no quoting, so that a foreign card cannot put another command into our card.
 _COMMAND = re.compile(r"^    (python -m cct_viz train [\w ./+-]+)$", re.MULTILINE)
@@ -65,7 +65,7 @@ def start_from(classifier: Classifier, *parts: Images) -> Start:
             f"{config.image_size[0]} x {config.image_size[1]}: scale them, or use a folder of pictures"
         )
     weights = dict(classifier.weights)
-    unnamed = CIFAR10_LABELS if is_cifar10(*parts) else numbered_labels(_count_classes(parts))
+    unnamed = CIFAR10_LABELS if is_cifar10(*parts) else numbered_labels(_count_classes(parts, config))
     if (labels := parts[0].labels or unnamed) != config.labels:
         config = dataclasses.replace(config, labels=labels)
         weights = {name: array for name, array in weights.items() if not name.startswith("head/")}
@@ -86,7 +86,7 @@ def untrained_config(arch: str, *parts: Images, pool: str | None = None) -> CCTC
     Raises:
         ConfigError: no such architecture or pool, or images too small for one token.
     """
-    classes = _count_classes(parts)
+    classes = _count_classes(parts, configure(arch))
     config = configure(arch, num_classes=classes, image_size=_input_size(parts))
     config = dataclasses.replace(config, pool=config.pool if pool is None else pool)
     if labels := parts[0].labels:
@@ -101,8 +101,10 @@ def _input_size(parts: tuple[Images, ...]) -> tuple[int, int]:
     return height, width
 
 
-def _count_classes(parts: tuple[Images, ...]) -> int:
-    return max(int(part.y.max()) for part in parts) + 1
+def _count_classes(parts: tuple[Images, ...], config: CCTConfig) -> int:
+    """The classes of the images; one if the model has one, for which 0 and 1 say no and yes."""
+    count = max(count_classes(part.y) for part in parts)
+    return 1 if config.num_classes == 1 and parts[0].y.ndim == 1 and count <= 2 else count
 
 
 def _read_card(folder: Path) -> str:
