@@ -65,6 +65,13 @@ FAMILIES = {
         tokenizer=(ConvStage(8, 5, 3, padding=2, pool_size=0),),
         preprocessing=Preprocessing((0.5, 0.4, 0.3), (0.2, 0.3, 0.4)),
     ),
+    "grey, tanh GELU, one logit": tiny_config(
+        channels=1,
+        preprocessing=Preprocessing((0.5,), (0.2,)),
+        activation="gelu_tanh",
+        output="sigmoid",
+        labels=("cat",),
+    ),
 }
 
 DAMAGED = "the weights file is cut short, damaged or no safetensors file; fetch it again"

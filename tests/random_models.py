@@ -3,7 +3,7 @@
 import numpy as np
 from conftest import tiny_config
 
-from cct_viz.architecture.config import ConvStage
+from cct_viz.architecture.config import ConvStage, Preprocessing
 from cct_viz.architecture.keras_model import build_model, named_weights
 
 FORMS = {
@@ -23,6 +23,9 @@ FORMS = {
     ),
     "mean": tiny_config(pool="mean", position="none"),
     "max": tiny_config(pool="max", num_layers=3),
+    "grey, tanh GELU, sigmoid": tiny_config(
+        channels=1, preprocessing=Preprocessing((0.5,), (0.2,)), activation="gelu_tanh", output="sigmoid"
+    ),
 }
 
 

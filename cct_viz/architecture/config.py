@@ -20,7 +20,7 @@ from .blocks import BLOCKS
 from .pools import POOLS, find_pool
 
 FORMAT_VERSION = 1
-_LATER_ENTRIES = ("activation", "assumptions")  # of CCTConfig, unknown to the first release
+_LATER_ENTRIES = ("activation", "channels", "output", "assumptions")  # of CCTConfig, unknown to the first release
 # Upper limits: a larger model runs out of memory in one attention map or in the positional embedding.
 LARGEST_SIDE, MOST_TOKENS, MOST_CLASSES = 4096, 16_384, 100_000
 CIFAR10_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -37,6 +37,7 @@ def numbered_labels(count: int) -> tuple[str, ...]:
 
 
 Position = Literal["learnable", "sinusoidal", "none"]
+Output = Literal["softmax", "sigmoid"]
 
 
 class ConfigError(ValueError):
@@ -55,6 +56,10 @@ def _require_classes(count: int) -> None:
 
 def _require_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
     _require(value in allowed, f"{name} is {value!r}; expected one of {', '.join(allowed)}")
+
+
+def _one_for_each(name: str, numbers: tuple[float, ...], channels: int) -> str:
+    return f"{name} is {numbers}; expected one number for each input channel, {channels} in all"
 
 
 def slide(length: int, size: int, stride: int, padding: int, rule: str) -> tuple[int, int]:
@@ -115,22 +120,44 @@ class ConvStage:
 class Preprocessing:
     """How an image is prepared for the model: centre crop, resize, then (x / 255 - mean) / std.
 
-    `crop` is the fraction of the shorter side that the centre crop keeps, 0 < crop <= 1.
+    `mean` and `std` have one number for each input channel: three, or one for grey images, which are the luminance
+    of colour pictures (ITU-R 601-2, as in Pillow's mode "L"). `crop` is the fraction of the shorter side that the
+    centre crop keeps, 0 < crop <= 1.
     """
 
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
     interpolation: Literal["box", "bilinear", "bicubic", "lanczos"] = "bicubic"
     crop: float = 1.0
 
     def __post_init__(self) -> None:
-        _require(len(self.mean) == 3 and all(map(math.isfinite, self.mean)), f"mean is {self.mean}; expected 3 numbers")
         _require(
-            len(self.std) == 3 and all(math.isfinite(s) and s > 0 for s in self.std),
-            f"std is {self.std}; expected 3 positive numbers",
+            len(self.mean) in (1, 3) and all(map(math.isfinite, self.mean)),
+            f"mean is {self.mean}; expected 3 numbers, or 1 for grey images",
+        )
+        _require(
+            len(self.std) == len(self.mean) and all(math.isfinite(s) and s > 0 for s in self.std),
+            f"std is {self.std}; expected as many positive numbers as mean has",
         )
         _require_choice("interpolation", self.interpolation, ("box", "bilinear", "bicubic", "lanczos"))
         _require(0 < self.crop <= 1, f"crop is {self.crop}; expected more than 0 and at most 1")
+
+    @property
+    def channels(self) -> int:
+        """The number of input channels: 3, or 1 for grey images."""
+        return len(self.mean)
+
+    def for_channels(self, channels: int) -> Preprocessing:
+        """The same preprocessing for a model of `channels` input channels, if each number is the same for all colours.
+
+        Raises:
+            ConfigError: the numbers differ between the colours.
+        """
+        if channels == self.channels:
+            return self
+        for name in ("mean", "std"):
+            _require(len(set(getattr(self, name))) == 1, _one_for_each(name, getattr(self, name), channels))
+        return dataclasses.replace(self, mean=self.mean[:1] * channels, std=self.std[:1] * channels)
 
 
 @dataclass(frozen=True)
@@ -140,6 +167,8 @@ class CCTConfig:
     `block` "pre_norm" is the keras.io form x += attention(norm(x)); x += mlp(norm(x)). "official" is the paper's code:
     x += attention(norm(x)); x = norm(x); x += mlp(x). `block`, `pool` and `activation` are names in BLOCKS, POOLS and
     ACTIVATIONS. `stochastic_depth` is the drop rate of the last layer; the rates rise linearly from 0 at the first.
+    `channels` is 3 for colour images or 1 for grey ones. `output` says how logits become probabilities: "softmax", one
+    of the classes, or "sigmoid", each class by itself; then one class is enough, and probabilities do not sum to 1.
     `assumptions` are sentences: what the file of the weights did not say, and what was taken for it.
     """
 
@@ -161,6 +190,8 @@ class CCTConfig:
     attention_dropout: float = 0.0
     stochastic_depth: float = 0.0
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    channels: int = 3
+    output: Output = "softmax"
     assumptions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -173,7 +204,11 @@ class CCTConfig:
         _require(len(self.tokenizer) >= 1, "tokenizer is empty; expected one conv stage or more")
         for name in ("num_layers", "num_heads", "key_dim", "mlp_dim"):
             _require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; expected 1 or more")
-        _require(len(self.labels) >= 2, f"{len(self.labels)} labels; expected two classes or more")
+        _require_choice("output", self.output, ("softmax", "sigmoid"))
+        _require(
+            len(self.labels) >= (1 if self.output == "sigmoid" else 2),
+            f"{len(self.labels)} labels; expected two classes or more, or one with the output sigmoid",
+        )
         _require_classes(len(self.labels))
         _require(all(isinstance(label, str) and label for label in self.labels), "labels must be non-empty texts")
         _require(
@@ -187,6 +222,11 @@ class CCTConfig:
         _require_choice("block", self.block, tuple(BLOCKS))
         _require_choice("pool", self.pool, tuple(POOLS))
         _require_choice("activation", self.activation, tuple(ACTIVATIONS))
+        _require(self.channels in (1, 3), f"channels is {self.channels}; expected 3, or 1 for grey images")
+        _require(
+            self.preprocessing.channels == self.channels,
+            _one_for_each("mean", self.preprocessing.mean, self.channels),
+        )
         for name in ("dropout", "attention_dropout", "stochastic_depth"):
             _require(0 <= getattr(self, name) < 1, f"{name} is {getattr(self, name)}; expected 0 <= rate < 1")
         _require(
@@ -201,6 +241,11 @@ class CCTConfig:
             f"images of {self.image_size[0]}x{self.image_size[1]} pixels make {self.num_tokens:,} tokens; expected at "
             f"most {MOST_TOKENS:,}",
         )
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of the model's input."""
+        return *self.image_size, self.channels
 
     @property
     def embedding_dim(self) -> int:
@@ -274,7 +319,7 @@ _KINDS: dict[str, tuple[tuple[type, ...], bool]] = {
     "bool": ((bool,), False),
     "float": ((int, float), False),
     "tuple[int, int]": ((int,), True),
-    "tuple[float, float, float]": ((int, float), True),
+    "tuple[float, ...]": ((int, float), True),
     "tuple[str, ...]": ((str,), True),
 }
 

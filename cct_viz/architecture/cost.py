@@ -21,7 +21,7 @@ def count_macs(config: CCTConfig) -> int:
     norms, activations, max pools and softmaxes are not counted. With M tokens of width D, an encoder block costs
     M D (4 E' + 2 F) + 2 M^2 E', where E' is the width of all heads together and F the MLP's width.
     """
-    macs, channels = 0, 3
+    macs, channels = 0, config.channels
     size = config.image_size
     for stage, after in zip(config.tokenizer, config.stage_shapes, strict=True):
         convolved = [stage.convolved_length(length) for length in size]

@@ -3,8 +3,9 @@
 One definition for all variants; `CCTConfig` selects which. Layers always return their intermediate results as named
 tuples. `CCT.intermediates` returns those of the whole model, `CCT.call` only the logits.
 
-Axis letters: B images, H W pixels, h w c cells and channels of a conv stage, N image tokens, M tokens in the encoder
-(N, or N + 1 with a class token first), D embedding width, A heads, E key width, L layers, K classes.
+Axis letters: B images, H W C pixels and channels of the input, h w c cells and channels of a conv stage, N image
+tokens, M tokens in the encoder (N, or N + 1 with a class token first), D embedding width, A heads, E key width,
+L layers, K classes.
 
 Reference: Hassani et al. 2021, Escaping the Big Data Paradigm with Compact Transformers, https://arxiv.org/abs/2104.05704
 """
@@ -75,7 +76,7 @@ class ConvTokenizer(layers.Layer):
             self.pools.append(pool if stage.pool_size else None)
 
     def call(self, images: Any) -> TokenizerOutput:
-        x, feature_maps = images, []  # (B, H, W, 3)
+        x, feature_maps = images, []  # (B, H, W, C)
         for stage, conv, (pad, pool_pad), pool in zip(self.stages, self.convs, self.pads, self.pools, strict=True):
             x = conv(pad(x) if pad else x)
             x = ops.relu(x) if stage.relu else x
@@ -227,7 +228,7 @@ POOLING_LAYERS: dict[str, type[layers.Layer]] = {
 
 @keras.saving.register_keras_serializable(package="cct_viz")
 class CCT(keras.Model):
-    """A compact transformer: (B, H, W, 3) float images, normalised as the config says, to (B, K) logits.
+    """A compact transformer: (B, H, W, C) float images, normalised as the config says, to (B, K) logits.
 
     `token_mask` (B, N), ones by default: a token with 0 is neither attended to nor pooled, as if it did not exist. If
     every token is masked, the pooled vector is 0 and the logits are the head's bias.
@@ -249,7 +250,7 @@ class CCT(keras.Model):
     def build(self, _: Any = None) -> None:
         """Create every weight, by one symbolic pass over an image of the config's size."""
         if not self.built:
-            self.intermediates(keras.KerasTensor((1, *self.config.image_size, 3)))
+            self.intermediates(keras.KerasTensor((1, *self.config.input_shape)))
             self.built = True
 
     def intermediates(self, images: Any, token_mask: Any = None, training: bool | None = None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def expected_shapes(config: CCTConfig) -> dict[str, tuple[int, ...]]:
     def add_norm(name: str) -> None:
         shapes[f"{name}/gamma"] = shapes[f"{name}/beta"] = (dim,)
 
-    channels = 3
+    channels = config.channels
     for i, stage in enumerate(config.tokenizer):
         shapes[f"tokenizer/conv_{i}/kernel"] = (stage.kernel_size, stage.kernel_size, channels, stage.channels)
         if stage.use_bias:

@@ -72,12 +72,12 @@ class Given:
 
     @property
     def preprocessing(self) -> Preprocessing | None:
-        """The normalisation that was given, or None."""
+        """The normalisation that was given, or None; `for_channels` fits it to a model."""
         if self.scale is not None:
             return Preprocessing(std=(self.scale / 255,) * 3)
         if self.mean is None or self.std is None:
             return None
-        return Preprocessing(mean=_three(self.mean), std=_three(self.std))
+        return Preprocessing(mean=self.mean, std=self.std)
 
 
 NOTHING = Given()
@@ -107,7 +107,7 @@ def complete(config: CCTConfig, given: Given, *, says_labels: bool, says_pixels:
         config = dataclasses.replace(config, labels=numbered_labels(config.num_classes))
         assumptions.append(ASSUMED_LABELS)
     if given.preprocessing is not None:
-        config = dataclasses.replace(config, preprocessing=given.preprocessing)
+        config = dataclasses.replace(config, preprocessing=given.preprocessing.for_channels(config.channels))
     elif not says_pixels:
         assumptions.append(_describe(config.preprocessing))
     return dataclasses.replace(config, assumptions=tuple(assumptions))
@@ -121,14 +121,7 @@ def _answers(given: Given, assumption: str) -> bool:
 
 
 def _describe(preprocessing: Preprocessing) -> str:
-    if preprocessing == DIVIDED_BY_255:
+    if preprocessing == DIVIDED_BY_255.for_channels(preprocessing.channels):
         return ASSUMED_PIXELS
     mean, std = (" ".join(f"{number:g}" for number in numbers) for numbers in (preprocessing.mean, preprocessing.std))
     return f"{_PIXELS}normalised: mean {mean} and std {std} of pixels in 0..1 are assumed."
-
-
-def _three(numbers: Numbers) -> tuple[float, float, float]:
-    if len(numbers) not in (1, 3):
-        raise ConfigError(f"{len(numbers)} numbers were given for the normalisation; expected 1 or 3")
-    red, green, blue = numbers * 3 if len(numbers) == 1 else numbers
-    return red, green, blue

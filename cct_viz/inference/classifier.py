@@ -48,7 +48,7 @@ class Runner(Protocol):
     output_names: tuple[str, ...]
 
     def run(self, names: Sequence[str], batch: np.ndarray, token_mask: np.ndarray) -> list[np.ndarray]:
-        """The named outputs of a (B, H, W, 3) float32 batch with a (B, N) float32 mask."""
+        """The named outputs of a (B, H, W, C) float32 batch with a (B, N) float32 mask."""
 
 
 class Classifier:
@@ -108,7 +108,7 @@ class Classifier:
             return self._model
 
     def forward(self, batch: np.ndarray, token_mask: np.ndarray | None = None) -> np.ndarray:
-        """(B, K) float32 logits of a (B, H, W, 3) float32 batch, already normalised.
+        """(B, K) float32 logits of a (B, H, W, C) float32 batch, already normalised.
 
         `token_mask` (B, N) of 0 and 1: tokens with 0 are neither attended to nor pooled.
 
@@ -200,7 +200,7 @@ class Classifier:
     def _run(self, names: Sequence[str], batch: np.ndarray, token_mask: np.ndarray | None) -> list[np.ndarray]:
         """The named outputs of a batch of any size."""
         batch = np.asarray(batch)
-        expected = (*self.config.image_size, 3)
+        expected = self.config.input_shape
         if batch.ndim != 4 or batch.shape[1:] != expected:
             raise ValueError(f"the batch has shape {batch.shape}; expected (B, {', '.join(map(str, expected))})")
         if token_mask is not None and np.shape(token_mask) != (len(batch), self.config.num_tokens):

@@ -17,7 +17,7 @@ class KerasRunner:
 
     def __init__(self, model: CCT):
         self._model = model
-        blank = np.zeros((1, *model.config.image_size, 3), np.float32)
+        blank = np.zeros((1, *model.config.input_shape), np.float32)
         self.output_names = tuple(model.intermediates(blank))
 
     def run(self, names: Sequence[str], batch: np.ndarray, token_mask: np.ndarray) -> list[np.ndarray]:

@@ -26,7 +26,7 @@ def test_from_dict_names_every_unknown_and_missing_entry():
     ("changes", "message"),
     [
         ({"num_layers": 0}, "num_layers is 0"),
-        ({"pool": "sum"}, "pool is 'sum'; expected one of seqpool"),
+        ({"pool": "median"}, "pool is 'median'; expected one of seqpool"),
         ({"labels": ("only",)}, "1 labels"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"image_size": (1, 20)}, "leave no token"),
@@ -38,6 +38,15 @@ def test_from_dict_names_every_unknown_and_missing_entry():
         ({"image_size": (True, 20)}, "image_size is"),
         ({"image_size": (12, 20.0)}, "image_size is"),
         ({"image_size": (2048, 2048)}, r"images of 2048x2048 pixels make 262,144 tokens; .* at most 16,384"),
+        ({"channels": 2}, "channels is 2; expected 3, or 1 for grey images"),
+        ({"channels": 1}, r"mean is \(0.0, 0.0, 0.0\); expected one number for each input channel, 1 in all"),
+        (
+            {"preprocessing": Preprocessing((0.5,), (0.2,))},
+            r"mean is \(0.5,\); expected one number for each input channel, 3 in all",
+        ),
+        ({"output": "tanh"}, "output is 'tanh'; expected one of softmax, sigmoid"),
+        ({"output": "sigmoid", "labels": ()}, "0 labels"),
+        ({"activation": "relu"}, "activation is 'relu'; expected one of gelu, gelu_tanh"),
         ({"tokenizer": ()}, "tokenizer is empty"),
         ({"layer_norm_epsilon": 0.0}, "layer_norm_epsilon"),
     ],
@@ -84,6 +93,34 @@ def test_unreadable_config_file_is_a_config_error(tmp_path, text):
 def test_invalid_normalisation_is_refused():
     with pytest.raises(ConfigError, match="std"):
         Preprocessing(std=(1.0, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("wrong", [{"mean": (0.5, 0.5)}, {"mean": (0.5,)}, {"std": (1.0,)}, {"mean": ()}])
+def test_normalisation_has_one_number_for_each_channel(wrong):
+    with pytest.raises(ConfigError, match=r"expected (3 numbers|as many)"):
+        Preprocessing(**wrong)
+
+
+def test_normalisation_fits_other_channels_if_all_colours_share_it():
+    grey, colour = Preprocessing((0.5,), (0.25,)), Preprocessing((0.5,) * 3, (0.25,) * 3)
+    assert grey.for_channels(3) == colour
+    assert colour.for_channels(1) == grey
+    assert colour.for_channels(3) is colour
+    with pytest.raises(ConfigError, match="expected one number for each input channel, 1 in all"):
+        Preprocessing((0.5, 0.5, 0.4)).for_channels(1)
+
+
+def test_grey_and_sigmoid_models_round_trip():
+    config = tiny_config(
+        channels=1,
+        preprocessing=Preprocessing((0.5,), (0.2,)),
+        output="sigmoid",
+        labels=("cat",),
+        activation="gelu_tanh",
+    )
+    assert config.input_shape == (12, 20, 1)
+    assert CCTConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert not {"channels", "output"} & set(tiny_config().to_dict())  # the first release can still read config.json
 
 
 def test_keras_io_tokenizer_gives_8_by_8_tokens():

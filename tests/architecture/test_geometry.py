@@ -38,7 +38,7 @@ def test_changed_pixel_changes_only_tokens_with_it_in_their_window(config):
     tokenizer = ConvTokenizer(config)
     rng = np.random.default_rng(0)
     # Bright images and many random draws, so that each pixel passes every ReLU and max pool at least once.
-    images = rng.random((6, *config.image_size, 3)).astype(np.float32)
+    images = rng.random((6, *config.input_shape)).astype(np.float32)
     before = np.asarray(tokenizer(images).tokens)
     windows = stage_geometry(config)[-1].windows.reshape(-1, 4)
     for y, x in [(0, 0), (config.image_size[0] // 2, 3), (config.image_size[0] - 1, config.image_size[1] - 1)]:

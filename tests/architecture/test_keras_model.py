@@ -19,7 +19,7 @@ FLOAT32 = 1e-5  # of the largest value: rounding of a few hundred additions in f
 
 
 def random_images(config, count=3, seed=1):
-    return np.random.default_rng(seed).random((count, *config.image_size, 3), dtype=np.float32)
+    return np.random.default_rng(seed).random((count, *config.input_shape), dtype=np.float32)
 
 
 def see(model, images, mask=None):
@@ -156,7 +156,7 @@ def test_training_in_mixed_bfloat16_gives_float32_logits():
         model = build_model(tiny_config())
     finally:
         keras.config.set_dtype_policy(policy)
-    images = np.random.default_rng(0).random((2, *model.config.image_size, 3), np.float32)
+    images = np.random.default_rng(0).random((2, *model.config.input_shape), np.float32)
     logits = keras.ops.convert_to_numpy(model(images, training=True))
     assert logits.dtype == np.float32
     assert np.isfinite(logits).all()

@@ -200,11 +200,18 @@ def test_gelu_is_exact():
     np.testing.assert_allclose(find_activation("gelu")(x, keras.ops), expected, atol=1e-6)
 
 
+def test_gelu_tanh_is_the_default_of_keras():
+    x = np.linspace(-6, 6, 101, dtype=np.float32)
+    got = find_activation("gelu_tanh")(x, keras.ops)
+    np.testing.assert_allclose(got, keras.ops.gelu(x), atol=1e-6)  # float32 rounding
+    assert 1e-4 < np.abs(got - find_activation("gelu")(x, keras.ops)).max() < 5e-4
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_model_uses_the_activation_of_its_config(name, monkeypatch):
     config = tiny_config(activation=name)
-    images = np.random.default_rng(7).random((1, *config.image_size, 3), dtype=np.float32)
+    images = np.random.default_rng(7).random((1, *config.input_shape), dtype=np.float32)
     model = build_model(config)
     before = np.asarray(model.intermediates(images)["mlp_output_0"])
     assert (before != 0).any()

@@ -67,7 +67,7 @@ def test_weights_that_do_not_fit_give_a_message(page, case):
         ({"format_version": 2}, "format_version is 2; this page reads 1"),
         ({"pool": "median"}, "pool is median; expected one of seqpool, mean, max, class_token"),
         ({"block": "post_norm"}, "block is post_norm; expected one of pre_norm, official"),
-        ({"activation": "relu"}, "activation is relu; expected one of gelu"),
+        ({"activation": "relu"}, "activation is relu; expected one of gelu, gelu_tanh"),
         ({"pool": "toString"}, "pool is toString; expected one of seqpool, mean, max, class_token"),
         ({"num_heads": 0}, "num_heads is 0; expected 1 or more"),
         ({"num_layers": 10**9}, "num_layers is 1000000000; expected 1000 at most"),

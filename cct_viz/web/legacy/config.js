@@ -20,6 +20,7 @@ import { POOLS, findPool } from "./pools.js";
  * @property {string} pool in POOLS @property {string} activation in ACTIVATIONS
  * @property {boolean} qkv_bias @property {boolean} mlp_output_activation @property {number} layer_norm_epsilon
  * @property {{mean: number[], std: number[], interpolation: string, crop: number}} preprocessing
+ * @property {1 | 3} channels of the input: colours, or grey @property {"softmax" | "sigmoid"} output what makes probabilities of logits
  * @property {[number, number][]} stage_shapes rows and columns of each feature map
  * @property {[number, number]} grid those of the last, the token grid
  * @property {number} num_tokens image tokens N @property {number} sequence_length M: N, or N + 1 with a class token
@@ -30,11 +31,15 @@ const STAGE = {
   kernel_size: 3, stride: 1, padding: 0, use_bias: false, relu: true, pool_size: 3, pool_stride: 2,
   pool_zero_padding: 1, pool_padding: "valid", conv_padding: "valid",
 };
-const MODEL = { position: "learnable", block: "pre_norm", pool: "seqpool", qkv_bias: true, mlp_output_activation: false, activation: "gelu", layer_norm_epsilon: 1e-5 };
+const MODEL = {
+  position: "learnable", block: "pre_norm", pool: "seqpool", qkv_bias: true, mlp_output_activation: false, activation: "gelu", layer_norm_epsilon: 1e-5,
+  channels: 3, output: "softmax",
+};
 const PREPROCESSING = { mean: [0, 0, 0], std: [1, 1, 1], interpolation: "bicubic", crop: 1 };
 
 const CHOICES = {
   position: ["learnable", "sinusoidal", "none"], block: Object.keys(BLOCKS), pool: Object.keys(POOLS), activation: Object.keys(ACTIVATIONS),
+  output: ["softmax", "sigmoid"],
   pool_padding: ["valid", "same"], conv_padding: ["valid", "same"], interpolation: ["box", "bilinear", "bicubic", "lanczos"],
 };
 const MOST = { side: 4096, tokens: 16384, layers: 1000 };
@@ -81,10 +86,14 @@ function check(config) {
   require(config.num_layers <= MOST.layers, `num_layers is ${config.num_layers}; expected ${MOST.layers} at most`);
   const isSide = (side) => Number.isInteger(side) && side >= 1 && side <= MOST.side;
   require(areNumbers(size, 2) && size.every(isSide), `image_size is ${size}; expected (height, width), whole numbers from 1 to ${MOST.side}`);
-  require(Array.isArray(labels) && labels.length >= 2 && labels.every((label) => typeof label === "string"), "labels must be two texts or more");
+  const least = config.output === "sigmoid" ? 1 : 2;
+  require(Array.isArray(labels) && labels.length >= least && labels.every((label) => typeof label === "string"), `labels must be ${least === 1 ? "a text" : "two texts"} or more`);
   require(epsilon > 0 && epsilon < 1, `layer_norm_epsilon is ${epsilon}; expected more than 0 and less than 1`);
-  require(areNumbers(mean, 3), `mean is ${mean}; expected 3 numbers`);
-  require(areNumbers(std, 3) && std.every((value) => value > 0), `std is ${std}; expected 3 positive numbers`);
+  const { channels } = config;
+  require(channels === 1 || channels === 3, `channels is ${channels}; expected 3, or 1 for grey images`);
+  const numbers = channels === 1 ? "number" : "numbers";
+  require(areNumbers(mean, channels), `mean is ${mean}; expected ${channels} ${numbers}`);
+  require(areNumbers(std, channels) && std.every((value) => value > 0), `std is ${std}; expected ${channels} positive ${numbers}`);
   require(crop > 0 && crop <= 1, `crop is ${crop}; expected more than 0 and at most 1`);
 }
 
@@ -127,7 +136,7 @@ export function expectedShapes(config) {
     if (bias) shapes.set(`${name}/bias`, [outputs]);
   };
   const addNorm = (name) => shapes.set(`${name}/gamma`, [dim]).set(`${name}/beta`, [dim]);
-  let channels = 3;
+  let { channels } = config;
   config.tokenizer.forEach((stage, i) => {
     shapes.set(`tokenizer/conv_${i}/kernel`, [stage.kernel_size, stage.kernel_size, channels, stage.channels]);
     if (stage.use_bias) shapes.set(`tokenizer/conv_${i}/bias`, [stage.channels]);

@@ -97,6 +97,16 @@ export function gelu(x) {
   return x;
 }
 
+/** The approximation of gelu with tanh, in place (Hendrycks and Gimpel 2016). */
+export function geluTanh(x) {
+  const slope = Math.sqrt(2 / Math.PI);
+  for (let at = 0; at < x.values.length; at++) {
+    const v = x.values[at];
+    x.values[at] = 0.5 * v * (1 + Math.tanh(slope * (v + 0.044715 * v * v * v)));
+  }
+  return x;
+}
+
 const ODD = Float64Array.from({ length: 100 }, (_, n) => 2 / (2 * n + 1));
 
 /**

@@ -11,6 +11,7 @@ import { findBlock } from "./blocks.js";
 import { expectedShapes, readConfig } from "./config.js";
 import { MASKED, add, addToRows, columnsOf, layerNorm, matrix, multiply, softmaxRows, transpose } from "./kernels.js";
 import { findPool } from "./pools.js";
+import { luminance } from "./preprocess.js";
 import { readWeights } from "./safetensors.js";
 import { convStage } from "./tokenizer.js";
 
@@ -91,7 +92,7 @@ function* forward(pixels, tokenMask, config, weights) {
   }
 
   // Tokenizer: convolution, ReLU and max pool a stage
-  let image = normalise(pixels, config); // (H, W, 3)
+  let image = normalise(pixels, config); // (H, W, C)
   for (const [i, stage] of config.tokenizer.entries()) {
     yield `conv stage ${i + 1}`;
     image = convStage(image, stage, weight(`tokenizer/conv_${i}/kernel`), weight(`tokenizer/conv_${i}/bias`));
@@ -135,9 +136,10 @@ function below(x, y) {
   return out;
 }
 
-/** (pixels / 255 - mean) / std */
-function normalise(pixels, { image_size: [height, width], preprocessing: { mean, std } }) {
-  return { values: Float32Array.from(pixels, (value, i) => (value / 255 - mean[i % 3]) / std[i % 3]), height, width, channels: 3 };
+/** (pixels / 255 - mean) / std, of the luminance where the model has one input channel */
+function normalise(pixels, { image_size: [height, width], channels, preprocessing: { mean, std } }) {
+  const levels = channels === 1 ? luminance(pixels) : pixels;
+  return { values: Float32Array.from(levels, (value, i) => (value / 255 - mean[i % channels]) / std[i % channels]), height, width, channels };
 }
 
 function checkPixels(pixels, { image_size: [height, width] }) {

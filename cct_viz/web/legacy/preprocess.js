@@ -55,6 +55,15 @@ export function resize({ height, width, read }, [outHeight, outWidth], filter) {
   return out;
 }
 
+/** (H, W) grey levels of pixels (H, W, 3), as Pillow's mode "L" has them: ITU-R 601-2, in fixed point. */
+export function luminance(pixels) {
+  const grey = new Uint8Array(pixels.length / 3);
+  for (let cell = 0, at = 0; cell < grey.length; cell++, at += 3) grey[cell] = greyOf(pixels[at], pixels[at + 1], pixels[at + 2]);
+  return grey;
+}
+
+const greyOf = (red, green, blue) => (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16;
+
 /** For each target pixel along an axis, the first source pixel that counts and the weights from there on. */
 function weigh(length, outLength, name) {
   const [filter, reach] = FILTERS[name], scale = length / outLength, stretch = Math.max(1, scale), support = reach * stretch;
