@@ -11,12 +11,18 @@ from ..architecture.config import ConfigError
 from . import pytorch, safetensors, saved_model
 from .common import Checkpoint, CheckpointError
 from .given import NOTHING, Given
+from .pytorch import hub_mixin
+from .unknown import name_unknown
 
 OF_ANY_FILE = frozenset({"labels", "scale", "mean", "std"})  # answers that every reader takes
 
 
 def _holds_nothing(path: Path) -> bool:
     return False
+
+
+def _claims_all(folder: Path) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,7 @@ class Reader:
         files: the names that make up a model, in download order: the last one completes it. [] if some are missing.
         read: the checkpoint at a path, a folder or a single file, with the user's answers.
         holds: whether a single file is in this format, by its content; names say nothing.
+        claims: whether a folder whose files have the right names is in this format, by their content.
         accepts: the answers of `Given` that make sense for the format.
         needs_conversion: whether `load` refuses the format, because too much has to be assumed or installed.
     """
@@ -38,6 +45,7 @@ class Reader:
     files: Callable[[Collection[str]], list[str]]
     read: Callable[[Path, Given], Checkpoint]
     holds: Callable[[Path], bool] = _holds_nothing
+    claims: Callable[[Path], bool] = _claims_all
     accepts: frozenset[str] = OF_ANY_FILE
     needs_conversion: bool = False
 
@@ -45,7 +53,19 @@ class Reader:
 # In order of preference, where a folder holds more than one format.
 READERS: dict[str, Reader] = {
     safetensors.FORMAT: Reader(
-        "config.json and model.safetensors", safetensors.recognises, safetensors.files, safetensors.read
+        "config.json and model.safetensors",
+        safetensors.recognises,
+        safetensors.files,
+        safetensors.read,
+        claims=lambda folder: not hub_mixin.claims(folder),
+    ),
+    hub_mixin.FORMAT: Reader(
+        "config.json and model.safetensors of PyTorch's hub mixin",
+        hub_mixin.recognises,
+        hub_mixin.files,
+        hub_mixin.read,
+        claims=hub_mixin.claims,
+        accepts=OF_ANY_FILE | pytorch.ANSWERS,
     ),
     saved_model.FORMAT: Reader(
         "saved_model.pb and variables/ (a TensorFlow SavedModel)",
@@ -54,12 +74,12 @@ READERS: dict[str, Reader] = {
         saved_model.read,
     ),
     pytorch.FORMAT: Reader(
-        "a .pth file (PyTorch)",
+        "a .pth, .pt, .ckpt, .bin or .safetensors file (PyTorch)",
         pytorch.recognises,
         pytorch.files,
         pytorch.read,
         holds=pytorch.holds,
-        accepts=OF_ANY_FILE | {"arch", "new_head", "image_size"},
+        accepts=OF_ANY_FILE | pytorch.ANSWERS,
         needs_conversion=True,
     ),
 }
@@ -79,11 +99,11 @@ def detect(path: str | Path) -> str:
             if reader.holds(path):
                 return name
     names = _list_files(path) if path.is_dir() else []
-    complete = [name for name, reader in READERS.items() if reader.files(names)]
+    complete = [name for name, reader in READERS.items() if reader.files(names) and reader.claims(path)]
     incomplete = [name for name, reader in READERS.items() if reader.recognises(names)]
     for name in complete + incomplete:
         return name
-    state = "not a checkpoint" if path.is_dir() else "a file of no known format" if path.exists() else "missing"
+    state = "not a checkpoint" if path.is_dir() else name_unknown(path) if path.exists() else "missing"
     *others, last = (reader.description for reader in READERS.values())
     raise CheckpointError(f"{path.name} is {state}; expected a folder with {', '.join(others)}, or {last}")
 
