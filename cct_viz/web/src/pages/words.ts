@@ -1,0 +1,14 @@
+// Sentences that several components say.
+
+import type { Session } from "../core/session.svelte.ts";
+import { find, t } from "../i18n/index.ts";
+
+/** 10 -> "ten"; a number without a word stays a number. */
+export const numberWord = (count: number): string => find(`number.${count}`) ?? `${count}`;
+
+/** What stands beside the answer: "✓ right". */
+export function pillOf(session: Session): string {
+  const { trace, truth, verdict } = session;
+  if (verdict === "wrong" && trace && truth !== null) return t("pill.wrong", { label: trace.labels[truth] });
+  return t(`pill.${verdict}`);
+}
