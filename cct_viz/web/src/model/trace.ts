@@ -76,6 +76,22 @@ export interface CropGeometry {
 export type FusedAttentions = Readonly<Record<Fusion, Float32Array>>;
 export type Fusion = "mean" | "max" | "min";
 
+/** The weights between the residual stream and the logits. */
+export interface ReadoutWeights {
+  /** (D,) each, of the final LayerNorm. */
+  readonly gamma: Float32Array;
+  readonly beta: Float32Array;
+  readonly epsilon: number;
+  /** (D, K) */
+  readonly head: Float32Array;
+  /** (K,) */
+  readonly bias: Float32Array;
+  /** a (D,) and a0 of the pool scores a . r_t + a0; null for a pool without scores. */
+  readonly poolScore: { readonly kernel: Float32Array; readonly bias: number } | null;
+  /** (M, D), the positional embedding; null where the model has no such thing. */
+  readonly position: Float32Array | null;
+}
+
 /** The residual stream and what the branches add to it. A server's payload carries no vectors. */
 export interface Vectors {
   /** D */
@@ -89,17 +105,24 @@ export interface Vectors {
   readonly mlpOutputs: Float32Array;
   /** (M, D): after the final LayerNorm. */
   readonly representation: Float32Array;
+  /** (M, D) or (M, 1): pooled_d = sum_t f_td r_td. */
+  readonly poolingFactors: Float32Array;
+  readonly readoutWeights: ReadoutWeights;
 }
 
-export interface Trace {
-  readonly config: ModelShape;
-  /** K class names. */
-  readonly labels: readonly string[];
-  readonly grid: Grid;
+/** A picture, ready for a model. */
+export interface Picture {
   /** (H, W, 3): the model's input before normalisation. */
   readonly pixels: Uint8Array;
   readonly image: ShownImage;
   readonly geometry: CropGeometry;
+}
+
+export interface Trace extends Picture {
+  readonly config: ModelShape;
+  /** K class names. */
+  readonly labels: readonly string[];
+  readonly grid: Grid;
   /** One for each conv stage. */
   readonly featureMaps: readonly FeatureMap[];
   /** One for each conv stage; the last one is of the tokens. */
