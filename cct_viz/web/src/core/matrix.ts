@@ -157,3 +157,15 @@ export function layerNorm(x: Matrix, gamma: ArrayLike<number>, beta: ArrayLike<n
   }
   return out;
 }
+
+/** Rows of m values >= 0, each scaled in place to sum to 1; a row of zeros becomes that of the identity matrix. */
+export function normaliseRows<A extends Float64Array | Float32Array>(values: A, m: number): A {
+  for (let row = 0; row < values.length / m; row++) {
+    const from = row * m;
+    let total = 0;
+    for (let at = from; at < from + m; at++) total += values[at];
+    if (total > 0) for (let at = from; at < from + m; at++) values[at] /= total;
+    else values[from + (row % m)] = 1;
+  }
+  return values;
+}
