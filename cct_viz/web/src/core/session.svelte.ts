@@ -3,36 +3,17 @@
 
 import { verdictOf, type Verdict } from "./answer.ts";
 import type { ModelEntry, PictureEntry } from "./entries.ts";
-import { argmax, softmax } from "./maths.ts";
+import { argmax } from "./maths.ts";
 import { DEFAULTS, fromHash, isEntry, Selection, toHash, type Choices } from "./state.svelte.ts";
-import type { Trace } from "../model/trace.ts";
+import { probabilitiesOf } from "../model/make_trace.ts";
+import type { TokenMask } from "../model/forward.ts";
+import type { Model } from "../model/model.ts";
+import type { AnswersOptions, RunningModel } from "../model/runner.ts";
+import type { Picture, Trace } from "../model/trace.ts";
+import { preparePicture, withPixels } from "../picture/prepare.ts";
 
-/** The steps done, how many there are, and the name of the next. */
-export type OnProgress = (done: number, all: number, next: string) => void;
-
-/** A picture as one model is given it. */
-export interface Prepared {
-  /** (H, W, 3) */
-  readonly pixels: Uint8Array;
-}
-
-/** A model that answers. */
-export interface Runner {
-  /** @throws {DOMException} an AbortError once another picture came */
-  explain(picture: Prepared, onprogress: OnProgress): Promise<Trace>;
-  /** (K,) logits of other pixels (H, W, 3), or without the tokens that are 0 in the mask (N,). */
-  answer(pixels: Uint8Array, mask?: Uint8Array | null): Promise<Float32Array>;
-  /** The whole trace of other pixels. It does not drop what is under way. */
-  trace(pixels: Uint8Array, mask?: Uint8Array | null): Promise<Trace>;
-  drop(): void;
-  close(): void;
-}
-
-/** How a host runs models and prepares pictures. */
-export interface Engine {
-  start(model: ModelEntry): Promise<Runner>;
-  prepare(source: Blob | HTMLCanvasElement, model: ModelEntry): Promise<Prepared>;
-}
+/** How a host runs models. */
+export type StartModel = (model: ModelEntry) => Promise<RunningModel>;
 
 /** What a gallery says about a picture under one model. */
 export interface Mark {
@@ -58,6 +39,8 @@ export class Session {
   readonly models: readonly ModelEntry[];
   pictures = $state.raw<readonly PictureEntry[]>([]);
   trace = $state.raw<Trace | null>(null);
+  /** The shown model in this thread, for what is computed from single weights; null where a server computed the trace. */
+  model = $state.raw<Model | null>(null);
   /** What is shown, which differs from what is chosen while a model computes. */
   shownPicture = $state.raw<PictureEntry | null>(null);
   shownModel = $state.raw<ModelEntry | null>(null);
@@ -105,21 +88,15 @@ export class Session {
     return head !== null && head < (this.trace?.config.numHeads ?? 0) && this.trace?.attentions ? head : null;
   });
 
-  readonly #engine: Engine;
-  #runner: { model: ModelEntry; runner: Promise<Runner> } | null = null;
+  readonly #startModel: StartModel;
+  #runner: { model: ModelEntry; runner: Promise<RunningModel> } | null = null;
   #latest = 0;
-  #pixels: Uint8Array | null = null;
 
-  constructor(engine: Engine, models: readonly ModelEntry[], pictures: readonly PictureEntry[]) {
+  constructor(startModel: StartModel, models: readonly ModelEntry[], pictures: readonly PictureEntry[]) {
     if (!models.length || !pictures.length) throw new Error("a page needs a model and a picture");
-    this.#engine = engine;
+    this.#startModel = startModel;
     this.models = models;
     this.pictures = pictures;
-  }
-
-  /** (H, W, 3): what the shown picture's model was given. */
-  get pixels(): Uint8Array {
-    return this.#pixels ?? new Uint8Array();
   }
 
   modelOf = (id: string): ModelEntry => this.models.find((model) => model.id === id) ?? this.models[0];
@@ -180,13 +157,14 @@ export class Session {
     this.notice = null;
     this.progress = 0;
     try {
-      const [runner, prepared] = await Promise.all([this.#start(model), this.#prepare(picture, model)]);
+      const runner = await this.#start(model);
+      const prepared = await preparePicture(await picture.source(), runner.config);
       if (mine !== this.#latest) return;
       const trace = await runner.explain(prepared, (done, all) => {
         if (mine === this.#latest) this.progress = done / all;
       });
       if (mine !== this.#latest) return;
-      this.#put(picture, model, prepared, trace, fresh);
+      this.#put(picture, model, runner.model, trace, fresh);
       void this.#markAll(model, runner, mine);
     } catch (error) {
       if (mine !== this.#latest || isAbort(error)) return;
@@ -196,7 +174,7 @@ export class Session {
     }
   }
 
-  #put(picture: PictureEntry, model: ModelEntry, prepared: Prepared, trace: Trace, fresh: boolean): void {
+  #put(picture: PictureEntry, model: ModelEntry, open: Model, trace: Trace, fresh: boolean): void {
     if (!this.pictures.includes(picture)) this.pictures = [...this.pictures, picture];
     if (fresh) this.selection.clearPicture();
     if (this.shownModel && this.shownModel !== model) {
@@ -204,18 +182,18 @@ export class Session {
       this.marks = {};
     }
     this.selection.set({ picture: picture.id, model: model.id });
-    this.#pixels = prepared.pixels;
     this.shownPicture = picture;
     this.shownModel = model;
+    this.model = open;
     this.trace = trace;
     this.progress = null;
     this.#mark(picture, trace.labels, trace.probabilities);
   }
 
-  async #start(model: ModelEntry): Promise<Runner> {
+  async #start(model: ModelEntry): Promise<RunningModel> {
     if (this.#runner?.model !== model) {
       const before = this.#runner;
-      const runner = this.#engine.start(model);
+      const runner = this.#startModel(model);
       this.#runner = { model, runner };
       if (before)
         void before.runner.then(
@@ -227,10 +205,6 @@ export class Session {
       });
     }
     return this.#runner.runner;
-  }
-
-  async #prepare(picture: PictureEntry, model: ModelEntry): Promise<Prepared> {
-    return this.#engine.prepare(await picture.source(), model);
   }
 
   #mark(picture: PictureEntry, labels: readonly string[], probabilities: ArrayLike<number>): void {
@@ -245,48 +219,59 @@ export class Session {
   }
 
   /** Answer the other pictures of the gallery, one after the other, until something else is asked for. */
-  async #markAll(model: ModelEntry, runner: Runner, mine: number): Promise<void> {
+  async #markAll(model: ModelEntry, runner: RunningModel, mine: number): Promise<void> {
+    const { output, labels } = runner.config;
     for (const picture of this.pictures) {
       if (mine !== this.#latest) return;
       if (this.marks[picture.id]) continue;
       try {
-        const { pixels } = await this.#prepare(picture, model),
-          logits = await runner.answer(pixels);
-        if (this.#runner?.model === model) this.#mark(picture, this.trace?.labels ?? [], softmax(logits));
+        const { pixels } = await preparePicture(await picture.source(), runner.config);
+        const [logits] = await runner.answers(pixels, [null], { background: true });
+        if (this.shownModel === model) this.#mark(picture, labels, probabilitiesOf(output, logits));
       } catch (error) {
         if (isAbort(error)) return;
       }
     }
   }
 
-  /** (K,) logits of the shown model for other pixels or without tokens. */
-  async ask(change: { pixels?: Uint8Array; mask?: Uint8Array | null }): Promise<Float32Array> {
-    const runner = await this.#current();
-    return runner.answer(change.pixels ?? this.pixels, change.mask ?? null);
+  /** The shown model as it runs. @throws {DOMException} an AbortError while another picture is under way */
+  async running(): Promise<RunningModel> {
+    if (!this.shownModel || this.progress !== null)
+      throw new DOMException("another picture is under way", "AbortError");
+    return this.#start(this.shownModel);
+  }
+
+  /** The shown picture as its model is given it. */
+  get picture(): Picture {
+    if (!this.trace) throw new DOMException("no picture is shown", "AbortError");
+    const { pixels, image, geometry } = this.trace;
+    return { pixels, image, geometry };
+  }
+
+  /** (K,) logits of the shown picture without the tokens that are 0 in each mask (N,). */
+  async answers(
+    masks: readonly TokenMask[],
+    options: AnswersOptions = {},
+    pixels?: Uint8Array,
+  ): Promise<Float32Array[]> {
+    return (await this.running()).answers(pixels ?? this.picture.pixels, masks, options);
   }
 
   /** The trace of the shown model for other pixels or without tokens. */
-  async traceOf(change: { pixels?: Uint8Array; mask?: Uint8Array | null }): Promise<Trace> {
-    const runner = await this.#current();
-    return runner.trace(change.pixels ?? this.pixels, change.mask ?? null);
+  async traceOf({ pixels, mask = null }: { pixels?: Uint8Array; mask?: TokenMask }): Promise<Trace> {
+    const runner = await this.running();
+    return runner.trace(pixels ? withPixels(this.picture, pixels, runner.config) : this.picture, mask);
   }
 
   /** The trace of a picture under a model, beside what is shown. */
   async compare(picture: PictureEntry, model: ModelEntry): Promise<Trace> {
-    const prepared = await this.#prepare(picture, model);
-    if (model === this.shownModel) return (await this.#current()).trace(prepared.pixels);
-    const runner = await this.#engine.start(model);
+    const same = model === this.shownModel;
+    const runner = await (same ? this.running() : this.#startModel(model));
     try {
-      return await runner.explain(prepared, () => undefined);
+      return await runner.trace(await preparePicture(await picture.source(), runner.config));
     } finally {
-      runner.close();
+      if (!same) runner.close();
     }
-  }
-
-  async #current(): Promise<Runner> {
-    if (!this.shownModel || this.progress !== null)
-      throw new DOMException("another picture is under way", "AbortError");
-    return this.#start(this.shownModel);
   }
 
   /** Say something below the verdict. */

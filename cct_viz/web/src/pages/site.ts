@@ -4,11 +4,11 @@ import { mount } from "svelte";
 import App from "../App.svelte";
 import { Session } from "../core/session.svelte.ts";
 import { carriedModels, carriedPictures } from "./carried.ts";
-import { engine } from "./engine.ts";
+import { startHere } from "./engine.ts";
 
 const host = document.getElementById("explorer");
 if (!host) throw new Error("the page has no element for the explorer");
-const session = new Session(engine, carriedModels(), carriedPictures());
+const session = new Session(startHere, carriedModels(), carriedPictures());
 host.replaceChildren();
 mount(App, { target: host, props: { session } });
 keepOffline();
