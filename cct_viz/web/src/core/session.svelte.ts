@@ -83,6 +83,10 @@ export class Session {
   });
   readonly verdict: Verdict = $derived(this.trace ? verdictOf(this.trace.probabilities, this.truth) : "other");
   readonly layer: number = $derived(Math.min(this.selection.layer, (this.trace?.config.numLayers ?? 1) - 1));
+  /** The layer that the drawing opens where it folds the others; null: the drawing's own choice. */
+  readonly openLayer: number | null = $derived(
+    this.selection.station === "attention" || this.selection.layer ? this.layer : null,
+  );
   readonly head: number | null = $derived.by(() => {
     const { head } = this.selection;
     return head !== null && head < (this.trace?.config.numHeads ?? 0) && this.trace?.attentions ? head : null;
