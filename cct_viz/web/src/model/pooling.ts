@@ -22,16 +22,15 @@ export function poolWith(name: string, r: Matrix, kept: readonly number[], score
   const weighed = pool.weigh?.(part, score) ?? null;
   const factors = pool.factors(part, weighed?.weights ?? null);
   return {
-    factors: matrix(r.rows, factors.columns, scatter(factors.values, kept, r.rows)),
-    weights: weighed && scatter(weighed.weights, kept, r.rows),
+    factors: matrix(r.rows, factors.columns, scatter(factors.values, kept, r.rows, factors.columns)),
+    weights: weighed && scatter(weighed.weights, kept, r.rows, 1),
     scores: pool.hasScores ? (pool.weigh?.(r, score).scores ?? null) : null,
   };
 }
 
 /** Rows of `values` put at the places `kept` of so many rows; 0 elsewhere. */
-function scatter(values: Float32Array, kept: readonly number[], rows: number): Float32Array {
+function scatter(values: Float32Array, kept: readonly number[], rows: number, width: number): Float32Array {
   if (kept.length === rows) return values;
-  const width = kept.length ? values.length / kept.length : 1;
   const out = new Float32Array(rows * width);
   kept.forEach((row, i) => out.set(values.subarray(i * width, (i + 1) * width), row * width));
   return out;
