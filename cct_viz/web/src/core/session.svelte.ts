@@ -47,6 +47,10 @@ export class Session {
   notice = $state.raw<Notice | null>(null);
   /** The share of a running computation that is done, 0 to 1; null: none runs. */
   progress = $state.raw<number | null>(null);
+  /** Tokens that the visitor took away; forgotten with the picture. */
+  removed = $state.raw<ReadonlySet<number>>(new Set());
+  /** (H, W, 3): the pixels as the visitor painted them; null: untouched. */
+  painted = $state.raw<Uint8Array | null>(null);
   marks = $state.raw<Readonly<Record<string, Mark>>>({});
 
   /** The explained class. */
@@ -188,6 +192,8 @@ export class Session {
     this.selection.set({ picture: picture.id, model: model.id });
     this.shownPicture = picture;
     this.shownModel = model;
+    this.removed = new Set();
+    this.painted = null;
     this.model = open;
     this.trace = trace;
     this.progress = null;

@@ -1,5 +1,6 @@
 // Sentences that several components say.
 
+import type { Verdict } from "../core/answer.ts";
 import type { Session } from "../core/session.svelte.ts";
 import { find, t } from "../i18n/index.ts";
 
@@ -12,3 +13,7 @@ export function pillOf(session: Session): string {
   if (verdict === "wrong" && trace && truth !== null) return t("pill.wrong", { label: trace.labels[truth] });
   return t(`pill.${verdict}`);
 }
+
+/** "none of the ten" */
+export const badgeOf = (verdict: Verdict, classes: number): string =>
+  t(`badge.${verdict}`, { classes: numberWord(classes) });
