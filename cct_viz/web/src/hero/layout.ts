@@ -132,6 +132,10 @@ export interface Layout {
 export const MOST_OPEN = 3;
 const POOL_BAR = 8;
 const SHEETS = 6;
+/** Between photo and pixels. */
+const MOST_BETWEEN = 64;
+/** The running sum's head needs so much. */
+const LEAST_SUM = 84;
 
 /** The layer that is open at first where the others are folded; with a class token the last, which it reads. */
 export function defaultOpen(layers: number, classToken: boolean): number {
@@ -211,9 +215,11 @@ function leftOf(width: number, top: number, height: number, wide: number, option
       ? height
       : Math.min(mix(mix(96, 159, clamp((width - 700) / 516, 0, 1)), 230, wide), Math.floor((height - 22) / 2)),
     photoSize = fitted(side, options.aspect),
-    photo = { x: 0, y: top, ...photoSize },
-    pixels = compact ? null : { x: 0, y: top + height - photoSize.height, ...photoSize },
-    numFlats = narrow ? 0 : Math.min(2, options.stages - 1),
+    gap = Math.min(MOST_BETWEEN, height - 2 * photoSize.height),
+    above = compact ? (height - photoSize.height) / 2 : (height - 2 * photoSize.height - gap) / 2,
+    photo = { x: 0, y: top + above, ...photoSize },
+    pixels = compact ? null : { x: 0, y: photo.y + photoSize.height + gap, ...photoSize },
+    numFlats = narrow ? 0 : Math.min(width < 1200 ? 1 : 2, options.stages - 1),
     shrink = numFlats > 1 ? 0.78 : 1,
     side1 = shrink * (compact ? Math.min(44, height * 0.27) : Math.min(mix(66, 86, wide), height * 0.2)),
     flatSize = fitted(side1, options.aspect),
@@ -224,14 +230,14 @@ function leftOf(width: number, top: number, height: number, wide: number, option
     flats.push({ x, ...flatSize, tops: centres.map((share) => top + height * share - flatSize.height / 2) });
     x += flatSize.width + shrink * (compact ? 20 : mix(22, 30, wide));
   }
-  const sheet = compact ? 46 : narrow ? 30 : mix(44, 56, wide),
-    step = compact ? 6 : narrow ? 5 : mix(8, 10, wide),
+  const sheet = narrow ? 30 : compact ? 46 : mix(44, 56, wide),
+    step = narrow ? 5 : compact ? 6 : mix(8, 10, wide),
     deckHeight = compact ? height * 0.72 : Math.min(240, height * 0.46),
     shear = sheet * 0.34,
     y = top + height * 0.5 - deckHeight / 2 + shear / 2,
     deck = { x, width: sheet, height: deckHeight, y, shear, sheets: SHEETS, step };
   x += sheet + (SHEETS - 1) * step;
-  const fan = compact ? 60 : narrow ? 26 : mix(42, 52, wide);
+  const fan = narrow ? 26 : compact ? 60 : mix(42, 52, wide);
   return { photo, pixels, flats, deck, x, fan, fanTop: y - shear, fanHeight: deckHeight };
 }
 
@@ -261,7 +267,7 @@ interface Shares {
 /** How much of the room right of the tokens each part gets; the running sum gets what is left. */
 function sharesOf(layers: number, classToken: boolean): Shares {
   if (classToken) return { span: layers > MOST_OPEN ? 0.5 : 0.78 / Math.max(1, layers), pool: 0.2, evidence: 0 };
-  if (layers > MOST_OPEN) return { span: layers > 8 ? 0.26 : 0.3, pool: 0.132, evidence: 0.258 };
+  if (layers > MOST_OPEN) return { span: layers > 8 ? 0.24 : 0.3, pool: 0.132, evidence: 0.258 };
   const span = [0, 0.34, 0.232, 0.168][layers] ?? 0.168;
   return layers > 2 ? { span, pool: 0.12, evidence: 0.235 } : { span, pool: 0.132, evidence: 0.258 };
 }
@@ -283,10 +289,11 @@ function columnsOf(
   layers: number,
   openLayer: number,
   span: number,
+  narrow: boolean,
 ): { columns: Column[]; spans: Span[]; x: number } {
   const folded = layers > MOST_OPEN,
-    foldedPitch = layers > 8 ? 12 : 18,
-    width = folded ? (layers > 8 ? 8 : 12) : Math.round(tokenWidth * 0.7),
+    foldedPitch = (layers > 8 ? 12 : 18) - (narrow ? 5 : 0),
+    width = folded ? foldedPitch - (narrow ? 3 : 5) : Math.round(tokenWidth * 0.7),
     columns: Column[] = [{ x: start, width: tokenWidth }],
     spans: Span[] = [];
   let x = start + tokenWidth;
@@ -339,7 +346,7 @@ export function layout(width: number, height: number, tokens: number, layers: nu
     left = pool ? photoOf(top, inner, scale, width, options.aspect) : leftOf(width, top, inner, wide, options),
     tokenWidth = pool ? 12 * scale : width < 1000 ? 14 : Math.round(mix(18, 22, wide)),
     start = left.x + left.fan,
-    classesWidth = pool ? 0 : figure === "compact" ? 170 : width < 1000 ? 118 : mix(170, 176, wide),
+    classesWidth = pool ? 0 : width < 1000 ? 118 : figure === "compact" ? 170 : mix(170, 176, wide),
     gapSum = pool ? 14 * scale : mix(16, 20, wide),
     gapPipe = pool ? 0 : mix(34, 40, wide),
     rest = width - start - tokenWidth - classesWidth - gapSum - gapPipe - POOL_BAR - 10,
@@ -351,13 +358,16 @@ export function layout(width: number, height: number, tokens: number, layers: nu
       x: columnsEnd,
     } = pool
       ? { columns: [{ x: start, width: tokenWidth }], spans: [], x: start + tokenWidth }
-      : columnsOf(start, tokenWidth, layers, options.open ?? 0, rest * shares.span),
+      : columnsOf(start, tokenWidth, layers, options.open ?? 0, rest * shares.span, width < 1000),
     bar = pool ? Math.max(POOL_BAR, 5 * scale) : POOL_BAR,
     right = width - classesWidth,
     poolEnd = classToken
       ? right - gapPipe
       : columnsEnd + (pool ? (width - columnsEnd) * (options.sum ? 0.26 : 0.3) : rest * shares.pool),
-    evidence = classToken ? null : evidenceOf(width, poolEnd + bar + 10, rest * shares.evidence, options),
+    evidenceRoom = Math.max(60, right - gapPipe - LEAST_SUM - gapSum - (poolEnd + bar + 10)),
+    evidence = classToken
+      ? null
+      : evidenceOf(width, poolEnd + bar + 10, Math.min(rest * shares.evidence, evidenceRoom), options),
     sumX = (evidence ? evidence.x + evidence.width : 0) + gapSum,
     sum = classToken || (pool && !options.sum) ? null : { x: sumX, width: Math.max(24, right - gapPipe - sumX) },
     edges = stack(options.shares ?? new Float64Array(tokens).fill(1 / tokens), top, inner),

@@ -97,3 +97,9 @@ export function cellsOf(trace: Trace, stage: number, t: number): Rectangle {
     [x0, x1] = axis(1);
   return [y0, x0, y1, x1];
 }
+
+/** Whether the tokens' pixels do not overlap: the picture is cut into squares, as in ViT. */
+export function isPatches(trace: Trace): boolean {
+  const { windowSize, stride } = lastStage(trace);
+  return windowSize[0] <= stride[0] && windowSize[1] <= stride[1];
+}

@@ -48,8 +48,8 @@ export interface PooledPath {
   readonly ribbon: string;
   readonly segment: Box;
   readonly bar: Box;
-  /** Whether factor x length fits in the bar. */
-  readonly labelled: boolean;
+  /** On how many lines factor x length fits in the bar; 0: it does not. */
+  readonly lines: 0 | 1 | 2;
   readonly step: Box | null;
   readonly label: { readonly x: number; readonly y: number; readonly anchor: "start" | "end" } | null;
   readonly lead: string;
@@ -213,8 +213,9 @@ function attendedOf(scene: Scene, token: number, beadY: number): string[] {
         x1 = centre(layout.tokenColumns[layer + 1]) - bead / 2 + 2;
       let y = beadY + 2;
       return keys.map(({ row, share }) => {
-        const from = layout.rowY(row) + layout.rowHeight(row) / 2,
-          half = (share * pathScale) / 2,
+        const half = (share * pathScale) / 2,
+          middle = layout.rowY(row) + layout.rowHeight(row) / 2,
+          from = Math.min(layout.bottom - half, Math.max(layout.top + half, middle)),
           height = (share / total) * (bead - 4),
           ribbon = band(x0, from - half, from + half, x1, y, y + height);
         y += height;
@@ -247,11 +248,17 @@ function readOf({ layout, trace, head }: Scene, token: number): TokenPath["read"
     share,
     path: band(span.x0, from - half, from + half, span.x1, to - half, to + half),
     x: span.x1 + 26,
-    y: from,
+    y: Math.abs(from - to) < 30 ? to + 36 : from, // clear of the pipe
   };
 }
 
-const LABEL = { height: 16, width: 90, step: 46 } as const;
+const LABEL = { height: 16, width: 88, short: 56, step: 46 } as const;
+
+/** Lines of 13 pixels, or larger by `scale`, that a label has in a bar. */
+function linesIn(width: number, height: number, scale: number): 0 | 1 | 2 {
+  if (height > LABEL.height * scale && width > LABEL.width * scale) return 1;
+  return height > 2.4 * LABEL.height * scale && width > LABEL.short * scale ? 2 : 0;
+}
 
 function pooledOf(scene: Scene, token: number): PooledPath | null {
   const { layout, pooling, lengthX, sumX, running } = scene;
@@ -269,7 +276,7 @@ function pooledOf(scene: Scene, token: number): PooledPath | null {
       ribbon: band(x0, top - 1, top + layout.pitch + 1, x1, y, y + Math.max(1.5, height)),
       segment: { x: x1 - 1, y, width: bar + 2, height: tall },
       bar: { x: from, y, width, height: tall },
-      labelled: height > LABEL.height * big && width > LABEL.width * big && layout.bead >= 26,
+      lines: layout.bead < 26 ? (0 as const) : linesIn(width, height, big),
     };
   if (!layout.sum) return { ...made, step: null, label: null, lead: "" };
   const a = sumX(running[token] ?? 0),

@@ -126,7 +126,8 @@ export function makeScene(options: SceneOptions): Scene {
     classRows = rowsOf(geometry, shown, trace, options.uncertain && options.figure === "page"),
     lengths = extent([pooling?.lengths ?? []]),
     sums = sumsOf(trace, geometry, target, shown),
-    keys = openKeys(trace, geometry, options.head);
+    keys = openKeys(trace, geometry, options.head),
+    ribbonScale = ribbonScaleOf(geometry, keys);
   return {
     trace,
     layout: geometry,
@@ -136,8 +137,8 @@ export function makeScene(options: SceneOptions): Scene {
     boxes,
     colours,
     pooling,
-    ribbons: ribbonsOf(geometry, keys, colours),
-    reading: readingOf(trace, geometry, options.head),
+    ribbons: ribbonsOf(geometry, keys, colours, ribbonScale),
+    reading: readingOf(trace, geometry, options.head, ribbonScale),
     marks: marksOf(trace, geometry, target, options.depths),
     feet: feetOf(trace, geometry, options.depths),
     lengths,
@@ -201,30 +202,38 @@ function openKeys(trace: Trace, geometry: Layout, head: number | null): Map<numb
 
 const middleOf = (geometry: Layout, row: number): number => geometry.rowY(row) + geometry.rowHeight(row) / 2;
 
-/** How thick attention is drawn: 26 pixels for a share of 1, thinner in a low drawing. */
-const ribbonWidth = (geometry: Layout, share: number): number =>
-  Math.max(0.35, share * 26 * Math.min(1, (geometry.bottom - geometry.top) / 480));
+/**
+ * Pixels of a ribbon at a share of 1: 26, less in a low drawing, and less where the rows are thin, so that the mean
+ * strongest ribbon is at most two rows thick. One factor for all ribbons: widths stay proportional to the shares.
+ */
+function ribbonScaleOf(geometry: Layout, keys: Map<number, Key[][]>): number {
+  const strongest = [...keys.values()].flat().map((best) => best[0]?.share ?? 0),
+    mean = strongest.reduce((sum, share) => sum + share, 0) / (strongest.length || 1);
+  return Math.min(26 * Math.min(1, (geometry.bottom - geometry.top) / 480), (2 * geometry.pitch) / (mean || 1));
+}
 
-function ribbonsOf(geometry: Layout, keys: Map<number, Key[][]>, colours: readonly string[]): Ribbon[] {
+const ribbonWidth = (scale: number, share: number): number => Math.max(0.35, share * scale);
+
+function ribbonsOf(geometry: Layout, keys: Map<number, Key[][]>, colours: readonly string[], scale: number): Ribbon[] {
   const first = geometry.classToken ? 1 : 0;
   return geometry.spans.flatMap(({ layer, x0, x1 }) =>
     (keys.get(layer) ?? []).flatMap((best, query) =>
       best.map(({ row, share }) => ({
         path: curve(x0, middleOf(geometry, row), x1, middleOf(geometry, query)),
         colour: colours[row - first] ?? "var(--soft)",
-        width: ribbonWidth(geometry, share),
+        width: ribbonWidth(scale, share),
       })),
     ),
   );
 }
 
-function readingOf(trace: Trace, geometry: Layout, head: number | null): Ribbon[] {
+function readingOf(trace: Trace, geometry: Layout, head: number | null, scale: number): Ribbon[] {
   const span = geometry.spans.at(-1);
   if (!geometry.classToken || !span?.open) return [];
   return strongestKeys(attentionRow(trace, span.layer, head, 0), 16).map(({ row, share }) => ({
     path: curve(span.x0, middleOf(geometry, row), span.x1, middleOf(geometry, 0)),
     colour: "var(--weight)",
-    width: ribbonWidth(geometry, share),
+    width: ribbonWidth(scale, share),
   }));
 }
 
@@ -283,17 +292,23 @@ function feetOf(trace: Trace, geometry: Layout, depths: Depths | null): Foot[] {
   return apart(feet);
 }
 
-/** Feet that do not touch: the first and the last stay, those between keep their distance or are left out. */
+/** Feet may leave their column by so many pixels to keep clear of each other. */
+const FOOT_SHIFT = 14;
+
+/** Feet that do not touch: the first and the last stay, those between move a little or are left out. */
 function apart(feet: readonly Foot[]): Foot[] {
-  const widthOf = (foot: Foot) => Math.max(FOOT_WIDTH, foot.label.length * 7.4 + 8),
+  const widthOf = (foot: Foot) => Math.max(FOOT_WIDTH, foot.label.length * 6.9 + 6),
+    overlap = (a: Foot, b: Foot) => Math.max(0, (widthOf(a) + widthOf(b)) / 2 - (b.x - a.x)),
     kept: Foot[] = [],
     last = feet.at(-1);
   for (const foot of feet.slice(0, -1)) {
-    const before = kept.at(-1),
-      clear = (a: Foot | undefined, b: Foot) => !a || b.x - a.x >= (widthOf(a) + widthOf(b)) / 2;
-    if (clear(before, foot) && last && clear(foot, last)) kept.push(foot);
+    const before = kept.at(-1);
+    if (!(before && overlap(before, foot) > 0) && last && overlap(foot, last) <= 2 * FOOT_SHIFT) kept.push(foot);
   }
-  return last ? [...kept, last] : kept;
+  const before = kept.at(-1);
+  if (!last || !before) return last ? [...kept, last] : kept;
+  const shift = overlap(before, last) / 2;
+  return [...kept.slice(0, -1), { ...before, x: before.x - shift }, { ...last, x: last.x + shift }];
 }
 
 type Sums = Pick<Scene, "sums" | "running" | "sumX" | "sumArea">;
@@ -301,7 +316,8 @@ type Sums = Pick<Scene, "sums" | "running" | "sumX" | "sumArea">;
 function sumsOf(trace: Trace, geometry: Layout, target: number, shown: ShownClasses): Sums {
   const { sum, top, bottom } = geometry;
   if (!sum) return { sums: [], running: runningSum(trace, target), sumX: () => 0, sumArea: "" };
-  const indices = [...new Set([...shown.rows, target])],
+  const all = trace.config.numClasses <= 10 ? trace.labels.map((_, index) => index) : shown.rows,
+    indices = [...new Set([...all, target])],
     lists = indices.map((index) => runningSum(trace, index)),
     sumX = linear(extent(lists), [sum.x, sum.x + sum.width]),
     points = (list: Float64Array): Point[] =>
