@@ -14,8 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # as a script
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # as a script
 
 import numpy as np
 from conftest import tiny_config
@@ -39,6 +38,7 @@ from cct_viz.methods.projection import nearest_token
 from cct_viz.methods.rollout_paths import split_rollout
 from cct_viz.web.payload import About, make_payload
 
+ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "cct_viz" / "web" / "vectors"
 BUNDLED = "keras_cct_cifar10"
 TARGET = 1  # the class that is explained; 0 is what it is held against
