@@ -1,0 +1,63 @@
+// What a host hands to the page: models and pictures.
+
+/** A model that the page can run, or that a server runs for it. */
+export interface ModelEntry {
+  readonly id: string;
+  /** A name for people, such as "CCT-2, 64 tokens". */
+  readonly title: string;
+  /** The same, short enough for the bar: "CCT-2 · 64 tokens". */
+  readonly short: string;
+  readonly group: "main" | "comparison";
+  /** On the validation images; null where nobody measured it. */
+  readonly metrics: Metrics | null;
+  readonly parameters: number;
+  /** Hexadecimal digits of the weights' SHA-256. */
+  readonly sha256: string;
+  /** Size of the weights in bytes as this page carries them. */
+  readonly bytes: number;
+  /** What the loader had to assume about the weights, in sentences. */
+  readonly assumptions: readonly string[];
+  /** (N,) mean pooling weights over the validation images, or null. */
+  readonly prior: readonly number[] | null;
+  /** Loss and accuracy of each epoch, or null where they were not kept. */
+  readonly history: readonly Epoch[] | null;
+  /** Part of the network -> map -> whether the map changes with that part at random; null: does not apply. */
+  readonly randomisation: Readonly<Record<string, Readonly<Record<string, boolean | null>>>> | null;
+  /** The content of config.json. */
+  readonly config: string;
+  /** The content of model.safetensors. */
+  readonly weights: () => Promise<ArrayBuffer>;
+}
+
+/** Shares are from 0 to 1. */
+export interface Metrics {
+  readonly accuracy: number;
+  readonly top5?: number;
+  /** Cross-entropy. */
+  readonly loss?: number;
+  /** Expected calibration error, 15 bins. */
+  readonly ece?: number;
+  /** Number of validation images. */
+  readonly images: number;
+  /** (K, K) counts; rows are true classes. */
+  readonly confusion?: readonly (readonly number[])[];
+}
+
+export interface Epoch {
+  readonly accuracy?: number;
+  readonly loss?: number;
+  readonly val_accuracy?: number;
+  readonly val_loss?: number;
+}
+
+export interface PictureEntry {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: "photo" | "example" | "own";
+  /** The class that people gave it; null where nobody labelled it or where no class fits. */
+  readonly truth: string | null;
+  /** Of an image to show; a data: or blob: address. */
+  readonly address: string;
+  /** What is decoded: a file, or what a page draws. */
+  readonly source: () => Promise<Blob | HTMLCanvasElement>;
+}

@@ -1,0 +1,324 @@
+// What the page knows: its models and pictures, the model that runs, and the trace of the shown picture. The last trace
+// stays until the next one is there; whatever fails leaves it and says why.
+
+import { verdictOf, type Verdict } from "./answer.ts";
+import type { ModelEntry, PictureEntry } from "./entries.ts";
+import { argmax } from "./maths.ts";
+import { DEFAULTS, fromHash, isEntry, Selection, toHash, type Choices } from "./state.svelte.ts";
+import { probabilitiesOf } from "../model/make_trace.ts";
+import type { TokenMask } from "../model/forward.ts";
+import type { Model } from "../model/model.ts";
+import type { AnswersOptions, RunningModel } from "../model/runner.ts";
+import type { Picture, Trace } from "../model/trace.ts";
+import { preparePicture, withPixels } from "../picture/prepare.ts";
+
+/** How a host runs models. */
+export type StartModel = (model: ModelEntry) => Promise<RunningModel>;
+
+/** What a gallery says about a picture under one model. */
+export interface Mark {
+  readonly verdict: Verdict;
+  readonly label: string;
+  readonly probability: number;
+}
+
+/** A message: what happened and what to do. `busy` while something is under way. */
+export interface Notice {
+  readonly kind: "problem" | "busy" | "done";
+  readonly text: string;
+}
+
+const isAbort = (error: unknown): boolean => error instanceof DOMException && error.name === "AbortError";
+const sentence = (error: unknown): string => {
+  const text = (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
+  return `${text.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase())}.`; // but not photo.jpg
+};
+
+export class Session {
+  readonly selection = new Selection();
+  readonly models: readonly ModelEntry[];
+  pictures = $state.raw<readonly PictureEntry[]>([]);
+  trace = $state.raw<Trace | null>(null);
+  /** The shown model in this thread, for what is computed from single weights; null where a server computed the trace. */
+  model = $state.raw<Model | null>(null);
+  /** What is shown, which differs from what is chosen while a model computes. */
+  shownPicture = $state.raw<PictureEntry | null>(null);
+  shownModel = $state.raw<ModelEntry | null>(null);
+  notice = $state.raw<Notice | null>(null);
+  /** The share of a running computation that is done, 0 to 1; null: none runs. */
+  progress = $state.raw<number | null>(null);
+  /** Tokens that the visitor took away; forgotten with the picture. */
+  removed = $state.raw<ReadonlySet<number>>(new Set());
+  /** (H, W, 3): the pixels as the visitor painted them; null: untouched. */
+  painted = $state.raw<Uint8Array | null>(null);
+  marks = $state.raw<Readonly<Record<string, Mark>>>({});
+
+  /** The explained class. */
+  readonly target: number = $derived.by(() => {
+    const { trace, selection } = this;
+    if (!trace) return 0;
+    const chosen = selection.target;
+    return chosen !== null && chosen < trace.labels.length ? chosen : argmax(trace.probabilities);
+  });
+  /** The class that it is compared with, or null. */
+  readonly reference: number | null = $derived.by(() => {
+    const chosen = this.selection.reference;
+    return chosen !== null && chosen !== this.target && chosen < (this.trace?.labels.length ?? 0) ? chosen : null;
+  });
+  /** The token with the largest contribution to the target; without contributions, by evidence. */
+  readonly strongest: number = $derived.by(() => {
+    const { trace, target } = this;
+    if (!trace) return 0;
+    const table = trace.contributions ?? trace.evidence,
+      classes = trace.labels.length;
+    return argmax(Array.from({ length: trace.config.numTokens }, (_, t) => table[t * classes + target]));
+  });
+  /** The kept token of this model's grid, or null. */
+  readonly kept: number | null = $derived.by(() => {
+    const { token } = this.selection;
+    return token !== null && token < (this.trace?.config.numTokens ?? 0) ? token : null;
+  });
+  /** The lit token. */
+  readonly active: number = $derived(this.selection.hover ?? this.kept ?? this.strongest);
+  /** Index of the class that people gave the picture, or null. */
+  readonly truth: number | null = $derived.by(() => {
+    const index = this.trace?.labels.indexOf(this.shownPicture?.truth ?? "") ?? -1;
+    return index < 0 ? null : index;
+  });
+  readonly verdict: Verdict = $derived(this.trace ? verdictOf(this.trace.probabilities, this.truth) : "other");
+  readonly layer: number = $derived(Math.min(this.selection.layer, (this.trace?.config.numLayers ?? 1) - 1));
+  /** The layer that the drawing opens where it folds the others; null: the drawing's own choice. */
+  readonly openLayer: number | null = $derived(
+    this.selection.station === "attention" || this.selection.layer ? this.layer : null,
+  );
+  readonly head: number | null = $derived.by(() => {
+    const { head } = this.selection;
+    return head !== null && head < (this.trace?.config.numHeads ?? 0) && this.trace?.attentions ? head : null;
+  });
+
+  readonly #startModel: StartModel;
+  #runner: { model: ModelEntry; runner: Promise<RunningModel> } | null = null;
+  #latest = 0;
+
+  constructor(startModel: StartModel, models: readonly ModelEntry[], pictures: readonly PictureEntry[]) {
+    if (!models.length || !pictures.length) throw new Error("a page needs a model and a picture");
+    this.#startModel = startModel;
+    this.models = models;
+    this.pictures = pictures;
+  }
+
+  modelOf = (id: string): ModelEntry => this.models.find((model) => model.id === id) ?? this.models[0];
+  pictureOf = (id: string): PictureEntry => this.pictures.find((picture) => picture.id === id) ?? this.pictures[0];
+
+  /** Show what an address names. */
+  async open(hash: string): Promise<void> {
+    this.selection.set(fromHash(hash));
+    await this.show(this.pictureOf(this.selection.picture), this.modelOf(this.selection.model), { fresh: false });
+  }
+
+  /** Follow the address, where Back or Forward changed it. */
+  async follow(hash: string): Promise<void> {
+    const choices = fromHash(hash),
+      picture = this.pictureOf(choices.picture),
+      model = this.modelOf(choices.model);
+    this.selection.set(choices);
+    if (picture.id !== this.shownPicture?.id || model.id !== this.shownModel?.id)
+      await this.show(picture, model, { fresh: false });
+  }
+
+  /** The address of what is shown now; an own photo is not in it. */
+  get hash(): string {
+    const choices: Choices = this.selection.choices;
+    const own = this.pictureOf(choices.picture).kind === "own";
+    return toHash({
+      ...choices,
+      picture: own || choices.picture === this.pictures[0]?.id ? DEFAULTS.picture : choices.picture,
+      model: choices.model === this.models[0]?.id ? DEFAULTS.model : choices.model,
+    });
+  }
+
+  choosePicture(id: string): Promise<void> {
+    return this.show(this.pictureOf(id), this.modelOf(this.selection.model));
+  }
+
+  chooseModel(id: string): Promise<void> {
+    return this.show(this.pictureOf(this.selection.picture), this.modelOf(id));
+  }
+
+  /** Explain a photo of the visitor's. */
+  takePhoto(source: Blob | HTMLCanvasElement, name: string): Promise<void> {
+    const address = source instanceof Blob ? URL.createObjectURL(source) : source.toDataURL("image/jpeg", 0.9);
+    const entry: PictureEntry = {
+      id: `own-${this.pictures.length}`,
+      name,
+      kind: "own",
+      truth: null,
+      address,
+      source: () => Promise.resolve(source),
+    };
+    return this.show(entry, this.modelOf(this.selection.model));
+  }
+
+  /** Compute and show; `fresh` forgets the kept token and class. */
+  async show(picture: PictureEntry, model: ModelEntry, { fresh = true } = {}): Promise<void> {
+    const mine = ++this.#latest;
+    this.notice = null;
+    this.progress = 0;
+    try {
+      const runner = await this.#start(model);
+      const prepared = await preparePicture(await picture.source(), runner.config);
+      if (mine !== this.#latest) return;
+      const trace = await runner.explain(prepared, (done, all) => {
+        if (mine === this.#latest) this.progress = done / all;
+      });
+      if (mine !== this.#latest) return;
+      this.#put(picture, model, runner.model, trace, fresh);
+      void this.#markAll(model, runner, mine);
+    } catch (error) {
+      if (mine !== this.#latest || isAbort(error)) return;
+      this.progress = null;
+      if (picture.kind === "own" && !this.pictures.includes(picture)) URL.revokeObjectURL(picture.address);
+      this.notice = { kind: "problem", text: sentence(error) };
+    }
+  }
+
+  #put(picture: PictureEntry, model: ModelEntry, open: Model, trace: Trace, fresh: boolean): void {
+    if (!this.pictures.includes(picture)) this.pictures = [...this.pictures, picture];
+    if (fresh) this.selection.clearPicture();
+    if (this.shownModel && this.shownModel !== model) {
+      this.selection.set({ feature: null, key: null, depth: null });
+      this.marks = {};
+    }
+    this.selection.set({ picture: picture.id, model: model.id });
+    this.shownPicture = picture;
+    this.shownModel = model;
+    this.removed = new Set();
+    this.painted = null;
+    this.model = open;
+    this.trace = trace;
+    this.progress = null;
+    this.#mark(picture, trace.labels, trace.probabilities);
+  }
+
+  async #start(model: ModelEntry): Promise<RunningModel> {
+    if (this.#runner?.model !== model) {
+      const before = this.#runner;
+      const runner = this.#startModel(model);
+      this.#runner = { model, runner };
+      if (before)
+        void before.runner.then(
+          (old) => old.close(),
+          () => undefined,
+        );
+      runner.catch(() => {
+        if (this.#runner?.runner === runner) this.#runner = null; // so that the next try starts afresh
+      });
+    }
+    return this.#runner.runner;
+  }
+
+  #mark(picture: PictureEntry, labels: readonly string[], probabilities: ArrayLike<number>): void {
+    const best = argmax(probabilities),
+      truth = labels.indexOf(picture.truth ?? "");
+    const mark: Mark = {
+      verdict: verdictOf(probabilities, truth < 0 ? null : truth),
+      label: labels[best],
+      probability: probabilities[best],
+    };
+    this.marks = { ...this.marks, [picture.id]: mark };
+  }
+
+  /** Answer the other pictures of the gallery, one after the other, until something else is asked for. */
+  async #markAll(model: ModelEntry, runner: RunningModel, mine: number): Promise<void> {
+    const { output, labels } = runner.config;
+    for (const picture of this.pictures) {
+      if (mine !== this.#latest) return;
+      if (this.marks[picture.id]) continue;
+      try {
+        const { pixels } = await preparePicture(await picture.source(), runner.config);
+        const [logits] = await runner.answers(pixels, [null], { background: true });
+        if (this.shownModel === model) this.#mark(picture, labels, probabilitiesOf(output, logits));
+      } catch (error) {
+        if (isAbort(error)) return;
+      }
+    }
+  }
+
+  /** The shown model as it runs. @throws {DOMException} an AbortError while another picture is under way */
+  async running(): Promise<RunningModel> {
+    if (!this.shownModel || this.progress !== null)
+      throw new DOMException("another picture is under way", "AbortError");
+    return this.#start(this.shownModel);
+  }
+
+  /** The shown picture as its model is given it. */
+  get picture(): Picture {
+    if (!this.trace) throw new DOMException("no picture is shown", "AbortError");
+    const { pixels, image, geometry } = this.trace;
+    return { pixels, image, geometry };
+  }
+
+  /** (K,) logits of the shown picture without the tokens that are 0 in each mask (N,). */
+  async answers(
+    masks: readonly TokenMask[],
+    options: AnswersOptions = {},
+    pixels?: Uint8Array,
+  ): Promise<Float32Array[]> {
+    return (await this.running()).answers(pixels ?? this.picture.pixels, masks, options);
+  }
+
+  /** The trace of the shown model for other pixels or without tokens. */
+  async traceOf({ pixels, mask = null }: { pixels?: Uint8Array; mask?: TokenMask }): Promise<Trace> {
+    const runner = await this.running();
+    return runner.trace(pixels ? withPixels(this.picture, pixels, runner.config) : this.picture, mask);
+  }
+
+  /** The trace of a picture under a model, beside what is shown. */
+  async compare(picture: PictureEntry, model: ModelEntry): Promise<Trace> {
+    const same = model === this.shownModel;
+    const runner = await (same ? this.running() : this.#startModel(model));
+    try {
+      return await runner.trace(await preparePicture(await picture.source(), runner.config));
+    } finally {
+      if (!same) runner.close();
+    }
+  }
+
+  /** Say something below the verdict. */
+  say(kind: Notice["kind"], text: string): void {
+    this.notice = { kind, text };
+  }
+
+  fail(error: unknown): void {
+    if (!isAbort(error)) this.notice = { kind: "problem", text: sentence(error) };
+  }
+}
+
+/** Write every choice into the address. Back undoes a change of picture, model or station. */
+export function followAddress(session: Session): () => void {
+  let written = session.selection.choices;
+  const write = (): void => {
+    const now = session.selection.choices,
+      hash = session.hash,
+      url = hash ? `#${hash}` : location.pathname + location.search;
+    const entry = session.shownPicture !== null && isEntry(written, now) && written.picture !== "";
+    if (entry) history.pushState(null, "", url);
+    else history.replaceState(null, "", url);
+    written = now;
+  };
+  const stop = $effect.root(() => {
+    $effect(() => {
+      const hash = session.hash;
+      if (hash !== location.hash.slice(1) && session.trace) write();
+    });
+  });
+  const back = (): void => {
+    void session.follow(location.hash);
+    written = session.selection.choices;
+  };
+  addEventListener("popstate", back);
+  return () => {
+    removeEventListener("popstate", back);
+    stop();
+  };
+}

@@ -1,0 +1,44 @@
+/** Class scores in a table of tokens and classes, as cct_viz/methods/pooling.py has them. */
+
+import type { Trace } from "../model/trace.ts";
+
+/** What a class is held against: another class, the mean of all classes, or nothing (null). */
+export type Against = number | "mean" | null;
+
+/**
+ * (N,) logits: the column `target` of an (N, K) table, less what it is held against. A shift common to all classes, which
+ * softmax ignores, does not change a contrast.
+ */
+export function contrast(table: ArrayLike<number>, k: number, target: number, against: Against = null): Float64Array {
+  return Float64Array.from({ length: table.length / k }, (_, t) => {
+    return table[t * k + target] - baseline(table, t * k, k, against);
+  });
+}
+
+/** The same of one (K,) list. */
+export const contrastOf = (scores: ArrayLike<number>, target: number, against: Against = null): number =>
+  scores[target] - baseline(scores, 0, scores.length, against);
+
+function baseline(values: ArrayLike<number>, from: number, k: number, against: Against): number {
+  if (against === null) return 0;
+  if (against !== "mean") return values[from + against];
+  let total = 0;
+  for (let c = 0; c < k; c++) total += values[from + c];
+  return total / k;
+}
+
+/** (N,) logits: how much each token favours the class, before the pooling weights. */
+export const evidence = (trace: Trace, target: number, against: Against = null): Float64Array =>
+  contrast(trace.evidence, trace.config.numClasses, target, against);
+
+/**
+ * (N,) logits: what each token adds to the class score; with the bias they sum to it. Null with a class token, where scores
+ * do not split. Limit: contributions are not causes, because attention has already mixed the tokens.
+ */
+export const contribution = (trace: Trace, target: number, against: Against = null): Float64Array | null =>
+  trace.contributions && contrast(trace.contributions, trace.config.numClasses, target, against);
+
+/** (N, K) logits: evidence above what the mean class has. */
+export function centred(table: ArrayLike<number>, k: number): Float64Array {
+  return Float64Array.from(table, (value, i) => value - baseline(table, i - (i % k), k, "mean"));
+}

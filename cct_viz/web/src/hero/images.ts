@@ -1,0 +1,76 @@
+// Pictures made in the browser: bytes into addresses that an SVG image can show.
+
+import type { FeatureMap, Trace } from "../model/trace.ts";
+import type { Layout } from "./layout.ts";
+import { brightness, channelOf } from "./maps.ts";
+import type { Rectangle } from "./patches.ts";
+
+function canvasOf(width: number, height: number): [HTMLCanvasElement, CanvasRenderingContext2D] {
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(width));
+  canvas.height = Math.max(1, Math.round(height));
+  const context = canvas.getContext("2d");
+  if (!context) throw new Error("this browser draws no canvas");
+  return [canvas, context];
+}
+
+/** The model's input as a picture. */
+export function pixelsAddress({ pixels, config }: Trace): string {
+  const [height, width] = config.imageSize,
+    [canvas, context] = canvasOf(width, height),
+    image = context.createImageData(width, height);
+  for (let i = 0; i < width * height; i++) {
+    for (let channel = 0; channel < 3; channel++) image.data[4 * i + channel] = pixels[3 * i + channel] ?? 0;
+    image.data[4 * i + 3] = 255;
+  }
+  context.putImageData(image, 0, 0);
+  return canvas.toDataURL();
+}
+
+/** A channel as a mask: the brighter the cell, the more opaque; so that one picture serves light and dark. */
+export function channelAddress(map: FeatureMap, channel: number): string {
+  const [canvas, context] = canvasOf(map.width, map.height),
+    image = context.createImageData(map.width, map.height);
+  brightness(channelOf(map, channel)).forEach((share, i) => (image.data[4 * i + 3] = Math.round(255 * share)));
+  context.putImageData(image, 0, 0);
+  return canvas.toDataURL();
+}
+
+export function loadImage(address: string): Promise<HTMLImageElement> {
+  const image = new Image();
+  image.src = address;
+  return image.decode().then(() => image);
+}
+
+/** The token column: of each patch a strip as wide as the column, one above the other. */
+export function columnAddress(
+  photo: HTMLImageElement,
+  layout: Layout,
+  boxes: readonly Rectangle[],
+  [height, width]: readonly [number, number],
+  sharp: boolean,
+): string {
+  const scale = 2, // for screens with two pixels a CSS pixel
+    column = layout.tokenColumns[0] ?? { x: 0, width: 1 },
+    [canvas, context] = canvasOf(column.width * scale, (layout.bottom - layout.top) * scale);
+  context.scale(scale, scale);
+  context.imageSmoothingEnabled = sharp;
+  const kx = photo.naturalWidth / width,
+    ky = photo.naturalHeight / height;
+  boxes.forEach(([y0, x0, y1, x1], t) => {
+    const patch = (y1 - y0) * ky,
+      strip = Math.min(patch, ((x1 - x0) * kx * layout.mark) / column.width);
+    context.drawImage(
+      photo,
+      x0 * kx,
+      y0 * ky + (patch - strip) / 2,
+      (x1 - x0) * kx,
+      strip,
+      0,
+      layout.ty(t) - layout.top,
+      column.width,
+      layout.mark,
+    );
+  });
+  return canvas.toDataURL();
+}

@@ -1,0 +1,53 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { argmax } from "../core/maths.ts";
+import { readLens } from "../derive/depth.ts";
+import { rollout } from "../derive/rollout.ts";
+import { halfPrecision } from "../testing/safetensors.ts";
+import { expectClose, joined, picture, readVectors } from "../testing/vectors.ts";
+import { makeTrace } from "./make_trace.ts";
+import { openModel } from "./model.ts";
+
+const WEIGHTS = join(import.meta.dirname, "../../../../weights/keras_cct_cifar10");
+
+it("the bundled model in half precision sees what Python sees", () => {
+  const { about, get, below } = readVectors<{ stride: number; labels: string[] }>("bundled");
+  const config = readFileSync(join(WEIGHTS, "config.json"), "utf8");
+  const file = Uint8Array.from(readFileSync(join(WEIGHTS, "model.safetensors"))).buffer;
+  const model = openModel(config, halfPrecision(file));
+  const pixels = Uint8Array.from(get("pixels").values);
+  const trace = { ...picture(pixels), ...makeTrace(model, model.run(pixels)) };
+  const sampled = (values: ArrayLike<number>) =>
+    values.length > 1000 ? Array.from(values).filter((_, i) => i % about.stride === 0) : values;
+  const { vectors } = trace;
+  const seen: Record<string, ArrayLike<number> | undefined | null> = {
+    stream: vectors?.stream,
+    attention_outputs: vectors?.attentionOutputs,
+    mlp_outputs: vectors?.mlpOutputs,
+    representation: vectors?.representation,
+    pooling_factors: vectors?.poolingFactors,
+    attentions: trace.attentions,
+    attention_shares: trace.attentionShares,
+    pool_scores: trace.poolScores,
+    pooling_weights: trace.poolingWeights,
+    logits: trace.logits,
+    probabilities: trace.probabilities,
+    evidence: trace.evidence,
+    contributions: trace.contributions,
+    readout: trace.readout,
+    bias: trace.bias,
+  };
+  trace.featureMaps.forEach((map, i) => (seen[`feature_map_${i}`] = map.data));
+  trace.stages.forEach((stage, i) => {
+    seen[`windows_${i}`] = stage.windows;
+    seen[`centres_${i}`] = stage.centres;
+    seen[`sliding_${i}`] = [...stage.stride, ...stage.windowSize];
+  });
+  expect(Object.keys(seen).sort()).toEqual(below("trace/").sort());
+  for (const [name, values] of Object.entries(seen)) expectClose(sampled(values ?? []), get(`trace/${name}`), name);
+  expectClose(joined((readLens(trace) ?? []).map(({ logits }) => logits)), get("derived/lens/logits"), "lens");
+  expectClose(joined(rollout(trace)), get("derived/rollout"), "rollout");
+  expect(trace.labels).toEqual(about.labels);
+  expect(argmax(trace.logits)).toBe(argmax(get("trace/logits").values));
+});

@@ -1,0 +1,18 @@
+/** A thread of its own for a model. */
+
+import { createJobs } from "./jobs.ts";
+import type { Request } from "./protocol.ts";
+
+/** A turn of the event loop; a timer would wait four milliseconds. */
+const breathe = (): Promise<void> =>
+  new Promise((resume) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resume();
+    };
+    port2.postMessage(null);
+  });
+
+const receive = createJobs((reply) => self.postMessage(reply), breathe);
+self.onmessage = ({ data }: MessageEvent<Request>) => receive(data);

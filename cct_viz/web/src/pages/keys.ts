@@ -1,0 +1,58 @@
+// Keys that work anywhere on the page.
+
+import type { Session } from "../core/session.svelte.ts";
+import { STATIONS, type Station } from "../core/state.svelte.ts";
+
+const MOVES: Record<string, readonly [number, number]> = {
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+};
+
+/** A field or a slider keeps its keys; so does a group of tabs or radio buttons. */
+const keepsKeys = (event: KeyboardEvent): boolean =>
+  event
+    .composedPath()
+    .some((element) => element instanceof Element && element.matches("input, select, textarea, [role=slider], dialog"));
+
+/** The token a step away on the grid; it stops at the edges. */
+export function stepToken(token: number, key: string, grid: { rows: number; columns: number }): number | null {
+  const move = MOVES[key];
+  if (!move) return null;
+  const row = Math.floor(token / grid.columns) + move[0];
+  const column = (token % grid.columns) + move[1];
+  const inside = row >= 0 && row < grid.rows && column >= 0 && column < grid.columns;
+  return inside ? row * grid.columns + column : token;
+}
+
+/** The stations that a model has, one an attention layer, in the order of the digits. */
+export function stopsOf(layers: number): { station: Station; layer: number }[] {
+  return STATIONS.flatMap((station) =>
+    Array.from({ length: station === "attention" ? layers : 1 }, (_, layer) => ({ station, layer })),
+  );
+}
+
+export function onKey(event: KeyboardEvent, session: Session): void {
+  const { selection, trace } = session;
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !trace || keepsKeys(event)) return;
+  if (event.key === "Escape") leave(session);
+  else if (event.key === "p" || event.key === "P") selection.presenter = !selection.presenter;
+  else if (/^[1-9]$/.test(event.key)) {
+    const stop = stopsOf(trace.config.numLayers)[Number(event.key) - 1];
+    if (stop) selection.open(stop.station, stop.layer);
+  } else {
+    const token = stepToken(session.kept ?? session.strongest, event.key, trace.grid);
+    if (token === null) return;
+    event.preventDefault();
+    selection.hover = null;
+    selection.token = token;
+  }
+}
+
+/** Esc leaves one thing after the other: the presenter, the kept token, the station. */
+function leave({ selection, kept }: Session): void {
+  if (selection.presenter) selection.presenter = false;
+  else if (kept !== null) selection.token = null;
+  else if (selection.station) selection.open(null);
+}

@@ -1,0 +1,87 @@
+// Every map that follows from the trace alone, by its method's name in Python, with what it can say.
+
+import type { Fusion, Trace } from "../model/trace.ts";
+import { ablateInPool } from "../derive/ablation.ts";
+import { attentionFrom, imageTokens } from "../derive/attention.ts";
+import { gradCam, hiresCam } from "../derive/cam.ts";
+import { contribution, evidence } from "../derive/contrast.ts";
+import { contributionRollout, rollout, type Alpha } from "../derive/rollout.ts";
+
+export interface MapOptions {
+  readonly target: number;
+  readonly reference: number | null;
+  readonly fusion: Fusion;
+  readonly alpha: Alpha;
+}
+
+export interface NamedMap {
+  readonly method: MethodName;
+  readonly values: Float64Array;
+  readonly signed: boolean;
+  /** Whether it starts from attention. */
+  readonly attention: boolean;
+}
+
+export const METHODS = [
+  "seqpool",
+  "evidence",
+  "contribution",
+  "attention",
+  "rollout",
+  "contribution_rollout",
+  "grad_cam",
+  "hires_cam",
+  "ablate_in_pool",
+] as const;
+export type MethodName = (typeof METHODS)[number];
+
+type Make = (trace: Trace, options: MapOptions) => Float64Array | null;
+
+const MAKE: Record<MethodName, { make: Make; signed: boolean; attention: boolean }> = {
+  seqpool: {
+    make: ({ poolingWeights }) => poolingWeights && Float64Array.from(poolingWeights),
+    signed: false,
+    attention: false,
+  },
+  evidence: {
+    make: (trace, { target, reference }) => evidence(trace, target, reference),
+    signed: true,
+    attention: false,
+  },
+  contribution: {
+    make: (trace, { target, reference }) => contribution(trace, target, reference),
+    signed: true,
+    attention: false,
+  },
+  attention: {
+    make: (trace, { fusion }) =>
+      imageTokens(trace, attentionFrom(trace, null, trace.config.numLayers - 1, null, fusion)),
+    signed: false,
+    attention: true,
+  },
+  rollout: {
+    make: (trace, { fusion, alpha }) => {
+      const steps = rollout(trace, { fusion, alpha });
+      return imageTokens(trace, steps[steps.length - 1]);
+    },
+    signed: false,
+    attention: true,
+  },
+  contribution_rollout: {
+    make: (trace, { target, fusion }) => contributionRollout(trace, target, { fusion }),
+    signed: true,
+    attention: true,
+  },
+  grad_cam: { make: (trace, { target }) => gradCam(trace, target), signed: false, attention: false },
+  hires_cam: { make: (trace, { target }) => hiresCam(trace, target), signed: true, attention: false },
+  ablate_in_pool: { make: (trace, { target }) => ablateInPool(trace, target), signed: true, attention: false },
+};
+
+/** The maps that this model has, in a fixed order. */
+export function allMaps(trace: Trace, options: MapOptions, names: readonly MethodName[] = METHODS): NamedMap[] {
+  return names.flatMap((method) => {
+    const { make, signed, attention } = MAKE[method];
+    const values = make(trace, options);
+    return values ? [{ method, values, signed, attention }] : [];
+  });
+}

@@ -1,0 +1,128 @@
+/**
+ * What kind of image a file holds and how many pixels, read before it is decoded: a small file can hold a huge image. The
+ * same kinds and limits as in cct_viz/images/headers.py.
+ */
+
+import { problem } from "../core/problem.ts";
+import type { Size } from "./preprocess.ts";
+
+type Kind = "PNG" | "JPEG" | "GIF" | "WebP" | "BMP";
+
+const MEGA = 2 ** 20;
+/** Pixels. */
+const MOST: Readonly<Record<Kind, number>> = {
+  JPEG: 64 * MEGA,
+  PNG: 25 * MEGA,
+  GIF: 25 * MEGA,
+  WebP: 25 * MEGA,
+  BMP: 25 * MEGA,
+};
+const MOST_BYTES = 4 * 25 * MEGA + MEGA;
+/** Blocks of a GIF before its first frame. */
+const MOST_BLOCKS = 100_000;
+
+const accepted = problem("picture.accepted").message;
+
+const startsWith = (bytes: Uint8Array, text: string): boolean =>
+  [...text].every((letter, i) => bytes[i] === letter.charCodeAt(0));
+
+function findKind(bytes: Uint8Array): Kind | null {
+  if (startsWith(bytes, "\x89PNG\r\n\x1a\n")) return "PNG";
+  if (startsWith(bytes, "\xff\xd8\xff")) return "JPEG";
+  if (startsWith(bytes, "GIF87a") || startsWith(bytes, "GIF89a")) return "GIF";
+  if (startsWith(bytes, "RIFF") && startsWith(bytes.subarray(8), "WEBP")) return "WebP";
+  return startsWith(bytes, "BM") ? "BMP" : null;
+}
+
+/** Height and width as stored, by kind; a RangeError where the header is cut short. */
+const READERS: Readonly<Record<Kind, (view: DataView) => Size>> = {
+  PNG: (view) => [view.getUint32(20), view.getUint32(16)],
+  GIF: readGif,
+  BMP: (view) =>
+    view.getUint32(14, true) === 12
+      ? [view.getUint16(20, true), view.getUint16(18, true)]
+      : [Math.abs(view.getInt32(22, true)), view.getInt32(18, true)],
+  WebP: readWebP,
+  JPEG: readJpeg,
+};
+
+/** Goes from block to block to the first frame: it may reach beyond the screen, and decoders make room for both. */
+function readGif(view: DataView): Size {
+  const short = (at: number) => view.getUint16(at, true);
+  const palette = view.getUint8(10);
+  let at = 13 + (palette & 0x80 ? 3 * 2 ** ((palette & 7) + 1) : 0);
+  for (let blocks = 0; blocks < MOST_BLOCKS; at++, blocks++) {
+    const kind = view.getUint8(at);
+    if (kind === 0x2c) {
+      return [Math.max(short(8), short(at + 3) + short(at + 7)), Math.max(short(6), short(at + 1) + short(at + 5))];
+    }
+    if (kind !== 0x21) break;
+    for (at += 2; view.getUint8(at) && blocks < MOST_BLOCKS; blocks++) at += 1 + view.getUint8(at);
+  }
+  throw new RangeError("no frame");
+}
+
+function readWebP(view: DataView): Size {
+  const kind = String.fromCharCode(...[12, 13, 14, 15].map((at) => view.getUint8(at)));
+  if (kind === "VP8X") {
+    const side = (at: number) => 1 + (view.getUint32(at - 1, true) >>> 8);
+    return [side(27), side(24)];
+  }
+  if (kind === "VP8L") {
+    const bits = view.getUint32(21, true);
+    return [1 + ((bits >> 14) & 0x3fff), 1 + (bits & 0x3fff)];
+  }
+  return [view.getUint16(28, true) & 0x3fff, view.getUint16(26, true) & 0x3fff];
+}
+
+/** Goes from marker to marker to the frame's, which has the size. */
+function readJpeg(view: DataView): Size {
+  for (let at = 2; ; at += 2 + view.getUint16(at + 2)) {
+    while (view.getUint8(at + 1) === 0xff) at++; // fill bytes
+    const marker = view.getUint8(at + 1);
+    const isFrame = marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
+    if (isFrame) return [view.getUint16(at + 5), view.getUint16(at + 7)];
+  }
+}
+
+/**
+ * Height and width as stored, and the kind.
+ * @throws {Error} no image of a known kind, or its header is cut short
+ */
+export function readHeader(buffer: ArrayBuffer, name: string): { kind: Kind; size: Size } {
+  const kind = findKind(new Uint8Array(buffer));
+  if (!kind) throw problem(buffer.byteLength ? "picture.unknown" : "picture.empty", { name, accepted });
+  try {
+    return { kind, size: READERS[kind](new DataView(buffer)) };
+  } catch {
+    throw damaged(name);
+  }
+}
+
+const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);
+
+/**
+ * The bytes of a file.
+ * @throws {Error} it is too large, which is known before it is read, or cannot be read
+ */
+export async function readFile(file: Blob, name: string): Promise<ArrayBuffer> {
+  if (file.size > MOST_BYTES) {
+    throw problem("picture.bytes", { name, size: megabytes(file.size), accepted, most: megabytes(MOST_BYTES) });
+  }
+  try {
+    return await file.arrayBuffer();
+  } catch {
+    throw problem("picture.unreadable", { name, accepted }); // a folder, or changed meanwhile
+  }
+}
+
+/** @throws {Error} the file is no image of a known kind, or a huge one */
+export function checkImage(buffer: ArrayBuffer, name: string): void {
+  const { kind, size } = readHeader(buffer, name);
+  const [height, width] = size;
+  if (height * width <= MOST[kind]) return;
+  const megapixels = ((height * width) / 1e6).toFixed(1);
+  throw problem("picture.pixels", { name, width, height, megapixels, most: MOST[kind] / MEGA });
+}
+
+export const damaged = (name: string): Error => problem("picture.damaged", { name, accepted });

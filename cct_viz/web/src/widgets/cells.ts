@@ -1,0 +1,39 @@
+// Cells of a grid under a pointer, and between two places of it.
+
+export interface GridSize {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** The cell at a point of a box; null beside it. */
+export function cellAt(
+  point: { clientX: number; clientY: number },
+  box: { left: number; top: number; width: number; height: number },
+  { rows, columns }: GridSize,
+): number | null {
+  const column = Math.floor(((point.clientX - box.left) / box.width) * columns);
+  const row = Math.floor(((point.clientY - box.top) / box.height) * rows);
+  return row >= 0 && column >= 0 && row < rows && column < columns ? row * columns + column : null;
+}
+
+/** The cells on a straight line to `to`, without `from`: a quick pointer leaves no gaps. */
+export function between(from: number, to: number, columns: number): number[] {
+  const row = (cell: number): number => Math.floor(cell / columns);
+  const column = (cell: number): number => cell % columns;
+  const steps = Math.max(Math.abs(row(to) - row(from)), Math.abs(column(to) - column(from)));
+  return Array.from({ length: steps }, (_, i) => {
+    const part = (i + 1) / steps;
+    const y = Math.round(row(from) + part * (row(to) - row(from)));
+    return y * columns + Math.round(column(from) + part * (column(to) - column(from)));
+  });
+}
+
+/** The set with cells added or taken away, as a set of its own. */
+export function withCells(set: ReadonlySet<number>, cells: readonly number[], add: boolean): Set<number> {
+  const made = new Set(set);
+  for (const cell of cells) {
+    if (add) made.add(cell);
+    else made.delete(cell);
+  }
+  return made;
+}

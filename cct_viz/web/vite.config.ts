@@ -1,0 +1,30 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vitest/config";
+
+/**
+ * The page is one script and one style sheet, which Python puts into an HTML text as they are: fonts and the worker's
+ * script are inside. As a script of its own (IIFE) it needs neither modules nor requests, and so runs from disk under a
+ * strict Content-Security-Policy.
+ */
+export default defineConfig({
+  plugins: [svelte()],
+  define: { "process.env.NODE_ENV": JSON.stringify("production") },
+  build: {
+    target: "es2022",
+    outDir: "dist",
+    emptyOutDir: true,
+    copyPublicDir: false,
+    lib: {
+      entry: "src/pages/site.ts",
+      formats: ["iife"],
+      name: "cctExplorer",
+      fileName: () => "page.js",
+      cssFileName: "page",
+    },
+  },
+  worker: { format: "iife" },
+  test: {
+    include: ["src/**/*.test.ts"],
+    environment: "node",
+  },
+});
