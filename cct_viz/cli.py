@@ -86,7 +86,7 @@ def explain(options: argparse.Namespace) -> int:
     if options.page:
         from .web.site import write_page
 
-        write_page(classifier, trace, options.out / "explorer.html", name=Path(options.image).stem)
+        write_page(classifier, Path(options.image), options.out / "explorer.html")
     _note_not_applicable(name for name, entry in record["explanations"].items() if "not_applicable" in entry)
     if options.json:
         print(json.dumps(record))
@@ -351,12 +351,11 @@ def score(options: argparse.Namespace) -> int:
 
 def site(options: argparse.Namespace) -> int:
     from .inference.load import load
-    from .web.examples import EXAMPLES
     from .web.site import write_site
 
     others = [name for name, preset in PRESETS.items() if preset.folder and not preset.comparison]
     models = [_load(options), *(load(name) for name in others if name != options.model)]
-    path = write_site(models, options.out, options.images or EXAMPLES, space=options.space)
+    path = write_site(models, options.out, options.images, space=options.space)
     print(json.dumps({"page": str(path), "bytes": path.stat().st_size}) if options.json else path)
     return 0
 
@@ -457,7 +456,11 @@ def _parser() -> argparse.ArgumentParser:
     text = "Write a static site with the models inside. It explains any photo and needs no server."
     sub = command(site, text, loads=True)
     sub.add_argument(
-        "images", nargs="*", type=Path, metavar="IMG", help="pictures to start with (default: the ten examples)"
+        "images",
+        nargs="*",
+        type=Path,
+        metavar="IMG",
+        help="pictures to start with (default: three photos and ten pictures of CIFAR-10)",
     )
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     sub.add_argument("--space", action="store_true", help="also write the README.md of a static Space")

@@ -1,6 +1,6 @@
 """The models of an app: bundled models and folders load at the start, Hub repositories download in the background.
 
-The page gets cards (texts about the weights), traces and one line about the Hub. Neither TensorFlow nor Keras is loaded
+The page gets classifiers, traces and one line about the Hub. Neither TensorFlow nor Keras is loaded
 here.
 """
 
@@ -9,47 +9,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ..architecture.presets import DEFAULT, PRESETS
 from ..checkpoints import CheckpointError, cache, hub
 from ..checkpoints.hub import HubError
-from ..images.preprocessing import decode
+from ..images.preprocessing import Preprocessed, centre_crop, decode
 from ..inference.classifier import Classifier
 from ..inference.load import load
 from ..inference.trace import Trace
 
 HUB_REPO = "keras-io/cct"
 STUCK_SECONDS = 60.0  # seconds; a call of the largest model takes two
-
-
-@dataclass(frozen=True)
-class Card:
-    """What the page says about the weights in use.
-
-    Attributes:
-        name: what links and the command line call them.
-        parameters: how many numbers were trained.
-        accuracy: top-1 accuracy on the validation images, 0 to 1; None where nobody measured it.
-        source: "bundled", "folder" or "hub".
-        revision: the Hub's commit, else the first digits of the weights' SHA-256.
-        labels: the class names.
-        image_size: (height, width) of the model's input.
-    """
-
-    name: str
-    parameters: int
-    accuracy: float | None
-    source: str
-    revision: str
-    labels: tuple[str, ...]
-    image_size: tuple[int, int]
-
-    @property
-    def title(self) -> str:
-        """What menus call the model: a name for people, where it is bundled."""
-        return PRESETS[self.name].description if self.name in PRESETS else self.name
 
 
 @dataclass(frozen=True)
@@ -88,7 +63,7 @@ class Models:
         self._load = load
         self._lock = threading.Lock()  # guards the table and the line
         self._running = threading.Lock()  # guards `trace`: one picture at a time for all visitors
-        self._table: dict[str, tuple[Classifier, Card]] = {}
+        self._table: dict[str, Classifier] = {}
         self._failed: dict[str, str] = {}
         self._line = HubLine("")
         self._thread: threading.Thread | None = None
@@ -134,15 +109,11 @@ class Models:
         Raises:
             CheckpointError: no model has this name (yet).
         """
-        return self._entry(name)[0]
-
-    def card(self, name: str) -> Card:
-        """The card of the weights called `name`.
-
-        Raises:
-            CheckpointError: no model has this name (yet).
-        """
-        return self._entry(name)[1]
+        with self._lock:
+            if name in self._table:
+                return self._table[name]
+            names = ", ".join(self._table) or "no model yet"
+        raise CheckpointError(f"no model is called {name!r}; available: {names}")
 
     def trace(self, name: str, image: object) -> Trace:
         """The trace of an image by the model called `name`.
@@ -153,6 +124,9 @@ class Models:
         """
         model = self.get(name)
         pixels = decode(image)  # type: ignore[arg-type]  # outside the lock, so that a large photo delays nobody
+        return self._run(model, pixels)
+
+    def _run(self, model: Classifier, pixels: Any) -> Trace:
         with self._running:
             self._called = time.monotonic()
             self._failed_last = True
@@ -162,6 +136,16 @@ class Models:
                 return trace
             finally:
                 self._called = None
+
+    def trace_pixels(self, name: str, pixels: np.ndarray) -> Trace:
+        """The trace of (H, W, 3) uint8 pixels that are already prepared for the model called `name`.
+
+        Raises:
+            CheckpointError: no model has this name (yet).
+        """
+        size = pixels.shape[:2]
+        prepared = Preprocessed(pixels.copy(), pixels.copy(), centre_crop(size, size, 1.0))
+        return self._run(self.get(name), prepared)
 
     def is_there(self) -> bool:
         """Whether a model is available."""
@@ -222,28 +206,12 @@ class Models:
 
     def _add(self, source: str, **options: object) -> None:
         model = self._load(source, **options)
-        card = Card(
-            name=model.source.name,
-            parameters=model.num_parameters,
-            accuracy=model.accuracy,
-            source=model.source.kind,
-            revision=(model.source.revision or model.source.sha256)[:10],
-            labels=tuple(model.labels),
-            image_size=model.config.image_size,
-        )
         by_name = source in PRESETS or not Path(source).exists()
-        name = source if by_name else card.name
+        name = source if by_name else model.source.name
         with self._lock:
             while name in self._table or (not by_name and name in _bundled()):  # the name is taken
                 name += "'"
-            self._table[name] = (model, replace(card, name=name))
-
-    def _entry(self, name: str) -> tuple[Classifier, Card]:
-        with self._lock:
-            if name in self._table:
-                return self._table[name]
-            names = ", ".join(self._table) or "none"
-        raise CheckpointError(f"no model is called {name!r}; available: {names}")
+            self._table[name] = model
 
 
 def _bundled() -> list[str]:

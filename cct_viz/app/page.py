@@ -1,239 +1,143 @@
-"""The page: the parts that are always visible, the tabs, and the event that runs the model."""
+"""The page: the explorer in one HTML component, and what only the server can do for it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+import base64
+import binascii
+import json
 from typing import Any
 
 import gradio as gr
+import numpy as np
+from gradio.processing_utils import save_bytes_to_cache
 
+from ..architecture.cost import count_macs
 from ..checkpoints import CheckpointError
-from ..images.preprocessing import ImageError
-from ..server.settings import KEEP_SECONDS, MAX_UPLOAD_MB
-from ..web.examples import EXAMPLES, name_example, read_examples
+from ..checkpoints.safetensors import to_bytes
+from ..inference.classifier import Classifier
+from ..server.settings import KEEP_SECONDS
+from ..web.html import TITLE, describe_gallery, describe_model, page_script, page_style
+from ..web.payload import About, make_payload
 from .api import add_endpoints
-from .links import read_link
 from .models import Models
-from .tabs import VIEWS
-from .upload import Upload
-from .view import DRAW, Shown, View
-from .words import chip, choices, class_note, example_buttons, hub_text, notice, prediction, seen_figure
 
-FIRST = next(path for path in EXAMPLES if path.stem == "deer")
-TOP = 5
-HIDE = {"__type__": "update", "visible": False}
-CHOOSE = """element.addEventListener('click', (event) => {
-  const button = event.target.closest('button');
-  if (button) trigger('select', {index: Number(button.dataset.index)});
-});"""
+# A model beyond one of these runs on the server: its weights as float16, and the multiply-accumulates of a pass.
+MOST_BYTES, MOST_MACS = 16_000_000, 2_000_000_000
+PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
-Changes = dict[Any, Any]  # component -> value or update; Gradio leaves all other components unchanged
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The components that depend on the picture: state, picture box, notice, and everything drawn from the trace."""
-
-    shown: gr.State
-    image: Upload
-    problem: gr.HTML
-    weights: gr.HTML
-    answer: gr.HTML
-    seen: gr.HTML
-    views: list[View]
-
-    @property
-    def outputs(self) -> list[Any]:
-        """All components, for an event's outputs."""
-        rest = [output for view in self.views for output in view.outputs]
-        return [self.shown, self.image, self.problem, self.weights, self.answer, self.seen, *rest]
+_STYLE = "cct-explorer-style"
+# The style sheet goes into <head>, because Gradio rewrites the rules of a component's own.
+_ON_LOAD = f"""
+const STYLE = %s;
+if (!document.getElementById("{_STYLE}")) {{
+  const style = document.createElement("style");
+  style.id = "{_STYLE}";
+  style.textContent = STYLE;
+  document.head.append(style);
+}}
+%s
+cctExplorer.openApp({{element: element.querySelector(".cct-app"), props, watch, trigger}});
+"""
 
 
 def build_page(models: Models) -> gr.Blocks:
-    """The whole app as Gradio blocks, not yet launched. It opens with an example that is already explained."""
-    with gr.Blocks(title="CCT Explorer", analytics_enabled=False, delete_cache=(600, KEEP_SECONDS)) as page:
-        names = models.names()
-        first = _first_shown(models)
-        with gr.Row(elem_classes="top"):
-            with gr.Column(scale=5, min_width=260, elem_classes="name"):
-                gr.HTML('<h1>CCT Explorer</h1><p class="sub">How a Compact Convolutional Transformer classifies</p>')
-                weights = gr.HTML(_chip(models, names[0] if names else None), js_on_load=None)
-            with gr.Column(scale=3, min_width=320):
-                picker = gr.Dropdown(choices(models), value=names[0] if names else None, label="Model", elem_id="model")
-        with gr.Row(elem_classes="hub-row"):
-            hub = gr.HTML(hub_text(models.hub_line()), js_on_load=None, min_width=240)
-            retry = gr.Button("Retry", size="sm", visible=models.hub_line().can_retry, scale=0, min_width=80)
-        with gr.Row(equal_height=False):
-            with gr.Column(scale=3, min_width=270, elem_classes="rail"):
-                image = Upload(
-                    label="Your picture",
-                    format="png",
-                    value=str(FIRST) if first else None,
-                    sources=["upload", "webcam", "clipboard"],
-                    height=260,
-                    elem_id="upload",
-                    buttons=[],
-                )
-                if first is not None:  # Gradio's copy, which visitors can fetch
-                    first = replace(first, path=image.value["path"])
-                # Empty at first: an expired state falls back to its initial value, and no tab must answer for that.
-                shown = gr.State(None, time_to_live=KEEP_SECONDS)
-                problem = gr.HTML(js_on_load=None, visible=False)
-                examples = gr.HTML(
-                    example_buttons(read_examples()),
-                    js_on_load=CHOOSE,
-                    elem_id="examples",
-                )
-                answer = gr.HTML(_answer(first), js_on_load=None, elem_id="prediction")
-                seen = gr.HTML(_below(first), js_on_load=None, elem_id="below")
-            with gr.Column(scale=10, min_width=300), gr.Tabs():
-                views = []
-                for title, build in VIEWS.items():
-                    with gr.Tab(title):
-                        views.append(build(shown, models))
-        gr.HTML(
-            f'<p class="caption">Pictures (PNG, JPEG, WebP, GIF or BMP, up to {MAX_UPLOAD_MB} MB) stay in this app '
-            f"and are deleted after {KEEP_SECONDS // 60} minutes. The maps show what the model computed, not why.</p>",
-            js_on_load=None,
-            elem_classes="foot",
+    """The whole app as Gradio blocks, not yet launched. The page runs the models in the visitor's browser."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, KEEP_SECONDS)) as page:
+        explorer = gr.HTML(
+            html_template='<div class="cct-app"></div>',
+            js_on_load=_ON_LOAD % (json.dumps(page_style()), page_script()),
+            apply_default_css=False,
+            padding=False,
+            elem_id="explorer",
+            news="",
+            answer="",
         )
-        parts = Parts(shown, image, problem, weights, answer, seen, views)
-        for view in views:  # the page opens with a complete result
-            for output, value in view.fill(first).items():
-                if not isinstance(value, dict):  # a dict is an update, which the initial page does not need
-                    output.value = output.postprocess(value)
+        files = ModelFiles(explorer)
+        explorer.value = json.dumps({"models": _describe(models, files), "pictures": describe_gallery()})
 
-        def show(path: str | None, model: str | None, before: Shown | None) -> Changes:
-            return _show(models, parts, path, model, before)
+        def answer(event: gr.EventData) -> Any:
+            return gr.HTML(answer=_answer(models, event))
 
-        def show_first(path: str | None, model: str | None, before: Shown | None) -> Changes:
-            if first is not None and before is None and (path, model) == (first.path, first.card.name):
-                return {shown: first}  # the page opened with it
-            return show(path, model, before)
+        explorer.submit(answer, None, [explorer], concurrency_id="model", concurrency_limit=2, **PRIVATE)
+        timer = gr.Timer(2, active=models.hub_line().busy)
 
-        for trigger in (image.change, picker.input):
-            trigger(
-                show,
-                [image, picker, shown],
-                parts.outputs,
-                concurrency_id="model",
-                concurrency_limit=2,
-                show_progress="minimal",
-                show_progress_on=[answer],
-                trigger_mode="always_last",
-                cancels=[run for view in views for run in view.runs],
-                api_visibility="private",
-            )
-        image.clear(lambda model: _clear(models, parts, model), [picker], parts.outputs, **DRAW)
-        examples.select(_read_example, None, [image], **DRAW)
+        def read_news() -> tuple[Any, Any]:
+            line = models.hub_line()
+            hub = {"text": line.text, "busy": line.busy, "canRetry": line.can_retry}
+            news = {"models": _describe(models, files), "hub": hub}
+            return gr.HTML(news=json.dumps(news)), gr.Timer(active=line.busy)
 
-        def open_link(request: gr.Request) -> tuple[Any, Any]:
-            picture, model = read_link(dict(request.query_params), models.names())
-            return gr.skip() if picture is None else picture, gr.skip() if model is None else model
+        def retry() -> tuple[Any, Any]:
+            models.retry()
+            return read_news()
 
-        linked = page.load(open_link, None, [image, picker], **DRAW)
-        linked.then(show_first, [image, picker, shown], parts.outputs, concurrency_id="model", api_visibility="private")
-        _watch_hub(page, models, hub, retry, picker, weights)
+        page.load(read_news, None, [explorer, timer], **PRIVATE)
+        timer.tick(read_news, None, [explorer, timer], **PRIVATE)
+        explorer.retry(retry, None, [explorer, timer], **PRIVATE)
         add_endpoints(models)
     return page
 
 
-def _read_example(event: gr.EventData) -> Any:
-    index = event._data.get("index")
-    pictures = list(read_examples().values())
-    return pictures[index] if isinstance(index, int) and 0 <= index < len(pictures) else gr.skip()
+class ModelFiles:
+    """The weights that visitors' pages fetch: one file for each model, written once and kept while the app runs."""
+
+    def __init__(self, owner: gr.HTML):
+        self._owner = owner
+        self._addresses: dict[str, str | None] = {}
+
+    def address(self, classifier: Classifier) -> str | None:
+        """Where a page fetches the weights, relative to it; None if the model is too large for a page."""
+        name = classifier.source.sha256
+        if name not in self._addresses:
+            self._addresses[name] = self._write(classifier) if _fits(classifier) else None
+        return self._addresses[name]
+
+    def _write(self, classifier: Classifier) -> str | None:
+        try:
+            content = to_bytes(classifier.weights, dtype="float16")
+        except CheckpointError:  # a weight is too large for float16
+            return None
+        name = f"{classifier.source.sha256[:16]}.safetensors"
+        path = save_bytes_to_cache(content, name, self._owner.GRADIO_CACHE)
+        self._owner.keep_in_cache.add(path)
+        return f"gradio_api/file={path}"
 
 
-def _first_shown(models: Models) -> Shown | None:
-    names = models.names()
-    return _look(models, names[0], str(FIRST)) if names else None
+def _fits(classifier: Classifier) -> bool:
+    return classifier.num_parameters * 2 <= MOST_BYTES and count_macs(classifier.config) <= MOST_MACS
 
 
-def _look(models: Models, model: str, path: str) -> Shown:
-    trace = models.trace(model, path)
-    example = name_example(trace.image)
-    return Shown(path, example or Path(path).stem, models.card(model), trace, example)
+def _describe(models: Models, files: ModelFiles) -> list[dict[str, Any]]:
+    described = []
+    for name in models.names():
+        classifier = models.get(name)
+        address = files.address(classifier)
+        weights = None if address is None else {"address": address}
+        described.append({**describe_model(classifier, weights), "id": name})
+    return described
 
 
-def _show(models: Models, parts: Parts, path: str | None, model: str | None, before: Shown | None) -> Changes:
-    """What changes on the page: a new trace in all views, or a notice while the previous picture stays."""
-    if path is None:  # cleared by the visitor, which `_clear` handles, or by Gradio before an SVG
-        return gr.skip() if before else {parts.weights: _chip(models, model)}
-    if before is not None and (before.path, before.card.name) == (path, model):
-        # Restored after a bad upload: keep the notice. Uploaded again by the visitor: hide the notice.
-        again: Changes = {parts.shown: replace(before, put_back=False)}
-        return again if before.put_back else again | {parts.problem: HIDE}
+def _answer(models: Models, event: gr.EventData) -> str:
+    """The payload for a picture that a visitor's page sent, as JSON {id, payload}, or {id, problem}."""
+    data = event._data if isinstance(event._data, dict) else {}
     try:
-        if model is None:
-            raise CheckpointError(models.problem or "Choose a model first.")
-        shown = _look(models, model, path)
-    except (ImageError, CheckpointError) as error:
-        refusal = {parts.problem: gr.update(value=notice(str(error)), visible=True)}
-        if before is None:
-            return refusal | {parts.image: gr.update(value=None)}
-        if not Path(before.path).is_file():  # the previous picture cannot be restored
-            return refusal | {parts.image: gr.update(value=None)} | _fill(models, parts, model, None)
-        if before.path == path:
-            return refusal
-        return refusal | {parts.shown: replace(before, put_back=True), parts.image: gr.update(value=before.path)}
-    return {parts.problem: HIDE} | _fill(models, parts, model, shown)
+        name, pixels = str(data.get("model")), str(data.get("pixels"))
+        trace = models.trace_pixels(name, _read_pixels(pixels, models.get(name)))
+    except (CheckpointError, ValueError) as error:
+        return json.dumps({"id": data.get("id"), "problem": str(error)})
+    prior = models.get(name).position_prior
+    return json.dumps({"id": data.get("id"), "payload": make_payload(trace, About(name, prior=prior))})
 
 
-def _clear(models: Models, parts: Parts, model: str | None) -> Changes:
-    return {parts.problem: HIDE} | _fill(models, parts, model, None)
+def _read_pixels(text: str, classifier: Classifier) -> np.ndarray:
+    """(H, W, 3) uint8 from base64.
 
-
-def _fill(models: Models, parts: Parts, model: str | None, shown: Shown | None) -> Changes:
-    """Update everything that depends on the picture, except the box and the notice."""
-    changes: Changes = {
-        parts.shown: shown,
-        parts.weights: _chip(models, model),
-        parts.answer: _answer(shown),
-        parts.seen: _below(shown),
-    }
-    for view in parts.views:
-        changes |= view.fill(shown)
-    return changes
-
-
-def _chip(models: Models, name: str | None) -> str:
-    return chip(models.card(name)) if name in models.names() else chip(None, models.problem or "No model chosen.")
-
-
-def _below(shown: Shown | None) -> str:
-    return "" if shown is None else class_note(shown.trace.labels) + seen_figure(shown.trace)
-
-
-def _answer(shown: Shown | None) -> str:
-    return "" if shown is None else prediction(shown.trace.top(TOP), shown.example)
-
-
-def _watch_hub(
-    page: gr.Blocks, models: Models, hub: gr.HTML, retry: gr.Button, picker: gr.Dropdown, weights: gr.HTML
-) -> None:
-    """Update the line about the Hub and the picker while a download runs."""
-    timer = gr.Timer(2, active=models.hub_line().busy)
-
-    def refresh(model: str | None) -> Changes:
-        line, names = models.hub_line(), models.names()
-        menu: dict[str, Any] = {"choices": choices(models)}
-        changes: Changes = {}
-        if model not in names:  # else leave it: the visitor may have chosen another one since this was asked
-            menu["value"] = names[0] if names else None
-            changes[weights] = _chip(models, menu["value"])
-        return changes | {
-            hub: hub_text(line),
-            retry: gr.update(visible=line.can_retry),
-            picker: gr.update(**menu),
-            timer: gr.update(active=line.busy),
-        }
-
-    def again(model: str | None) -> Changes:
-        models.retry()
-        return refresh(model)
-
-    outputs = [hub, retry, picker, weights, timer]
-    page.load(refresh, [picker], outputs, **DRAW)
-    timer.tick(refresh, [picker], outputs, **DRAW)
-    retry.click(again, [picker], outputs, **DRAW)
+    Raises:
+        ValueError: not as many pixels as the model expects.
+    """
+    height, width = classifier.config.image_size
+    try:
+        values = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+        return values.reshape(height, width, 3)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"the picture has not the {height} x {width} pixels that the model expects") from error

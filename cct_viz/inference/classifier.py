@@ -150,7 +150,9 @@ class Classifier:
                 yield self._make_trace(image, seen, i)
 
     def preprocess(self, image: Any) -> Preprocessed:
-        """Decode an image, then crop and resize it to the model's input."""
+        """Decode an image, then crop and resize it to the model's input; what is prepared already stays as it is."""
+        if isinstance(image, Preprocessed):
+            return image
         return crop_and_resize(image, self.config.image_size, self.config.preprocessing)
 
     def _preprocess_chunk(self, images: Iterable[Any]) -> tuple[list[Preprocessed], np.ndarray]:

@@ -1,4 +1,7 @@
-"""HTML files that contain explorers with their payloads: they open from disk, without network or server."""
+"""The page with models and pictures inside: one HTML text that opens from disk, without network or server.
+
+`dist/` holds the front end as Vite built it: one script and one style sheet, which are put into the page as they are.
+"""
 
 from __future__ import annotations
 
@@ -7,53 +10,193 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from .modules import FOLDER, script
+from ..architecture.presets import PRESETS
+from ..checkpoints.safetensors import to_bytes
+from ..images.decode import decode
+from ..images.encode import data_url
+from ..images.headers import find_format
+from .examples import EXAMPLES, read_examples
 
-_PAGE = (FOLDER / "page.html").read_text()
-_START = "loadExplorer().then(({ openPage, ...loaded }) => openPage(loaded));"
+if TYPE_CHECKING:
+    from ..inference.classifier import Classifier
+
+DIST = Path(__file__).parent / "dist"
+PHOTOS = Path(__file__).parent / "photos"
+TITLE = "CCT Explorer: how a small vision transformer recognises a picture"
+DESCRIPTION = "See how a small vision transformer recognises a picture, step by step. Try it with your own photo."
+
+# Name -> (what it shows, its class where it has one). The page shows these first.
+SHARP = {"chelsea": ("cat", "cat"), "rocket": ("rocket", None), "coffee": ("cup of coffee", None)}
+_MEASURED = ("accuracy", "top5", "loss", "ece", "images", "confusion")
+_CURVES = ("accuracy", "loss", "val_accuracy", "val_loss")
+_TEMPLATE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{title}</title>
+<meta name="description" content="{description}">
+{head}<style>
+html {{ background: #fcfbf8; }}
+@media (prefers-color-scheme: dark) {{ html {{ background: #131417; }} }}
+body {{ margin: 0; }}
+{style}
+</style>
+</head>
+<body>
+<div id="explorer"></div>
+<noscript><p>This page computes what it shows in the browser: it needs JavaScript.</p></noscript>
+<script type="application/json" id="pictures">{pictures}</script>
+<script type="application/json" id="models">{models}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
 
 
 def page_html(
-    payloads: Mapping[str, str],
+    models: Sequence[Mapping[str, Any]],
+    pictures: Sequence[Mapping[str, Any]],
     *,
-    title: str,
-    facts: str = "",
-    models: Sequence[Mapping[str, Any]] = (),
+    title: str = TITLE,
+    description: str = DESCRIPTION,
     head: str = "",
 ) -> str:
-    """A self-contained page for `payloads` (name -> text, from `make_payload`), with one button for each if several.
+    """A self-contained page that runs `models` on `pictures` and on any photo of the visitor.
 
     The page's Content-Security-Policy forbids all requests, so it can report neither its visitors nor their pictures.
-    Title and facts are texts, not markup.
 
     Args:
-        models: from `pack_model`; with models inside, the page classifies and explains any photo dropped into it. The
-            payloads come from the first one.
-        head: markup that links to files next to the page, which the policy then allows: icons, manifest, service
-            worker.
+        models: from `describe_model`; the first one runs at the start.
+        pictures: from `describe_pictures`; the first one is shown at the start.
+        title: text of the browser's tab.
+        description: the sentence that link previews show.
+        head: markup that links to files next to the page, which the policy then allows.
 
     Raises:
-        ValueError: `payloads` is empty.
+        ValueError: there is no model or no picture.
     """
-    if not payloads:
-        raise ValueError("a page needs at least one picture")
-    pictures = [[name, json.loads(payload)] for name, payload in payloads.items()]
-    code = f"{script('live.js' if models else 'page.js')}{_START}"
-    parts = {
-        "POLICY": _policy(code, workers=bool(models), beside=bool(head)),
-        "HEAD": head,
-        "TITLE": escape(title),
-        "FACTS": escape(facts),
-        "PICTURES": _carry(pictures),
-        "MODELS": _carry(list(models)),
-        "SCRIPT": code,
+    if not models or not pictures:
+        raise ValueError("a page needs at least one model and one picture")
+    script = page_script() + "cctExplorer.openSite();"
+    return _TEMPLATE.format(
+        policy=_policy(script, beside=bool(head)),
+        title=escape(title),
+        description=escape(description),
+        head=head,
+        style=page_style(),
+        pictures=_carry(pictures),
+        models=_carry(models),
+        script=script,
+    )
+
+
+def page_style() -> str:
+    """The style sheet, fonts included. Safe inside a <style> element."""
+    return (DIST / "page.css").read_text(encoding="utf-8").replace("</", "<\\/")
+
+
+def page_script() -> str:
+    """JavaScript that defines `cctExplorer`. Safe inside a <script> element: it cannot close the element."""
+    return (DIST / "page.js").read_text(encoding="utf-8").replace("</script", "<\\/script")
+
+
+def describe_model(classifier: Classifier, weights: Mapping[str, str] | None) -> dict[str, Any]:
+    """What the page needs of a model: names for people, measurements, config.json and where its weights are.
+
+    Args:
+        weights: {"base64": text}, {"address": text}, or None for a model that only a server runs.
+    """
+    name = classifier.source.name
+    preset = PRESETS.get(name)
+    title = preset.description if preset else name
+    metrics = {key: classifier.metrics[key] for key in _MEASURED if key in classifier.metrics}
+    prior = classifier.position_prior
+    return {
+        "id": name,
+        "title": title,
+        "short": f"{title.split(',')[0]} \N{MIDDLE DOT} {classifier.config.num_tokens} tokens",
+        "group": "comparison" if preset and preset.comparison else "main",
+        "parameters": classifier.num_parameters,
+        "sha256": classifier.source.sha256,
+        "bytes": 2 * classifier.num_parameters,  # float16
+        "assumptions": list(classifier.config.assumptions),
+        "metrics": metrics or None,
+        "prior": None if prior is None else prior.tolist(),
+        "history": _read_list(classifier.folder, "history.json"),
+        "randomisation": _read_table(classifier.folder, "randomisation.json"),
+        "config": json.dumps(classifier.config.to_dict()),
+        "weights": weights,
     }
-    page = _PAGE
-    for name, text in parts.items():
-        page = page.replace(f"<!--{name}-->", text)
-    return page
+
+
+def carry_weights(classifier: Classifier) -> dict[str, str]:
+    """The weights to put into a page. float16 halves it and rounds each weight by at most one part in two thousand.
+
+    Raises:
+        CheckpointError: a weight is too large for float16.
+    """
+    return {"base64": base64.b64encode(to_bytes(classifier.weights, dtype="float16")).decode()}
+
+
+def describe_gallery() -> list[dict[str, Any]]:
+    """The three photos and the ten examples: id, name, kind, true class or None, and a data: address of each."""
+    photos = [
+        {"id": name, "name": shows, "kind": "photo", "truth": truth, "address": _jpeg_url(PHOTOS / f"{name}.jpg")}
+        for name, (shows, truth) in SHARP.items()
+    ]
+    examples = read_examples()
+    return photos + [
+        {
+            "id": path.stem,
+            "name": path.stem,
+            "kind": "example",
+            "truth": path.stem,
+            "address": data_url(examples[path.stem]),
+        }
+        for path in EXAMPLES
+    ]
+
+
+def describe_picture(path: Path, name: str) -> dict[str, Any]:
+    """A picture of which nobody says what it shows. The page gets the file itself, so that it sees what Python sees.
+
+    Raises:
+        ImageError: the file is no picture that this project reads.
+        OSError: it cannot be read.
+    """
+    content = path.read_bytes()
+    decode(path)  # refuses what a page could not show
+    address = f"data:image/{str(find_format(content)).lower()};base64,{base64.b64encode(content).decode()}"
+    return {"id": name, "name": name, "kind": "photo", "truth": None, "address": address}
+
+
+def _jpeg_url(path: Path) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _read(folder: Path | None, name: str) -> Any:
+    """A JSON file in the folder of the weights; None if it is missing or damaged."""
+    try:
+        return json.loads((folder / name).read_text(encoding="utf-8")) if folder else None
+    except (OSError, ValueError):
+        return None
+
+
+def _read_list(folder: Path | None, name: str) -> list[dict[str, float]] | None:
+    epochs = _read(folder, name)
+    if not isinstance(epochs, list) or len(epochs) < 2:
+        return None
+    return [{key: round(float(epoch[key]), 5) for key in _CURVES if key in epoch} for epoch in epochs]
+
+
+def _read_table(folder: Path | None, name: str) -> dict[str, Any] | None:
+    table = _read(folder, name)
+    return table if isinstance(table, dict) else None
 
 
 def _carry(value: Any) -> str:
@@ -61,20 +204,21 @@ def _carry(value: Any) -> str:
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _policy(code: str, *, workers: bool, beside: bool) -> str:
-    """The page's Content-Security-Policy: only its own script, which creates its modules and workers from blobs."""
-    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+def _policy(script: str, *, beside: bool) -> str:
+    """The page's Content-Security-Policy: only its own script, which starts its worker from a blob."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     own = " 'self'" if beside else ""
     rules = {
         "default-src": "'none'",
-        "script-src": f"'sha256-{digest}' blob:",
+        "script-src": f"'sha256-{digest}'",
         "style-src": "'unsafe-inline'",
         "img-src": f"data: blob:{own}",
+        "media-src": "blob:",
+        "font-src": "data:",
+        "worker-src": f"blob:{own}",
         "base-uri": "'none'",
         "form-action": "'none'",
     }
-    if workers:
-        rules["worker-src"] = f"blob:{own}"
     if beside:
         rules["manifest-src"] = "'self'"
     return "; ".join(f"{name} {value}" for name, value in rules.items())

@@ -6,26 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..architecture.cost import describe_count
-from .examples import EXAMPLES
-from .html import page_html
-from .pack import pack_model
-from .payload import About, make_payload
-from .site_files import HEAD, TITLE, check_place, site_files
+from .html import TITLE, carry_weights, describe_gallery, describe_model, describe_picture, page_html
+from .site_files import HEAD, check_place, site_files
 
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
-    from ..inference.trace import Trace
 
 
 def write_site(
-    classifiers: Sequence[Classifier], out: Path, images: Sequence[Path] = EXAMPLES, *, space: bool = False
+    classifiers: Sequence[Classifier], out: Path, images: Sequence[Path] = (), *, space: bool = False
 ) -> Path:
-    """Explain `images` with the first of `classifiers` and write `out`/index.html, which contains all classifiers.
+    """Write `out`/index.html, which runs all `classifiers` on `images` and on any photo of its visitor.
 
     The page also opens from disk. Served over https it can be installed, and works offline from the second visit.
 
     Args:
+        classifiers: the first one runs at the start.
+        images: pictures to start with; the project's own gallery if there are none.
         space: also write a README.md, which makes the folder a static Space.
 
     Returns:
@@ -37,17 +34,27 @@ def write_site(
         OSError: `out` cannot be written, or has an index.html or README.md that is not from an earlier site.
     """
     check_place(out, space=space)
-    first = classifiers[0]
-    payloads = {name: _explain(first, first.trace(image), name) for name, image in _name_pictures(images).items()}
-    words = (
-        f"{len(payloads)} pictures, and any of yours, explained token by token. Everything is computed on your device."
-    )
-    models = [pack_model(one, _facts(one)) for one in classifiers]
-    page = page_html(payloads, title=TITLE, facts=words, models=models, head=HEAD)
+    named = _name_pictures(images)
+    pictures = [describe_picture(path, name) for name, path in named.items()] or describe_gallery()
+    models = [describe_model(classifier, carry_weights(classifier)) for classifier in classifiers]
+    page = page_html(models, pictures, head=HEAD)
     out.mkdir(parents=True, exist_ok=True)
     for name, content in site_files(page, space=space).items():
         (out / name).write_bytes(content)
     return out / "index.html"
+
+
+def write_page(classifier: Classifier, image: Path, path: Path) -> None:
+    """Write one HTML file with the explorer of a picture and the model inside, which explains other photos too.
+
+    Raises:
+        ImageError: the image cannot be read.
+        CheckpointError: a weight is too large for float16.
+        OSError: `path` cannot be written.
+    """
+    model = describe_model(classifier, carry_weights(classifier))
+    page = page_html([model], [describe_picture(image, image.stem)], title=f"{image.stem}: {TITLE}")
+    path.write_text(page, encoding="utf-8")
 
 
 def _name_pictures(images: Sequence[Path]) -> dict[str, Path]:
@@ -60,26 +67,3 @@ def _name_pictures(images: Sequence[Path]) -> dict[str, Path]:
             name = f"{image.stem} {count}"
         named[name] = image
     return named
-
-
-def write_page(classifier: Classifier, trace: Trace, path: Path, *, name: str) -> None:
-    """Write one HTML file with the explorer of `trace` and the model inside, which explains other photos too.
-
-    Raises:
-        CheckpointError: a weight is too large for float16.
-        OSError: `path` cannot be written.
-    """
-    title = f"{trace.labels[trace.class_index()]}: {name}"
-    facts = _facts(classifier)
-    words = f"{classifier.source.name} ({', '.join(facts)})"
-    models = [pack_model(classifier, facts)]
-    page = page_html({name: _explain(classifier, trace, name)}, title=title, facts=words, models=models)
-    path.write_text(page, encoding="utf-8")
-
-
-def _explain(classifier: Classifier, trace: Trace, name: str) -> str:
-    return make_payload(trace, About(classifier.source.name, _facts(classifier), name, classifier.position_prior))
-
-
-def _facts(classifier: Classifier) -> tuple[str, ...]:
-    return f"{describe_count(classifier.num_parameters)} parameters", f"weights {classifier.source.sha256[:10]}"

@@ -12,7 +12,6 @@ from PIL import Image
 
 from ..reports.figures import colourise
 from ..reports.palette import ACCENT, BACKGROUND
-from .modules import FOLDER
 
 TITLE = "CCT Explorer"
 ICON_SIDES = (192, 512)  # browsers require both for an installable page
@@ -95,7 +94,7 @@ def _service_worker(files: dict[str, bytes]) -> bytes:
     """The service worker, with the names of the files to cache and a version that changes if any of them changes."""
     version = hashlib.sha256(b"".join(files.values())).hexdigest()[:16]
     names = ["./", *(name for name in files if name != "index.html")]
-    source = (FOLDER / "service_worker.js").read_text()
+    source = (Path(__file__).parent / "service_worker.js").read_text()
     return f"const VERSION = {json.dumps(version)}, FILES = {json.dumps(names)};\n{source}".encode()
 
 

@@ -15,7 +15,7 @@ export default defineConfig({
     emptyOutDir: true,
     copyPublicDir: false,
     lib: {
-      entry: "src/pages/site.ts",
+      entry: "src/pages/page.ts",
       formats: ["iife"],
       name: "cctExplorer",
       fileName: () => "page.js",

@@ -25,8 +25,8 @@ export interface ModelEntry {
   readonly randomisation: Readonly<Record<string, Readonly<Record<string, boolean | null>>>> | null;
   /** The content of config.json. */
   readonly config: string;
-  /** The content of model.safetensors. */
-  readonly weights: () => Promise<ArrayBuffer>;
+  /** The content of model.safetensors; null: the model is too large for a page, so the server runs it. */
+  readonly weights: (() => Promise<ArrayBuffer>) | null;
 }
 
 /** Shares are from 0 to 1. */

@@ -28,6 +28,13 @@ export interface Notice {
   readonly text: string;
 }
 
+/** Models from the Hugging Face Hub: what happens, and how to try again where that may help. */
+export interface Hub {
+  readonly text: string;
+  readonly busy: boolean;
+  readonly retry: (() => void) | null;
+}
+
 const isAbort = (error: unknown): boolean => error instanceof DOMException && error.name === "AbortError";
 const sentence = (error: unknown): string => {
   const text = (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
@@ -36,7 +43,9 @@ const sentence = (error: unknown): string => {
 
 export class Session {
   readonly selection = new Selection();
-  readonly models: readonly ModelEntry[];
+  models = $state.raw<readonly ModelEntry[]>([]);
+  /** What the server says about the Hub; null where there is no server or nothing to say. */
+  hub = $state.raw<Hub | null>(null);
   pictures = $state.raw<readonly PictureEntry[]>([]);
   trace = $state.raw<Trace | null>(null);
   /** The shown model in this thread, for what is computed from single weights; null where a server computed the trace. */
@@ -182,7 +191,7 @@ export class Session {
     }
   }
 
-  #put(picture: PictureEntry, model: ModelEntry, open: Model, trace: Trace, fresh: boolean): void {
+  #put(picture: PictureEntry, model: ModelEntry, open: Model | null, trace: Trace, fresh: boolean): void {
     if (!this.pictures.includes(picture)) this.pictures = [...this.pictures, picture];
     if (fresh) this.selection.clearPicture();
     if (this.shownModel && this.shownModel !== model) {

@@ -21,8 +21,11 @@ export interface AnswersOptions {
 
 export interface RunningModel {
   readonly config: Config;
-  /** The same model in this thread, for what is computed from single weights: the inside of a convolution, q and k. */
-  readonly model: Model;
+  /**
+   * The same model in this thread, for what is computed from single weights: the inside of a convolution, q and k. Null
+   * where a server runs it.
+   */
+  readonly model: Model | null;
   /** The trace of a new picture. Whatever is under way is of an older one and is dropped. */
   readonly explain: (picture: Picture, onprogress?: OnProgress) => Promise<Trace>;
   /** The trace of other pixels or without some tokens; what was asked before is finished first. */

@@ -3,15 +3,19 @@
 import { mount } from "svelte";
 import App from "../App.svelte";
 import { Session } from "../core/session.svelte.ts";
-import { carriedModels, carriedPictures } from "./carried.ts";
-import { startHere } from "./engine.ts";
+import { carried, type CarriedModel, type CarriedPicture, openModels, openPictures } from "./carried.ts";
+import { startWith } from "./engine.ts";
 
-const host = document.getElementById("explorer");
-if (!host) throw new Error("the page has no element for the explorer");
-const session = new Session(startHere, carriedModels(), carriedPictures());
-host.replaceChildren();
-mount(App, { target: host, props: { session } });
-keepOffline();
+export function openSite(): void {
+  const host = document.getElementById("explorer");
+  if (!host) throw new Error("the page has no element for the explorer");
+  const models = openModels(carried<CarriedModel[]>("models"));
+  const pictures = openPictures(carried<CarriedPicture[]>("pictures"));
+  const session = new Session(startWith(), models, pictures);
+  host.replaceChildren();
+  mount(App, { target: host, props: { session } });
+  keepOffline();
+}
 
 /** Where a browser allows it; where it does not, the site goes on with the network. */
 function keepOffline(): void {
