@@ -8,7 +8,8 @@ import { startHere } from "./engine.ts";
 
 const host = document.getElementById("explorer");
 if (!host) throw new Error("the page has no element for the explorer");
-const session = new Session(startHere, carriedModels(), carriedPictures());
+/** In the browser's console: cctExplorer.session. */
+export const session = new Session(startHere, carriedModels(), carriedPictures());
 host.replaceChildren();
 mount(App, { target: host, props: { session } });
 keepOffline();
