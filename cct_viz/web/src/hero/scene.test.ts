@@ -187,6 +187,13 @@ describe("path", () => {
     expect(below).toMatchObject({ y: pixels?.y ?? NaN, height: (pixels?.height ?? NaN) * 0.75 });
   });
 
+  test("beside discs it frames the patch", () => {
+    const scene = sceneOf({}, { figure: "pool" }),
+      [frame] = pathOf(scene, 5).frames;
+    expect(frame?.width).toBeCloseTo(scene.layout.photo.width / 4);
+    expect(frame?.x).toBeCloseTo(scene.layout.photo.width / 4);
+  });
+
   test("feeds every map of a stage into every map of the next, and these into the cell", () => {
     const cones = (stages: number) => pathOf(sceneOf({ stages }), 3).cones.length;
     expect([cones(1), cones(2), cones(3)]).toEqual([1, 3 + 3, 3 + 9 + 3]);
