@@ -36,7 +36,7 @@ if (!document.getElementById("{_STYLE}")) {{
   document.head.append(style);
 }}
 %s
-cctExplorer.openApp({{element: element.querySelector(".cct-app"), props, watch, trigger}});
+globalThis.cctSession = cctExplorer.openApp({{element: element.querySelector(".cct-app"), props, watch, trigger}});
 """
 
 

@@ -82,7 +82,7 @@ def page_html(
     """
     if not models or not pictures:
         raise ValueError("a page needs at least one model and one picture")
-    script = page_script() + "cctExplorer.openSite();"
+    script = page_script() + "const cctSession = cctExplorer.openSite();"
     return _TEMPLATE.format(
         policy=_policy(script, beside=bool(head)),
         title=escape(title),

@@ -63,14 +63,15 @@ export function takeRows(x: Matrix, rows: readonly number[]): Matrix {
 const TILE = 4;
 
 /**
- * a b, written to `out`. Four columns of b at a time are copied side by side, so that the innermost loop runs through
- * memory in order whichever way b lies; a must lie row by row. Both are copied as float64, which saves a conversion in
- * each product.
+ * a b, written to `out`. Both are copied as float64, which saves a conversion in each product, and so that the innermost
+ * loop runs through memory in order whichever way they lie: a row by row, b four columns at a time side by side.
  */
 export function multiply(a: Matrix, b: Matrix, out = matrix(a.rows, b.columns)): Matrix {
   const inner = a.columns;
+  const rows = copyRows(a);
   const panel = new Float64Array(inner * TILE);
   const sums = new Float64Array(TILE * TILE);
+  const last = (a.rows - 1) * inner;
   for (let j = 0; j < b.columns; j += TILE) {
     const width = Math.min(TILE, b.columns - j);
     for (let c = 0; c < width; c++) {
@@ -78,12 +79,9 @@ export function multiply(a: Matrix, b: Matrix, out = matrix(a.rows, b.columns)):
         panel[k * TILE + c] = b.values[at];
     }
     for (let i = 0; i < a.rows; i += TILE) {
-      const last = a.rows - 1;
-      const r0 = a.start + i * a.down;
-      const r1 = a.start + Math.min(i + 1, last) * a.down;
-      const r2 = a.start + Math.min(i + 2, last) * a.down;
-      const r3 = a.start + Math.min(i + 3, last) * a.down;
-      multiplyTile(a.values, r0, r1, r2, r3, panel, inner, sums);
+      const from = i * inner;
+      const [r1, r2, r3] = [from + inner, from + 2 * inner, from + 3 * inner];
+      multiplyTile(rows, from, Math.min(r1, last), Math.min(r2, last), Math.min(r3, last), panel, inner, sums);
       const height = Math.min(TILE, a.rows - i);
       for (let r = 0; r < height; r++) {
         let at = out.start + (i + r) * out.down + j * out.across;
@@ -94,10 +92,20 @@ export function multiply(a: Matrix, b: Matrix, out = matrix(a.rows, b.columns)):
   return out;
 }
 
+/** (rows, columns) row by row. */
+function copyRows(x: Matrix): Float64Array {
+  const out = new Float64Array(x.rows * x.columns);
+  for (let i = 0, at = 0; i < x.rows; i++) {
+    let from = x.start + i * x.down;
+    for (let j = 0; j < x.columns; j++, at++, from += x.across) out[at] = x.values[from];
+  }
+  return out;
+}
+
 /** Four rows of `a`, which begin at r0 to r3, times the four columns of `panel`; the sixteen sums row by row. */
 // prettier-ignore
 function multiplyTile(
-  a: Float32Array, r0: number, r1: number, r2: number, r3: number, panel: Float64Array, inner: number, sums: Float64Array,
+  a: Float64Array, r0: number, r1: number, r2: number, r3: number, panel: Float64Array, inner: number, sums: Float64Array,
 ): void {
   let s00 = 0, s01 = 0, s02 = 0, s03 = 0, s10 = 0, s11 = 0, s12 = 0, s13 = 0;
   let s20 = 0, s21 = 0, s22 = 0, s23 = 0, s30 = 0, s31 = 0, s32 = 0, s33 = 0;

@@ -18,6 +18,10 @@ export type Fusion = (typeof FUSIONS)[number];
 export const ATTENTION_VIEWS = ["pair", "heads", "rollout", "paths", "maps"] as const;
 export type AttentionView = (typeof ATTENTION_VIEWS)[number];
 
+/** The tour takes 5 minutes, the lesson 20; "trust" asks what a map is worth. */
+export const COURSES = ["tour", "lesson", "trust"] as const;
+export type Course = (typeof COURSES)[number];
+
 /** One conv stage and one of its channels, both counted from 0. */
 export interface Feature {
   stage: number;
@@ -48,7 +52,8 @@ export interface Choices {
   /** Layers that rollout walks back from the pool; null: all. */
   depth: number | null;
   feature: Feature | null;
-  /** Step of the tour; null: closed. */
+  course: Course;
+  /** Step of the course; null: closed. */
   step: number | null;
   presenter: boolean;
   theme: Theme;
@@ -70,13 +75,14 @@ export const DEFAULTS: Choices = {
   alpha: 0.5,
   depth: null,
   feature: null,
+  course: "tour",
   step: null,
   presenter: false,
   theme: "auto",
 };
 
 /** What a change of which is an entry of the browser's history; a change of the others replaces the entry. */
-const ENTRIES: readonly (keyof Choices)[] = ["model", "picture", "station", "presenter", "step"];
+const ENTRIES: readonly (keyof Choices)[] = ["model", "picture", "station", "presenter", "course", "step"];
 
 const whole = (text: string): number | undefined => (/^\d{1,6}$/.test(text) ? Number(text) : undefined);
 const oneOf =
@@ -112,6 +118,7 @@ const READERS: { [Name in keyof Choices]: (text: string) => Choices[Name] | unde
   alpha: readAlpha,
   depth: whole,
   feature: readFeature,
+  course: oneOf(COURSES),
   step: whole,
   presenter: (text) => (text === "1" ? true : undefined),
   theme: oneOf(THEMES),
@@ -168,6 +175,7 @@ export class Selection implements Choices {
   alpha = $state(DEFAULTS.alpha);
   depth = $state(DEFAULTS.depth);
   feature = $state.raw(DEFAULTS.feature);
+  course = $state(DEFAULTS.course);
   step = $state(DEFAULTS.step);
   presenter = $state(DEFAULTS.presenter);
   theme = $state(DEFAULTS.theme);

@@ -42,7 +42,8 @@ test("what lies between or outside means no token", () => {
 
 test("with a class token the columns reach to the pipe, and its own row means the first token", () => {
   const other = layout(1376, 636, 64, 2, { rows: 8, columns: 8, stages: 2, classToken: true });
-  expect(hit(other, find, (other.tokenColumns[2]?.x ?? 0) + 2, other.ty(9) + 1)?.token).toBe(9);
+  expect(hit(other, find, (other.tokenColumns[2]?.x ?? 0) + 2, other.ty(9) + 1)).toEqual({ token: 9, part: "tokens" });
+  expect(hit(other, find, other.pool.x0 + 20, other.ty(9) + 1)).toEqual({ token: 9, part: "pool" });
   expect(hit(other, find, (other.tokenColumns[2]?.x ?? 0) + 2, other.rowY(0) + 1)?.token).toBe(0);
 });
 

@@ -64,8 +64,12 @@ export function hit(layout: Layout, tokenAt: TokenAt, x: number, y: number): Hit
   const start = layout.tokenColumns[0]?.x ?? 0,
     end = layout.sum ? layout.pipe - 4 : layout.evidence ? layout.width : layout.pool.x1;
   if (x < start - 4 || x > end || y < layout.top || y > layout.bottom) return null;
-  if (!layout.evidence || x <= layout.pool.x0 + (layout.pool.x1 - layout.pool.x0) * 0.45)
-    return { token: search(layout.tokens, (t) => layout.ty(t) + layout.pitch, y), part: "tokens" };
+  const tokens = layout.pool.x0 + (layout.evidence ? (layout.pool.x1 - layout.pool.x0) * 0.45 : 0);
+  if (!layout.evidence || x <= tokens)
+    return {
+      token: search(layout.tokens, (t) => layout.ty(t) + layout.pitch, y),
+      part: x <= tokens ? "tokens" : "pool",
+    };
   const segmentEnd = (t: number) => layout.segment(t)[0] + layout.segment(t)[1];
   return { token: search(layout.tokens, segmentEnd, y), part: "pool" };
 }

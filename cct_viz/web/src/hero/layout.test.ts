@@ -169,7 +169,7 @@ describe("layout", () => {
     ] as const) {
       const made = make(width, height, 8, 8, 2, { figure: "pool", scale, sum });
       const list = edges(made);
-      list.forEach(([from, to], i) => expect(from, `${i}`).toBeGreaterThanOrEqual((list[i - 1]?.[1] ?? 0) - 1e-9));
+      list.forEach(([from], i) => expect(from, `${i}`).toBeGreaterThanOrEqual((list[i - 1]?.[1] ?? 0) - 1e-9));
       expect(list.at(-1)?.[1]).toBeLessThanOrEqual(width + 1e-9);
       expect(made.spans).toEqual([]);
       expect(made.sum !== null).toBe(sum);

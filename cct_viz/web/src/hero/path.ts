@@ -120,7 +120,8 @@ type LeftPath = Pick<
 function leftOf(scene: Scene, token: number, beadMiddle: number): LeftPath {
   const { trace, layout } = scene,
     size = trace.config.imageSize,
-    field = receptiveField(trace, token),
+    // Beside discs on the patches the frame is the patch's.
+    field = layout.figure === "pool" ? (scene.boxes[token] ?? [0, 0, 0, 0]) : receptiveField(trace, token),
     source = layout.pixels ?? layout.photo,
     frame = within(source, field, size),
     frames = layout.pixels ? [within(layout.photo, field, size), frame] : [within(layout.photo, field, size)],

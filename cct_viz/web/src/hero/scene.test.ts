@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { contributionDiscs } from "./discs.ts";
+import { discsOf } from "./discs.ts";
 import { madeDepths, madeTrace, type Made } from "./made_trace.ts";
 import { pathOf } from "./path.ts";
 import { makeScene, type Scene, type SceneOptions } from "./scene.ts";
@@ -162,19 +162,19 @@ test("with a class token: its own row, what it reads, and the pipe from it", () 
   const path = pathOf(scene, 3);
   expect(path.pooled).toBeNull();
   expect(path.read?.share).toBeGreaterThan(0);
-  expect(contributionDiscs(scene)).toEqual([]);
+  expect(new Set(discsOf(scene).map(({ kind }) => kind))).toEqual(new Set(["weight"]));
 });
 
 test("areas of the discs are the contributions", () => {
   const scene = sceneOf(),
-    discs = contributionDiscs(scene),
+    discs = discsOf(scene),
     values = Array.from(scene.pooling?.contributions ?? []),
     largest = Math.max(...values.map(Math.abs)),
     most = Math.max(...discs.map(({ radius }) => radius));
   expect(discs.map(({ radius }) => (radius / most) ** 2)).toEqual(
     values.map((value) => expect.closeTo(Math.abs(value) / largest, 5)),
   );
-  expect(discs.map(({ positive }) => positive)).toEqual(values.map((value) => value >= 0));
+  expect(discs.map(({ kind }) => kind)).toEqual(values.map((value) => (value < 0 ? "against" : "for")));
 });
 
 describe("path", () => {
@@ -185,6 +185,13 @@ describe("path", () => {
     // Token 5 of 4 x 4 sees rows and columns 0 to 12 of 16.
     expect(above).toMatchObject({ x: photo.x, width: photo.width * 0.75, y: photo.y });
     expect(below).toMatchObject({ y: pixels?.y ?? NaN, height: (pixels?.height ?? NaN) * 0.75 });
+  });
+
+  test("beside discs it frames the patch", () => {
+    const scene = sceneOf({}, { figure: "pool" }),
+      [frame] = pathOf(scene, 5).frames;
+    expect(frame?.width).toBeCloseTo(scene.layout.photo.width / 4);
+    expect(frame?.x).toBeCloseTo(scene.layout.photo.width / 4);
   });
 
   test("feeds every map of a stage into every map of the next, and these into the cell", () => {

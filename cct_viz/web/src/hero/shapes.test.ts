@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { band, curve, line, polygon, rectangles } from "./shapes.ts";
+import { band, circles, curve, line, polygon, rectangles } from "./shapes.ts";
 
 test("curves and bands leave and arrive horizontally", () => {
   expect(curve(0, 1, 10, 5)).toBe("M0,1C5,1 5,5 10,5");
@@ -17,4 +17,8 @@ test("lines, polygons and rectangles", () => {
   expect(line(points)).toBe("M0,0L2,1");
   expect(polygon(points)).toBe("M0,0L2,1Z");
   expect(rectangles([[1, 2, 3, 4]])).toBe("M1,2h3v4h-3z");
+});
+
+test("circles are two half turns each", () => {
+  expect(circles([[5, 6, 2]])).toBe("M3,6a2,2 0 1,0 4,0a2,2 0 1,0 -4,0z");
 });

@@ -27,3 +27,11 @@ export const polygon = (points: readonly Point[]): string => `${line(points)}Z`;
 /** One path of many rectangles [x, y, width, height]. */
 export const rectangles = (boxes: readonly (readonly [number, number, number, number])[]): string =>
   boxes.map(([x, y, w, h]) => `M${f(x)},${f(y)}h${f(w)}v${f(h)}h${f(-w)}z`).join("");
+
+/** One path of many circles [x, y, radius]. */
+export const circles = (discs: readonly (readonly [number, number, number])[]): string =>
+  discs
+    .map(
+      ([x, y, r]) => `M${f(x - r)},${f(y)}a${f(r)},${f(r)} 0 1,0 ${f(2 * r)},0a${f(r)},${f(r)} 0 1,0 ${f(-2 * r)},0z`,
+    )
+    .join("");

@@ -38,7 +38,7 @@ interface Answer {
 
 const PATIENCE = 60_000; // milliseconds; the largest model takes two seconds
 
-export function openApp({ element, props, watch, trigger }: Component): void {
+export function openApp({ element, props, watch, trigger }: Component): Session {
   const { models, pictures } = JSON.parse(props.value) as Carried;
   const waiting = new Map<number, (answer: Answer) => void>();
   let last = 0;
@@ -70,6 +70,7 @@ export function openApp({ element, props, watch, trigger }: Component): void {
   read();
   element.replaceChildren();
   mount(App, { target: element, props: { session } });
+  return session;
 }
 
 const hubOf = ({ text, busy, canRetry }: News["hub"], retry: () => void): Hub => ({

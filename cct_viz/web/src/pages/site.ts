@@ -6,7 +6,7 @@ import { Session } from "../core/session.svelte.ts";
 import { carried, type CarriedModel, type CarriedPicture, openModels, openPictures } from "./carried.ts";
 import { startWith } from "./engine.ts";
 
-export function openSite(): void {
+export function openSite(): Session {
   const host = document.getElementById("explorer");
   if (!host) throw new Error("the page has no element for the explorer");
   const models = openModels(carried<CarriedModel[]>("models"));
@@ -15,6 +15,7 @@ export function openSite(): void {
   host.replaceChildren();
   mount(App, { target: host, props: { session } });
   keepOffline();
+  return session;
 }
 
 /** Where a browser allows it; where it does not, the site goes on with the network. */

@@ -14,3 +14,6 @@ export function titleOf(session: Session, place: Place): string {
 /** "row 3, column 2" of a token, counted from 1. */
 export const placeOf = (token: number, columns: number): string =>
   t("token.place", { row: Math.floor(token / columns) + 1, column: (token % columns) + 1 });
+
+/** The same text with a capital at its start. */
+export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

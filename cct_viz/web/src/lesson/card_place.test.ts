@@ -1,0 +1,36 @@
+import { expect, it } from "vitest";
+import { layout, type Stage } from "../hero/layout.ts";
+import { stageExtent } from "../hero/stages.ts";
+import { CARD, cardLeft } from "./card_place.ts";
+
+const SIZES = [
+  [1376, 636],
+  [1216, 456],
+] as const;
+const OPEN: readonly Stage[][] = [
+  ["pixels"],
+  ["pixels", "convolution"],
+  ["attention"],
+  ["pool", "evidence"],
+  ["sum", "classes"],
+  ["evidence", "sum", "classes"],
+];
+
+it.each(SIZES)("covers nothing of what the veil leaves open, at %i x %i", (width, height) => {
+  for (const [tokens, layers] of [
+    [64, 2],
+    [256, 7],
+  ]) {
+    const side = Math.sqrt(tokens);
+    const made = layout(width, height, tokens, layers, { rows: side, columns: side, stages: 2 });
+    for (const stages of OPEN) {
+      const left = cardLeft(made, stages);
+      expect(left).toBeGreaterThanOrEqual(0);
+      expect(left + CARD).toBeLessThanOrEqual(width);
+      for (const stage of stages) {
+        const { x0, x1 } = stageExtent(made, stage);
+        expect(Math.min(x1, left + CARD) - Math.max(x0, left), `${stages.join()} at ${left}`).toBeLessThanOrEqual(0);
+      }
+    }
+  }
+});

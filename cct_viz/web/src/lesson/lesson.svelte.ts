@@ -1,0 +1,120 @@
+// The running course of a page: its steps, the answers and what the drawing hides while a question waits.
+
+import type { Session } from "../core/session.svelte.ts";
+import type { Course } from "../core/state.svelte.ts";
+import type { Stage } from "../hero/layout.ts";
+import { makeSteps, PLANS } from "./courses.ts";
+import type { Other } from "./facts.ts";
+import { indexOf, isRevealed, scoreOf, withTry, type Answer, type Record as Answers, type Score } from "./score.ts";
+import type { Step } from "./step.ts";
+
+export class Lesson {
+  readonly #session: Session;
+  /** Of each course, by the step's name. */
+  #records = $state.raw<Readonly<Partial<Record<Course, Answers>>>>({});
+  /** Name of the step that is shown, so that another model's steps go on from it. */
+  #shown = "";
+
+  readonly course: Course = $derived.by(() => this.#session.selection.course);
+  readonly isOpen: boolean = $derived.by(() => this.#session.selection.step !== null && this.#session.trace !== null);
+  readonly steps: readonly Step[] = $derived.by(() => {
+    const { trace, truth, verdict } = this.#session;
+    return this.isOpen && trace ? makeSteps(this.course, { trace, truth, verdict, others: this.#others }) : [];
+  });
+  readonly #others: readonly Other[] = $derived.by(() => {
+    const { pictures, marks, shownPicture } = this.#session;
+    return pictures.flatMap(({ id, name }) => {
+      const mark = marks[id];
+      return mark && id !== shownPicture?.id ? [{ name, ...mark }] : [];
+    });
+  });
+  /** Counted from 0; the number of steps at the end. */
+  readonly index: number = $derived.by(() => Math.min(this.#session.selection.step ?? 0, this.steps.length));
+  /** Null at the end. */
+  readonly step: Step | null = $derived.by(() => this.steps[this.index] ?? null);
+  readonly answers: Answers = $derived.by(() => this.#records[this.course] ?? {});
+  readonly score: Score = $derived.by(() => scoreOf(this.steps, this.answers));
+  readonly tries: number = $derived.by(() => PLANS[this.course].tries);
+  /** Names picture and model. */
+  readonly subject: string = $derived.by(
+    () => `${this.#session.shownModel?.id ?? ""} ${this.#session.shownPicture?.id ?? ""}`,
+  );
+  /** To the shown step, on this picture. */
+  readonly answer: Answer | undefined = $derived.by(() => {
+    const answer = this.answers[this.step?.name ?? ""];
+    return answer?.subject === this.subject ? answer : undefined;
+  });
+  /** Whether the shown step was answered on another picture. */
+  readonly isElsewhere: boolean = $derived.by(() => !this.answer && this.answers[this.step?.name ?? ""] !== undefined);
+  readonly isRevealed: boolean = $derived.by(
+    () => this.step !== null && (this.step.question === null || isRevealed(this.answer, this.tries)),
+  );
+  /** A station is open in front of the course. */
+  readonly isAway: boolean = $derived.by(() => this.isOpen && this.#session.selection.station !== null);
+  /** Whether path, feet and equation would give the answer away. */
+  readonly asking: boolean = $derived.by(
+    () => this.isOpen && !this.isAway && this.step !== null && this.step.hides && !this.isRevealed,
+  );
+  /** The stages that the veil leaves open; null: no veil. */
+  readonly spotlight: readonly Stage[] | null = $derived.by(() =>
+    this.isOpen && !this.isAway && this.step ? this.step.stages : null,
+  );
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  start(course: Course): void {
+    this.#session.selection.set({ course, step: 0, station: null, token: null, target: null, reference: null });
+  }
+
+  go(index: number): void {
+    this.#session.selection.set({ step: Math.max(0, Math.min(index, this.steps.length)), station: null, token: null });
+  }
+
+  leave(): void {
+    this.#session.selection.set({ step: null, token: null, layer: 0, head: null });
+  }
+
+  again(): void {
+    this.#records = { ...this.#records, [this.course]: {} };
+    this.go(0);
+  }
+
+  take(given: number): void {
+    const { step } = this;
+    if (!step?.question) return;
+    const answer = withTry(this.answers[step.name], given, step.question.check(given), this.subject);
+    this.#records = { ...this.#records, [this.course]: { ...this.answers, [step.name]: answer } };
+    this.light();
+  }
+
+  /** Light what the shown step is about, once its answer is there. */
+  light(): void {
+    if (this.isRevealed && this.step?.light != null) this.#session.selection.token = this.step.light;
+  }
+
+  /** A step has come, or another picture: show what it is about. Another model's steps go on from the same one. */
+  arrive(isNew: boolean): void {
+    const { step } = this,
+      { selection } = this.#session;
+    const before = this.#shown;
+    if (isNew && before && before !== step?.name) {
+      this.#shown = "";
+      return this.go(indexOf(this.steps, before));
+    }
+    this.#shown = step?.name ?? "";
+    if (!step) return;
+    selection.set({ target: null, reference: null, layer: step.layer, head: step.head });
+    this.light();
+  }
+}
+
+const lessons = new WeakMap<Session, Lesson>();
+
+/** The lesson of a page, made once. */
+export function lessonOf(session: Session): Lesson {
+  const lesson = lessons.get(session) ?? new Lesson(session);
+  lessons.set(session, lesson);
+  return lesson;
+}

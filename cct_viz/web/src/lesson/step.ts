@@ -1,0 +1,93 @@
+// What a step of the lesson is: data that a card shows. Everything in it follows from one trace.
+
+import type { Station } from "../core/state.svelte.ts";
+import type { Stage } from "../hero/layout.ts";
+import type { Ramp } from "../widgets/palette.ts";
+
+/** An answer to choose; `token`: it stands for a patch of the picture. */
+export interface Option {
+  readonly id: number;
+  readonly text: string;
+  readonly token?: number;
+}
+
+/** How an answer is given. Each gives a number: an option's id, a token, or the slider's value. */
+export type Control =
+  { readonly kind: "choice"; readonly options: readonly Option[] } | { readonly kind: "token" } | Slider;
+
+export interface Slider {
+  readonly kind: "slider";
+  readonly label: string;
+  readonly min: number;
+  readonly max: number;
+  readonly step: number;
+  readonly start: number;
+  /** The value in words. */
+  readonly words: (value: number) => string;
+  /** What the model, or the map, does with the value. */
+  readonly live: (value: number) => string;
+  /** (N,) shown over the photo at a value; null: no map. */
+  readonly map: ((value: number) => StepMap) | null;
+}
+
+/** A map over the photo in the card. */
+export interface StepMap {
+  /** (N,) */
+  readonly values: ArrayLike<number>;
+  readonly ramp: Ramp;
+}
+
+export interface Judged {
+  readonly right: boolean;
+  /** What the given answer is worth, in numbers of the picture. */
+  readonly words: string;
+}
+
+export interface Question {
+  readonly text: string;
+  readonly control: Control;
+  readonly check: (given: number) => Judged;
+  /** A right answer, said when the tries are used up. */
+  readonly answer: string;
+  /** The id of the right option; null where the answer is no option. */
+  readonly right: number | null;
+}
+
+export interface Step {
+  readonly name: string;
+  readonly title: string;
+  /** What has to be known before the question. */
+  readonly text: readonly string[];
+  /** Null where this picture leaves nothing to ask. */
+  readonly question: Question | null;
+  readonly reveal: string;
+  /** One sentence to keep. */
+  readonly takeaway: string;
+  /** The stages of the drawing that the veil leaves open. */
+  readonly stages: readonly Stage[];
+  /** The station that a phone shows above the card. */
+  readonly place: Station;
+  /** Whether path, feet and equation would give the answer away. */
+  readonly hides: boolean;
+  /** The token that is lit once the answer is given; null: the strongest. */
+  readonly light: number | null;
+  readonly layer: number;
+  readonly head: number | null;
+  /** A token with a frame of its own on the card's photo, such as the query; null: none. */
+  readonly framed: number | null;
+  /** Over the card's photo once the answer is given. */
+  readonly map: StepMap | null;
+}
+
+type Needed = "name" | "title" | "text" | "question" | "reveal" | "takeaway" | "stages" | "place";
+
+/** A step with what it leaves out: it hides, lights the strongest token and shows all heads. */
+export const makeStep = (given: Pick<Step, Needed> & Partial<Step>): Step => ({
+  hides: true,
+  light: null,
+  layer: 0,
+  head: null,
+  framed: null,
+  map: null,
+  ...given,
+});

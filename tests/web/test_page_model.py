@@ -1,0 +1,173 @@
+"""The built page computes what Python computes, from the file of a picture on. Needs Chromium."""
+
+import base64
+import json
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from conftest import tiny_config
+from js_model_page import image_file
+from page_vectors import make_photo
+from PIL import Image, ImageCms
+
+from cct_viz.images.decode import decode
+from cct_viz.images.encode import data_url
+from cct_viz.web.page import describe_model, new_page_html
+
+SIZE = tiny_config().image_size
+PHOTO = make_photo(*SIZE)
+FIELDS = {
+    "logits": "logits",
+    "evidence": "evidence",
+    "contributions": "contributions",
+    "pooling_weights": "poolingWeights",
+    "attentions": "attentions",
+}
+
+
+class BuiltPage:
+    """The page as it is delivered, opened from disk in an offline browser."""
+
+    def __init__(self, browser, path, classifier):
+        picture = {"id": "photo", "name": "photo", "kind": "example", "truth": None, "address": data_url(PHOTO)}
+        path.write_text(new_page_html([describe_model(classifier)], [picture]))
+        self.context = browser.new_context(offline=True)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(30000)
+        self.errors, self.requests = [], []
+        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+        self.page.evaluate(  # its policy forbids the strings that wait_for_function evaluates
+            """() => new Promise((done) => {
+                 const look = () => (cctExplorer.session.trace ? done() : requestAnimationFrame(look));
+                 look();
+               })"""
+        )
+
+    def take(self, data: bytes) -> dict:
+        """What the page makes of a picture's file: its trace, or what it says is wrong."""
+        return self.page.evaluate(
+            """async (data) => {
+                 const {session} = cctExplorer;
+                 const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+                 await session.takePhoto(new File([bytes], "photo"), "photo");
+                 if (session.notice?.kind === "problem") return {problem: session.notice.text};
+                 const {trace} = session, list = (values) => values && Array.from(values);
+                 return {
+                   ...Object.fromEntries(["pixels", ...FIELDS].map((name) => [name, list(trace[name])])),
+                   originalSize: list(trace.geometry.originalSize), box: list(trace.geometry.box),
+                 };
+               }""".replace("FIELDS", json.dumps(list(FIELDS.values()))),
+            base64.b64encode(data).decode(),
+        )
+
+
+@pytest.fixture(scope="module")
+def built(chromium, rounded, tmp_path_factory):
+    built = BuiltPage(chromium, tmp_path_factory.mktemp("built") / "page.html", rounded)
+    yield built
+    built.context.close()
+
+
+def check(got, classifier, data, *, levels=0):
+    """`levels`: how many grey levels a decoder may differ."""
+    assert "problem" not in got, got
+    prepared = classifier.preprocess(decode(data))
+    pixels = np.array(got["pixels"], np.uint8).reshape(prepared.pixels.shape)
+    assert np.abs(pixels.astype(int) - prepared.pixels).max() <= levels
+    assert tuple(got["originalSize"]) == prepared.geometry.original_size
+    assert tuple(got["box"]) == prepared.geometry.box
+    trace = classifier.trace(pixels)
+    for name, field in FIELDS.items():
+        expected = getattr(trace, name).ravel()
+        error = np.abs(np.array(got[field]) - expected).max() / max(1, np.abs(expected).max())
+        assert error < 1e-4, name  # float32, summed in another order
+
+
+def with_profile_of_other_colours():
+    """An ICC profile that swaps the red and blue primaries; applying it changes the colours."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exchanged = profile.replace(b"rXYZ", b"none").replace(b"bXYZ", b"rXYZ").replace(b"none", b"bXYZ")
+    return image_file(PHOTO, icc_profile=exchanged)
+
+
+def with_gamma():
+    """Marked as linear light."""
+    png, chunk = image_file(PHOTO), b"gAMA" + struct.pack(">I", 100_000)
+    return png[:33] + struct.pack(">I", 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[33:]
+
+
+ALPHA = np.random.default_rng(2).integers(0, 256, SIZE, dtype=np.uint8)
+KINDS = {
+    "png": lambda: image_file(PHOTO),
+    "large": lambda: image_file(make_photo(211, 397)),
+    "upright panorama": lambda: image_file(make_photo(600, 33)),
+    "one pixel": lambda: image_file(make_photo(1, 1)),
+    "grey": lambda: image_file(PHOTO[..., 0]),
+    "palette": lambda: image_file(Image.fromarray(PHOTO).quantize(16)),
+    "gif": lambda: image_file(Image.fromarray(PHOTO).quantize(16), "GIF"),
+    "bmp": lambda: image_file(PHOTO, "BMP"),
+    "webp": lambda: image_file(PHOTO, "WEBP", lossless=True),
+    "alpha": lambda: image_file(np.dstack([PHOTO, ALPHA])),
+    "16 bits": lambda: image_file(Image.fromarray((PHOTO[..., 0].astype(np.uint16) << 8) + 200)),
+    "a profile": with_profile_of_other_colours,
+    "gamma": with_gamma,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_file_is_explained_as_python_does(built, rounded, kind):
+    data = KINDS[kind]()
+    check(built.take(data), rounded, data)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_lies_upright(built, rounded, orientation):
+    """A JPEG's decoders differ by a level."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = image_file(make_photo(90, 60), "JPEG", quality=95, exif=exif)
+    check(built.take(data), rounded, data, levels=1)
+
+
+BAD = {
+    "an empty file": (b"", "Photo is an empty file; PNG, JPEG, WebP, GIF and BMP images are accepted."),
+    "text": (b"hello", "Photo is not an image that this page reads; PNG, JPEG, WebP, GIF and BMP images are accepted."),
+    "half a picture": (image_file(PHOTO)[:40], "Photo is an image that is damaged, incomplete or of a rare kind; "),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_file_gets_a_sentence_and_the_next_one_works(built, rounded, case):
+    data, says = BAD[case]
+    assert built.take(data)["problem"].startswith(says)
+    check(built.take(image_file(PHOTO)), rounded, image_file(PHOTO))
+
+
+def test_masks_and_painted_pixels_are_answered_as_in_python(built, rounded):
+    from cct_viz.images.preprocessing import normalise
+
+    built.take(image_file(PHOTO))
+    masks = (np.random.default_rng(1).random((6, 15)) < 0.5).astype(np.uint8)
+    got = built.page.evaluate(
+        """async (masks) => {
+              const {session} = cctExplorer, pixels = new Uint8Array(session.trace.pixels.length);
+             const answers = await session.answers(masks.map((mask) => Uint8Array.from(mask)));
+             const black = Array.from((await session.traceOf({pixels})).logits);
+             return {answers: answers.map((logits) => Array.from(logits)), black};
+           }""",
+        masks.tolist(),
+    )
+    batch = normalise(np.repeat(PHOTO[None], 6, axis=0), rounded.config.preprocessing)
+    np.testing.assert_allclose(got["answers"], rounded.forward(batch, masks.astype(np.float32)), atol=1e-4)  # float32
+    black = normalise(np.zeros_like(PHOTO)[None], rounded.config.preprocessing)
+    np.testing.assert_allclose(got["black"], rounded.forward(black)[0], atol=1e-4)
+
+
+def test_the_page_asks_nobody(built):
+    assert built.errors == []
+    assert [url for url in built.requests if not url.startswith(("file:", "data:", "blob:"))] == []
