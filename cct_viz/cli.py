@@ -58,6 +58,7 @@ def app(options: argparse.Namespace) -> int:
 
 def classify(options: argparse.Namespace) -> int:
     classifier, failed = _load(options), False
+    _print_assumptions(classifier.config)
     answers = []
     for image in options.images:
         try:
@@ -80,6 +81,7 @@ def explain(options: argparse.Namespace) -> int:
     classifier = _load(options)
     methods = {"methods": options.method} if options.method else {}
     chosen = dict(_read_option(text) for text in options.option)
+    _print_assumptions(classifier.config)
     trace = classifier.trace(options.image)
     record = write_bundle(classifier, trace, options.out, target=options.target, options=chosen, **methods)
     if options.page:
@@ -342,6 +344,12 @@ def _read_images(options: argparse.Namespace) -> np.ndarray:
     if options.data == "cifar10":
         _, images = split(images)
     return images.x[: options.images]
+
+
+def _print_assumptions(config: CCTConfig) -> None:
+    """What the file of the weights did not say, once for each command."""
+    for text in config.assumptions:
+        print(f"cct_viz: note: {text}", file=sys.stderr)
 
 
 def _note_not_applicable(methods: Iterable[str]) -> None:

@@ -36,6 +36,7 @@ class Card:
         revision: the Hub's commit, else the first digits of the weights' SHA-256.
         labels: the class names.
         image_size: (height, width) of the model's input.
+        assumptions: what the file of the weights did not say, and what was taken for it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Card:
     revision: str
     labels: tuple[str, ...]
     image_size: tuple[int, int]
+    assumptions: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -230,6 +232,7 @@ class Models:
             revision=(model.source.revision or model.source.sha256)[:10],
             labels=tuple(model.labels),
             image_size=model.config.image_size,
+            assumptions=model.config.assumptions,
         )
         by_name = source in PRESETS or not Path(source).exists()
         name = source if by_name else card.name

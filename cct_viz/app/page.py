@@ -202,11 +202,11 @@ def _chip(models: Models, name: str | None) -> str:
 
 
 def _below(shown: Shown | None) -> str:
-    return "" if shown is None else class_note(shown.trace.labels) + seen_figure(shown.trace)
+    return "" if shown is None else class_note(shown.trace) + seen_figure(shown.trace)
 
 
 def _answer(shown: Shown | None) -> str:
-    return "" if shown is None else prediction(shown.trace.top(TOP), shown.example)
+    return "" if shown is None else prediction(shown.trace, TOP, shown.example, shown.card.assumptions)
 
 
 def _watch_hub(

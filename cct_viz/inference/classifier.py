@@ -196,6 +196,7 @@ class Classifier:
             pool=self.config.pool,
             block=self.config.block,
             output=self.config.output,
+            channels=self.config.channels,
         )
 
     def _run(self, names: Sequence[str], batch: np.ndarray, token_mask: np.ndarray | None) -> list[np.ndarray]:

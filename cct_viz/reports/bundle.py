@@ -134,6 +134,8 @@ def write_bundle(
         "target": trace.labels[target],
         "top": [{"label": label, "probability": p} for label, p in trace.top(5)],
         "labels": list(trace.labels),
+        "output": trace.output,
+        "assumptions": list(classifier.config.assumptions),
         "logits": trace.logits.tolist(),
         "probabilities": trace.probabilities.tolist(),
         "grid": list(trace.grid),

@@ -54,6 +54,15 @@ def test_resized_photos_equal_python_within_a_grey_level(page, interpolation, si
         assert worst(page, data, config) == 0
 
 
+@pytest.mark.parametrize("size", [(12, 20), (60, 90), (7, 5)], ids=str)
+def test_grey_models_see_the_luminance_as_in_python(page, size):
+    data = image_file(draw_photo(*size))
+    config = tiny_config(channels=1, preprocessing=Preprocessing((0.5,), (0.2,)))
+    assert worst(page, data, config) == 0
+    got = prepare_in_page(page, data, config)["pixels"].reshape(-1, 3)
+    assert (got == got[:, :1]).all()
+
+
 def test_crops_equal_python(page):
     cases = [
         (a, b, s, c)
