@@ -24,11 +24,17 @@ from .checkpoints.given import Given
 from .checkpoints.hub import HubError, print_progress
 from .checkpoints.hub import push as hub_push
 from .checkpoints.pytorch.state_dict import CheckpointWarning
+from .images.decode import ImageWarning
 from .training.recipes import DEFAULT_RECIPE, DEFAULT_RECIPE_OF_TRAINED, OPTIONS, RECIPES
 
 if TYPE_CHECKING:
+    from .inference.classifier import Classifier
+    from .inference.trace import Trace
     from .training.data import Images
     from .training.start import Start
+
+
+STRETCH = "use the whole range of a 16-bit grey image that uses its lower bits only, as 12-bit data does"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +68,8 @@ def classify(options: argparse.Namespace) -> int:
     answers = []
     for image in options.images:
         try:
-            top = classifier.trace(image).top(options.top)
+            trace = _trace(classifier, image, options)
+            top = trace.top(options.top)
         except ValueError as error:  # a bad file must not stop the others
             print(f"cct_viz: {error}", file=sys.stderr)
             failed = True
@@ -82,7 +89,7 @@ def explain(options: argparse.Namespace) -> int:
     methods = {"methods": options.method} if options.method else {}
     chosen = dict(_read_option(text) for text in options.option)
     _print_assumptions(classifier.config)
-    trace = classifier.trace(options.image)
+    trace = _trace(classifier, options.image, options)
     record = write_bundle(classifier, trace, options.out, target=options.target, options=chosen, **methods)
     if options.page:
         from .web.site import write_page
@@ -346,6 +353,16 @@ def _read_images(options: argparse.Namespace) -> np.ndarray:
     return images.x[: options.images]
 
 
+def _trace(classifier: Classifier, image: str, options: argparse.Namespace) -> Trace:
+    """The trace of an image file; what is unusual about the image goes to stderr."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImageWarning)  # the trace's note says the same
+        trace = classifier.trace(image, stretch=options.stretch)
+    if trace.note:
+        print(f"cct_viz: note: {trace.note}", file=sys.stderr)
+    return trace
+
+
 def _print_assumptions(config: CCTConfig) -> None:
     """What the file of the weights did not say, once for each command."""
     for text in config.assumptions:
@@ -415,6 +432,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command(classify, "Name the most probable classes of images.", loads=True)
     sub.add_argument("images", nargs="+", metavar="IMG")
+    sub.add_argument("--stretch", action="store_true", help=STRETCH)
     sub.add_argument("--top", type=int, default=5, help="number of classes to print (default: %(default)s)")
 
     text = "Write a static site with the models inside. It explains any photo and needs no server."
@@ -436,6 +454,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="set an option of every method that has it; may be repeated",
     )
+    sub.add_argument("--stretch", action="store_true", help=STRETCH)
     sub.add_argument("--target", help="class to explain, name or index (default: the top-1 class)")
     sub.add_argument("--page", action="store_true", help="also write explorer.html, with the model inside")
 

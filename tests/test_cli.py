@@ -47,6 +47,18 @@ def test_assumptions_are_said_once_on_stderr(capsys, cache, photo, tmp_path):
     assert out.count("class ") == 6
 
 
+def test_stretching_is_asked_for_and_said(capsys, tiny_folder, tiny_classifier, tmp_path):
+    path = str(tmp_path / "scan.png")
+    Image.fromarray(np.linspace(0, 4095, 240).astype(np.uint16).reshape(12, 20)).save(path)
+    assert main(["classify", path, "--model", str(tiny_folder)]) == 0
+    dark, err = capsys.readouterr()
+    assert "cct_viz: note: scan.png has 16-bit grey values but uses 1/16 of their range" in err
+    assert main(["classify", path, "--model", str(tiny_folder), "--stretch"]) == 0
+    bright, err = capsys.readouterr()
+    assert "it was stretched from 12 bits" in err
+    assert bright != dark
+
+
 def test_evaluating_one_class_counts_yes_and_no(capsys, cache, tmp_path):
     config = tiny_config(output="sigmoid", labels=("cat",))
     folder = prepare(write_random_checkpoint(tmp_path / "yes_or_no", config))

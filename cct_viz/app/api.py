@@ -47,6 +47,7 @@ def add_endpoints(models: Models) -> None:
             "confidences": [{"label": label, "confidence": probability} for label, probability in best],
             "output": trace.output,
             "assumptions": list(_assumptions(models)),
+            "note": trace.note,
         }
 
     def explain_image(image: str | None, method: str = "rollout", target: str = "") -> tuple[str, str]:
@@ -111,7 +112,7 @@ def _refuse(reason: object) -> gr.Error:
 
 def _trace(models: Models, image: str | None) -> Trace:
     if image is None:
-        raise _refuse("There is no image; send one PNG, JPEG, WebP, GIF or BMP file.")
+        raise _refuse("There is no image; send one PNG, JPEG, WebP, AVIF, GIF or BMP file.")
     if models.problem:
         raise _refuse(models.problem)
     try:

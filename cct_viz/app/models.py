@@ -15,7 +15,7 @@ from pathlib import Path
 from ..architecture.presets import DEFAULT, PRESETS
 from ..checkpoints import CheckpointError, cache, hub
 from ..checkpoints.hub import HubError
-from ..images.preprocessing import decode
+from ..images.decode import read_picture
 from ..inference.classifier import Classifier
 from ..inference.load import load
 from ..inference.trace import Trace
@@ -154,12 +154,12 @@ class Models:
             ImageError: the image cannot be read.
         """
         model = self.get(name)
-        pixels = decode(image)  # type: ignore[arg-type]  # outside the lock, so that a large photo delays nobody
+        picture = read_picture(image)  # type: ignore[arg-type]  # outside the lock, so that a large photo delays nobody
         with self._running:
             self._called = time.monotonic()
             self._failed_last = True
             try:
-                trace = model.trace(pixels)
+                trace = model.trace(picture)
                 self._failed_last = False
                 return trace
             finally:

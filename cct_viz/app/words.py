@@ -145,4 +145,5 @@ def seen_figure(trace: Trace) -> str:
         f'<figure class="seen"><img src="{data_url(trace.pixels)}" alt="The picture at the {width} by {height} pixels '
         f'of the model input." style="aspect-ratio:{width}/{height}">'
         f"<figcaption><b>What the model saw</b> <span>{text}</span></figcaption></figure>"
+        f"{caption(trace.note) if trace.note else ''}"
     )

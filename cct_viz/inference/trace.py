@@ -87,6 +87,7 @@ class Trace:
         block: a name in BLOCKS.
         output: a name in OUTPUTS.
         channels: of the model's input: 3, or 1 for grey.
+        note: what is unusual about how the image was read, one sentence; mostly empty.
 
     Raises:
         ValueError: no such pool, block or output, or an array does not fit the token grid of the last feature map; the
@@ -112,6 +113,7 @@ class Trace:
     block: str
     output: str = "softmax"
     channels: int = 3
+    note: str = ""
 
     def __post_init__(self) -> None:
         pool = find_pool(self.pool)

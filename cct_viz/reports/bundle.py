@@ -135,6 +135,7 @@ def write_bundle(
         "top": [{"label": label, "probability": p} for label, p in trace.top(5)],
         "labels": list(trace.labels),
         "output": trace.output,
+        "note": trace.note,
         "assumptions": list(classifier.config.assumptions),
         "logits": trace.logits.tolist(),
         "probabilities": trace.probabilities.tolist(),
