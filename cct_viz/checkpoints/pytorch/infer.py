@@ -184,7 +184,7 @@ def _convolutions(
     asked = [name for name in said if not said[name]]
     if None in pool:
         pool = [3, 2, 1]
-        assumed.append("ReLU and a 3x3 max pool of stride 2")
+        assumed += ["ReLU", "a 3x3 max pool of stride 2"]
         asked.append("pooling")
     if assumed:
         assumptions.append(f"{_SAY}the {_join(asked)} of its convolutions: {_join(assumed)} are assumed.")

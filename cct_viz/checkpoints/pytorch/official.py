@@ -39,7 +39,6 @@ def read(
     Warns:
         CheckpointWarning: as `to_canonical`.
     """
-    check_form(config)
     return Checkpoint(config, to_canonical(load_state(path), config, grid=grid, new_head=new_head), FORMAT)
 
 
@@ -49,11 +48,19 @@ def to_canonical(
     """The weights of an official state dict (name -> float32 array) by their canonical names; arguments as `read`.
 
     Raises:
-        CheckpointError: the arrays are not those of the model of `config`.
+        CheckpointError: `config` is not of the official form, or the arrays are not those of its model.
 
     Warns:
         CheckpointWarning: the position was resized, differs from the sinusoidal formula, or the head is untrained.
     """
+    check_form(config)
+    return rename(state, config, grid=grid, new_head=new_head)
+
+
+def rename(
+    state: State, config: CCTConfig, *, grid: tuple[int, int] | None = None, new_head: bool = False
+) -> dict[str, np.ndarray]:
+    """As `to_canonical`, for a config that was made for these arrays: its stages may have other strides and pools."""
     _check_names(state, config, new_head=new_head)
     weights: dict[str, np.ndarray] = {}
     for ours, theirs in _pairs(config):
