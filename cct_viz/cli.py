@@ -143,6 +143,7 @@ def models(options: argparse.Namespace) -> int:
 
 
 def convert(options: argparse.Namespace) -> int:
+    from .checkpoints import READERS
     from .checkpoints.convert import convert
 
     given = _read_given(options)
@@ -153,6 +154,10 @@ def convert(options: argparse.Namespace) -> int:
     notes += checkpoint.config.assumptions
     for note in notes:
         print(f"cct_viz: note: {note}", file=sys.stderr)
+    if checkpoint.config.assumptions:
+        accepts = READERS[checkpoint.format].accepts
+        ways = [f"--{name.replace('_', '-')}" for name in _CORRECTIONS if name in accepts]
+        print(f"cct_viz: if an assumption is wrong, correct it with {', '.join(ways)}", file=sys.stderr)
     parameters = count_parameters(checkpoint.config)
     if options.json:
         answer = {"out": str(options.out), "format": checkpoint.format, "parameters": parameters, "notes": notes}
@@ -160,6 +165,10 @@ def convert(options: argparse.Namespace) -> int:
     else:
         print(f"{options.out}: {parameters:,} parameters, {checkpoint.config.num_classes} classes")
     return 0
+
+
+# Options that answer what a file may not say, and what else is assumed.
+_CORRECTIONS = ("heads", "stride", "image_size", "labels", "scale", "mean", "std")
 
 
 def _read_given(options: argparse.Namespace) -> Given:

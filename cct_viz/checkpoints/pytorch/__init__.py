@@ -81,7 +81,8 @@ def read_as(format: str, contents: Contents, name: str, given: Given) -> Checkpo
         format: the key in READERS of the reader that read the file.
         name: of the file or folder, for messages, and to recognise the files that the paper's authors publish.
     """
-    state = select_state(contents, name, ema=given.ema)
+    replaced = type(given.new_head) is int
+    state = select_state(contents, name, ema=given.ema, without_head=replaced)
     arch = given.arch or PUBLISHED.get(name)
     if arch is None:
         config, grid = infer(state, contents.values, given)

@@ -13,6 +13,7 @@ import numpy as np
 from ..common import CheckpointError
 
 DEEPEST = 12  # levels of nesting that are searched; training scripts use three or four
+LONGEST = 100  # items of a list that is searched
 MOST_VALUES = 300_000  # in one file
 _RECORDS = (argparse.Namespace, types.SimpleNamespace)
 
@@ -23,7 +24,7 @@ class CheckpointWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Contents:
-    """Everything in a file under its full name: the keys of all dicts on the way, joined by dots.
+    """Everything in a file under its full name: the keys of all dicts (places in lists) on the way, joined by dots.
 
     Attributes:
         kind: what the outermost object is, for messages.
@@ -63,6 +64,8 @@ def collect(content: Any, add_tensor: Callable[[Contents, str, Any], bool]) -> C
             if key in contents.values and repr(contents.values[key]) != repr(value):
                 disputed.add(key)
             contents.values[key] = value
+        if isinstance(value, (list, tuple)) and len(value) <= LONGEST:
+            value = dict(enumerate(value))
         if isinstance(value, Mapping) and depth < DEEPEST:
             for inner, part in value.items():
                 walk(part, f"{name}.{inner}" if name else str(inner), name, str(inner), depth + 1)
