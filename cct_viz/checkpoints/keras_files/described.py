@@ -16,6 +16,7 @@ import numpy as np
 from ..common import CheckpointError
 
 MAX_DEPTH, MAX_LAYERS = 30, 20_000
+KERAS = ("keras", "tf_keras", "keras_core", "tensorflow")  # the packages of Keras's own classes
 CONTAINERS = ("Functional", "Sequential", "Model")
 
 
@@ -27,7 +28,7 @@ class Described:
         kind: its class, "Conv2D".
         name: its name, unique in its container.
         config: the arguments that made it.
-        own: whether the class is Keras's own, not the user's.
+        own: whether the class is Keras's own, not the user's; None where the JSON does not say.
         inputs: the names of the layers whose outputs it reads; () where the JSON does not say.
         options: arguments of its call that are plain values.
         constants: arrays that its call reads.
@@ -36,7 +37,7 @@ class Described:
     kind: str
     name: str
     config: dict[str, Any] = field(default_factory=dict)
-    own: bool = True
+    own: bool | None = None
     inputs: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     constants: tuple[np.ndarray, ...] = ()
@@ -100,18 +101,19 @@ def _layers(data: dict[str, Any], depth: int) -> Iterator[Described]:
 
 def _one(data: dict[str, Any], config: dict[str, Any]) -> Described:
     kind = str(data["class_name"])
-    module = data.get("module")
-    registered = data.get("registered_name")
-    own = registered is None if module is None else module.startswith(("keras", "tf_keras", "tensorflow"))
+    module, registered = data.get("module"), data.get("registered_name")
+    own: bool | None = None
+    if isinstance(module, str):
+        own = module.partition(".")[0] in KERAS
+    elif registered is not None or ">" in kind:
+        own = False
     inputs: list[str] = []
     options: dict[str, Any] = {}
     constants: list[np.ndarray] = []
     for node in data.get("inbound_nodes") or []:
         _read_node(node, inputs, options, constants)
     name = str(data.get("name") or config.get("name") or kind)
-    return Described(
-        kind.rpartition(">")[2], name, config, own and ">" not in kind, tuple(inputs), options, tuple(constants)
-    )
+    return Described(kind.rpartition(">")[2], name, config, own, tuple(inputs), options, tuple(constants))
 
 
 def _read_node(node: Any, inputs: list[str], options: dict[str, Any], constants: list[np.ndarray]) -> None:

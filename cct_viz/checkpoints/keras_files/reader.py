@@ -45,6 +45,13 @@ HANDLED = frozenset({
     *("Matmul", "MatMul", "Squeeze", "Transpose", "Multiply", "Sum", "GetItem", "ExpandDims", "Dot", "Concatenate"),
     *("BroadcastTo", "Subtract", "Divide", "TrueDivide", "Cast", "Mean", "Max"),
 })  # fmt: skip
+OTHERS = frozenset({  # of Keras, of no compact transformer
+    *("BatchNormalization", "GroupNormalization", "UnitNormalization", "RMSNormalization", "SpectralNormalization"),
+    *("AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "Conv1D", "Conv3D", "Conv2DTranspose"),
+    *("DepthwiseConv2D", "SeparableConv2D", "Flatten", "LSTM", "GRU", "SimpleRNN", "Bidirectional", "TimeDistributed"),
+    *("Attention", "AdditiveAttention", "GroupQueryAttention", "GroupedQueryAttention", "EinsumDense", "PReLU"),
+    *("LeakyReLU", "ELU", "Average", "Maximum", "Minimum", "UpSampling2D", "Cropping2D", "Hashing", "StringLookup"),
+})  # fmt: skip
 CROPS = ("RandomCrop", "CenterCrop", "Resizing")
 
 
@@ -99,7 +106,7 @@ def assemble(source: Source, given: Given, name: str) -> Checkpoint:
 
 def _configure(parts: Parts, source: Source, preprocessing: Preprocessing, given: Given, notes: Notes) -> CCTConfig:
     description = source.description
-    _check_layers(description, source.layers, notes)
+    _check_layers(source, notes)
     first = parts.blocks[0]
     width, heads, key_dim = first.attention.query.kernel.shape
     for block in parts.blocks:
@@ -165,40 +172,41 @@ def _weights(parts: Parts, config: CCTConfig) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(array, np.float32) for name, array in weights.items()}
 
 
-def _check_layers(description: Description, layers: Sequence[Layer], notes: Notes) -> None:
+def _check_layers(source: Source, notes: Notes) -> None:
     """Refuse layers of Keras whose computation the configuration cannot express; name the user's own aloud."""
-    own_code = [
-        layer.name for layer in description.layers if layer.kind == "Lambda" or "__lambda__" in str(layer.config)
-    ]
-    own_code += ["/".join(layer.path) for layer in layers if layer.kind == "lambda"]
-    if own_code:
+    layers = source.description.layers
+    code = [layer.name for layer in layers if layer.kind == "Lambda" or "__lambda__" in str(layer.config)]
+    code += ["/".join(layer.path) for layer in source.layers if layer.kind == "lambda"]
+    if code:
         raise CheckpointError(
-            f"the layer {own_code[0]} is code of its own (a Lambda), which is never run; write it as a layer of Keras"
+            f"the layer {code[0]} is code of its own (a Lambda), which is never run; write it as a layer of Keras"
         )
-    for layer in description.layers:
-        if layer.own and layer.kind not in IGNORED | HANDLED:
+    own = [layer for layer in layers if _is_of_user(layer)]
+    for layer in layers:
+        if layer.kind not in IGNORED | HANDLED and layer not in own:
             refuse(f"the layer {layer.name} is a {layer.kind}")
-        if (
-            layer.kind.startswith(("Random", "RandAugment", "MixUp", "CutMix"))
-            and layer.options.get("training") is True
-        ):
+        # Keras 3 writes training=True beside every such layer, and lets the choice of the whole model prevail.
+        if source.keras_2 and layer.kind.startswith("Random") and layer.options.get("training") is True:
             raise CheckpointError(
                 f"the layer {layer.name} ({layer.kind}) changes pictures at random even in use (training=True), so the "
                 "model has no one answer; save it with training=False"
             )
         if layer.kind == "MultiHeadAttention" and layer.options.get("use_causal_mask") is True:
             refuse(f"the layer {layer.name} has a causal mask")
-        if layer.config.get("quantization_config") and layer.kind == "Dense":
+        if layer.config.get("quantization_config"):
             refuse(f"the layer {layer.name} is quantised")
         policy = layer.config.get("dtype")
         policy = policy.get("config", {}).get("name") if isinstance(policy, dict) else policy
-        if isinstance(policy, str) and policy in ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16"):
+        if policy in ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16"):
             notes.add(f"The model computes in {policy}; here it computes in float32, so that digits differ.")
-    if others := sorted({layer.kind for layer in description.layers if not layer.own}):
-        notes.add(
-            f"The code of the classes {', '.join(others)} is not in the file: they are taken to be those of the "
-            "keras.io example."
-        )
+    if own:
+        kinds = ", ".join(sorted({layer.kind for layer in own}))
+        notes.add(f"The code of the classes {kinds} is not in the file: they are taken to be the keras.io example's.")
+
+
+def _is_of_user(layer: Described) -> bool:
+    """Whether a layer is of a class of the user's own. The JSON of an .h5 does not say it: then by Keras's names."""
+    return layer.own is False or (layer.own is None and layer.kind not in IGNORED | HANDLED | OTHERS)
 
 
 def _constant_position(description: Description, width: int) -> np.ndarray | None:
@@ -265,7 +273,7 @@ def _count(source: Source, kind: str, convs: int) -> bool:
 def _tokenizer_arguments(description: Description) -> dict[str, int]:
     """The arguments of the user's tokenizer that the example's has too."""
     for layer in description.layers:
-        if not layer.own and ("kernel_size" in layer.config or "pooling_kernel_size" in layer.config):
+        if _is_of_user(layer) and ("kernel_size" in layer.config or "pooling_kernel_size" in layer.config):
             names = ("stride", "padding", "pooling_kernel_size", "pooling_stride")
             return {name: layer.config[name] for name in names if type(layer.config.get(name)) is int}
     return {}
@@ -362,9 +370,11 @@ def _image_size(
             f"The file does not say the size of its images: {side}x{side} pixels are assumed, for {tokens} tokens."
         )
     if tokens is not None and (made := math.prod(_grid(stages, size))) != tokens:
+        step = "save the whole model (model.save('model.keras')), which says how its convolutions are used"
+        if given.image_size is None or description.layers:
+            step = "give the size that the model was trained with as --image-size"
         raise ConfigError(
-            f"images of {size[0]}x{size[1]} pixels make {made} tokens, but the position is for {tokens}; give the size "
-            "that the model was trained with as --image-size"
+            f"images of {size[0]}x{size[1]} pixels make {made} tokens, but the position is for {tokens}; {step}"
         )
     return size, crop
 
