@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from trace import median_ms
 
 import numpy as np
+from cct_viz.web.modules import script
 from playwright.sync_api import Browser, sync_playwright
 
 from cct_viz.architecture.presets import DEFAULT, PRESETS
@@ -28,7 +29,6 @@ from cct_viz.architecture.weights import expected_shapes
 from cct_viz.checkpoints import safetensors
 from cct_viz.images.preprocessing import normalise
 from cct_viz.inference.load import load
-from cct_viz.web.modules import script
 
 CHROMIUM = "/usr/bin/chromium"
 WARM = 3  # passes before the measurement

@@ -23,13 +23,19 @@ from .architecture.presets import DEFAULT, PRESETS, configure
 from .checkpoints.given import Given
 from .checkpoints.hub import HubError, print_progress
 from .checkpoints.hub import push as hub_push
-from .checkpoints.pytorch.state_dict import CheckpointWarning
+from .checkpoints.pytorch.contents import CheckpointWarning
+from .images.decode import ImageWarning
 from .training.recipes import DEFAULT_RECIPE, DEFAULT_RECIPE_OF_TRAINED, OPTIONS, RECIPES, Recipe
 
 if TYPE_CHECKING:
+    from .inference.classifier import Classifier
+    from .inference.trace import Trace
     from .training.data import Images
     from .training.finish import DataSource
     from .training.start import Start
+
+
+STRETCH = "use the whole range of a 16-bit grey image that uses its lower bits only, as 12-bit data does"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,10 +65,12 @@ def app(options: argparse.Namespace) -> int:
 
 def classify(options: argparse.Namespace) -> int:
     classifier, failed = _load(options), False
+    _print_assumptions(classifier.config)
     answers = []
     for image in options.images:
         try:
-            top = classifier.trace(image).top(options.top)
+            trace = _trace(classifier, image, options)
+            top = trace.top(options.top)
         except ValueError as error:  # a bad file must not stop the others
             print(f"cct_viz: {error}", file=sys.stderr)
             failed = True
@@ -81,7 +89,8 @@ def explain(options: argparse.Namespace) -> int:
     classifier = _load(options)
     methods = {"methods": options.method} if options.method else {}
     chosen = dict(_read_option(text) for text in options.option)
-    trace = classifier.trace(options.image)
+    _print_assumptions(classifier.config)
+    trace = _trace(classifier, options.image, options)
     record = write_bundle(classifier, trace, options.out, target=options.target, options=chosen, **methods)
     if options.page:
         from .web.site import write_page
@@ -144,6 +153,7 @@ def models(options: argparse.Namespace) -> int:
 
 
 def convert(options: argparse.Namespace) -> int:
+    from .checkpoints import READERS
     from .checkpoints.convert import convert
 
     given = _read_given(options)
@@ -154,6 +164,10 @@ def convert(options: argparse.Namespace) -> int:
     notes += checkpoint.config.assumptions
     for note in notes:
         print(f"cct_viz: note: {note}", file=sys.stderr)
+    if checkpoint.config.assumptions:
+        accepts = READERS[checkpoint.format].accepts
+        ways = [f"--{name.replace('_', '-')}" for name in _CORRECTIONS if name in accepts]
+        print(f"cct_viz: if an assumption is wrong, correct it with {', '.join(ways)}", file=sys.stderr)
     parameters = count_parameters(checkpoint.config)
     if options.json:
         answer = {"out": str(options.out), "format": checkpoint.format, "parameters": parameters, "notes": notes}
@@ -161,6 +175,10 @@ def convert(options: argparse.Namespace) -> int:
     else:
         print(f"{options.out}: {parameters:,} parameters, {checkpoint.config.num_classes} classes")
     return 0
+
+
+# Options that answer what a file may not say, and what else is assumed.
+_CORRECTIONS = ("heads", "stride", "image_size", "labels", "scale", "mean", "std")
 
 
 def _read_given(options: argparse.Namespace) -> Given:
@@ -172,6 +190,9 @@ def _read_given(options: argparse.Namespace) -> Given:
         arch=options.arch,
         new_head=options.new_head,
         image_size=(size[0], size[-1]) if size else None,
+        heads=options.heads,
+        stride=options.stride,
+        ema=options.ema,
         labels=_read_labels(options.labels) if options.labels else None,
         scale=options.scale,
         mean=tuple(options.mean) if options.mean else None,
@@ -388,6 +409,22 @@ def _read_images(options: argparse.Namespace, config: CCTConfig) -> np.ndarray:
     return images.x[: options.images]
 
 
+def _trace(classifier: Classifier, image: str, options: argparse.Namespace) -> Trace:
+    """The trace of an image file; what is unusual about the image goes to stderr."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImageWarning)  # the trace's note says the same
+        trace = classifier.trace(image, stretch=options.stretch)
+    if trace.note:
+        print(f"cct_viz: note: {trace.note}", file=sys.stderr)
+    return trace
+
+
+def _print_assumptions(config: CCTConfig) -> None:
+    """What the file of the weights did not say, once for each command."""
+    for text in config.assumptions:
+        print(f"cct_viz: note: {text}", file=sys.stderr)
+
+
 def _note_not_applicable(methods: Iterable[str]) -> None:
     if methods := list(methods):
         print(f"cct_viz: note: not applicable to this model: {', '.join(methods)}", file=sys.stderr)
@@ -451,6 +488,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command(classify, "Name the most probable classes of images.", loads=True)
     sub.add_argument("images", nargs="+", metavar="IMG")
+    sub.add_argument("--stretch", action="store_true", help=STRETCH)
     sub.add_argument("--top", type=int, default=5, help="number of classes to print (default: %(default)s)")
 
     text = "Write a static site with the models inside. It explains any photo and needs no server."
@@ -476,34 +514,26 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="set an option of every method that has it; may be repeated",
     )
+    sub.add_argument("--stretch", action="store_true", help=STRETCH)
     sub.add_argument("--target", help="class to explain, name or index (default: the top-1 class)")
     sub.add_argument("--page", action="store_true", help="also write explorer.html, with the model inside")
 
     command(models, "List the presets, with their cost and the receptive fields of their tokens.")
 
-    sub = command(
-        convert, "Convert a .pth file of the paper's code, or a folder in another format, to this project's format."
-    )
-    sub.add_argument("source", type=Path, metavar="SOURCE", help="a .pth file, or a folder in any supported format")
-    sub.add_argument(
-        "--out", type=Path, required=True, metavar="OUT", help="a new folder, or a file name that ends in .keras"
-    )
-    sub.add_argument("--arch", metavar="NAME", help="for a .pth file: a preset or a config.json")
-    sub.add_argument(
-        "--new-head",
-        nargs="?",
-        const=True,
-        type=int,
-        metavar="N",
-        help="for a .pth file: replace its head by an untrained head with N classes",
-    )
-    sub.add_argument(
-        "--image-size",
-        type=int,
-        nargs="+",
-        metavar="PIXELS",
-        help="for a .pth file: resize the positional embedding to this side, or height and width",
-    )
+    sub = command(convert, "Convert a file or folder in any supported format to this project's, or to a file.")
+    sub.add_argument("source", type=Path, metavar="SOURCE", help="a file or folder; its content says its format")
+    text = "a new folder, or a file name that ends in .keras, .pth (for the paper's code) or .onnx"
+    sub.add_argument("--out", type=Path, required=True, metavar="OUT", help=text)
+    text = "for PyTorch: a preset or a config.json to use instead of what the file's shapes show"
+    sub.add_argument("--arch", metavar="NAME", help=text)
+    text = "for PyTorch: replace the head by an untrained head with N classes"
+    sub.add_argument("--new-head", nargs="?", const=True, type=int, metavar="N", help=text)
+    text = "side, or height and width, of the images; for another size the positional embedding is resized"
+    sub.add_argument("--image-size", type=int, nargs="+", metavar="PIXELS", help=text)
+    sub.add_argument("--heads", type=int, metavar="N", help="for PyTorch: number of attention heads")
+    sub.add_argument("--stride", type=int, metavar="N", help="for PyTorch: stride of the tokenizer's convolutions")
+    text = "for PyTorch: read the averaged weights, if the file holds both"
+    sub.add_argument("--ema", action="store_true", help=text)
     sub.add_argument(
         "--labels", type=Path, metavar="FILE", help="a text file with the names of the classes, one a line"
     )

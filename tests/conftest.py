@@ -135,6 +135,7 @@ def make_trace(config: CCTConfig, seed: int = 0) -> Trace:
         pool=config.pool,
         block=config.block,
         output=config.output,
+        channels=config.channels,
     )
 
 

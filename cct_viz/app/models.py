@@ -18,7 +18,8 @@ import numpy as np
 from ..architecture.presets import DEFAULT, PRESETS
 from ..checkpoints import CheckpointError, cache, hub
 from ..checkpoints.hub import HubError
-from ..images.preprocessing import Preprocessed, centre_crop, decode
+from ..images.decode import read_picture
+from ..images.preprocessing import Preprocessed, centre_crop
 from ..inference.classifier import Classifier
 from ..inference.load import load
 from ..inference.trace import Trace
@@ -123,15 +124,15 @@ class Models:
             ImageError: the image cannot be read.
         """
         model = self.get(name)
-        pixels = decode(image)  # type: ignore[arg-type]  # outside the lock, so that a large photo delays nobody
-        return self._run(model, pixels)
+        picture = read_picture(image)  # type: ignore[arg-type]  # outside the lock, so that a large photo delays nobody
+        return self._run(model, picture)
 
-    def _run(self, model: Classifier, pixels: Any) -> Trace:
+    def _run(self, model: Classifier, picture: Any) -> Trace:
         with self._running:
             self._called = time.monotonic()
             self._failed_last = True
             try:
-                trace = model.trace(pixels)
+                trace = model.trace(picture)
                 self._failed_last = False
                 return trace
             finally:

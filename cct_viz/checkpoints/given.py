@@ -28,6 +28,8 @@ class Given:
         scale: what pixels 0..255 were divided by; 255 gives 0..1, and 1 leaves them.
         mean, std: of pixels in 0..1, one number for each input channel; subtracted and divided by.
         heads: number of attention heads.
+        activation: the form of GELU, a name in ACTIVATIONS.
+        epsilon: of LayerNormalization.
         stride: stride of the tokenizer's convolutions.
         ema: read the averaged weights, where a file holds both.
 
@@ -43,6 +45,8 @@ class Given:
     mean: Numbers | None = None
     std: Numbers | None = None
     heads: int | None = None
+    activation: str | None = None
+    epsilon: float | None = None
     stride: int | None = None
     ema: bool = False
 
@@ -59,7 +63,7 @@ class Given:
             raise ConfigError(
                 f"new_head is {self.new_head!r}; expected a number of classes, or True for the architecture's"
             )
-        for name in ("scale", "heads", "stride"):
+        for name in ("scale", "heads", "stride", "epsilon"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"{name} is {value}; expected more than 0")

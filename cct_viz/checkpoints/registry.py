@@ -11,10 +11,12 @@ from ..architecture.config import ConfigError
 from . import pytorch, safetensors, saved_model
 from .common import Checkpoint, CheckpointError
 from .given import NOTHING, Given
+from .keras_files import archive, tf_checkpoint, weights_file
 from .pytorch import hub_mixin
 from .unknown import name_unknown
 
 OF_ANY_FILE = frozenset({"labels", "scale", "mean", "std"})  # answers that every reader takes
+OF_KERAS = OF_ANY_FILE | {"image_size", "activation", "epsilon"}
 
 
 def _holds_nothing(path: Path) -> bool:
@@ -23,6 +25,10 @@ def _holds_nothing(path: Path) -> bool:
 
 def _claims_all(folder: Path) -> bool:
     return True
+
+
+def _itself(path: Path) -> list[str]:
+    return [path.name]
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class Reader:
         recognises: whether files of these names look like this format, even if some are missing.
         files: the names that make up a model, in download order: the last one completes it. [] if some are missing.
         read: the checkpoint at a path, a folder or a single file, with the user's answers.
+        beside: the names of the files, in their folder, that make up the model of a single file.
         holds: whether a single file is in this format, by its content; names say nothing.
         claims: whether a folder whose files have the right names is in this format, by their content.
         accepts: the answers of `Given` that make sense for the format.
@@ -46,6 +53,7 @@ class Reader:
     read: Callable[[Path, Given], Checkpoint]
     holds: Callable[[Path], bool] = _holds_nothing
     claims: Callable[[Path], bool] = _claims_all
+    beside: Callable[[Path], list[str]] = _itself
     accepts: frozenset[str] = OF_ANY_FILE
     needs_conversion: bool = False
 
@@ -72,6 +80,32 @@ READERS: dict[str, Reader] = {
         saved_model.recognises,
         saved_model.files,
         saved_model.read,
+    ),
+    archive.FORMAT: Reader(
+        "a .keras file",
+        archive.recognises,
+        archive.files,
+        archive.read,
+        holds=archive.holds,
+        accepts=OF_KERAS,
+    ),
+    weights_file.FORMAT: Reader(
+        "a .weights.h5 or .h5 file (Keras)",
+        weights_file.recognises,
+        weights_file.files,
+        weights_file.read,
+        holds=weights_file.holds,
+        beside=weights_file.files_beside,
+        accepts=OF_KERAS,
+    ),
+    tf_checkpoint.FORMAT: Reader(
+        "a checkpoint's .index and .data files (TensorFlow)",
+        tf_checkpoint.recognises,
+        tf_checkpoint.files,
+        tf_checkpoint.read,
+        holds=tf_checkpoint.holds,
+        beside=tf_checkpoint.files_beside,
+        accepts=OF_KERAS,
     ),
     pytorch.FORMAT: Reader(
         "a .pth, .pt, .ckpt, .bin or .safetensors file (PyTorch)",
@@ -116,7 +150,7 @@ def model_files(path: str | Path) -> list[str]:
     """
     path = Path(path)
     reader = READERS[detect(path)]
-    files = reader.files(_list_files(path)) if path.is_dir() else [path.name]
+    files = reader.files(_list_files(path)) if path.is_dir() else reader.beside(path)
     if not files:
         raise CheckpointError(f"{path.name} is incomplete; expected {reader.description}")
     if reader.needs_conversion:

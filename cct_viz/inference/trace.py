@@ -86,6 +86,8 @@ class Trace:
         pool: a name in POOLS.
         block: a name in BLOCKS.
         output: a name in OUTPUTS.
+        channels: of the model's input: 3, or 1 for grey.
+        note: what is unusual about how the image was read, one sentence; mostly empty.
 
     Raises:
         ValueError: no such pool, block or output, or an array does not fit the token grid of the last feature map; the
@@ -110,6 +112,8 @@ class Trace:
     pool: str
     block: str
     output: str = "softmax"
+    channels: int = 3
+    note: str = ""
 
     def __post_init__(self) -> None:
         pool = find_pool(self.pool)
@@ -163,6 +167,11 @@ class Trace:
     def probabilities(self) -> np.ndarray:
         """(K,): softmax of the logits, which sums to 1, or with output "sigmoid" one probability for each class."""
         return _read_only(find_output(self.output).probabilities(self.logits))
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether the model has one input channel and sees the luminance of the picture."""
+        return self.channels == 1
 
     @property
     def exclusive(self) -> bool:

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from cct_viz.app.words import TIMES
 from contrast import FIND_FAINT
 from PIL import Image
 from waiting import wait_for_rest, wait_until
 
-from cct_viz.app.words import TIMES
 from cct_viz.architecture.presets import DEFAULT
 
 ROOT = Path(__file__).parents[2]

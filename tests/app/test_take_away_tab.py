@@ -14,20 +14,20 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
+from cct_viz.app.links import read_link, write_link
+from cct_viz.app.tabs import take_away
+from cct_viz.app.view import Shown
+from cct_viz.web.pack import pack_model
 from conftest import make_trace, tiny_config
 from PIL import Image
 
 import cct_viz
-from cct_viz.app.links import read_link, write_link
 from cct_viz.app.models import Card
-from cct_viz.app.tabs import take_away
-from cct_viz.app.view import Shown
 from cct_viz.cli import main
 from cct_viz.images.decode import decode
 from cct_viz.reports.bundle import read_bundle
 from cct_viz.web.examples import EXAMPLES, name_example
 from cct_viz.web.html import page_html
-from cct_viz.web.pack import pack_model
 from cct_viz.web.site import write_site
 
 DEER = next(path for path in EXAMPLES if path.stem == "deer")

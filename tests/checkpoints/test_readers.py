@@ -52,7 +52,7 @@ def folder(tmp_path):
         {"pool": "class_token", "position": "sinusoidal", "mlp_output_activation": True, "image_size": (16, 16)},
     ],
 )
-def test_expected_shapes_equal_those_of_the_keras_model(changes):
+def testexpected_shapes_equal_those_of_the_keras_model(changes):
     from cct_viz.architecture.keras_model import build_model, named_weights
 
     config = dataclasses.replace(CONFIG, **changes)

@@ -12,9 +12,10 @@ import tensorflow as tf
 import tf_keras
 
 from cct_viz import checkpoints
-from cct_viz.architecture.config import CIFAR10_LABELS
+from cct_viz.architecture.config import Preprocessing, numbered_labels
 from cct_viz.architecture.keras_model import build_model
 from cct_viz.checkpoints import CheckpointError
+from cct_viz.checkpoints.given import ASSUMED_PIXELS, Given
 
 REFERENCE = Path(__file__).parents[1] / "data" / "keras_io_saved_model"
 # Both sides add the same float32 products in another order; 7e-7 was the largest difference seen at logits of 4.
@@ -88,7 +89,7 @@ def test_reference_agrees_with_its_serving_signature():
     assert [stage.channels for stage in config.tokenizer] == [64, 128]
     assert (config.mlp_dim, config.mlp_output_activation, config.layer_norm_epsilon) == (128, True, 1e-5)
     assert (config.preprocessing.mean, config.preprocessing.std) == ((0, 0, 0), (1, 1, 1))
-    assert config.labels == CIFAR10_LABELS
+    assert config.labels == numbered_labels(10)
     assert sum(array.size for array in checkpoint.weights.values()) == 408_139 + 64 * 128
     io = np.load(REFERENCE / "io.npz")
     assert_equal_logits(compute_logits(checkpoint, io["x"]), io["logits"])
@@ -122,6 +123,21 @@ def test_configuration_is_that_of_the_saved_model(saved):
     assert config.tokenizer[0].pool_size == 0
 
 
+@pytest.mark.slow
+def test_scale_is_given_where_the_graph_does_not_rescale(saved, tmp_path):
+    folder = Path(shutil.copytree(saved("colours rescaled apart"), tmp_path / "model"))
+    source = checkpoints.read(folder).config.preprocessing
+    saved_models.edit(
+        folder, lambda nodes: replace_input(nodes, nodes["sequential/rescaling/add"].name + ":z:0", "images")
+    )
+    assumed = checkpoints.read(folder).config
+    assert assumed.preprocessing == Preprocessing() != source
+    assert ASSUMED_PIXELS in assumed.assumptions
+    given = checkpoints.read(folder, Given(scale=127.5)).config
+    assert given.preprocessing == Preprocessing(std=(0.5, 0.5, 0.5))
+    assert ASSUMED_PIXELS not in given.assumptions
+
+
 def replace_input(nodes, old, new):
     for node in nodes.values():
         node.input[:] = [new if name == old else name for name in node.input]
@@ -153,14 +169,10 @@ def set_last_epsilon(nodes):
 EDITED = {
     "ReLU in the MLP": (
         lambda nodes: set_op(nodes, "dense/Gelu/mul_2", "Relu", nodes["dense/BiasAdd"].name + ":output:0"),
-        r"is Relu; expected the exact \(erf\) GELU",
+        r"is Relu; expected the GELU of the MLP",
     ),
-    "tanh in the GELU": (lambda nodes: set_op(nodes, "dense/Gelu/Erfc", "Tanh"), r"the exact \(erf\) GELU"),
+    "tanh in the GELU": (lambda nodes: set_op(nodes, "dense/Gelu/Erfc", "Tanh"), r"the GELU of the MLP"),
     "mean pooling": (lambda nodes: set_op(nodes, "tf.compat.v1.squeeze/Squeeze", "Mean"), "is Mean; expected sequence"),
-    "no rescaling": (
-        lambda nodes: replace_input(nodes, nodes["sequential/rescaling/add"].name + ":z:0", "images"),
-        "a Rescaling layer",
-    ),
     "two positions": (add_position_twice, "one positional embedding, but two are added"),
     "position computed": (compute_position, "a positional embedding that is a variable or a constant"),
     "ELU after the convolution": (

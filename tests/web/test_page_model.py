@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
+from cct_viz.web.page import describe_model, new_page_html
 from conftest import tiny_config
 from js_model_page import image_file
 from page_vectors import make_photo
@@ -14,7 +15,6 @@ from PIL import Image, ImageCms
 
 from cct_viz.images.decode import decode
 from cct_viz.images.encode import data_url
-from cct_viz.web.page import describe_model, new_page_html
 
 SIZE = tiny_config().image_size
 PHOTO = make_photo(*SIZE)

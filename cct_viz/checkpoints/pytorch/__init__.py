@@ -32,7 +32,13 @@ from .select import select_state
 __all__ = ["ANSWERS", "FORMAT", "files", "holds", "read", "read_as", "recognises"]
 
 ANSWERS = frozenset({"arch", "new_head", "image_size", "heads", "stride", "ema"})
-_SUFFIXES = (".pth", ".pt", ".ckpt", ".pth.tar", ".bin")  # in a folder; a single file may be called anything
+_SUFFIXES = (
+    ".pth",
+    ".pt",
+    ".ckpt",
+    ".pth.tar",
+    "pytorch_model.bin",
+)  # in a folder; a file may be called anything
 
 
 def recognises(names: Collection[str]) -> bool:
@@ -62,6 +68,8 @@ def read(path: Path, given: Given = NOTHING) -> Checkpoint:
     """
     if path.is_dir():
         path = _only_file(path)
+    if given.arch:
+        _configure(given.arch, {}, given)  # a wrong answer is refused before a large file is read
     contents = tensors.read_contents(path) if tensors.holds(path) else state_dict.read_contents(path)
     return read_as(FORMAT, contents, path.name, given)
 
@@ -73,14 +81,15 @@ def read_as(format: str, contents: Contents, name: str, given: Given) -> Checkpo
         format: the key in READERS of the reader that read the file.
         name: of the file or folder, for messages, and to recognise the files that the paper's authors publish.
     """
-    state = select_state(contents, name, ema=given.ema)
+    replaced = type(given.new_head) is int
+    state = select_state(contents, name, ema=given.ema, without_head=replaced)
     arch = given.arch or PUBLISHED.get(name)
     if arch is None:
         config, grid = infer(state, contents.values, given)
     else:
         config, grid = _configure(arch, state, given)
     try:
-        weights = official.to_canonical(state, config, grid=grid, new_head=given.new_head is not None)
+        weights = official.rename(state, config, grid=grid, new_head=given.new_head is not None)
     except CheckpointError as error:
         raise CheckpointError(f"{name}: {error}") from error
     return Checkpoint(config, weights, format)

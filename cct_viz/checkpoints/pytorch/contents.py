@@ -10,7 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ..common import CheckpointError
+
 DEEPEST = 12  # levels of nesting that are searched; training scripts use three or four
+LONGEST = 100  # items of a list that is searched
+MOST_VALUES = 300_000  # in one file
 _RECORDS = (argparse.Namespace, types.SimpleNamespace)
 
 
@@ -20,7 +24,7 @@ class CheckpointWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Contents:
-    """Everything in a file under its full name: the keys of all dicts on the way, joined by dots.
+    """Everything in a file under its full name: the keys of all dicts (places in lists) on the way, joined by dots.
 
     Attributes:
         kind: what the outermost object is, for messages.
@@ -46,10 +50,12 @@ def collect(content: Any, add_tensor: Callable[[Contents, str, Any], bool]) -> C
         add_tensor: (contents, full name, value) -> whether the value is a tensor, which it then has added.
     """
     contents = Contents(type(content).__name__)
-    visited: set[int] = set()
     disputed: set[str] = set()
+    budget = iter(range(MOST_VALUES))  # dicts that share their parts can unfold without end
 
     def walk(value: Any, name: str, group: str, key: str, depth: int) -> None:
+        if next(budget, None) is None:
+            raise CheckpointError(f"the file nests its dicts into more than {MOST_VALUES:,} values")
         if add_tensor(contents, name, value):
             contents.groups[name] = group
             return
@@ -58,8 +64,9 @@ def collect(content: Any, add_tensor: Callable[[Contents, str, Any], bool]) -> C
             if key in contents.values and repr(contents.values[key]) != repr(value):
                 disputed.add(key)
             contents.values[key] = value
-        if isinstance(value, Mapping) and id(value) not in visited and depth < DEEPEST:
-            visited.add(id(value))
+        if isinstance(value, (list, tuple)) and len(value) <= LONGEST:
+            value = dict(enumerate(value))
+        if isinstance(value, Mapping) and depth < DEEPEST:
             for inner, part in value.items():
                 walk(part, f"{name}.{inner}" if name else str(inner), name, str(inner), depth + 1)
 

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from ...architecture.config import LARGEST_SIDE, CCTConfig, ConfigError, ConvStage, Preprocessing, numbered_labels
-from ...architecture.position import sinusoidal_position
 from ...architecture.presets import DATA_SETS
 from ..common import CheckpointError
 from ..given import Given, complete
-from .official import CLASS_TOKEN, HEAD, POSITION, count_tokens
+from .official import CLASS_TOKEN, FORMULA_ACCURACY, HEAD, POSITION, count_tokens, distance_from_formula
 from .select import FIRST_CONV
 
 State = Mapping[str, np.ndarray]
@@ -126,8 +125,7 @@ def _name_position(state: State) -> Any:
     if POSITION not in state:
         return "none"
     table = _array(state, POSITION, 3)[0]
-    # The paper's code computes its table in float32, where the angle of token 575 is off by up to 3e-5.
-    return "sinusoidal" if np.abs(table - sinusoidal_position(*table.shape)).max() <= 1e-3 else "learnable"
+    return "sinusoidal" if distance_from_formula(table) <= FORMULA_ACCURACY else "learnable"
 
 
 def _read_count(values: Values, *names: str) -> int | None:
@@ -184,7 +182,7 @@ def _convolutions(
     asked = [name for name in said if not said[name]]
     if None in pool:
         pool = [3, 2, 1]
-        assumed.append("ReLU and a 3x3 max pool of stride 2")
+        assumed += ["ReLU", "a 3x3 max pool of stride 2"]
         asked.append("pooling")
     if assumed:
         assumptions.append(f"{_SAY}the {_join(asked)} of its convolutions: {_join(assumed)} are assumed.")
@@ -286,13 +284,17 @@ def _in_order(value: Any) -> list[str]:
 
 def _read_preprocessing(values: Values, channels: int) -> Preprocessing | None:
     """The normalisation beside the weights, of pixels in 0..1."""
-    numbers = [values.get(name) for name in ("mean", "std")]
-    if not all(isinstance(n, (list, tuple)) and len(n) in (1, channels) for n in numbers):
+    numbers: list[Any] = [values.get(name) for name in ("mean", "std")]
+    if not all(_are_numbers(n) and len(n) in (1, channels) for n in numbers):
         return None
-    mean, std = (tuple(float(x) for x in n) * (channels // len(n)) for n in numbers if n is not None)
+    mean, std = (tuple(float(x) for x in n) * (channels // len(n)) for n in numbers)
     if not max(map(abs, (*mean, *std))) <= 1 or min(std) <= 0:
         return None  # of pixels in 0..255, or of something else
     return Preprocessing(mean, std)
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(type(number) in (int, float) for number in value)
 
 
 def _usual_preprocessing(size: tuple[int, int], channels: int) -> Preprocessing:

@@ -30,12 +30,15 @@ _USUAL = ("state_dict", "model_state_dict", "model", "net", "network", "module")
 Names = Mapping[str, str]  # name in the paper's code -> full name in the file
 
 
-def select_state(contents: Contents, file: str, *, ema: bool = False) -> dict[str, np.ndarray]:
+def select_state(
+    contents: Contents, file: str, *, ema: bool = False, without_head: bool = False
+) -> dict[str, np.ndarray]:
     """The model's arrays, by the names of the paper's code, without any prefix.
 
     Args:
         file: the file's name, for messages.
         ema: the averaged weights, where the file holds both.
+        without_head: leave out the head, whatever it is.
 
     Raises:
         CheckpointError: the file holds no compact transformer, more than one, or a head that is not one linear layer.
@@ -48,7 +51,7 @@ def select_state(contents: Contents, file: str, *, ema: bool = False) -> dict[st
     if not models:
         raise CheckpointError(_explain_missing(contents, file))
     prefix = _choose(models, contents, file, ema=ema)
-    names = _with_linear_head(models[prefix], contents, file)
+    names = _drop_head(models[prefix]) if without_head else _with_linear_head(models[prefix], file)
     if odd := [name for name in names.values() if name in contents.odd]:
         raise CheckpointError(f"{odd[0]} is {contents.odd[odd[0]]}; expected a dense tensor")
     names = dict(names) | _strangers(models, prefix, contents)
@@ -112,7 +115,11 @@ def _are_equal(one: Names, two: Names, contents: Contents) -> bool:
     )
 
 
-def _with_linear_head(names: Names, contents: Contents, file: str) -> Names:
+def _drop_head(names: Names) -> Names:
+    return {name: full for name, full in names.items() if not name.startswith(f"{HEAD}.")}
+
+
+def _with_linear_head(names: Names, file: str) -> Names:
     """The names with those of the head's one linear layer, if it is inside another module, say nn.Sequential."""
     inside = {name: full for name, full in names.items() if name.startswith(f"{HEAD}.")}
     if not inside or f"{HEAD}.weight" in inside:
@@ -121,10 +128,9 @@ def _with_linear_head(names: Names, contents: Contents, file: str) -> Names:
     if len(layers) > 1 or not inside.keys() <= {f"{layers[0]}.weight", f"{layers[0]}.bias"}:
         raise CheckpointError(
             f"{file} has a head of {len(layers)} layers ({', '.join(layers)}); only a head of one linear layer can be "
-            "read, because contributions to a class score exist for no other"
+            "read, because contributions to a class score exist for no other: --new-head N replaces it"
         )
-    kept = {name: full for name, full in names.items() if name not in inside}
-    return kept | {f"{HEAD}.{name.rsplit('.', 1)[1]}": full for name, full in inside.items()}
+    return dict(_drop_head(names)) | {f"{HEAD}.{name.rsplit('.', 1)[1]}": full for name, full in inside.items()}
 
 
 def _strangers(models: Mapping[str, Names], prefix: str, contents: Contents) -> dict[str, str]:
@@ -155,7 +161,7 @@ def _warn_left_out(names: Names, models: Mapping[str, Names], prefix: str, conte
 
 
 def _explain_missing(contents: Contents, file: str) -> str:
-    names = [*contents.arrays, *contents.counters, *contents.odd]
+    names = [full[len(group) + 1 :] if group else full for full, group in contents.groups.items()]
     if not names:
         kind = {"dict": "no tensors", "OrderedDict": "no tensors"}.get(contents.kind, contents.kind)
         return f"{file} holds no state dict, but {kind}; expected names and tensors"

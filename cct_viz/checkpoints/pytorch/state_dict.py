@@ -73,8 +73,7 @@ def read_contents(path: Path) -> Contents:
             raise CheckpointError(damaged)
         with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless()):
             warnings.simplefilter("ignore")  # they address the author of the file
-            mapped = zipfile.is_zipfile(path)  # then only the tensors that are used are read
-            content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=mapped)
+            content = _load(torch, path)
         return collect(content, functools.partial(_add_tensor, torch))
     except CheckpointError:
         raise
@@ -82,6 +81,14 @@ def read_contents(path: Path) -> Contents:
         raise CheckpointError(_explain_pickle(path, str(error)) or damaged) from None
     except Exception as error:  # half a file gives RuntimeError, OSError or EOFError, by where it was cut
         raise CheckpointError(damaged) from error
+
+
+def _load(torch: Any, path: Path) -> Any:
+    options = {"map_location": "cpu", "weights_only": True}
+    if zipfile.is_zipfile(path) and path.suffix != ".safetensors":  # PyTorch reads that suffix as another format
+        return torch.load(str(path), mmap=True, **options)  # then only the tensors that are used are read
+    with path.open("rb") as file:
+        return torch.load(file, **options)
 
 
 def write_state(path: Path, state: Mapping[str, np.ndarray]) -> None:

@@ -66,7 +66,8 @@ def _stored(path: Path, begin: int, entry: Mapping[str, Any]) -> _Stored:
 
     def read() -> np.ndarray:
         raw = np.fromfile(path, _FLOATS[kind], math.prod(shape), offset=begin + start).reshape(shape)
-        return (raw.astype("<u4") << 16).view("<f4") if kind == "BF16" else raw.astype(np.float32, copy=False)
+        with np.errstate(all="ignore"):  # numbers that float32 cannot hold become infinite, and are refused later
+            return (raw.astype("<u4") << 16).view("<f4") if kind == "BF16" else raw.astype(np.float32, copy=False)
 
     return _Stored(kind, read)
 

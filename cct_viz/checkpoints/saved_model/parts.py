@@ -16,7 +16,7 @@ import numpy as np
 
 from ...architecture.config import ConvStage
 from ..common import CheckpointError
-from .graph import Op
+from .graph import MAX_STEPS, Op
 
 ADD = "Add|AddV2|BiasAdd"
 MATMUL = "BatchMatMul|BatchMatMulV2|BatchMatMulV3"
@@ -25,10 +25,18 @@ MEAN = ("Mean", "x", "=axis")
 VARIANCE = ("Mean", ("SquaredDifference", "x", MEAN), "=variance_axis")
 INVERSE = ("Mul", ("Rsqrt", (ADD, VARIANCE, "=epsilon")), "=gamma")
 LAYER_NORM = (ADD, ("Mul", "x", INVERSE), ("Sub", "=beta", ("Mul", MEAN, INVERSE)))
+LAYER_NORM_KERAS_3 = (ADD, ("Mul", "x", INVERSE), (ADD, ("Mul", ("Neg", MEAN), INVERSE), "=beta"))
 BATCH_NORM = ("FusedBatchNormV3", ("Reshape", "x", "shape"), ("Fill", "2", 1.0), ("Fill", "3", 0.0), "4", "5")
 GELU_ERF = ("Mul", ("Mul", 0.5, "x"), (ADD, 1.0, ("Erf", ("RealDiv", "x", math.sqrt(2)))))
 GELU_ERFC = ("Mul", ("Mul", 0.5, "x"), ("Erfc", ("Mul", ("Neg", "x"), math.sqrt(0.5))))  # TensorFlow 2.17 and later
-ATTENTION = ("Einsum", ("Einsum", ("Softmax", ("Einsum", "key", ("Mul", "query", "=scale"))), "value"), "=kernel")
+GELU_TANH = (
+    "Mul",
+    ("Mul", 0.5, "x"),
+    (ADD, 1.0, ("Tanh", ("Mul", math.sqrt(2 / math.pi), (ADD, "x", ("Mul", 0.044715, ("Pow", "x", 3.0)))))),
+)
+GELUS = {"gelu": (GELU_ERF, GELU_ERFC), "gelu_tanh": (GELU_TANH,)}
+SCALED_QUERY = ("Softmax", ("Einsum", "key", ("Mul", "query", "=scale")))
+SCALED_SCORES = ("Softmax", ("Mul", ("Einsum", "query", "key"), "=scale"))  # Keras 3.7 and later
 
 
 class Dense(NamedTuple):
@@ -59,10 +67,29 @@ class Attention(NamedTuple):
 
 
 def refuse(op: Op, expected: str) -> NoReturn:
+    if random := _find_random(op):
+        raise CheckpointError(
+            f"the SavedModel still changes its pictures at random: operation {random.name!r} is {random.kind}, so it "
+            "has no one answer; export the model without its augmentation layers, or with training=False"
+        )
     raise CheckpointError(
         f"the SavedModel is not a CCT as in the keras.io example: operation {op.name!r} is {op.kind}; "
         f"expected {expected}"
     )
+
+
+def _find_random(op: Op) -> Op | None:
+    """An operation that draws random numbers, of those from which `op` is computed."""
+    pending, seen = [op], set[Op]()
+    while pending:
+        op = pending.pop()
+        if op in seen or len(seen) > MAX_STEPS:
+            continue
+        if "Random" in op.kind:
+            return op
+        seen.add(op)
+        pending.extend(op.input(i) for i in range(len(op)))
+    return None
 
 
 def match(op: Op, pattern: Any) -> dict[str, Any] | None:
@@ -125,25 +152,27 @@ def read_dense(op: Op, what: str) -> Dense:
     """A Dense layer over the last axis, as a product or as Tensordot writes it."""
     product, bias = _split_bias(op)
     product = same_order(product)
-    factors = match(product, ("MatMul", "x", "=kernel"))
-    if factors is None or product.attr["transpose_a"].b or product.attr["transpose_b"].b:
+    factors = match(product, (f"MatMul|{MATMUL}", "x", "=kernel"))
+    if factors is None or any(product.attr[name].b for name in ("transpose_a", "transpose_b", "adj_x", "adj_y")):
         refuse(product, f"the Dense layer of {what}")
-    return Dense(factors["kernel"], bias, same_order(factors["x"]))
+    return Dense(factors["kernel"], None if bias is None else np.ravel(bias), same_order(factors["x"]))
 
 
-def read_gelu(op: Op, what: str) -> Op:
-    """x of 0.5 x (1 + erf(x / sqrt 2)), which is 0.5 x erfc(-x sqrt 0.5)."""
-    terms = match(op, GELU_ERF) or match(op, GELU_ERFC)
-    if terms is None:
-        refuse(op, f"the exact (erf) GELU of {what}")
-    return terms["x"]
+def read_gelu(op: Op, what: str) -> tuple[Op, str]:
+    """x of 0.5 x (1 + erf(x / sqrt 2)), which is 0.5 x erfc(-x sqrt 0.5), or of its form with tanh; and which it is."""
+    for name, patterns in GELUS.items():
+        for pattern in patterns:
+            if terms := match(op, pattern):
+                return terms["x"], name
+    refuse(op, f"the GELU of {what}, exact (erf) or with tanh")
 
 
 def read_norm(op: Op, what: str) -> Norm:
     """LayerNormalization over the last axis, written out or (for larger epsilons) as a fused batch normalisation."""
-    terms = match(op, LAYER_NORM)
+    terms = match(op, LAYER_NORM) or match(op, LAYER_NORM_KERAS_3)
     if terms and all(terms[axis].tolist() in ([2], [-1]) for axis in ("axis", "variance_axis")):
-        return Norm(terms["gamma"], terms["beta"], tidy(terms["epsilon"].item()), terms["x"])
+        epsilon = tidy(terms["epsilon"].item())
+        return Norm(np.ravel(terms["gamma"]), np.ravel(terms["beta"]), epsilon, terms["x"])
     if terms := match(op, (ADD, ("Mul", "normalised", "=gamma"), "=beta")):
         batch_norm = same_order(terms["normalised"])  # each token is a batch of its own, with scale 1 and offset 0
         rows = match(batch_norm, BATCH_NORM)
@@ -153,30 +182,50 @@ def read_norm(op: Op, what: str) -> Norm:
 
 
 def read_attention(op: Op) -> Attention:
-    """MultiHeadAttention of one input with itself, as Einsums."""
+    """MultiHeadAttention of one input with itself, as Einsums or, where Keras 3 writes products, as these."""
     product, bias = _split_bias(op)
-    terms = match(product, ATTENTION)
-    if terms is None:
+    context, kernel = _read_projection(product)
+    weighted = match(context, ("Einsum", "weights", "value"))
+    terms = weighted and (match(weighted["weights"], SCALED_QUERY) or match(weighted["weights"], SCALED_SCORES))
+    if not weighted or not terms:
         refuse(product, "MultiHeadAttention without a mask, or the MLP of an encoder block")
-    context = product.input(0)
-    _require_equation(product, "abcd,cde->abe")
+    scores = weighted["weights"].input(0)
+    if scores.kind == "Einsum":
+        _require_equation(scores, "aecd,abcd->acbe")
+    else:
+        _require_equation(
+            next(op for op in (scores.input(0), scores.input(1)) if op.kind == "Einsum"), "abcd,aecd->acbe"
+        )
     _require_equation(context, "acbe,aecd->abcd")
-    _require_equation(context.input(0).input(0), "aecd,abcd->acbe")
-    query, key, value = (_read_heads(terms[name], name) for name in ("query", "key", "value"))
+    query, key = (_read_heads(terms[name], name) for name in ("query", "key"))
+    value = _read_heads(weighted["value"], "value")
     if not (query.source is key.source is value.source):
         refuse(product, "attention of one input with itself")
     if not is_number(terms["scale"], 1 / math.sqrt(query.kernel.shape[2])):
         refuse(product, f"scores scaled by 1 / sqrt({query.kernel.shape[2]}), not {terms['scale'].tolist()}")
-    return Attention(query, key, value, Dense(terms["kernel"], bias, context), query.source)
+    return Attention(query, key, value, Dense(kernel, bias, context), query.source)
+
+
+def _read_projection(product: Op) -> tuple[Op, np.ndarray]:
+    """The heads' outputs (B, M, A, E), and the kernel (A, E, D) that they are multiplied with."""
+    if factors := match(product, ("Einsum", "context", "=kernel")):
+        _require_equation(product, "abcd,cde->abe")
+        return factors["context"], factors["kernel"]
+    factors = match(same_order(product), (MATMUL, "context", "kernel"))
+    if not factors or (kernel := same_order(factors["kernel"]).value) is None or kernel.ndim != 3:
+        refuse(product, "MultiHeadAttention without a mask, or the MLP of an encoder block")
+    return same_order(factors["context"]), kernel
 
 
 def _read_heads(op: Op, what: str) -> Dense:
     product, bias = _split_bias(op)
-    factors = match(product, ("Einsum", "x", "=kernel"))
-    if factors is None:
+    if factors := match(product, ("Einsum", "x", "=kernel")):
+        _require_equation(product, "abc,cde->abde")
+        return Dense(factors["kernel"], bias, factors["x"])
+    factors = match(same_order(product), (MATMUL, "x", "kernel"))
+    if not factors or (kernel := same_order(factors["kernel"]).value) is None or kernel.ndim != 3:
         refuse(product, f"the {what} projection of MultiHeadAttention")
-    _require_equation(product, "abc,cde->abde")
-    return Dense(factors["kernel"], bias, factors["x"])
+    return Dense(kernel, bias, factors["x"])
 
 
 def _require_equation(op: Op, expected: str) -> None:

@@ -20,10 +20,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...architecture.config import CCTConfig, ConfigError, ConvStage, Preprocessing, numbered_labels
+from ...architecture.config import CCTConfig, ConfigError, ConvStage, numbered_labels
 from ...architecture.weights import expected_shapes
 from ..common import Checkpoint, CheckpointError
 from ..given import NOTHING, Given, complete
+from ..pixels import normalisation
 from .graph import Op, image_shape, preprocessing_input
 from .parts import (
     ADD,
@@ -39,7 +40,6 @@ from .parts import (
     read_sequence_pooling,
     refuse,
     same_order,
-    tidy,
 )
 from .signature import GRAPH_FILE, METADATA_FILE, metadata_tables, open_signature
 
@@ -53,6 +53,7 @@ class Block(NamedTuple):
     mlp_1: Dense
     mlp_2: Dense
     output_activation: bool
+    activation: str
 
 
 def read(folder: Path, given: Given = NOTHING) -> Checkpoint:
@@ -64,14 +65,14 @@ def read(folder: Path, given: Given = NOTHING) -> Checkpoint:
         CheckpointError: damaged files, or a graph that is not of this family.
         ConfigError: answers that do not fit the model.
     """
-    checkpoint = _read_folder(folder)
-    config = complete(checkpoint.config, given, says_labels=False, says_pixels=True)
+    checkpoint, says_pixels, given = _read_folder(folder, given)
+    config = complete(checkpoint.config, given, says_labels=False, says_pixels=says_pixels)
     return dataclasses.replace(checkpoint, config=config)
 
 
-def _read_folder(folder: Path) -> Checkpoint:
+def _read_folder(folder: Path, given: Given) -> tuple[Checkpoint, bool, Given]:
     try:
-        return _read_model(folder, open_signature(folder))
+        return _read_model(folder, open_signature(folder), given)
     except CheckpointError:
         raise
     except ConfigError as error:
@@ -83,8 +84,10 @@ def _read_folder(folder: Path) -> Checkpoint:
         ) from error
 
 
-def _read_model(folder: Path, output: Op) -> Checkpoint:
-    if output.kind == "Softmax":  # probabilities instead of logits: the same classifier
+def _read_model(folder: Path, output: Op, given: Given) -> tuple[Checkpoint, bool, Given]:
+    """The checkpoint, whether it says how pixels are scaled, and the answers that are left to apply."""
+    last = output.kind
+    if last in ("Softmax", "Sigmoid"):  # probabilities instead of logits: the same classifier
         output = output.input(0)
     head = read_dense(output, "the classifier")
     score = read_sequence_pooling(head.source)
@@ -94,11 +97,13 @@ def _read_model(folder: Path, output: Op) -> Checkpoint:
     stages, convs, image = _read_tokenizer(tokens)
     shape = image_shape(image)
     assert shape is not None  # _read_tokenizer stops at the image
-    _, height, width, _ = shape
+    _, height, width, channels = shape
     epsilons = [norm.epsilon, *(n.epsilon for block in blocks for n in (block.norm_1, block.norm_2))]
     heads = [dense.kernel.shape[1:] for block in blocks for dense in block.attention[:3]]
     heads += [block.attention.projection.kernel.shape[:2] for block in blocks]
     num_heads, key_dim = _common("the number and width of its attention heads", heads)
+    preprocessing, says_pixels, given = normalisation(*_read_scaling(image, channels), given)
+    classes = head.kernel.shape[1]
     config = CCTConfig(
         image_size=(height, width),
         tokenizer=stages,
@@ -106,12 +111,15 @@ def _read_model(folder: Path, output: Op) -> Checkpoint:
         num_heads=num_heads,
         key_dim=key_dim,
         mlp_dim=blocks[0].mlp_1.kernel.shape[1],
-        labels=numbered_labels(head.kernel.shape[1]),
+        labels=numbered_labels(classes),
         position="none" if position is None else "learnable",
         qkv_bias=any(d.bias is not None for b in blocks for d in b.attention[:3]),
         mlp_output_activation=_common("an activation after the MLP", [b.output_activation for b in blocks]),
         layer_norm_epsilon=_common("the epsilon of LayerNormalization", epsilons),
-        preprocessing=_read_preprocessing(image),
+        activation=_common("the form of GELU", [block.activation for block in blocks]),
+        preprocessing=preprocessing,
+        channels=channels,
+        output="sigmoid" if last == "Sigmoid" or classes == 1 else "softmax",
     )
     layers: dict[str, Dense | Norm] = {f"tokenizer/conv_{i}": conv for i, conv in enumerate(convs)}
     for i, block in enumerate(blocks):
@@ -127,7 +135,7 @@ def _read_model(folder: Path, output: Op) -> Checkpoint:
             weights[name] = weights[name].reshape(shape)
         if name.endswith("/bias"):  # a layer without a bias is one whose bias is 0
             weights.setdefault(name, np.zeros(shape, np.float32))
-    return Checkpoint(config, weights, FORMAT)
+    return Checkpoint(config, weights, FORMAT), says_pixels, given
 
 
 def _read_blocks(stream: Op) -> tuple[list[Block], Op]:
@@ -136,8 +144,11 @@ def _read_blocks(stream: Op) -> tuple[list[Block], Op]:
     while residual := _read_residual(stream):
         added, middle = residual
         active = added.kind == "Mul"
-        mlp_2 = read_dense(read_gelu(added, "the MLP's output") if active else added, "the MLP")
-        mlp_1 = read_dense(read_gelu(mlp_2.source, "the MLP"), "the MLP")
+        before, form = read_gelu(added, "the MLP's output") if active else (added, None)
+        mlp_2 = read_dense(before, "the MLP")
+        hidden, activation = read_gelu(mlp_2.source, "the MLP")
+        _common("the form of GELU", [form or activation, activation])
+        mlp_1 = read_dense(hidden, "the MLP")
         norm_2 = read_norm(mlp_1.source, "before the MLP")
         residual = _read_residual(middle)
         if norm_2.source is not middle or residual is None:
@@ -147,7 +158,7 @@ def _read_blocks(stream: Op) -> tuple[list[Block], Op]:
         norm_1 = read_norm(attention.source, "before the attention")
         if norm_1.source is not stream:
             refuse(stream, "the input of the attention that is added to it")
-        blocks.insert(0, Block(norm_1, attention, norm_2, mlp_1, mlp_2, active))
+        blocks.insert(0, Block(norm_1, attention, norm_2, mlp_1, mlp_2, active, activation))
     if not blocks:
         refuse(stream, "an encoder block: a sum of its input, attention and MLP")
     return blocks, stream
@@ -225,22 +236,22 @@ def _read_tokenizer(tokens: Op) -> tuple[tuple[ConvStage, ...], tuple[Dense, ...
     return stages, convs, op
 
 
-def _read_preprocessing(op: Op) -> Preprocessing:
-    """(x / 255 - mean) / std that does to pixels x what the graph does to them."""
+def _read_scaling(op: Op, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """scale and offset (C,) that do to pixels what the graph does to them: scale * pixels + offset."""
     steps: list[Op] = []
     while op.kind != "Image":
         steps.insert(0, op)
         source = preprocessing_input(op)
         assert source is not None  # image_shape followed the same operations to the image
         op = source
-    scale, offset = np.ones(3), np.zeros(3)
+    scale, offset = np.ones(channels), np.zeros(channels)
     for step in steps:
         if step.kind in ("Cast", "Slice", "ResizeBilinear"):
             continue
         number = step.input(1).value
         if number is None and step.kind in ("Add", "AddV2", "Mul"):
             number = step.input(0).value
-        if number is None or number.size not in (1, 3) or number.shape[-1:] not in ((), (1,), (3,)):
+        if number is None or number.size not in (1, channels) or number.shape[-1:] not in ((), (1,), (channels,)):
             refuse(step, "pixels rescaled by one number or by one for each colour")
         number = np.ravel(number).astype(np.float64)
         if step.kind in ("Mul", "RealDiv"):
@@ -250,15 +261,7 @@ def _read_preprocessing(op: Op) -> Preprocessing:
             offset = offset - number if step.kind == "Sub" else offset + number
         else:
             refuse(step, "pixels rescaled, not clipped")
-    if np.all(scale == 1):
-        refuse(op, "a Rescaling layer after it; without one the range of pixels that it was trained on is unknown")
-    std = 1 / (255 * scale)
-    return Preprocessing(mean=_three(-offset * std), std=_three(std))
-
-
-def _three(values: np.ndarray) -> tuple[float, float, float]:
-    red, green, blue = map(tidy, values)
-    return red, green, blue
+    return scale, offset
 
 
 def _common(what: str, values: list[Any]) -> Any:

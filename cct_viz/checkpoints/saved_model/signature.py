@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..common import CheckpointError
+from ..tensor_bundle import open_bundle, parsing
 from .graph import Op, Scope, constant
 
 GRAPH_FILE, METADATA_FILE, FINGERPRINT_FILE = "saved_model.pb", "keras_metadata.pb", "fingerprint.pb"
@@ -28,7 +27,7 @@ def open_signature(folder: Path) -> Op:
     """
     from tensorflow.core.protobuf import saved_model_pb2
 
-    with _parsing(GRAPH_FILE):
+    with parsing(GRAPH_FILE):
         model = saved_model_pb2.SavedModel.FromString((folder / GRAPH_FILE).read_bytes())
     graph = next((graph for graph in model.meta_graphs if "serve" in graph.meta_info_def.tags), None)
     if graph is None:
@@ -42,9 +41,9 @@ def open_signature(folder: Path) -> Op:
         raise CheckpointError(f"the SavedModel has no signature {SIGNATURE} with one input and one output")
     (image,), (output,) = signature.inputs.values(), signature.outputs.values()
     shape = tuple(dim.size for dim in image.tensor_shape.dim)
-    if len(shape) != 4 or shape[3] != 3 or min(shape[1:]) < 1:
+    if len(shape) != 4 or shape[3] not in (1, 3) or min(shape[1:]) < 1:
         raise CheckpointError(
-            f"the SavedModel takes an input of shape {shape}; expected images (any, height, width, 3) of one fixed size"
+            f"the SavedModel takes an input of shape {shape}; expected images (any, height, width, 3 or 1) of one size"
         )
     nodes = {node.name: node for node in graph.graph_def.node}
     library = {function.signature.name: function for function in graph.graph_def.library.function}
@@ -71,17 +70,6 @@ def _same(op: Op) -> Op:
     return op
 
 
-@contextlib.contextmanager
-def _parsing(name: str) -> Iterator[None]:
-    """Name the file that cannot be parsed. Each parser of TensorFlow raises errors of its own kinds."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except Exception as error:
-        raise CheckpointError(f"{name} is missing, truncated or damaged; download it again") from error
-
-
 def _check_fingerprint(folder: Path) -> None:
     """Compare graph and index with the hashes that newer versions of TensorFlow save beside them.
 
@@ -92,7 +80,7 @@ def _check_fingerprint(folder: Path) -> None:
     # No public function computes a fingerprint; this one only parses and hashes.
     from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
 
-    with _parsing(f"{FINGERPRINT_FILE} or {GRAPH_FILE}"):
+    with parsing(f"{FINGERPRINT_FILE} or {GRAPH_FILE}"):
         saved = FingerprintDef.FromString((folder / FINGERPRINT_FILE).read_bytes())
         actual = FingerprintDef.FromString(fingerprinting.CreateFingerprintDef(str(folder)))
     if saved.version.producer < 1:  # the first layout of the file, with hashes of something else
@@ -106,23 +94,12 @@ def _check_fingerprint(folder: Path) -> None:
 
 def _open_variables(folder: Path, objects: Any) -> Callable[[int], np.ndarray]:
     """A function that loads the variable of a saved object by its index; TensorFlow checks the CRC of every array."""
-    import tensorflow as tf
-    from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
-
-    with _parsing("a file in variables/"):
-        reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
-        types, shapes = reader.get_variable_to_dtype_map(), reader.get_variable_to_shape_map()
-        expected = sum(math.prod(shape) * max(types[key].size, 1) for key, shape in shapes.items())
-        present = sum(path.stat().st_size for path in (folder / "variables").glob("variables.data-*"))
-        if expected > present:  # a forged shape would fill the memory before its missing values are noticed
-            raise CheckpointError(
-                f"variables.index lists {expected} bytes, but variables/ holds {present}; download the files again"
-            )
-        stored = TrackableObjectGraph.FromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
+    reader, stored = open_bundle(folder / "variables" / "variables", "a file in variables/")
+    with parsing("a file in variables/"):
         keys = _match_objects(objects.nodes, stored.nodes)
 
     def load(index: int) -> np.ndarray:
-        with _parsing("a file in variables/"):
+        with parsing("a file in variables/"):
             return reader.get_tensor(keys[index])
 
     return load
@@ -148,7 +125,7 @@ def metadata_tables(folder: Path, shape: tuple[int, ...]) -> Iterator[np.ndarray
     """Every table of `shape` that keras_metadata.pb holds as JSON text, as float32; nothing without that file."""
     if not (folder / METADATA_FILE).is_file():
         return
-    with _parsing(METADATA_FILE):
+    with parsing(METADATA_FILE):
         nodes = [node.data for node in _fields((folder / METADATA_FILE).read_bytes()) if node.field_number == 1]
         pending: list[Any] = [json.loads(f.data) for node in nodes for f in _fields(node) if f.field_number == 5]
     while pending:

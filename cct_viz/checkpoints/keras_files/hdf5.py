@@ -1,0 +1,207 @@
+"""An HDF5 file as a tree of plain arrays and a few texts; whatever else the format can hold is refused.
+
+HDF5 can point outside of the file (external links, external storage, virtual datasets), declare arrays of any size
+that are not stored, and store objects in cycles. A file of weights needs none of that. Everything is checked against
+the size of the file before an array is read, so that memory stays in proportion to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..common import CheckpointError
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+MAX_OBJECTS, MAX_DEPTH = 50_000, 64  # the largest preset, saved with its optimizer, has 2,000 objects in 8 levels
+MAX_TEXT = 1 << 26  # characters of an attribute; a configuration with its position as JSON has a million
+TEXTS = ("name", "keras_version", "backend", "layer_names", "weight_names", "model_config", "dtype")
+SKIPPED = ("optimizer", "optimizer_weights", "_optimizer", "metrics", "_metrics", "compile_metrics", "_compile_metrics")
+
+
+@dataclass
+class Group:
+    """One group of the file.
+
+    Attributes:
+        texts: attribute name -> text, or list of texts; of the names in TEXTS alone.
+        groups: name -> group inside it.
+        arrays: name -> array; floating-point arrays as float32, others as they are.
+    """
+
+    texts: dict[str, Any] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def find(self, path: str) -> Group | None:
+        """The group at a path of names with "/" between them, or None."""
+        group: Group | None = self
+        for name in filter(None, path.split("/")):
+            group = group.groups.get(name) if group else None
+        return group
+
+    def text(self, name: str) -> str:
+        """The attribute `name`, "" if it is missing or a list."""
+        value = self.texts.get(name, "")
+        return value if isinstance(value, str) else ""
+
+    def texts_of(self, name: str) -> list[str]:
+        """The list `name`, which Keras splits into name0, name1 .. where it is long."""
+        keys = [
+            name,
+            *sorted((k for k in self.texts if k.startswith(name) and k != name), key=lambda k: int(k[len(name) :])),
+        ]
+        return [text for key in keys if isinstance(self.texts.get(key), list) for text in self.texts[key]]
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a file begins as HDF5 files do."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def read_tree(source: Path | bytes, name: str) -> Group:
+    """Everything in an HDF5 file except what belongs to an optimizer or a metric.
+
+    Args:
+        source: the file, or its content.
+        name: how messages call it.
+
+    Raises:
+        CheckpointError: the file is damaged, or holds what a file of weights does not need.
+    """
+    import h5py
+
+    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    damaged = f"{name} is truncated or damaged; download it again, or save it again"
+    try:
+        with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
+            return _Walk(name, size).read(file)
+    except CheckpointError:
+        raise
+    # The library raises errors of many kinds, by which byte is wrong.
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as e:
+        raise CheckpointError(damaged) from e
+
+
+class _Walk:
+    """One pass over a file, which counts objects and bytes."""
+
+    def __init__(self, name: str, size: int):
+        self.name, self.objects, self.seen = name, 0, set[int]()
+        self.bytes_left = 2 * size  # an array stored as float16 doubles in memory
+
+    def refuse(self, what: str) -> CheckpointError:
+        return CheckpointError(f"{self.name} {what}; a file of weights needs none of that, so it was not read")
+
+    def read(self, group: Any, depth: int = 0) -> Group:
+        import h5py
+
+        result = Group(texts=self._texts(group))
+        if depth > MAX_DEPTH:
+            raise self.refuse(f"has groups inside groups, more than {MAX_DEPTH} deep")
+        for name in group:
+            if depth == 0 and name in SKIPPED:
+                continue
+            self.objects += 1
+            if self.objects > MAX_OBJECTS:
+                raise self.refuse(f"holds more than {MAX_OBJECTS:,} objects")
+            link = group.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                kind = "external" if isinstance(link, h5py.ExternalLink) else "soft"
+                raise self.refuse(f"holds an {kind} link" if kind == "external" else "holds a soft link")
+            item = group[name]
+            address = h5py.h5o.get_info(item.id).addr
+            if address in self.seen:
+                raise self.refuse("holds one object under two names")
+            self.seen.add(address)
+            if isinstance(item, h5py.Group):
+                result.groups[name] = self.read(item, depth + 1)
+            elif isinstance(item, h5py.Dataset):
+                result.arrays[name] = self._array(item, name)
+            else:
+                raise self.refuse(f"holds a type of its own ({name})")
+        return result
+
+    def _texts(self, group: Any) -> dict[str, Any]:
+        texts: dict[str, Any] = {}
+        for key in group.attrs:
+            if not any(key == name or (key.startswith(name) and key[len(name) :].isdigit()) for name in TEXTS):
+                continue
+            kind = group.attrs.get_id(key)
+            if kind.dtype.kind not in "SOUf" or math.prod(kind.shape) > MAX_OBJECTS:
+                raise self.refuse(f"has an attribute {key} that is no text")
+            if kind.dtype.kind == "f":  # an empty list, which is stored as numbers
+                texts[key] = []
+                continue
+            with contextlib.suppress(UnicodeDecodeError):
+                texts[key] = _decode(group.attrs[key])
+        return texts
+
+    def _array(self, dataset: Any, name: str) -> np.ndarray:
+        plist = dataset.id.get_create_plist()
+        if dataset.is_virtual:
+            raise self.refuse("holds a virtual dataset, which reads other files")
+        if plist.get_external_count():
+            raise self.refuse("keeps arrays in other files (external storage)")
+        kind = dataset.dtype
+        is_bfloat16 = kind.kind == "V" and kind.itemsize == 2 and not kind.names
+        if kind.kind not in "fiub" and not is_bfloat16:
+            raise self.refuse(f"holds {name}, which is no array of numbers")
+        if kind.kind == "f" and kind.itemsize not in (2, 4, 8):
+            raise self.refuse(f"holds {name}, numbers of {kind.itemsize} bytes")
+        needed = math.prod(dataset.shape) * max(kind.itemsize, 4)
+        filtered = plist.get_nfilters() > 0
+        if needed > self.bytes_left or (not filtered and dataset.id.get_storage_size() < dataset.size * kind.itemsize):
+            raise CheckpointError(
+                f"{self.name} is truncated or damaged: it says that {name} has the shape {dataset.shape}, which is "
+                "more than the file holds"
+            )
+        self.bytes_left -= needed
+        array = dataset[()]
+        if is_bfloat16:
+            return _widen(np.asarray(array).view(np.uint16))
+        return np.asarray(array, np.float32) if kind.kind == "f" else np.asarray(array)
+
+
+def _widen(bits: np.ndarray) -> np.ndarray:
+    """float32 numbers from the bits of bfloat16, which are their upper half."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return _limited(value.decode())
+    if isinstance(value, str):
+        return _limited(value)
+    items = np.asarray(value).ravel().tolist()
+    return [_limited(item.decode() if isinstance(item, bytes) else str(item)) for item in items]
+
+
+def _limited(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        raise CheckpointError(f"an attribute has {len(text):,} characters; that is no file of weights")
+    return text
+
+
+def iterate(group: Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Group]]:
+    """Every group with its path, a group before those inside it."""
+    yield path, group
+    for name, inner in group.groups.items():
+        yield from iterate(inner, (*path, name))
