@@ -1,0 +1,92 @@
+"""A visitor of the page in headless Chromium: what they see and do, and what must never happen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from waiting import PATIENCE, wait_for_rest
+
+SIZES = {"desktop": (1440, 900), "projector": (1280, 720), "phone": (390, 844), "small phone": (360, 740)}
+STATIONS = ("pixels", "convolution", "tokens", "attention", "pool", "classes")
+TOOLS = ("remove", "paint", "curves", "trust", "compare", "model", "take", "code")
+
+
+class Visitor:
+    """One tab. Console errors and requests to other hosts are recorded, and `check_quiet` looks at them."""
+
+    def __init__(self, browser, url, *, size="desktop", dark=False, offline=False, script="", **options):
+        width, height = SIZES[size]
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            offline=offline,
+            has_touch="phone" in size,
+            **options,
+        )
+        if script:
+            self.context.add_init_script(script)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE * 1000)
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.go(url)
+
+    def _note(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.errors.append(message.text)
+
+    def go(self, url: str) -> None:
+        self.page.goto(url)
+        self.wait()
+
+    def wait(self) -> None:
+        """Until a picture is explained and the page rests."""
+        self.page.wait_for_selector(".cct[data-ready]")
+        self.page.wait_for_function("cctSession.progress === null")
+        wait_for_rest(self.page)
+
+    def ask(self, expression: str, *arguments: Any) -> Any:
+        """The value of a JavaScript expression of `session`, the page's own record of what it shows."""
+        return self.page.evaluate(f"(given) => {{ const session = cctSession; return {expression} }}", list(arguments))
+
+    def open(self, place: str | None) -> None:
+        self.ask("session.selection.open(given[0])", place)
+        wait_for_rest(self.page)
+
+    @property
+    def verdict(self) -> str:
+        return " ".join(self.page.locator(".verdict").first.inner_text().split())
+
+    def overflow(self) -> int:
+        """Pixels by which the page is wider than the window."""
+        return self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+
+    def violations(self) -> list[Any]:
+        """What axe-core calls serious or critical, with the elements."""
+        wait_for_rest(self.page)
+        return [
+            (violation["id"], node["target"], node.get("failureSummary", ""))
+            for violation in Axe().run(self.page).response["violations"]
+            if violation["impact"] in ("serious", "critical")
+            for node in violation["nodes"]
+        ]
+
+    def check_quiet(self) -> None:
+        assert self.errors == []
+        own = ("file:", "data:", "blob:", "http://127.0.0.1:", "ws://127.0.0.1:")
+        assert [url for url in self.requests if not url.startswith(own)] == []
+
+    def close(self) -> None:
+        self.context.close()
+
+
+def upload(visitor: Visitor, path: Path) -> None:
+    """Choose a file with the page's own button: one click opens the dialogue."""
+    with visitor.page.expect_file_chooser() as chooser:
+        visitor.page.get_by_role("button", name="own photo").first.click()
+    chooser.value.set_files(path)
