@@ -21,21 +21,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from trace import median_ms
 
 import numpy as np
-from cct_viz.web.modules import script
 from playwright.sync_api import Browser, sync_playwright
 
 from cct_viz.architecture.presets import DEFAULT, PRESETS
 from cct_viz.architecture.weights import expected_shapes
 from cct_viz.checkpoints import safetensors
 from cct_viz.images.preprocessing import normalise
+from cct_viz.inference.classifier import Classifier
 from cct_viz.inference.load import load
+from cct_viz.web.html import PHOTOS
+from cct_viz.web.site import write_page
 
 CHROMIUM = "/usr/bin/chromium"
 WARM = 3  # passes before the measurement
 WAYS = {
-    "one pass, in a worker": "() => model.run(pixels)",
-    "one pass that returns only the scores": "() => model.answer(pixels)",
-    "one pass and everything that the Explorer draws": "() => model.explain(picture, about)",
+    "one pass that returns only the scores": "() => session.answers([null])",
+    "one pass and everything in a Trace": "() => session.traceOf({})",
 }
 
 
@@ -53,29 +54,18 @@ def weights_folder(name: str, scratch: Path) -> Path:
     return scratch / name
 
 
-def measure_page(browser: Browser, folder: Path, pixels: np.ndarray, rounds: int) -> None:
+def measure_page(browser: Browser, classifier: Classifier, folder: Path, rounds: int) -> None:
+    before = {process: megabytes(process, "VmRSS") for process in renderers(browser)}
+    path = folder / f"{classifier.source.name}.html"
+    write_page(classifier, PHOTOS / "chelsea.jpg", path)
     page = browser.new_context(offline=True).new_page()
     page.set_default_timeout(0)
-    page.goto("about:blank")
-    page.add_script_tag(content=script("runner.js"))
-    before = {process: megabytes(process, "VmRSS") for process in renderers(browser)}
-    page.set_content('<input type="file">')
-    page.locator("input").set_input_files(folder / "model.safetensors")
-    opened = page.evaluate(
-        """async ({config, values}) => {
-             const {startModel} = await loadExplorer(), start = performance.now();
-             window.model = await startModel(config, await document.querySelector("input").files[0].arrayBuffer());
-             const took = performance.now() - start;
-             window.pixels = Uint8Array.from(values);
-             window.picture = {pixels, photo: "data:,", pixelsAddress: "data:,", original: [1, 1], crop: [0, 0, 1, 1]};
-             window.about = {model: "", facts: [], picture: ""};
-             return took;
-           }""",
-        {"config": (folder / "config.json").read_text(), "values": pixels.ravel().tolist()},
-    )
-    print(f"  page: opening the model                             {opened:7.1f} ms")
+    page.goto(path.as_uri())
+    page.wait_for_selector(".cct[data-ready]")
+    opened = page.evaluate("performance.now()")
+    print(f"  page: from opening the file to the first drawing      {opened:7.1f} ms")
     repeat = """async (rounds) => {
-      const way = WAY, times = [];
+      const session = cctSession, way = WAY, times = [];
       for (let i = 0; i < rounds; i++) {
         const start = performance.now();
         await way();
@@ -141,7 +131,7 @@ def main() -> None:
             browser = playwright.chromium.launch(
                 executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--enable-precise-memory-info"]
             )
-            measure_page(browser, folder, pixels, options.rounds)
+            measure_page(browser, classifier, Path(scratch), options.rounds)
             browser.close()
 
 

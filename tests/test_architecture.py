@@ -75,7 +75,7 @@ def test_importing_loads_no_framework():
 
 
 def test_building_the_pages_data_loads_no_matplotlib():
-    modules = "cct_viz.web.payload, cct_viz.web.pack, cct_viz.app.links, cct_viz.app.words"
+    modules = "cct_viz.web.payload, cct_viz.web.html"
     code = f"import sys; sys.modules['gradio'] = type(sys)('gradio'); import {modules}"
     assert "matplotlib" not in loaded_by(code)
 

@@ -102,7 +102,7 @@ def _draw(trace: Trace, heatmaps: Heatmaps) -> bytes:
 
 
 def _assumptions(models: Models) -> tuple[str, ...]:
-    return models.card(models.names()[0]).assumptions
+    return models.get(models.names()[0]).config.assumptions
 
 
 def _refuse(reason: object) -> gr.Error:

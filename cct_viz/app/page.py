@@ -140,4 +140,4 @@ def _read_pixels(text: str, classifier: Classifier) -> np.ndarray:
         values = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
         return values.reshape(height, width, 3)
     except (binascii.Error, ValueError) as error:
-        raise ValueError(f"the picture has not the {height} x {width} pixels that the model expects") from error
+        raise ValueError(f"the picture does not have the {height} x {width} pixels that the model expects") from error

@@ -1,7 +1,7 @@
 """ACTIVATIONS: the functions between the two layers of an encoder block's MLP.
 
 An activation is a function of an array and of the framework's functions (keras.ops), so that importing the table
-loads no framework. To add one, write it here and in web/legacy/activations.js.
+loads no framework. To add one, write it here and in web/src/model/activations.ts.
 """
 
 from __future__ import annotations

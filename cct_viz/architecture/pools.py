@@ -1,6 +1,6 @@
 """POOLS: how the encoder's tokens are pooled into one vector. An entry holds everything that depends on the pool.
 
-To add a pool, write its entry here, its layer in keras_model.py and its entry in web/legacy/pools.js.
+To add a pool, write its entry here, its layer in keras_model.py and its entry in web/src/model/pools.ts.
 
 N image tokens, M tokens in the encoder (N, or N + 1 with a class token first), D embedding width. `r` (M, D) is the
 representation, after the final norm; `weights` (N,) are the pooling weights, or None if the pool has no weights.

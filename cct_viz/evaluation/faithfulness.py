@@ -224,7 +224,7 @@ def percentile(value: float, among: np.ndarray) -> float:
 
 
 def judge(percentile: float) -> str:
-    """What it means that a map does better than this share, 0 to 1, of random orders; removal.js says the same."""
+    """What it means that a map does better than this share, 0 to 1, of random orders; the page says the same."""
     if percentile >= 0.95:
         return "It points at what this model needs here better than chance."
     if percentile <= 0.5:

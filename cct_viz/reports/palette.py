@@ -1,4 +1,4 @@
-"""Colours that figures, page and site share. The explorer's own are in web/legacy."""
+"""Colours of figures and icons. The page's own are in web/src/styles/tokens.css."""
 
 ACCENT = "#4338ca"
 BACKGROUND = "#fbfbfd"

@@ -71,13 +71,13 @@ def test_damaged_bundled_weights_give_a_message_and_do_not_stop_the_start(monkey
     assert "model.safetensors" in models.problem
 
 
-def test_a_folder_is_served_with_its_card(tiny_classifier, tiny_folder):
+def test_a_folder_is_served(tiny_classifier, tiny_folder):
     models = Models([str(tiny_folder)], hub=False)
     assert models.names() == ["tiny"]
     assert models.problem == ""
-    card = models.card("tiny")
-    assert (card.source, card.accuracy, card.parameters) == ("folder", None, tiny_classifier.num_parameters)
-    assert tiny_classifier.source.sha256.startswith(card.revision)
+    model = models.get("tiny")
+    assert (model.source.kind, model.accuracy) == ("folder", None)
+    assert model.source.sha256 == tiny_classifier.source.sha256
     np.testing.assert_array_equal(models.trace("tiny", PIXELS).logits, tiny_classifier.trace(PIXELS).logits)
 
 
@@ -86,7 +86,7 @@ def test_a_folder_comes_before_the_bundle_and_says_its_accuracy(tmp_path, monkey
     (tmp_path / "net").mkdir()
     models = Models([str(tmp_path / "net")], hub=False, load=lambda source: Net(Path(source).name, "folder", 0.815))
     assert models.names() == ["net", "bundled"]
-    assert models.card("net").accuracy == 0.815
+    assert models.get("net").accuracy == 0.815
 
 
 def test_two_folders_of_one_name_are_both_listed(tmp_path):
@@ -107,8 +107,7 @@ def test_folder_named_as_bundled_weights_does_not_replace_them(tmp_path, monkeyp
 
     models = Models([str(tmp_path / "net")], hub=False, load=load)
     assert models.names() == ["net'", "net"]
-    assert [models.card(name).name for name in models.names()] == models.names()
-    assert [models.card(name).source for name in models.names()] == ["folder", "bundled"]
+    assert [models.get(name).source.kind for name in models.names()] == ["folder", "bundled"]
     assert Models(["net"], hub=False, load=load).names() == ["net"]
 
 
@@ -147,7 +146,7 @@ def test_hub_error_gives_a_line_and_retry_downloads(kind):
     line = wait(models)
     assert not line.can_retry
     assert models.names() == [HUB_REPO]
-    assert models.card(HUB_REPO).revision == "c" * 10
+    assert models.get(HUB_REPO).source.revision == "c" * 40
     models.retry()  # nothing is missing, so there is no request
     assert not models.hub_line().busy
 

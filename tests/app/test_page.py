@@ -1,8 +1,6 @@
-"""The page with constructed traces, its endpoints, and what a served app does not expose."""
+"""The app's page, its endpoints, and what a served app does not expose."""
 
-import copy
-import html
-import itertools
+import base64
 import json
 import os
 import re
@@ -11,34 +9,29 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
 import pytest
-from cct_viz.app.tabs import VIEWS
-from cct_viz.app.view import Shown
 from conftest import connect, make_trace, tiny_config
-from gradio.blocks import postprocess_update_dict
 from gradio_client import handle_file
 from PIL import Image
 
-from cct_viz.app import page, serve, upload, words
-from cct_viz.app.models import Card, HubLine, Models
-from cct_viz.app.page import EXAMPLES, build_page
-from cct_viz.architecture.config import Preprocessing
+from cct_viz.app import page, serve, upload
+from cct_viz.app.models import HubLine, Models
+from cct_viz.app.page import build_page
 from cct_viz.architecture.weights import expected_shapes
-from cct_viz.checkpoints.given import ASSUMED_LABELS, ASSUMED_PIXELS
-from cct_viz.images import decode as decoding
+from cct_viz.checkpoints.given import ASSUMED_LABELS
 from cct_viz.images.decode import decode
 from cct_viz.inference.classifier import Source
 from cct_viz.methods import METHODS, explain
 from cct_viz.server import settings
 from cct_viz.server.janitor import make_folder
 from cct_viz.server.launch import PRIVATE, launch
-from cct_viz.web import examples
+from cct_viz.web.examples import EXAMPLES
+from cct_viz.web.html import TITLE
 
 # Gradio and its client leave sockets and event loops to the garbage collector.
 pytestmark = [
@@ -46,39 +39,35 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 ROOT = Path(__file__).parents[2]
-NASTY = ("<img src=x onerror=alert(1)>", "${alert(1)}", "{{value}}")
 
 
 class FakeModels:
     """A stub for Models without a model: the trace depends on the pixels only."""
 
-    def __init__(self, config=None, *, empty=False):
-        self.config = config or tiny_config()
-        self.empty = empty
-        self.problem = "This copy has no trained weights." if empty else ""
-        self.calls = 0
+    def __init__(self, config=None, *, num_parameters=1234):
+        self.config = config or tiny_config(assumptions=(ASSUMED_LABELS,))
+        self.num_parameters = num_parameters
+        self.problem = ""
 
     def names(self):
-        return [] if self.empty else ["tiny"]
-
-    def card(self, name):
-        labels, size = self.config.labels, self.config.image_size
-        return Card(name, 1234, 0.8123, "bundled", "abcdef", labels, size, (ASSUMED_LABELS,))
+        return ["tiny"]
 
     def get(self, name):
         return SimpleNamespace(
             config=self.config,
-            folder=Path("nowhere"),
+            folder=None,
             source=Source("bundled", name, "abcdef"),
             position_prior=None,
             metrics={},
-            num_parameters=1234,
+            num_parameters=self.num_parameters,
             weights={key: np.zeros(shape, np.float32) for key, shape in expected_shapes(self.config).items()},
         )
 
     def trace(self, name, image):
-        self.calls += 1
         return make_trace(self.config, seed=int(decode(image).mean()))
+
+    def trace_pixels(self, name, pixels):
+        return self.trace(name, pixels)
 
     def hub_line(self):
         return HubLine("keras-io/cct could not be loaded.", can_retry=True)
@@ -87,272 +76,55 @@ class FakeModels:
         pass
 
 
-CONFIGS = {
-    "seqpool": tiny_config(),
-    "mean": tiny_config(pool="mean"),
-    "max": tiny_config(pool="max"),
-    "class_token": tiny_config(pool="class_token"),
-    "deep": tiny_config(num_layers=14, num_heads=6),
-    "nasty": tiny_config(labels=NASTY),
-}
+def event(**data):
+    return SimpleNamespace(_data=data)
 
 
-@pytest.fixture(scope="module")
-def parts():
+def test_weights_are_one_file_that_stays():
+    """Every visitor's page fetches it; the janitor removes what belongs to no component."""
     models = FakeModels()
     with gr.Blocks():
-        shown = gr.State()
-        views = [build(shown, models) for build in VIEWS.values()]
-        return page.Parts(shown, upload.Upload(), gr.HTML(), gr.HTML(), gr.HTML(), gr.HTML(), views)
+        owner = gr.HTML()
+        files = page.ModelFiles(owner)
+        address = files.address(models.get("tiny"))
+        assert address == files.address(models.get("tiny"))
+    path = address.removeprefix("gradio_api/file=")
+    assert owner.keep_in_cache == {path}
+    assert path.endswith("abcdef.safetensors")
+    assert Path(path).stat().st_size < 4 * 1234 * 10
 
 
-def shown_as(path, config=None, name="tiny"):
-    """A constructed Shown."""
-    return Shown(path, "picture", FakeModels().card(name), make_trace(config or tiny_config()))
-
-
-@pytest.mark.parametrize("kind", CONFIGS)
-def test_every_tab_shows_every_kind_of_model(kind):
+@pytest.mark.parametrize("weight", [1.0, 1e6])
+def test_a_model_that_does_not_fit_into_a_page_runs_on_the_server(weight):
+    """It is too large, or a weight is too large for float16."""
+    models = FakeModels(num_parameters=1234 if weight > 1 else page.MOST_BYTES)
+    model = models.get("tiny")
+    model.weights["head/bias"] += np.float32(weight)
     with gr.Blocks():
-        views = [build(gr.State(), FakeModels(CONFIGS[kind])) for build in VIEWS.values()]
-    for shown, view in itertools.product((shown_as("a.png", CONFIGS[kind]), None), views):
-        values = view.draw(shown)
-        assert len(values) == len(view.outputs)
-        for output, value in zip(view.outputs, values, strict=True):
-            if isinstance(value, dict) and value.get("__type__") == "update":
-                value = postprocess_update_dict(output, dict(value)).get("value")
-            else:
-                output.postprocess(value)
-            if isinstance(value, str):
-                assert "NaN" not in value
-                if value.startswith('{"version"'):  # the payload: JSON, which the page never reads as markup
-                    continue
-                assert NASTY[0] not in value.replace(json.dumps(NASTY[0]), "")
+        assert page.ModelFiles(gr.HTML()).address(model) is None
 
 
-@pytest.mark.parametrize("name", NASTY)
-def test_foreign_texts_are_escaped(name):
-    card = Card(name, 10, None, "folder", name, (name, "b"), (32, 32))
-    for markup in (words.chip(card), words.notice(name), words.hub_text(HubLine(name))):
-        assert "<img" not in markup
-        assert name in html.unescape(markup)
+def test_the_server_answers_with_the_trace_of_the_pixels():
+    models = FakeModels()
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    text = base64.b64encode(pixels.tobytes()).decode()
+    answer = json.loads(page._answer(models, event(id=3, model="tiny", pixels=text)))
+    assert answer["id"] == 3
+    logits = json.loads(answer["payload"])["logits"]
+    expected = models.trace("tiny", pixels).logits
+    np.testing.assert_array_equal(np.frombuffer(base64.b64decode(logits["data"]), "<f4"), expected)
 
 
-def run_show(models, parts, path, before, model="tiny"):
-    changes = page._show(models, parts, path, model, before)
-    assert is_skip(changes) or (changes and set(changes) <= set(parts.outputs))
-    return changes
+@pytest.mark.parametrize("pixels", ["", "AAAA", "not base64", None, 5, "A" * 960])
+def test_odd_pixels_are_refused_in_one_sentence(pixels):
+    answer = json.loads(page._answer(FakeModels(), event(id=1, model="tiny", pixels=pixels)))
+    assert answer["problem"] == "the picture does not have the 12 x 20 pixels that the model expects"
 
 
-def is_skip(value):
-    return isinstance(value, dict) and set(value) == {"__type__"}
-
-
-def test_valid_picture_updates_every_component(parts):
-    changes = run_show(FakeModels(), parts, str(EXAMPLES[0]), None)
-    assert isinstance(changes[parts.shown], Shown)
-    assert changes[parts.answer].count("<li>") == 3
-    assert set(changes) == set(parts.outputs) - {parts.image}
-    assert not any(is_skip(value) for value in changes.values())
-
-
-@pytest.mark.parametrize("before_is_there", [True, False])
-def test_invalid_picture_changes_only_the_notice(parts, tmp_path, before_is_there):
-    (tmp_path / "<b>.png").write_text("not a picture")
-    before = shown_as(str(EXAMPLES[0])) if before_is_there else None
-    changes = run_show(FakeModels(), parts, str(tmp_path / "<b>.png"), before)
-    shown = changes.pop(parts.shown, None)
-    assert set(changes) == {parts.image, parts.problem}
-    assert changes[parts.image]["value"] == (
-        str(EXAMPLES[0]) if before else None
-    )  # the box shows the last valid picture
-    assert "are accepted" in changes[parts.problem]["value"]
-    assert "<b>" not in changes[parts.problem]["value"]
-    assert shown.put_back if before else shown is None
-
-
-def test_notice_stays_after_the_box_is_emptied(parts):
-    """Emptying the box after an invalid file is an event of its own, which must not hide the notice."""
-    assert run_show(FakeModels(), parts, None, None) == {parts.weights: page._chip(FakeModels(), "tiny")}
-
-
-def test_invalid_picture_after_a_deleted_one_empties_the_page_with_a_notice(parts, tmp_path):
-    (tmp_path / "bad.png").write_text("not a picture")
-    before = shown_as(str(tmp_path / "gone.png"))
-    changes = run_show(FakeModels(), parts, str(tmp_path / "bad.png"), before)
-    assert changes[parts.shown] is None  # so that the event of the emptied box keeps the notice
-    assert changes[parts.image]["value"] is None
-    assert "are accepted" in changes[parts.problem]["value"]
-    assert (changes[parts.answer], changes[parts.seen]) == ("", "")
-
-
-@pytest.mark.parametrize(("count", "named"), [(3, True), (12, True), (13, False), (100, False)])
-def test_page_lists_the_classes_of_the_model(count, named):
-    labels = tuple(f"<kind> {i}" for i in range(count))
-    text = words.class_note(make_trace(tiny_config(labels=labels)))
-    assert f"{count} classes" in text
-    assert "<kind>" not in text
-    assert ("&lt;kind&gt; 2" in text) == named
-
-
-def trace_of_probabilities(*probabilities, labels=("ant", "bee", "cow", "dog", "elk")):
-    """A trace of independent classes with these probabilities."""
-    shares = np.array(probabilities, np.float32)
-    config = tiny_config(output="sigmoid", labels=labels[: len(shares)])
-    return replace(make_trace(config), logits=np.log(shares / (1 - shares)))
-
-
-@pytest.mark.parametrize(
-    ("probabilities", "answer"),
-    [
-        ((0.8,), "ant: yes"),
-        ((0.3,), "ant: no"),
-        ((0.3, 0.2), "No class reaches 50 %"),
-        ((0.3, 0.9, 0.6), "bee, cow"),
-        ((0.9, 0.9, 0.9, 0.9, 0.9), "ant, bee, cow and 2 more"),
-    ],
-)
-def test_independent_classes_are_answered_one_by_one(probabilities, answer):
-    trace = trace_of_probabilities(*probabilities)
-    text = words.prediction(trace, 5)
-    assert f"<h2>{answer}</h2>" in text
-    assert ("they do not sum to 100 %" in text) == (len(probabilities) > 1)
-    for share in probabilities:
-        assert f"width:{100 * share:.1f}%" in text
-    assert "names the nearest" not in words.class_note(trace)
-
-
-def test_classes_that_compete_are_answered_with_the_best_one():
-    trace = make_trace(tiny_config(labels=("ant", "bee", "cow")))
-    text = words.prediction(trace, 5)
-    assert f"<h2>{trace.top(1)[0][0]}</h2>" in text
-    assert "sum to 100 %" not in text
-    assert "names the nearest of them" in words.class_note(trace)
-
-
-def test_numbered_classes_are_said_to_be_numbered():
-    trace = make_trace(tiny_config())
-    assert ASSUMED_LABELS in words.prediction(trace, 5, assumptions=(ASSUMED_PIXELS, ASSUMED_LABELS))
-    assert "assumed" not in words.prediction(trace, 5, assumptions=(ASSUMED_PIXELS,))  # the model tab shows this one
-
-
-def test_grey_models_say_that_they_see_grey():
-    grey = make_trace(tiny_config(channels=1, preprocessing=Preprocessing((0.0,), (1.0,))))
-    assert "in grey (luminance)" in words.seen_figure(grey)
-    assert "grey" not in words.seen_figure(make_trace(tiny_config()))
-
-
-def test_classes_are_listed_below_the_prediction(parts):
-    changes = run_show(FakeModels(), parts, str(EXAMPLES[0]), None)
-    assert all(label in changes[parts.seen] for label in tiny_config().labels)
-
-
-def test_restored_picture_does_not_run_the_model_again(parts):
-    models, before = FakeModels(), replace(shown_as("a.png"), put_back=True)
-    changes = run_show(models, parts, "a.png", before)
-    back = changes.pop(parts.shown)
-    assert changes == {}
-    assert (back.trace, back.put_back) == (before.trace, False)
-    changes = run_show(models, parts, "a.png", back)  # uploaded again: the notice is hidden
-    assert changes.pop(parts.shown).trace is before.trace
-    assert changes == {parts.problem: page.HIDE}
-    assert models.calls == 0
-
-
-def test_another_model_uses_the_same_picture(parts):
-    models, before = FakeModels(), shown_as(str(EXAMPLES[0]), name="other")
-    changes = run_show(models, parts, str(EXAMPLES[0]), before)
-    assert changes[parts.shown].card.name == "tiny"
-    assert models.calls == 1
-
-
-def test_picture_is_decoded_and_compared_once(parts, tiny_folder, tmp_path, monkeypatch):
-    """No matter how many parts of the page use it."""
-    Image.new("RGB", (40, 30), "teal").save(tmp_path / "photo.png")
-    models = Models([str(tiny_folder)], hub=False)
-    counts = {"decoded": 0, "compared": 0}
-
-    def count(name, function):
-        def counted(*arguments):
-            counts[name] += 1
-            return function(*arguments)
-
-        return counted
-
-    examples.read_examples()  # those are read once for all visitors
-    monkeypatch.setattr(decoding, "_decode_file", count("decoded", decoding._decode_file))
-    monkeypatch.setattr(examples, "read_examples", count("compared", examples.read_examples))
-    for path in (tmp_path / "photo.png", EXAMPLES[0]):
-        counts.update(decoded=0, compared=0)
-        assert parts.answer in run_show(models, parts, str(path), None, model="tiny")
-        assert counts == {"decoded": 1, "compared": 1}
-
-
-def test_emptied_box_empties_the_page(parts):
-    changes = page._clear(FakeModels(), parts, "tiny")
-    assert set(changes) == set(parts.outputs) - {parts.image}
-    assert changes[parts.shown] is None
-    assert (changes[parts.answer], changes[parts.seen]) == ("", "")
-
-
-def test_box_emptied_by_gradio_during_an_upload_keeps_the_page(parts):
-    assert is_skip(run_show(FakeModels(), parts, None, shown_as("a.png")))
-
-
-def test_page_without_weights_has_a_message(parts):
-    changes = run_show(FakeModels(empty=True), parts, str(EXAMPLES[0]), None, model=None)
-    assert "no trained weights" in changes[parts.problem]["value"]
-    build_page(FakeModels(empty=True))
-
-
-def test_expired_picture_is_not_replaced_by_the_first_one():
-    """Gradio falls back to a state's first value when the visitor's own is gone."""
-    page = build_page(FakeModels())
-    states = [block for block in page.blocks.values() if isinstance(block, gr.State)]
-    assert [state.value for state in states] == [None]
-    with gr.Blocks():
-        names = ("Can I trust it?", "Compare", "Take it away")
-        trust, compare, files = (VIEWS[name](gr.State(), FakeModels()) for name in names)
-    for view, given in ((trust, (None, "rollout", "black")), (compare, (None, "tiny", "cat")), (files, (None, False))):
-        (run,) = view.runs
-        answer = run.fn(*given)
-        assert "choose it again" in str(answer)
-
-
-class Arriving(FakeModels):
-    """A stub for Models whose weights arrive after the page has opened."""
-
-    def __init__(self):
-        super().__init__(empty=True)
-
-    def hub_line(self):
-        return HubLine("Asking.", busy=True)
-
-
-def refresh(page, model):
-    """The changes by the listener of the page's timer: the picker, and the chip, or None if it stays."""
-    listener = next(f.fn for f in page.fns.values() if any(event == "tick" for _, event in f.targets))
-    changes = listener(model)
-    (picker,) = (value for part, value in changes.items() if isinstance(part, gr.Dropdown))
-    chips = [value for value in changes.values() if isinstance(value, str) and 'class="chip' in value]
-    return picker, chips[0] if chips else None
-
-
-def test_timer_keeps_a_model_chosen_in_the_meantime():
-    picker, chip = refresh(build_page(FakeModels()), "tiny")
-    assert "value" not in picker
-    assert picker["choices"]
-    assert chip is None
-
-
-def test_the_timer_chooses_the_first_model_that_arrives():
-    models = Arriving()
-    page = build_page(models)
-    assert refresh(page, None)[0]["value"] is None
-    models.empty = False
-    picker, chip = refresh(page, None)
-    assert picker["value"] == "tiny"
-    assert "tiny" in chip
+@pytest.mark.parametrize("data", [None, [], "text", {}, {"id": {"a": 1}, "model": ["tiny"]}])
+def test_odd_events_are_refused(data):
+    models = Models(hub=False)
+    assert "no model is called" in json.loads(page._answer(models, SimpleNamespace(_data=data)))["problem"]
 
 
 def run_app(*arguments, **variables):
@@ -420,11 +192,6 @@ def test_box_passes_only_the_path():
     assert box.preprocess(gr.data_classes.ImageData(path="/tmp/x.png")) == "/tmp/x.png"
     with pytest.raises(gr.Error, match="PNG"):
         box.preprocess(gr.data_classes.ImageData(url="data:image/png;base64,AAAA"))
-
-
-def test_there_are_ten_examples_of_32_pixels():
-    assert len(EXAMPLES) == 10
-    assert {decode(path).shape for path in EXAMPLES} == {(32, 32, 3)}
 
 
 @pytest.fixture(scope="module")
@@ -508,6 +275,7 @@ def test_the_page_names_no_other_host(served):
     text = urllib.request.urlopen(served[1]).read().decode()
     loaded = re.findall(r"""(?:src|href)=["'](?:https?:)?//([^"'/]+)""", text)
     assert all(host.startswith(("127.0.0.1", "localhost")) for host in loaded)
+    assert f'<meta property="og:title" content="{TITLE}"' in text  # the preview of a link says what this is
 
 
 @pytest.mark.slow
@@ -520,7 +288,8 @@ import app
 from cct_viz.app.models import Models
 from cct_viz.server.janitor import make_folder
 from cct_viz.server.launch import launch
-from cct_viz.app.page import EXAMPLES, build_page
+from cct_viz.app.page import build_page
+from cct_viz.web.examples import EXAMPLES
 from gradio_client import Client, handle_file
 make_folder()
 made = build_page(Models([{str(tiny_folder)!r}], hub=False))
@@ -538,8 +307,3 @@ print("LOADED", *sorted(loaded & {{"tensorflow", "keras", "tf_keras", "torch", "
     )
     assert done.returncode == 0, done.stderr
     assert "LOADED\n" in done.stdout
-
-
-def test_shown_trace_is_not_copied():
-    shown = shown_as("a.png")
-    assert copy.deepcopy(shown) is shown
