@@ -113,7 +113,7 @@ class Models:
         with self._lock:
             if name in self._table:
                 return self._table[name]
-            names = ", ".join(self._table) or "no model yet"
+            names = ", ".join(self._table) or "none"
         raise CheckpointError(f"no model is called {name!r}; available: {names}")
 
     def trace(self, name: str, image: object) -> Trace:
