@@ -50,6 +50,7 @@ body {{ margin: 0; }}
 <noscript><p>This page computes what it shows in the browser: it needs JavaScript.</p></noscript>
 <script type="application/json" id="pictures">{pictures}</script>
 <script type="application/json" id="models">{models}</script>
+{weights}
 <script>{script}</script>
 </body>
 </html>
@@ -88,7 +89,10 @@ def new_page_html(
         head=head,
         style=(DIST / "page.css").read_text(encoding="utf-8").replace("</", "<\\/"),
         pictures=_carry(pictures),
-        models=_carry(models),
+        models=_carry([{key: value for key, value in model.items() if key != "weights"} for model in models]),
+        weights="\n".join(
+            f'<script type="text/plain" id="weights-{escape(model["id"])}">{model["weights"]}</script>' for model in models
+        ),
         script=script,
     )
 
@@ -119,6 +123,7 @@ def describe_model(classifier: Classifier, *, dtype: Literal["float16", "float32
         "history": _read_list(classifier.folder, "history.json"),
         "randomisation": _read_table(classifier.folder, "randomisation.json"),
         "config": packed["config"],
+        "bytes": len(packed["weights"]) * 3 // 4,
         "weights": packed["weights"],
     }
 

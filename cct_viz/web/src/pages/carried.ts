@@ -1,23 +1,26 @@
 // What a page carries as JSON in its own elements, as cct_viz/web/page.py wrote it.
 
 import { bytesOf } from "../core/arrays.ts";
+import { problem } from "../core/problem.ts";
 import type { ModelEntry, PictureEntry } from "../core/entries.ts";
 
-/** A model with its weights in base64. */
-type CarriedModel = Omit<ModelEntry, "weights" | "bytes"> & { weights: string };
+/** A model whose weights lie in an element of their own, in base64. */
+type CarriedModel = Omit<ModelEntry, "weights">;
 type CarriedPicture = Omit<PictureEntry, "source">;
 
-function carried<T>(id: string): T {
-  const element = document.getElementById(id);
-  if (!element?.textContent) throw new Error(`the page is not whole: it has no ${id}; get it again`);
-  return JSON.parse(element.textContent) as T;
+/** The text of an element of the page. @throws {Error} the page is cut short */
+function textOf(id: string): string {
+  const text = document.getElementById(id)?.textContent;
+  if (!text) throw problem("weights.page");
+  return text;
 }
 
+const carried = <T>(id: string): T => JSON.parse(textOf(id)) as T;
+
 export const carriedModels = (): ModelEntry[] =>
-  carried<CarriedModel[]>("models").map(({ weights, ...rest }) => ({
-    ...rest,
-    bytes: Math.floor((weights.length * 3) / 4),
-    weights: () => Promise.resolve(bytesOf(weights).buffer),
+  carried<CarriedModel[]>("models").map((model) => ({
+    ...model,
+    weights: () => new Promise((resolve) => resolve(bytesOf(textOf(`weights-${model.id}`)).buffer)),
   }));
 
 export const carriedPictures = (): PictureEntry[] =>
