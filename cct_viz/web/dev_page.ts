@@ -7,12 +7,11 @@ import { promisify } from "node:util";
 import type { Plugin } from "vite";
 
 const ROOT = join(import.meta.dirname, "../..");
-const CARRY = `
-import json
+const WRITE = `
 import cct_viz
-from cct_viz.web.page import describe_model, describe_pictures
+from cct_viz.web.page import describe_model, describe_pictures, new_page_html
 models = [describe_model(cct_viz.load(name)) for name in ("cct_2_3x2_32_cifar10", "keras_cct_cifar10")]
-print(json.dumps({"models": models, "pictures": describe_pictures()}))
+print(new_page_html(models, describe_pictures()))
 `;
 
 /** Python is $PYTHON, or that of the checkout's .venv. */
@@ -37,12 +36,9 @@ async function makePage(): Promise<string> {
   const own = join(ROOT, ".venv/bin/python");
   const python = process.env["PYTHON"] ?? (existsSync(own) ? own : "python3");
   const options = { cwd: ROOT, maxBuffer: 2 ** 28 };
-  const { stdout } = await promisify(execFile)(python, ["-c", CARRY], options);
-  const carry = (id: string, value: unknown) =>
-    `<script type="application/json" id="${id}">${JSON.stringify(value).replaceAll("<", "\\u003c")}</script>`;
-  const { models, pictures } = JSON.parse(stdout);
-  return `<!doctype html><html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>CCT Explorer</title></head>
-<body style="margin: 0"><div id="explorer"></div>${carry("pictures", pictures)}${carry("models", models)}
-<script type="module" src="/src/pages/site.ts"></script></body></html>`;
+  const { stdout } = await promisify(execFile)(python, ["-c", WRITE], options);
+  return stdout
+    .replace(/<meta http-equiv[^>]*>/, "") // its policy knows the built script only
+    .replace(/<style>[^]*?<\/style>/, "")
+    .replace(/<script>[^]*<\/script>/, () => '<script type="module" src="/src/pages/site.ts"></script>');
 }
