@@ -20,3 +20,11 @@ export function cardLeft(layout: Layout, stages: readonly Stage[]): number {
   );
   return places.reduce((best, x) => (overlap(x, open) < overlap(best, open) ? x : best), places[0] ?? 0);
 }
+
+const BELOW_HEADS = 156;
+const LEAST_TOP = 56;
+const LEAST_BELOW = 8;
+
+/** The upper edge of the card: beside the drawing, and higher where it would not fit below. */
+export const cardTop = (window: number, card: number): number =>
+  Math.max(LEAST_TOP, Math.min(BELOW_HEADS, window - card - LEAST_BELOW));
