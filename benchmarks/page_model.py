@@ -26,16 +26,17 @@ from playwright.sync_api import Browser, sync_playwright
 from cct_viz.architecture.presets import DEFAULT, PRESETS
 from cct_viz.architecture.weights import expected_shapes
 from cct_viz.checkpoints import safetensors
+from cct_viz.images.encode import data_url
 from cct_viz.images.preprocessing import normalise
 from cct_viz.inference.load import load
-from cct_viz.web.modules import script
+from cct_viz.web.page import describe_model, new_page_html
 
 CHROMIUM = "/usr/bin/chromium"
 WARM = 3  # passes before the measurement
 WAYS = {
-    "one pass, in a worker": "() => model.run(pixels)",
-    "one pass that returns only the scores": "() => model.answer(pixels)",
-    "one pass and everything that the Explorer draws": "() => model.explain(picture, about)",
+    "one pass and everything that the page draws": "() => session.traceOf({})",
+    "one answer without a token": "() => session.answers([Uint8Array.from({length: n}, (_, t) => Number(t > 0))])",
+    "one answer without half of the tokens": "() => session.answers([Uint8Array.from({length: n}, (_, t) => t % 2)])",
 }
 
 
@@ -53,29 +54,18 @@ def weights_folder(name: str, scratch: Path) -> Path:
     return scratch / name
 
 
-def measure_page(browser: Browser, folder: Path, pixels: np.ndarray, rounds: int) -> None:
+def measure_page(browser: Browser, path: Path, rounds: int) -> None:
+    """The built page at `path`, whose only model is open once its first picture is explained."""
     page = browser.new_context(offline=True).new_page()
     page.set_default_timeout(0)
     page.goto("about:blank")
-    page.add_script_tag(content=script("runner.js"))
     before = {process: megabytes(process, "VmRSS") for process in renderers(browser)}
-    page.set_content('<input type="file">')
-    page.locator("input").set_input_files(folder / "model.safetensors")
-    opened = page.evaluate(
-        """async ({config, values}) => {
-             const {startModel} = await loadExplorer(), start = performance.now();
-             window.model = await startModel(config, await document.querySelector("input").files[0].arrayBuffer());
-             const took = performance.now() - start;
-             window.pixels = Uint8Array.from(values);
-             window.picture = {pixels, photo: "data:,", pixelsAddress: "data:,", original: [1, 1], crop: [0, 0, 1, 1]};
-             window.about = {model: "", facts: [], picture: ""};
-             return took;
-           }""",
-        {"config": (folder / "config.json").read_text(), "values": pixels.ravel().tolist()},
+    page.goto(path.as_uri())
+    page.evaluate(
+        "new Promise((done) => { const look = () => cctExplorer?.session.trace ? done() : setTimeout(look); look() })"
     )
-    print(f"  page: opening the model                             {opened:7.1f} ms")
     repeat = """async (rounds) => {
-      const way = WAY, times = [];
+      const {session} = cctExplorer, n = session.trace.config.numTokens, way = WAY, times = [];
       for (let i = 0; i < rounds; i++) {
         const start = performance.now();
         await way();
@@ -85,16 +75,16 @@ def measure_page(browser: Browser, folder: Path, pixels: np.ndarray, rounds: int
     }"""
     for name, way in WAYS.items():
         first = page.evaluate(repeat.replace("WAY", way), WARM)[0]
-        start = sum(map(processor_ms, before))
+        start = sum(map(processor_ms, renderers(browser)))
         median = np.median(page.evaluate(repeat.replace("WAY", way), rounds))
-        used = (sum(map(processor_ms, before)) - start) / rounds
+        used = (sum(map(processor_ms, renderers(browser))) - start) / rounds
         print(f"  page: {name:46s}{median:7.1f} ms, {used:.1f} ms of processor time; the first {first:.1f} ms")
     heap = page.evaluate("performance.memory.usedJSHeapSize / 1e6")
-    process = max(before, key=processor_ms)  # the process that computed
+    process = max(renderers(browser), key=processor_ms)  # the process that computed
     peak = megabytes(process, "VmHWM")
     print(
         f"  page: {heap:.0f} MB of script objects; the tab's process "
-        f"{before[process]:.0f} MB before, {peak:.0f} MB at its peak"
+        f"{max(before.values()):.0f} MB before, {peak:.0f} MB at its peak"
     )
     page.context.close()
 
@@ -113,6 +103,10 @@ def megabytes(process: Path, field: str) -> float:
 def processor_ms(process: Path) -> float:
     user, system = (process / "stat").read_text().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) * 1e3 / os.sysconf("SC_CLK_TCK")
+
+
+def picture_of(pixels: np.ndarray) -> dict[str, str | None]:
+    return {"id": "picture", "name": "picture", "kind": "example", "truth": None, "address": data_url(pixels)}
 
 
 def main() -> None:
@@ -141,7 +135,9 @@ def main() -> None:
             browser = playwright.chromium.launch(
                 executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--enable-precise-memory-info"]
             )
-            measure_page(browser, folder, pixels, options.rounds)
+            page = Path(scratch) / "page.html"
+            page.write_text(new_page_html([describe_model(classifier)], [picture_of(pixels)]))
+            measure_page(browser, page, options.rounds)
             browser.close()
 
 
