@@ -65,7 +65,7 @@ def measure_page(browser: Browser, classifier: Classifier, folder: Path, rounds:
     opened = page.evaluate("performance.now()")
     print(f"  page: from opening the file to the first drawing      {opened:7.1f} ms")
     repeat = """async (rounds) => {
-      const session = cctSession, way = WAY, times = [];
+      const session = cctExplorer.session, way = WAY, times = [];
       for (let i = 0; i < rounds; i++) {
         const start = performance.now();
         await way();

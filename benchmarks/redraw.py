@@ -29,7 +29,7 @@ LARGE = "cct_7_3x1_32"  # 256 tokens, random weights: drawing them costs the sam
 PLACES = ("null", "'attention'", "'pool'", "'classes'")
 COUNTED = ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
 MOVE = """async (rounds) => {
-  const {selection, trace} = cctSession;
+  const {selection, trace} = cctExplorer.session;
   for (let i = 0; i < rounds; i++) {
     selection.hover = (i * 7) % trace.config.numTokens;
     await new Promise(requestAnimationFrame);
@@ -47,7 +47,7 @@ def measure(page: Page, name: str, rounds: int) -> None:
         return sum(metrics[counted] for counted in COUNTED)
 
     for place in PLACES:
-        page.evaluate(f"cctSession.selection.open({place})")
+        page.evaluate(f"cctExplorer.session.selection.open({place})")
         page.evaluate(MOVE, 10)
         start = spent()
         page.evaluate(MOVE, rounds)

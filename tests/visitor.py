@@ -47,12 +47,14 @@ class Visitor:
     def wait(self) -> None:
         """Until a picture is explained and the page rests."""
         self.page.wait_for_selector(".cct[data-ready]")
-        self.page.wait_for_function("cctSession.progress === null")
+        self.page.wait_for_function("cctExplorer.session.progress === null")
         wait_for_rest(self.page)
 
     def ask(self, expression: str, *arguments: Any) -> Any:
         """The value of a JavaScript expression of `session`, the page's own record of what it shows."""
-        return self.page.evaluate(f"(given) => {{ const session = cctSession; return {expression} }}", list(arguments))
+        return self.page.evaluate(
+            f"(given) => {{ const session = cctExplorer.session; return {expression} }}", list(arguments)
+        )
 
     def open(self, place: str | None) -> None:
         self.ask("session.selection.open(given[0])", place)

@@ -36,7 +36,8 @@ if (!document.getElementById("{_STYLE}")) {{
   document.head.append(style);
 }}
 %s
-globalThis.cctSession = cctExplorer.openApp({{element: element.querySelector(".cct-app"), props, watch, trigger}});
+globalThis.cctExplorer = cctExplorer;
+cctExplorer.session = cctExplorer.openApp({{element: element.querySelector(".cct-app"), props, watch, trigger}});
 """
 
 

@@ -52,6 +52,7 @@ body {{ margin: 0; }}
 <noscript><p>This page computes what it shows in the browser: it needs JavaScript.</p></noscript>
 <script type="application/json" id="pictures">{pictures}</script>
 <script type="application/json" id="models">{models}</script>
+{weights}
 <script>{script}</script>
 </body>
 </html>
@@ -71,7 +72,7 @@ def page_html(
     The page's Content-Security-Policy forbids all requests, so it can report neither its visitors nor their pictures.
 
     Args:
-        models: from `describe_model`; the first one runs at the start.
+        models: from `describe_model` with weights in base64; the first one runs at the start.
         pictures: from `describe_pictures`; the first one is shown at the start.
         title: text of the browser's tab.
         description: the sentence that link previews show.
@@ -82,7 +83,7 @@ def page_html(
     """
     if not models or not pictures:
         raise ValueError("a page needs at least one model and one picture")
-    script = page_script() + "const cctSession = cctExplorer.openSite();"
+    script = page_script() + "cctExplorer.session = cctExplorer.openSite();"
     return _TEMPLATE.format(
         policy=_policy(script, beside=bool(head)),
         title=escape(title),
@@ -90,9 +91,19 @@ def page_html(
         head=head,
         style=page_style(),
         pictures=_carry(pictures),
-        models=_carry(models),
+        models=_carry([_place_weights(model) for model in models]),
+        weights="\n".join(map(_carry_weights, models)),
         script=script,
     )
+
+
+def _place_weights(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The model with its weights in an element of their own, so that the page does not parse them until it needs them."""
+    return {**model, "weights": {"element": f"weights-{model['id']}"}}
+
+
+def _carry_weights(model: Mapping[str, Any]) -> str:
+    return f'<script type="text/plain" id="weights-{escape(model["id"])}">{model["weights"]["base64"]}</script>'
 
 
 def page_style() -> str:

@@ -318,7 +318,9 @@ export function followAddress(session: Session): () => void {
   const stop = $effect.root(() => {
     $effect(() => {
       const hash = session.hash;
-      if (hash !== location.hash.slice(1) && session.trace) write();
+      if (!session.trace) return;
+      if (hash !== location.hash.slice(1)) write();
+      else written = session.selection.choices; // an address that was opened is an entry of its own
     });
   });
   const back = (): void => {

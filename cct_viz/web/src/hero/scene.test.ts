@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { discsOf } from "./discs.ts";
 import { madeDepths, madeTrace, type Made } from "./made_trace.ts";
 import { pathOf } from "./path.ts";
-import { makeScene, type Scene, type SceneOptions } from "./scene.ts";
+import { groupRibbons, makeScene, type Scene, type SceneOptions } from "./scene.ts";
 import { journeyStops, stageExtent } from "./stages.ts";
 
 function sceneOf(made: Made = {}, more: Partial<SceneOptions> = {}): Scene {
@@ -254,4 +254,26 @@ describe("stages", () => {
     const xs = stops({ layers: 3 }).map(({ x }) => x);
     expect(xs).toEqual([...xs].sort((a, b) => a - b));
   });
+});
+
+test("many ribbons of one colour and width become one path, and none is lost", () => {
+  const ribbons = [
+      { path: "M0,0C1,0 1,1 2,1", colour: "rgb(1 2 3)", width: 0.9 },
+      { path: "M0,5C1,5 1,6 2,6", colour: "rgb(1 2 3)", width: 1.1 },
+      { path: "M0,7C1,7 1,8 2,8", colour: "rgb(1 2 3)", width: 4 },
+      { path: "M0,9C1,9 1,9 2,9", colour: "rgb(9 9 9)", width: 1 },
+    ],
+    groups = groupRibbons(ribbons);
+  expect(groups.map(({ colour, width }) => [colour, width])).toEqual([
+    ["rgb(1 2 3)", 1],
+    ["rgb(1 2 3)", 4],
+    ["rgb(9 9 9)", 1],
+  ]);
+  expect(groups.map(({ path }) => path).join("").length).toBe(ribbons.map(({ path }) => path).join("").length);
+});
+
+test("a grid of more than 1,024 tokens has few elements", () => {
+  const scene = sceneOf({ rows: 33, columns: 32, layers: 1, heads: 1, classes: 2, stages: 1 });
+  expect(scene.ribbons.length).toBeLessThan(33 * 32);
+  expect(numbersIn(scene).every(Number.isFinite)).toBe(true);
 });

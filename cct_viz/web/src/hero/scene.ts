@@ -42,6 +42,22 @@ export interface Ribbon {
   readonly width: number;
 }
 
+/** Above so many tokens ribbons are grouped. */
+export const MOST_SINGLE = 1024;
+
+/** Ribbons whose widths are the same to half a pixel, and whose colours are the same, as one path each. */
+export function groupRibbons(ribbons: readonly Ribbon[]): Ribbon[] {
+  const groups = new Map<string, { paths: string[]; colour: string; width: number }>();
+  for (const { path, colour, width } of ribbons) {
+    const step = Math.max(0.35, Math.round(2 * width) / 2),
+      name = `${colour} ${step}`,
+      group = groups.get(name) ?? { paths: [], colour, width: step };
+    group.paths.push(path);
+    groups.set(name, group);
+  }
+  return [...groups.values()].map(({ paths, colour, width }) => ({ path: paths.join(""), colour, width }));
+}
+
 export interface Mark {
   readonly y: number;
   readonly height: number;
@@ -104,6 +120,12 @@ export const RIBBONS = { open: 5, folded: 3 } as const;
 
 const rgb = (colour: readonly [number, number, number]): string => `rgb(${colour.join(" ")})`;
 
+/** One of 512 colours, so that many tokens share theirs. */
+const coarsen = ([r, g, b]: readonly [number, number, number]): [number, number, number] => {
+  const step = (value: number) => Math.min(255, 32 * Math.floor(value / 32) + 16);
+  return [step(r), step(g), step(b)];
+};
+
 export function makeScene(options: SceneOptions): Scene {
   const { trace, target } = options,
     [height, width] = trace.config.imageSize,
@@ -121,13 +143,15 @@ export function makeScene(options: SceneOptions): Scene {
       sum: options.sum ?? false,
     }),
     boxes = patchBoxes(trace),
-    colours = patchColours(trace, boxes).map(rgb),
+    coarse = trace.config.numTokens > MOST_SINGLE,
+    colours = patchColours(trace, boxes).map((colour) => rgb(coarse ? coarsen(colour) : colour)),
     shown = shownFor(options, geometry),
     classRows = rowsOf(geometry, shown, trace, options.uncertain && options.figure === "page"),
     lengths = extent([pooling?.lengths ?? []]),
     sums = sumsOf(trace, geometry, target, shown),
     keys = openKeys(trace, geometry, options.head),
-    ribbonScale = ribbonScaleOf(geometry, keys);
+    ribbonScale = ribbonScaleOf(geometry, keys),
+    ribbons = ribbonsOf(geometry, keys, colours, ribbonScale);
   return {
     trace,
     layout: geometry,
@@ -137,7 +161,7 @@ export function makeScene(options: SceneOptions): Scene {
     boxes,
     colours,
     pooling,
-    ribbons: ribbonsOf(geometry, keys, colours, ribbonScale),
+    ribbons: coarse ? groupRibbons(ribbons) : ribbons,
     reading: readingOf(trace, geometry, options.head, ribbonScale),
     marks: marksOf(trace, geometry, target, options.depths),
     feet: feetOf(trace, geometry, options.depths),

@@ -34,6 +34,18 @@ export function stageExtent(layout: Layout, stage: Stage, layer: number | null =
   }
 }
 
+/** What the veil leaves open around a stage: its columns on both sides belong to it. */
+export function spotExtent(layout: Layout, stage: Stage): Extent {
+  const { tokenColumns } = layout,
+    [first] = tokenColumns,
+    last = tokenColumns[tokenColumns.length - 1] ?? first,
+    { x0, x1 } = stageExtent(layout, stage);
+  if (!first || !last) return { x0, x1 };
+  if (stage === "convolution") return { x0, x1: first.x + first.width };
+  if (stage === "attention") return { x0: first.x - 12, x1: last.x + last.width };
+  return stage === "pool" ? { x0: last.x - 12, x1 } : { x0, x1 };
+}
+
 export interface JourneyStop {
   readonly stage: Stage | "tokens";
   /** Of an attention stop; null where it stands for all layers. */

@@ -2,43 +2,33 @@
 
 import { t } from "../i18n/index.ts";
 import { percent, signed } from "../i18n/numbers.ts";
-import { apart } from "./attention_steps.ts";
 import { askOption, type Facts } from "./facts.ts";
 import { makeStep, type Question, type Step } from "./step.ts";
 
-/** What softmax, or the sigmoid, makes of the score. */
+/** What softmax, or the sigmoid, makes of the scores. */
 export function sum(facts: Facts): Step {
-  const { trace, a, A, b, B, k } = facts,
+  const { trace, a, A, b, B } = facts,
     kind = trace.config.output,
     score = trace.logits[a],
-    next = trace.logits[b],
-    share = trace.probabilities[a];
-  const positive = trace.logits.reduce((total, logit) => total + Math.max(0, logit), 0),
-    total = trace.logits.reduce((all, logit) => all + Math.exp(logit), 0);
-  const shares = apart([share, positive > 0 ? Math.max(0, score) / positive : 0.5, 1 / k, 0.5, 0.9]),
-    right = shares.indexOf(share);
+    next = trace.logits[b];
   const values = {
     label: A,
     other: B,
     score: signed(score),
     next: signed(next),
-    share: percent(share),
+    exponent: signed(score).replace("+", ""),
+    share: percent(trace.probabilities[a]),
     power: Math.exp(score).toPrecision(4),
-    total: total.toPrecision(4),
+    total: trace.logits.reduce((all, logit) => all + Math.exp(logit), 0).toPrecision(4),
     gap: (score - next).toFixed(2),
     factor: factorWords(Math.exp(score - next)),
+    sum: percent(trace.probabilities.reduce((all, share) => all + share, 0)),
   };
   return makeStep({
     name: "sum",
     title: t("lesson.sum.title"),
     text: [t(trace.config.hasClassToken ? "lesson.sum.text.token" : "lesson.sum.text", values)],
-    question: askOption(
-      t(`lesson.sum.question.${kind}`, values),
-      shares.map((one, id) => ({ id, text: percent(one, 0) })),
-      right,
-      t("lesson.itIs", { answer: percent(share) }),
-      (id) => t(id === right ? "lesson.sum.right" : shares[id] < share ? "lesson.sum.more" : "lesson.sum.less", values),
-    ),
+    question: kind === "softmax" ? askFactor(score - next, values) : askTotal(values),
     reveal: t(`lesson.sum.reveal.${kind}`, values),
     takeaway: t(`lesson.sum.takeaway.${kind}`),
     stages: ["sum", "classes"],
@@ -46,7 +36,37 @@ export function sum(facts: Facts): Step {
   });
 }
 
-/** "158 times", "1.3 times" */
+/** From this gap on, adding the gap and powers of 2 are told apart from powers of e. */
+const WIDE = 1.2;
+
+/** How many times as probable the answer is: a difference of scores is a ratio of probabilities. */
+function askFactor(gap: number, values: Record<string, string>): Question | null {
+  const right = factorWords(Math.exp(gap)),
+    factors = gap >= WIDE ? [1 + gap, 2 ** gap, Math.exp(gap)] : [1, Math.exp(gap), 10 ** gap];
+  const words = [...new Set(factors.map(factorWords))];
+  return askOption(
+    t("lesson.sum.question.softmax", values),
+    words.map((factor, id) => ({ id, text: t("lesson.sum.times", { factor }) })),
+    words.indexOf(right),
+    t("lesson.itIs", { answer: t("lesson.sum.times", { factor: right }) }),
+    (id) => t(words[id] === right ? "lesson.sum.right" : "lesson.sum.wrong", values),
+  );
+}
+
+/** With sigmoid outputs the probabilities sum to anything. */
+const askTotal = (values: Record<string, string>): Question | null =>
+  askOption(
+    t("lesson.sum.question.sigmoid", values),
+    [
+      { id: 0, text: t("lesson.sum.always") },
+      { id: 1, text: t("lesson.sum.depends") },
+    ],
+    1,
+    t("lesson.sum.depends.why", values),
+    () => t("lesson.sum.depends.why", values),
+  );
+
+/** "158", "1.3" */
 const factorWords = (factor: number): string =>
   factor < 10 ? factor.toFixed(1) : Math.round(factor).toLocaleString("en");
 

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { layout, type Stage } from "../hero/layout.ts";
-import { stageExtent } from "../hero/stages.ts";
-import { CARD, cardLeft } from "./card_place.ts";
+import { spotExtent } from "../hero/stages.ts";
+import { CARD, cardLeft, cardTop } from "./card_place.ts";
 
 const SIZES = [
   [1376, 636],
@@ -28,9 +28,15 @@ it.each(SIZES)("covers nothing of what the veil leaves open, at %i x %i", (width
       expect(left).toBeGreaterThanOrEqual(0);
       expect(left + CARD).toBeLessThanOrEqual(width);
       for (const stage of stages) {
-        const { x0, x1 } = stageExtent(made, stage);
+        const { x0, x1 } = spotExtent(made, stage);
         expect(Math.min(x1, left + CARD) - Math.max(x0, left), `${stages.join()} at ${left}`).toBeLessThanOrEqual(0);
       }
     }
   }
+});
+
+it("rises where it would cover the equation, as far as the bar", () => {
+  expect(cardTop(900, 480)).toBe(156);
+  expect(cardTop(720, 480)).toBe(128);
+  expect(cardTop(720, 640)).toBe(56);
 });

@@ -137,6 +137,7 @@ export function window(facts: Facts): Step {
     stages: ["pixels", "convolution"],
     place: "tokens",
     framed,
+    windows: true,
     light: framed,
     hides: false,
   });

@@ -1,7 +1,7 @@
 // The running course of a page: its steps, the answers and what the drawing hides while a question waits.
 
 import type { Session } from "../core/session.svelte.ts";
-import type { Course } from "../core/state.svelte.ts";
+import type { Choices, Course } from "../core/state.svelte.ts";
 import type { Stage } from "../hero/layout.ts";
 import { makeSteps, PLANS } from "./courses.ts";
 import type { Other } from "./facts.ts";
@@ -12,6 +12,8 @@ export class Lesson {
   readonly #session: Session;
   /** Of each course, by the step's name. */
   #records = $state.raw<Readonly<Partial<Record<Course, Answers>>>>({});
+  /** Whether the page is a phone's: its panel follows the steps, and the card lies below it. */
+  narrow = $state(false);
   /** Name of the step that is shown, so that another model's steps go on from it. */
   #shown = "";
 
@@ -50,7 +52,7 @@ export class Lesson {
     () => this.step !== null && (this.step.question === null || isRevealed(this.answer, this.tries)),
   );
   /** A station is open in front of the course. */
-  readonly isAway: boolean = $derived.by(() => this.isOpen && this.#session.selection.station !== null);
+  readonly isAway: boolean = $derived.by(() => this.isOpen && !this.narrow && this.#session.selection.station !== null);
   /** Whether path, feet and equation would give the answer away. */
   readonly asking: boolean = $derived.by(
     () => this.isOpen && !this.isAway && this.step !== null && this.step.hides && !this.isRevealed,
@@ -65,11 +67,17 @@ export class Lesson {
   }
 
   start(course: Course): void {
-    this.#session.selection.set({ course, step: 0, station: null, token: null, target: null, reference: null });
+    this.#session.selection.set({ course, step: 0, station: null, token: null });
   }
 
   go(index: number): void {
-    this.#session.selection.set({ step: Math.max(0, Math.min(index, this.steps.length)), station: null, token: null });
+    const step = Math.max(0, Math.min(index, this.steps.length));
+    this.#session.selection.set({ step, token: null, ...this.#placeOf(this.steps[step]) });
+  }
+
+  /** A phone shows the step's station; the drawing shows all of them. */
+  #placeOf(step: Step | undefined): Pick<Choices, "station" | "layer"> {
+    return { station: this.narrow && step ? step.place : null, layer: step?.layer ?? 0 };
   }
 
   leave(): void {
@@ -91,7 +99,8 @@ export class Lesson {
 
   /** Light what the shown step is about, once its answer is there. */
   light(): void {
-    if (this.isRevealed && this.step?.light != null) this.#session.selection.token = this.step.light;
+    const light = this.step?.light ?? null;
+    if (this.isRevealed && light !== null) this.#session.selection.token = light;
   }
 
   /** A step has come, or another picture: show what it is about. Another model's steps go on from the same one. */
@@ -105,7 +114,8 @@ export class Lesson {
     }
     this.#shown = step?.name ?? "";
     if (!step) return;
-    selection.set({ target: null, reference: null, layer: step.layer, head: step.head });
+    const place = this.narrow ? this.#placeOf(step) : { layer: step.layer };
+    selection.set({ target: null, reference: null, head: step.head, ...place });
     this.light();
   }
 }

@@ -75,6 +75,8 @@ export interface Step {
   readonly head: number | null;
   /** A token with a frame of its own on the card's photo, such as the query; null: none. */
   readonly framed: number | null;
+  /** Whether frames on the card's photo are the tokens' windows; otherwise they are their patches. */
+  readonly windows: boolean;
   /** Over the card's photo once the answer is given. */
   readonly map: StepMap | null;
 }
@@ -88,6 +90,7 @@ export const makeStep = (given: Pick<Step, Needed> & Partial<Step>): Step => ({
   layer: 0,
   head: null,
   framed: null,
+  windows: false,
   map: null,
   ...given,
 });

@@ -1,21 +1,23 @@
-// What Python puts into a page as JSON: models and pictures, as cct_viz/web/page.py describes them.
+// What Python puts into a page as JSON: models and pictures, as cct_viz/web/html.py describes them.
 
 import { bytesOf } from "../core/arrays.ts";
 import type { ModelEntry, PictureEntry } from "../core/entries.ts";
 import { problem } from "../core/problem.ts";
 
-/** A model with its weights in base64, at an address of the page's own server, or on the server alone. */
-export type CarriedModel = Omit<ModelEntry, "weights"> & {
-  readonly weights: { readonly base64: string } | { readonly address: string } | null;
-};
+/** Where a model's weights are: base64 in an element of the page, or a file of its server; null: on the server alone. */
+type Weights = { readonly element: string } | { readonly address: string };
+export type CarriedModel = Omit<ModelEntry, "weights"> & { readonly weights: Weights | null };
 export type CarriedPicture = Omit<PictureEntry, "source">;
 
-/** The JSON in an element of the page. */
-export function carried<T>(id: string): T {
-  const element = document.getElementById(id);
-  if (!element?.textContent) throw new Error(`the page is not whole: it has no ${id}; get it again`);
-  return JSON.parse(element.textContent) as T;
+/** The text of an element of the page. @throws {Error} the page is cut short */
+function textOf(id: string): string {
+  const text = document.getElementById(id)?.textContent;
+  if (!text) throw problem("weights.page");
+  return text;
 }
+
+/** The JSON in an element of the page. @throws {Error} the page is cut short */
+export const carried = <T>(id: string): T => JSON.parse(textOf(id)) as T;
 
 export const openModels = (models: readonly CarriedModel[]): ModelEntry[] =>
   models.map(({ weights, ...rest }) => ({ ...rest, weights: weights && (() => read(weights)) }));
@@ -23,8 +25,8 @@ export const openModels = (models: readonly CarriedModel[]): ModelEntry[] =>
 export const openPictures = (pictures: readonly CarriedPicture[]): PictureEntry[] =>
   pictures.map((picture) => ({ ...picture, source: () => Promise.resolve(blobOf(picture.address)) }));
 
-async function read(weights: NonNullable<CarriedModel["weights"]>): Promise<ArrayBuffer> {
-  if ("base64" in weights) return bytesOf(weights.base64).buffer;
+async function read(weights: Weights): Promise<ArrayBuffer> {
+  if ("element" in weights) return bytesOf(textOf(weights.element)).buffer;
   try {
     const response = await fetch(new URL(weights.address, document.baseURI));
     if (response.ok) return await response.arrayBuffer();

@@ -1,7 +1,8 @@
 // Keys that work anywhere on the page.
 
 import type { Session } from "../core/session.svelte.ts";
-import { STATIONS, type Station } from "../core/state.svelte.ts";
+import { lessonOf } from "../lesson/lesson.svelte.ts";
+import { STATIONS, type Place, type Station } from "../core/state.svelte.ts";
 
 const MOVES: Record<string, readonly [number, number]> = {
   ArrowLeft: [0, -1],
@@ -33,6 +34,18 @@ export function stopsOf(layers: number): { station: Station; layer: number }[] {
   );
 }
 
+/** The stop of an open station; the pool where none is open. */
+export function stopAt(
+  stops: readonly { station: Station; layer: number }[],
+  station: Place | null,
+  layer: number,
+): number {
+  const exact = stops.findIndex(
+    (stop) => stop.station === station && (station !== "attention" || stop.layer === layer),
+  );
+  return exact >= 0 ? exact : stops.findIndex((stop) => stop.station === "pool");
+}
+
 export function onKey(event: KeyboardEvent, session: Session): void {
   const { selection, trace } = session;
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !trace || keepsKeys(event)) return;
@@ -41,6 +54,11 @@ export function onKey(event: KeyboardEvent, session: Session): void {
   else if (/^[1-9]$/.test(event.key)) {
     const stop = stopsOf(trace.config.numLayers)[Number(event.key) - 1];
     if (stop) selection.open(stop.station, stop.layer);
+  } else if (selection.presenter && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+    const stops = stopsOf(trace.config.numLayers);
+    const stop = stops[stopAt(stops, selection.station, session.layer) + (event.key === "ArrowRight" ? 1 : -1)];
+    if (stop) selection.open(stop.station, stop.layer);
+    event.preventDefault();
   } else {
     const token = stepToken(session.kept ?? session.strongest, event.key, trace.grid);
     if (token === null) return;
@@ -50,9 +68,11 @@ export function onKey(event: KeyboardEvent, session: Session): void {
   }
 }
 
-/** Esc leaves one thing after the other: the presenter, the kept token, the station. */
-function leave({ selection, kept }: Session): void {
+/** Esc leaves one thing after the other: the presenter, the tour, the kept token, the station. */
+function leave(session: Session): void {
+  const { selection, kept } = session;
   if (selection.presenter) selection.presenter = false;
+  else if (selection.step !== null) lessonOf(session).leave();
   else if (kept !== null) selection.token = null;
   else if (selection.station) selection.open(null);
 }

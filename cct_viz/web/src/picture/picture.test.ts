@@ -35,7 +35,7 @@ describe("preprocessing", () => {
         const start = ((y0 + from + i) * width + x0) * 4;
         return photo.subarray(start, start + 4 * (x1 - x0));
       });
-      return strips.flatMap((strip) => Array.from(strip));
+      return Uint8ClampedArray.from(strips.flatMap((strip) => Array.from(strip)));
     };
     const source = { height: y1 - y0, width: x1 - x0, read };
     const pixels = resize(source, SIZE, interpolation as Interpolation);

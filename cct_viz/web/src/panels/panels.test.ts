@@ -1,0 +1,48 @@
+import { describe, expect, it } from "vitest";
+import { betaAt, betaPlace, BETA_END } from "./beta.ts";
+import { changeOf, nameOf } from "./class_words.ts";
+import { rowShare } from "./confusion.ts";
+import { fileName } from "./files.ts";
+import { capital } from "./titles.ts";
+
+describe("the slider of the inverse temperature", () => {
+  it("is even to 1 and doubles to 8", () => {
+    expect(betaAt(0)).toBe(0);
+    expect(betaAt(20)).toBe(1);
+    expect(betaAt(BETA_END)).toBeCloseTo(8, 12);
+  });
+  it.each([0, 0.5, 1, 2, 8])("comes back to %s", (beta) => {
+    expect(betaAt(betaPlace(beta))).toBeCloseTo(beta, 12);
+  });
+});
+
+describe("sentences about classes", () => {
+  const labels = ["cat", "dog"];
+  it("name one class or two", () => {
+    expect(nameOf(labels, 0, null)).toBe("cat");
+    expect(nameOf(labels, 0, 1)).toBe("cat over dog");
+  });
+  it("say how the target moves and who wins", () => {
+    expect(changeOf(labels, 0, [0.9, 0.1], [0.2, 0.8])).toBe(
+      "cat falls from 90.0\u00a0% to 20.0\u00a0%; dog now wins.",
+    );
+    expect(changeOf(labels, 0, [0.9, 0.1], [0.95, 0.05])).toBe(
+      "cat rises from 90.0\u00a0% to 95.0\u00a0%; cat still wins.",
+    );
+    expect(changeOf(labels, 0, [0.9, 0.1], [0.9, 0.1])).toBe("cat stays at 90.0\u00a0%; cat still wins.");
+  });
+});
+
+it("a cell's share of its row", () => {
+  expect(rowShare([30, 10], 0)).toBe(75);
+  expect(rowShare([0, 0], 0)).toBe(0);
+});
+
+it("file names hold no sign that a system refuses", () => {
+  expect(fileName("my: photo?/1")).toBe("my_photo_1");
+  expect(fileName("")).toBe("picture");
+});
+
+it("a capital starts a sentence", () => {
+  expect(capital("row 3, column 2")).toBe("Row 3, column 2");
+});

@@ -1,0 +1,46 @@
+import { describe, expect, it } from "vitest";
+import { between, cellAt, withCells } from "./cells.ts";
+import { stepOf, tableOf } from "./palette.ts";
+import { stepsOf } from "./waterfall.ts";
+
+describe("cells", () => {
+  const box = { left: 10, top: 20, width: 80, height: 40 };
+  it("are found under a pointer, and none beside the map", () => {
+    expect(cellAt({ clientX: 10, clientY: 20 }, box, { rows: 4, columns: 8 })).toBe(0);
+    expect(cellAt({ clientX: 89, clientY: 59 }, box, { rows: 4, columns: 8 })).toBe(31);
+    expect(cellAt({ clientX: 90, clientY: 59 }, box, { rows: 4, columns: 8 })).toBeNull();
+  });
+  it("leave no gap in a stroke", () => {
+    expect(between(0, 3, 8)).toEqual([1, 2, 3]);
+    expect(between(0, 18, 8)).toEqual([9, 18]);
+    expect(between(5, 5, 8)).toEqual([]);
+  });
+  it("are added and taken away in a set of its own", () => {
+    const before = new Set([1, 2]);
+    expect(withCells(before, [2, 3], true)).toEqual(new Set([1, 2, 3]));
+    expect(withCells(before, [2, 3], false)).toEqual(new Set([1]));
+    expect(before).toEqual(new Set([1, 2]));
+  });
+});
+
+describe("ramps", () => {
+  it("have nothing at the start of a share and in the middle of a signed one", () => {
+    expect(stepOf(0, 2, "share")).toBe(0);
+    expect(stepOf(2, 2, "share")).toBe(255);
+    expect(stepOf(0, 2, "signed")).toBe(128);
+    expect(stepOf(-2, 2, "signed")).toBe(0);
+    expect(stepOf(9, 0, "share")).toBe(0);
+  });
+  it.each(["share", "signed", "neutral"] as const)("%s differs at its ends in both themes", (ramp) => {
+    for (const dark of [false, true]) {
+      const table = tableOf(ramp, dark);
+      expect([...table.subarray(0, 3)]).not.toEqual([...table.subarray(765)]);
+    }
+  });
+});
+
+it("a running sum takes the largest first and lands on the score", () => {
+  const steps = stepsOf([0.5, -1, 2], 0.25);
+  expect(steps.map(({ token }) => token)).toEqual([2, 0, 1]);
+  expect(steps.map(({ to }) => to)).toEqual([2.25, 2.75, 1.75]);
+});

@@ -1,0 +1,255 @@
+"""The page as a visitor meets it: first sight, own photos, stations, keys, history, phone. Needs Chromium."""
+
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import expect
+
+import cct_viz
+from cct_viz.web.html import carry_weights, describe_gallery, describe_model, page_html
+
+BUNDLED = "cct_2_3x2_32_cifar10"
+DESKTOP, PROJECTOR, PHONE, SMALL_PHONE = (1440, 900), (1280, 720), (390, 844), (360, 740)
+PLACES = [
+    "pixels",
+    "convolution",
+    "tokens",
+    "attention",
+    "pool",
+    "classes",
+    "remove",
+    "paint",
+    "curves",
+    "trust",
+    "compare",
+    "model",
+    "take",
+    "code",
+]
+VIEWS = ["pair", "heads", "rollout", "paths", "maps"]
+MOST_SHIFT = 0.05  # of layout; Google's "good" is 0.1
+SHIFTS = """() => { window.shifted = 0; new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
+}).observe({type: "layout-shift", buffered: true}); }"""
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return cct_viz.load(BUNDLED)
+
+
+@pytest.fixture(scope="module")
+def site(bundled, tmp_path_factory):
+    """A page with two models and the pictures of the site."""
+    path = tmp_path_factory.mktemp("page") / "site.html"
+    models = [bundled, cct_viz.load("cct_2_3x2_class_token_seed0")]
+    path.write_text(page_html([describe_model(model, carry_weights(model)) for model in models], describe_gallery()))
+    return path
+
+
+class View:
+    """The page in a browser that reaches nothing."""
+
+    def __init__(self, browser, path, size, hash="", dark=False):
+        width, height = size
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height},
+            offline=True,
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+        )
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(60000)
+        self.problems = []
+        self.page.on("console", lambda message: self.problems.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on(
+            "request",
+            lambda request: self.problems.append(request.url) if request.url.startswith("http") else None,
+        )
+        self.page.add_init_script(f"({SHIFTS})()")
+        self.page.goto(f"{path.as_uri()}#{hash}")
+        self.page.locator("[data-ready]").wait_for()
+
+    def choices(self) -> dict:
+        return self.page.evaluate("() => cctExplorer.session.selection.choices")
+
+    def open(self, **choices) -> None:
+        """Open a station or tool with its choices, and wait until it is drawn."""
+        self.page.evaluate("(choices) => cctExplorer.session.selection.set(choices)", choices)
+        wait_for_frames(self.page)
+
+    def violations(self) -> list:
+        """What axe-core reports of any weight but the least."""
+        found = Axe().run(self.page).response["violations"]
+        return [(one["id"], [node["target"] for node in one["nodes"]]) for one in found if one["impact"] != "minor"]
+
+
+def wait_for_frames(page) -> None:
+    """Two frames; the page's policy forbids the strings that Playwright evaluates again and again."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
+
+
+@pytest.fixture
+def view(chromium, site):
+    opened = []
+
+    def open_one(size=DESKTOP, hash="", dark=False):
+        opened.append(View(chromium, site, size, hash, dark))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        assert one.problems == []
+        one.context.close()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PROJECTOR], ids=["1440x900", "1280x720"])
+def test_the_first_screen_says_what_it_is_and_holds_the_equation(view, size):
+    page = view(size).page
+    expect(page.get_by_text("See how a small vision transformer recognises a picture, step by step.")).to_be_visible()
+    expect(page.get_by_role("button", name="Take the 5-minute tour")).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("button", name="Use my own photo", exact=True)).to_be_in_viewport(ratio=1)
+    expect(page.get_by_text(re.compile("The model answers cat, 9[0-9]"))).to_be_in_viewport(ratio=1)
+    expect(
+        page.get_by_role("group", name="Lit token in numbers").or_(page.locator(".equation").last)
+    ).to_be_in_viewport(ratio=1)
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_nothing_moves_while_the_page_opens(view, size):
+    opened = view(size)
+    expect(opened.page.locator(".thumb .badge, .pill").first).to_be_visible()
+    assert opened.page.evaluate("() => window.shifted") < MOST_SHIFT
+
+
+def test_every_picture_of_the_gallery_gets_its_badge(view):
+    page = view().page
+    expect(page.locator(".gallery .badge")).to_have_count(13)
+    expect(page.locator(".gallery .badge.other")).to_have_count(2)  # rocket and coffee
+    expect(page.locator(".gallery .badge.wrong")).not_to_have_count(0)
+
+
+def test_a_wrong_answer_names_the_true_class(view):
+    page = view(hash="picture=horse").page
+    expect(page.locator(".pill.wrong")).to_have_text("× the model is wrong here: this is a horse")
+
+
+def test_a_picture_of_no_class_is_headed_by_the_closest(view):
+    page = view(hash="picture=coffee").page
+    expect(page.get_by_text(re.compile("^Closest of the ten classes: automobile, 8"))).to_be_visible()
+    expect(page.get_by_text("It cannot answer “none of these”")).to_be_visible()
+
+
+def test_own_photo_is_one_click_from_the_dialogue_and_bad_files_leave_everything(view):
+    opened = view()
+    page = opened.page
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Use my own photo", exact=True).click()
+    content = io.BytesIO()
+    Image.effect_mandelbrot((160, 120), (-2, -1, 1, 1), 60).convert("RGB").save(content, "JPEG", quality=95)
+    photo = content.getvalue()
+    chooser.value.set_files({"name": "holiday.jpg", "mimeType": "image/jpeg", "buffer": photo})
+    expect(page.get_by_text(re.compile("^Closest of the ten classes"))).to_be_visible()
+    expect(page.locator(".gallery .thumb")).to_have_count(14)
+    logits = page.evaluate("() => Array.from(cctExplorer.session.trace.logits)")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Use my own photo", exact=True).click()
+    chooser.value.set_files({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no image"})
+    expect(page.get_by_role("alert")).to_contain_text("notes.txt is not an image that this page reads")
+    assert page.evaluate("() => Array.from(cctExplorer.session.trace.logits)") == logits
+    expect(page.locator(".gallery .thumb")).to_have_count(14)
+
+
+def test_back_and_forward_go_through_the_stations(view):
+    page = view().page
+    page.get_by_role("button", name=re.compile("^SeqPool")).first.click()
+    expect(page.get_by_role("heading", name="SeqPool: weight × evidence = contribution")).to_be_visible()
+    page.get_by_role("button", name=re.compile("^Attention 2")).first.click()
+    expect(page.get_by_role("heading", name="Attention 2: which tokens attend to which")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", name="SeqPool: weight × evidence = contribution")).to_be_visible()
+    page.go_back()
+    expect(page.locator(".station")).to_have_count(0)
+    page.go_forward()
+    expect(page.get_by_role("heading", name="SeqPool: weight × evidence = contribution")).to_be_visible()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_an_address_opens_the_same_state(view, size):
+    opened = view(size, "picture=dog&token=12&station=attention&layer=1&head=1&view=heads")
+    expect(opened.page.get_by_role("heading", name="Attention 2: which tokens attend to which")).to_be_visible()
+    choices = opened.choices()
+    wanted = {"picture": "dog", "token": 12, "station": "attention", "layer": 1, "head": 1, "view": "heads"}
+    assert {name: choices[name] for name in wanted} == wanted
+
+
+def test_keys_move_the_token_open_stations_and_leave(view):
+    opened = view()
+    page = opened.page
+    before = page.evaluate("() => cctExplorer.session.strongest")
+    page.keyboard.press("ArrowRight")
+    assert opened.choices()["token"] == before + 1
+    page.keyboard.press("6")
+    expect(page.get_by_role("heading", name="SeqPool: weight × evidence = contribution")).to_be_visible()
+    page.keyboard.press("Escape")
+    assert opened.choices()["token"] is None
+    page.keyboard.press("Escape")
+    expect(page.locator(".station")).to_have_count(0)
+    page.keyboard.press("p")
+    expect(page.get_by_role("region", name="Presenter")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("region", name="Presenter")).to_have_count(0)
+
+
+def test_removing_a_token_gives_what_python_gives(view, bundled):
+    page = view(PROJECTOR, "picture=cat&station=remove&token=27").page
+    page.get_by_role("application", name=re.compile("^Fall")).focus()
+    page.keyboard.press("Enter")
+    mask = np.ones((1, 64), np.float32)
+    mask[0, 27] = 0
+    picture = cct_viz.web.examples.read_examples()["cat"]
+    trace = bundled.trace(picture)
+    batch = cct_viz.images.preprocessing.normalise(trace.pixels[None], bundled.config.preprocessing)
+    logits = bundled.forward(batch, mask)[0]
+    shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    best = trace.labels[trace.class_index()]
+    expect(page.locator(".sentence[aria-live]").last).to_contain_text(f"Without one token, {best}")
+    row = page.locator(".station").get_by_role("row", name=re.compile(f"^{best}"))
+    shown = float(re.search(r"([\d.]+)\s%", row.inner_text()).group(1))
+    assert shown == pytest.approx(100 * shares[trace.class_index()], abs=0.2)  # weights rounded to 16 bits, one digit
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_no_view_breaks_a_rule_of_accessibility(view, size, dark):
+    opened = view(size, dark=dark)
+    assert opened.violations() == []
+    for place in PLACES:
+        for choice in VIEWS if place == "attention" else [None]:
+            opened.open(station=place, **({"view": choice} if choice else {}))
+            assert opened.violations() == [], (place, choice)
+
+
+def test_no_view_scrolls_sideways_on_a_small_phone(view):
+    opened = view(SMALL_PHONE)
+    for model in range(2):
+        opened.page.evaluate("(i) => cctExplorer.session.chooseModel(cctExplorer.session.models[i].id)", model)
+        for place in [None, *PLACES]:
+            opened.open(station=place)
+            sizes = opened.page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")
+            assert sizes[0] <= sizes[1], (model, place)
+
+
+def test_the_numbers_to_take_away_sum_to_the_score(view):
+    page = view(hash="station=take").page
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as JSON").click()
+    numbers = json.loads(download.value.path().read_text(encoding="utf-8"))
+    total = np.asarray(numbers["contributions"]).sum(axis=0) + np.asarray(numbers["bias"])
+    assert np.allclose(total, numbers["logits"], atol=1e-4)  # sums of 64 float32 numbers
