@@ -1,10 +1,10 @@
-"""The page in headless Chromium: every kind of model in every place, numbers as in Python, one link for every device."""
+"""The page in headless Chromium: every kind of model in every place, numbers as in Python, links for every device."""
 
 import numpy as np
 import pytest
 from conftest import prepare, tiny_config, write_random_checkpoint
 from PIL import Image
-from visitor import SIZES, STATIONS, TOOLS, Visitor, upload
+from visitor import SIZES, STATIONS, TOOLS, Visitor
 from waiting import wait_until
 
 import cct_viz
@@ -13,7 +13,6 @@ from cct_viz.architecture.presets import DEFAULT
 from cct_viz.checkpoints import safetensors
 from cct_viz.inference.load import load
 from cct_viz.web.examples import EXAMPLES
-from cct_viz.web.html import TITLE
 from cct_viz.web.site import write_page, write_site
 
 DEER = next(path for path in EXAMPLES if path.stem == "deer")
@@ -27,11 +26,6 @@ MODELS = {
     "one class": tiny_config(labels=("tumour",), output="sigmoid"),
     "independent classes": tiny_config(output="sigmoid"),
 }
-globalThis.shifts = [];
-new PerformanceObserver((list) => {
-  for (const entry of list.getEntries()) if (!entry.hadRecentInput) shifts.push(entry.value);
-}).observe({type: "layout-shift", buffered: true});
-"""
 
 
 @pytest.fixture(scope="module")

@@ -9,28 +9,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
+from visitor import STATIONS, TOOLS
 
 import cct_viz
 from cct_viz.web.html import carry_weights, describe_gallery, describe_model, page_html
 
 BUNDLED = "cct_2_3x2_32_cifar10"
 DESKTOP, PROJECTOR, PHONE, SMALL_PHONE = (1440, 900), (1280, 720), (390, 844), (360, 740)
-PLACES = [
-    "pixels",
-    "convolution",
-    "tokens",
-    "attention",
-    "pool",
-    "classes",
-    "remove",
-    "paint",
-    "curves",
-    "trust",
-    "compare",
-    "model",
-    "take",
-    "code",
-]
+PLACES = (*STATIONS, *TOOLS)
 VIEWS = ["pair", "heads", "rollout", "paths", "maps"]
 MOST_SHIFT = 0.05  # of layout; Google's "good" is 0.1
 SHIFTS = """() => { window.shifted = 0; new PerformanceObserver((list) => {
