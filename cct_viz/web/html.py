@@ -98,7 +98,7 @@ def page_html(
 
 
 def _place_weights(model: Mapping[str, Any]) -> dict[str, Any]:
-    """The model with its weights in an element of their own, so that the page does not parse them until it needs them."""
+    """The model with its weights in an element of their own, which the page reads when it needs them."""
     return {**model, "weights": {"element": f"weights-{model['id']}"}}
 
 
