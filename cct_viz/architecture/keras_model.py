@@ -356,8 +356,8 @@ def make_functional(network: CCT) -> keras.Model:
     """The functional Keras model of a built CCT: images (B, H, W, C) to logits (B, K). It shares all weights.
 
     Every layer is there by name, with inputs and outputs: "conv_0", "relu_0", "pool_0", ... (B, h, w, c), "tokens" and
-    "sequence" (B, M, D), "block_0", ... (a list as in `BlockOutput`), "norm", "pool" (a list that starts with the pooled
-    vector) and "head". So tools that take a Keras model apart, such as Grad-CAM on a conv stage, work on it.
+    "sequence" (B, M, D), "block_0", ... (a list as in `BlockOutput`), "norm", "pool" (a list that starts with the
+    pooled vector) and "head". So tools that take a Keras model apart, such as Grad-CAM on a conv stage, work on it.
     """
     config = network.config
     x = images = keras.Input(config.input_shape, name="images")

@@ -23,8 +23,6 @@ from .parallel import CHUNK, LANES, batched, spread
 from .trace import ReadoutWeights, Trace
 
 if TYPE_CHECKING:
-    import keras
-
     from ..architecture.keras_model import CCT
 
 
@@ -115,7 +113,7 @@ class Classifier:
             return self._network
 
     @property
-    def model(self) -> keras.Model:
+    def model(self) -> Any:
         """The same as a functional Keras model with the same weights, from images (B, H, W, C) to logits (B, K).
 
         For tools that take a Keras model apart: it has inputs, outputs and layers by name, see `make_functional`.
