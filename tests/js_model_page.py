@@ -25,6 +25,7 @@ ENTRIES = (
     "config.js",
     "pools.js",
     "blocks.js",
+    "outputs.js",
     "activations.js",
     "data.js",
     "removal.js",
