@@ -168,7 +168,7 @@ def convert(options: argparse.Namespace) -> int:
 
 
 # Options that answer what a file may not say, and what else is assumed.
-_CORRECTIONS = ("heads", "stride", "image_size", "labels", "scale", "mean", "std")
+_CORRECTIONS = ("heads", "stride", "image_size", "activation", "epsilon", "labels", "scale", "mean", "std")
 
 
 def _read_given(options: argparse.Namespace) -> Given:
