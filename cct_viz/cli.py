@@ -23,7 +23,7 @@ from .architecture.presets import DEFAULT, PRESETS, configure
 from .checkpoints.given import Given
 from .checkpoints.hub import HubError, print_progress
 from .checkpoints.hub import push as hub_push
-from .checkpoints.pytorch.contents import CheckpointWarning
+from .checkpoints.pytorch.state_dict import CheckpointWarning
 from .training.recipes import DEFAULT_RECIPE, DEFAULT_RECIPE_OF_TRAINED, OPTIONS, RECIPES
 
 if TYPE_CHECKING:
