@@ -278,6 +278,12 @@ def test_several_models_are_refused_by_name(torch, state, tmp_path):
         read_saved(torch, {"student": state, "teacher": other}, tmp_path / "a.pth")
 
 
+def test_the_usual_place_is_preferred_aloud(torch, state, expected, tmp_path):
+    other = {name: value + 1 for name, value in state.items()}
+    with pytest.warns(CheckpointWarning, match=r"also holds other weights \(best\); those of state_dict were read"):
+        assert_same_weights(read_saved(torch, {"best": other, "state_dict": state}, tmp_path / "a.pth"), expected)
+
+
 def test_what_is_not_the_model_is_left_out_aloud(torch, state, expected, tmp_path):
     content = prefixed("model.")(state) | {"criterion.weight": torch.ones(5), "n_averaged": torch.tensor(3)}
     with pytest.warns(CheckpointWarning) as caught:
