@@ -111,16 +111,10 @@ def _preferred(candidates: list[str], models: Mapping[str, Names], contents: Con
 
 def _are_equal(one: Names, two: Names, contents: Contents) -> bool:
     """Whether two sets of arrays are the same; a model that has two names in its parent is saved twice."""
-    return (
-        one == two
-        or one.keys() == two.keys()
-        and all(
-            one[n] in contents.arrays
-            and two[n] in contents.arrays
-            and np.array_equal(contents.arrays[one[n]](), contents.arrays[two[n]]())
-            for n in one
-        )
-    )
+    if one.keys() != two.keys():
+        return False
+    pairs = [(contents.arrays.get(one[name]), contents.arrays.get(two[name])) for name in one]
+    return one == two or all(a is not None and b is not None and np.array_equal(a(), b()) for a, b in pairs)
 
 
 def _drop_head(names: Names) -> Names:
