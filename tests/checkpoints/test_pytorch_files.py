@@ -345,6 +345,14 @@ def test_values_beside_the_weights_are_used(torch, compact, tmp_path):
     assert checkpoints.read(tmp_path / "a.pth", Given(heads=4)).config.num_heads == 4
 
 
+def test_paddings_of_0_and_other_pools_are_used(torch, compact, tmp_path):
+    model = compact.random_torch_model(kernel=5, padding=0, pool=(2, 2, 0), size=(36, 36))
+    said = {"padding": 0, "pooling_kernel_size": 2, "pooling_stride": 2, "pooling_padding": 0, "img_size": 36}
+    checkpoint = read_saved(torch, {"model": model.state_dict(), "config": said}, tmp_path / "a.pth")
+    assert checkpoint.config.image_size == (36, 36)
+    assert_same_logits(compact, model, checkpoint)
+
+
 @pytest.mark.parametrize(
     "said",
     [
