@@ -24,6 +24,7 @@ from cct_viz.architecture.activations import ACTIVATIONS
 from cct_viz.architecture.blocks import BLOCKS
 from cct_viz.architecture.geometry import stage_geometry
 from cct_viz.architecture.keras_model import build_model
+from cct_viz.architecture.outputs import OUTPUTS
 from cct_viz.architecture.pools import POOLS
 from cct_viz.architecture.presets import PRESETS
 from cct_viz.architecture.weights import expected_shapes
@@ -156,13 +157,14 @@ def test_geometry_and_shapes_equal_python(page):
             assert tuple(mine["window"].values()) == stage.window_size, name
 
 
-TABLES = {"pool": POOLS, "block": BLOCKS, "activation": ACTIVATIONS}
+TABLES = {"pool": POOLS, "block": BLOCKS, "activation": ACTIVATIONS, "output": OUTPUTS}
 
 
 def test_tables_equal_python(page):
     names = page.run(
         "const names = (table) => Object.keys(table).join();"
-        "return {pool: names(m.POOLS), block: names(m.BLOCKS), activation: names(m.ACTIVATIONS)}"
+        "return {pool: names(m.POOLS), block: names(m.BLOCKS), activation: names(m.ACTIVATIONS), "
+        "output: names(m.OUTPUTS)}"
     )
     assert names == {what: ",".join(table) for what, table in TABLES.items()}
 
