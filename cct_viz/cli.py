@@ -23,7 +23,7 @@ from .architecture.presets import DEFAULT, PRESETS, configure
 from .checkpoints.given import Given
 from .checkpoints.hub import HubError, print_progress
 from .checkpoints.hub import push as hub_push
-from .checkpoints.pytorch.contents import CheckpointWarning
+from .checkpoints.pytorch.state_dict import CheckpointWarning
 from .images.decode import ImageWarning
 from .training.recipes import DEFAULT_RECIPE, DEFAULT_RECIPE_OF_TRAINED, OPTIONS, RECIPES, Recipe
 
@@ -178,7 +178,7 @@ def convert(options: argparse.Namespace) -> int:
 
 
 # Options that answer what a file may not say, and what else is assumed.
-_CORRECTIONS = ("heads", "stride", "image_size", "labels", "scale", "mean", "std")
+_CORRECTIONS = ("heads", "stride", "image_size", "activation", "epsilon", "labels", "scale", "mean", "std")
 
 
 def _read_given(options: argparse.Namespace) -> Given:
