@@ -94,7 +94,11 @@ def _read_archive(path: Path) -> dict[str, bytes]:
                 raise CheckpointError(f"{path.name} holds two files of one name; save it again")
             if missing := sorted({CONFIG, WEIGHTS} - set(names)):
                 raise CheckpointError(f"{path.name} is no .keras file: {' and '.join(missing)} is missing")
-            limits = {CONFIG: min(MAX_CONFIG, 2 * size + (1 << 20)), METADATA: 1 << 16, WEIGHTS: size + (size >> 1)}
+            limits = {
+                CONFIG: min(MAX_CONFIG, 2 * size + (1 << 20)),
+                METADATA: 1 << 16,
+                WEIGHTS: size + (size >> 1) + (1 << 20),
+            }
             for member in members:
                 if member.filename in limits and member.file_size > limits[member.filename]:
                     raise CheckpointError(

@@ -10,14 +10,16 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..common import CheckpointError
+from .hdf5_attributes import text_lengths
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_OBJECTS, MAX_DEPTH = 50_000, 64  # the largest preset, saved with its optimizer, has 2,000 objects in 8 levels
@@ -82,12 +84,16 @@ def read_tree(source: Path | bytes, name: str) -> Group:
     size = len(source) if isinstance(source, bytes) else source.stat().st_size
     damaged = f"{name} is truncated or damaged; download it again, or save it again"
     try:
-        with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
-            return _Walk(name, size).read(file)
+        with contextlib.ExitStack() as stack:
+            content = io.BytesIO(source) if isinstance(source, bytes) else stack.enter_context(source.open("rb"))
+            raw = io.BytesIO(source) if isinstance(source, bytes) else stack.enter_context(source.open("rb"))
+            file = stack.enter_context(h5py.File(content, "r"))
+            return _Walk(name, size, raw).read(file)
     except CheckpointError:
         raise
     # The library raises errors of many kinds, by which byte is wrong.
     except (
+        struct.error,
         ArithmeticError,
         AttributeError,
         LookupError,
@@ -103,8 +109,9 @@ def read_tree(source: Path | bytes, name: str) -> Group:
 class _Walk:
     """One pass over a file, which counts objects and bytes."""
 
-    def __init__(self, name: str, size: int):
-        self.name, self.objects, self.seen = name, 0, set[int]()
+    def __init__(self, name: str, size: int, raw: BinaryIO):
+        self.name, self.size, self.objects, self.seen = name, size, 0, set[int]()
+        self.raw = raw
         self.bytes_left = 2 * size  # an array stored as float16 doubles in memory
 
     def refuse(self, what: str) -> CheckpointError:
@@ -139,17 +146,32 @@ class _Walk:
                 raise self.refuse(f"holds a type of its own ({name})")
         return result
 
+    def _read_raw(self, position: int, count: int) -> bytes:
+        self.raw.seek(position)
+        return self.raw.read(count)
+
     def _texts(self, group: Any) -> dict[str, Any]:
+        import h5py
+
         texts: dict[str, Any] = {}
+        lengths: dict[str, int] | None = None
         for key in group.attrs:
             if not any(key == name or (key.startswith(name) and key[len(name) :].isdigit()) for name in TEXTS):
                 continue
             kind = group.attrs.get_id(key)
-            if kind.dtype.kind not in "SOUf" or math.prod(kind.shape) > MAX_OBJECTS:
+            needed = math.prod(kind.shape) * kind.get_type().get_size()
+            if kind.dtype.kind not in "SOUf" or math.prod(kind.shape) > MAX_OBJECTS or needed > self.size:
                 raise self.refuse(f"has an attribute {key} that is no text")
             if kind.dtype.kind == "f":  # an empty list, which is stored as numbers
                 texts[key] = []
                 continue
+            if kind.get_type().get_class() != h5py.h5t.STRING or kind.get_type().is_variable_str():
+                if lengths is None:
+                    lengths = text_lengths(self._read_raw, h5py.h5o.get_info(group.id).addr)
+                if lengths.get(key, self.size + 1) > self.size:
+                    raise CheckpointError(
+                        f"{self.name} is truncated or damaged: it says that the text {key} is longer than the file"
+                    )
             with contextlib.suppress(UnicodeDecodeError):
                 texts[key] = _decode(group.attrs[key])
         return texts
