@@ -24,11 +24,17 @@ from .checkpoints.given import Given
 from .checkpoints.hub import HubError, print_progress
 from .checkpoints.hub import push as hub_push
 from .checkpoints.pytorch.state_dict import CheckpointWarning
+from .images.decode import ImageWarning
 from .training.recipes import DEFAULT_RECIPE, DEFAULT_RECIPE_OF_TRAINED, OPTIONS, RECIPES
 
 if TYPE_CHECKING:
+    from .inference.classifier import Classifier
+    from .inference.trace import Trace
     from .training.data import Images
     from .training.start import Start
+
+
+STRETCH = "use the whole range of a 16-bit grey image that uses its lower bits only, as 12-bit data does"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,10 +64,12 @@ def app(options: argparse.Namespace) -> int:
 
 def classify(options: argparse.Namespace) -> int:
     classifier, failed = _load(options), False
+    _print_assumptions(classifier.config)
     answers = []
     for image in options.images:
         try:
-            top = classifier.trace(image).top(options.top)
+            trace = _trace(classifier, image, options)
+            top = trace.top(options.top)
         except ValueError as error:  # a bad file must not stop the others
             print(f"cct_viz: {error}", file=sys.stderr)
             failed = True
@@ -80,7 +88,8 @@ def explain(options: argparse.Namespace) -> int:
     classifier = _load(options)
     methods = {"methods": options.method} if options.method else {}
     chosen = dict(_read_option(text) for text in options.option)
-    trace = classifier.trace(options.image)
+    _print_assumptions(classifier.config)
+    trace = _trace(classifier, options.image, options)
     record = write_bundle(classifier, trace, options.out, target=options.target, options=chosen, **methods)
     if options.page:
         from .web.site import write_page
@@ -273,9 +282,7 @@ def evaluate(options: argparse.Namespace) -> int:
         options.out.write_text(json.dumps(metrics.record()) + "\n", encoding="utf-8")
     _print_metrics(metrics.summary(), as_json=options.json)
     if not options.json:
-        print("confusion matrix (rows are the true classes):")
-        for row in metrics.confusion:
-            print("  " + " ".join(f"{count:5d}" for count in row))
+        _print_confusion(metrics.confusion, classifier.labels)
     return 0
 
 
@@ -346,6 +353,22 @@ def _read_images(options: argparse.Namespace) -> np.ndarray:
     return images.x[: options.images]
 
 
+def _trace(classifier: Classifier, image: str, options: argparse.Namespace) -> Trace:
+    """The trace of an image file; what is unusual about the image goes to stderr."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImageWarning)  # the trace's note says the same
+        trace = classifier.trace(image, stretch=options.stretch)
+    if trace.note:
+        print(f"cct_viz: note: {trace.note}", file=sys.stderr)
+    return trace
+
+
+def _print_assumptions(config: CCTConfig) -> None:
+    """What the file of the weights did not say, once for each command."""
+    for text in config.assumptions:
+        print(f"cct_viz: note: {text}", file=sys.stderr)
+
+
 def _note_not_applicable(methods: Iterable[str]) -> None:
     if methods := list(methods):
         print(f"cct_viz: note: not applicable to this model: {', '.join(methods)}", file=sys.stderr)
@@ -355,10 +378,27 @@ def _print_metrics(summary: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(summary))
     else:
+        right = "right answers (yes from 50 %)"
+        if "top5" in summary:
+            right, top5 = "top-1 accuracy", f", top-5 {summary['top5']:.2%}"
+        else:
+            top5 = ""
         print(
-            f"top-1 accuracy {summary['accuracy']:.2%}, top-5 {summary['top5']:.2%}, loss {summary['loss']:.4f}, "
+            f"{right} {summary['accuracy']:.2%}{top5}, loss {summary['loss']:.4f}, "
             f"calibration error {summary['ece']:.4f} on {summary['images']:,} images"
         )
+
+
+def _print_confusion(confusion: np.ndarray, labels: Sequence[str]) -> None:
+    """The matrix of classes that compete, or the counts of each independent class."""
+    if confusion.ndim == 2:
+        print("confusion matrix (rows are the true classes):")
+        for row in confusion:
+            print("  " + " ".join(f"{count:5d}" for count in row))
+        return
+    print("right no, wrong yes, wrong no and right yes of each class:")
+    for label, counts in zip(labels, confusion, strict=True):
+        print("  " + " ".join(f"{count:5d}" for count in counts.ravel()) + f"  {label}")
 
 
 def _load(options: argparse.Namespace) -> Any:
@@ -392,6 +432,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command(classify, "Name the most probable classes of images.", loads=True)
     sub.add_argument("images", nargs="+", metavar="IMG")
+    sub.add_argument("--stretch", action="store_true", help=STRETCH)
     sub.add_argument("--top", type=int, default=5, help="number of classes to print (default: %(default)s)")
 
     text = "Write a static site with the models inside. It explains any photo and needs no server."
@@ -413,6 +454,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="set an option of every method that has it; may be repeated",
     )
+    sub.add_argument("--stretch", action="store_true", help=STRETCH)
     sub.add_argument("--target", help="class to explain, name or index (default: the top-1 class)")
     sub.add_argument("--page", action="store_true", help="also write explorer.html, with the model inside")
 
@@ -488,9 +530,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--seed", type=int, help="random seed")
 
-    sub = command(
-        evaluate, "Measure top-1 and top-5 accuracy, loss, calibration error and the confusion matrix.", loads=True
-    )
+    sub = command(evaluate, "Measure accuracy, loss, calibration error and the confusion matrix.", loads=True)
     sub.add_argument(
         "--data",
         required=True,

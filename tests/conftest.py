@@ -111,6 +111,8 @@ def make_trace(config: CCTConfig, seed: int = 0) -> Trace:
         "class_token": lambda: representation[0],
     }[config.pool]()
     pixels = rng.integers(0, 256, (*config.image_size, 3), dtype=np.uint8)
+    if config.channels == 1:
+        pixels[:] = pixels[..., :1]
     return Trace(
         image=pixels.copy(),
         pixels=pixels,
@@ -132,6 +134,8 @@ def make_trace(config: CCTConfig, seed: int = 0) -> Trace:
         labels=config.labels,
         pool=config.pool,
         block=config.block,
+        output=config.output,
+        channels=config.channels,
     )
 
 

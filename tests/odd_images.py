@@ -59,6 +59,7 @@ WHOLE = {
     "webp": encode(PHOTO, "WEBP", quality=92),
     "webp_lossless": encode(PHOTO, "WEBP", lossless=True),
     "bmp": encode(PHOTO, "BMP"),
+    "avif": encode(PHOTO, "AVIF", quality=92),
 }
 
 
@@ -73,6 +74,7 @@ def make_kinds():
         encode(PHOTO, "JPEG", exif=b"Exif\0\0" + exif(6)),
         *(encode(frames[0], kind, save_all=True, append_images=frames[1:]) for kind in ("GIF", "WEBP", "PNG")),
         encode(PHOTO, "WEBP", exif=exif(6)),
+        encode(PHOTO, "AVIF", exif=exif(6)),
         bmp_rle(5, 2, b"\x05\x64\x00\x00\x02\x01\x03\x02\x00\x01"),
     ]
 

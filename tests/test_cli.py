@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import prepare, tiny_config, write_random_checkpoint
 from PIL import Image
 
+from cct_viz.architecture.config import Preprocessing
 from cct_viz.architecture.presets import DEFAULT
 from cct_viz.checkpoints.cache import sha256
+from cct_viz.checkpoints.given import ASSUMED_LABELS
 from cct_viz.cli import main
 from cct_viz.methods import METHODS, takes
 
@@ -32,6 +35,46 @@ def test_classify(capsys, tiny_folder, tiny_classifier, photo):
     assert [(entry["label"], entry["probability"]) for entry in answer["top"]] == expected
     assert main(["classify", photo, "--model", str(tiny_folder)]) == 0
     assert expected[0][0] in capsys.readouterr().out
+
+
+def test_assumptions_are_said_once_on_stderr(capsys, cache, photo, tmp_path):
+    config = tiny_config(assumptions=(ASSUMED_LABELS,), channels=1, preprocessing=Preprocessing((0.4,), (0.2,)))
+    folder = prepare(write_random_checkpoint(tmp_path / "assumed", config))
+    assert main(["classify", photo, photo, "--model", str(folder)]) == 0
+    out, err = capsys.readouterr()
+    assert err.count("note: ") == 1
+    assert f"cct_viz: note: {ASSUMED_LABELS}\n" in err
+    assert out.count("class ") == 6
+
+
+def test_stretching_is_asked_for_and_said(capsys, tiny_folder, tiny_classifier, tmp_path):
+    path = str(tmp_path / "scan.png")
+    Image.fromarray(np.linspace(0, 4095, 240).astype(np.uint16).reshape(12, 20)).save(path)
+    assert main(["classify", path, "--model", str(tiny_folder)]) == 0
+    dark, err = capsys.readouterr()
+    assert "cct_viz: note: scan.png has 16-bit grey values but uses 1/16 of their range" in err
+    assert main(["classify", path, "--model", str(tiny_folder), "--stretch"]) == 0
+    bright, err = capsys.readouterr()
+    assert "it was stretched from 12 bits" in err
+    assert bright != dark
+
+
+def test_evaluating_one_class_counts_yes_and_no(capsys, cache, tmp_path):
+    config = tiny_config(output="sigmoid", labels=("cat",))
+    folder = prepare(write_random_checkpoint(tmp_path / "yes_or_no", config))
+    x = np.random.default_rng(0).integers(0, 256, (6, *config.image_size), np.uint8)
+    np.savez(tmp_path / "data.npz", x=x, y=np.arange(6) % 2)
+    command = ["evaluate", "--model", str(folder), "--data", str(tmp_path / "data.npz")]
+    assert main([*command, "--json"]) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    assert set(metrics) == {"accuracy", "loss", "ece", "images"}
+    assert main(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"right answers (yes from 50 %) {metrics['accuracy']:.2%}, loss")
+    no, wrong_yes, wrong_no, yes, label = lines[2].split()
+    assert int(no) + int(wrong_yes) == int(wrong_no) + int(yes) == 3
+    assert (int(no) + int(yes)) / 6 == pytest.approx(metrics["accuracy"])
+    assert label == "cat"
 
 
 def test_one_bad_image_does_not_cost_the_others_their_answer(capsys, tiny_folder, tiny_classifier, photo, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
@@ -28,14 +29,26 @@ def add_endpoints(models: Models) -> None:
         image = Upload(label="image")
         method = gr.Textbox("rollout", label="method", max_length=100)
         target = gr.Textbox("", label="target", max_length=200)
-        classes = gr.Label(label="classes")
+        classes = gr.JSON(label="classes")
         files = gr.File(label="PNG"), gr.File(label="JSON")
         run = gr.Button()
 
-    def classify(image: str | None) -> dict[str, float]:
-        """The class probabilities of an image, from the app's default model."""
+    def classify(image: str | None) -> dict[str, Any]:
+        """The class probabilities of an image, from the app's default model.
+
+        "label" is the most probable class, "confidences" lists every class. With "output" "softmax" the classes compete
+        and the confidences sum to 1; with "sigmoid" each class has its own. "assumptions" says what the file of the
+        weights left open.
+        """
         trace = _trace(models, image)
-        return dict(trace.top(len(trace.labels)))
+        best = trace.top(len(trace.labels))
+        return {
+            "label": best[0][0],
+            "confidences": [{"label": label, "confidence": probability} for label, probability in best],
+            "output": trace.output,
+            "assumptions": list(_assumptions(models)),
+            "note": trace.note,
+        }
 
     def explain_image(image: str | None, method: str = "rollout", target: str = "") -> tuple[str, str]:
         """A PNG with the maps of one method over the image, and a JSON file with every number and the identity checks.
@@ -62,6 +75,8 @@ def add_endpoints(models: Models) -> None:
             "top": [{"label": label, "probability": probability} for label, probability in trace.top(5)],
             "labels": list(trace.labels),
             "logits": trace.logits.tolist(),
+            "output": trace.output,
+            "assumptions": list(_assumptions(models)),
             "grid": list(trace.grid),
             "receptive_field": trace.receptive_field.tolist(),
             **heatmaps_to_json(heatmaps),
@@ -86,6 +101,10 @@ def _draw(trace: Trace, heatmaps: Heatmaps) -> bytes:
     return picture.getvalue()
 
 
+def _assumptions(models: Models) -> tuple[str, ...]:
+    return models.card(models.names()[0]).assumptions
+
+
 def _refuse(reason: object) -> gr.Error:
     """An error for the caller, which is not printed to the server's log."""
     return gr.Error(str(reason), print_exception=False)
@@ -93,7 +112,7 @@ def _refuse(reason: object) -> gr.Error:
 
 def _trace(models: Models, image: str | None) -> Trace:
     if image is None:
-        raise _refuse("There is no image; send one PNG, JPEG, WebP, GIF or BMP file.")
+        raise _refuse("There is no image; send one PNG, JPEG, WebP, AVIF, GIF or BMP file.")
     if models.problem:
         raise _refuse(models.problem)
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..architecture.presets import DEFAULT, PRESETS
 from ..checkpoints import CheckpointError, cache, hub
 from ..checkpoints.hub import HubError
-from ..images.preprocessing import decode
+from ..images.decode import read_picture
 from ..inference.classifier import Classifier
 from ..inference.load import load
 from ..inference.trace import Trace
@@ -36,6 +36,7 @@ class Card:
         revision: the Hub's commit, else the first digits of the weights' SHA-256.
         labels: the class names.
         image_size: (height, width) of the model's input.
+        assumptions: what the file of the weights did not say, and what was taken for it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Card:
     revision: str
     labels: tuple[str, ...]
     image_size: tuple[int, int]
+    assumptions: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -152,12 +154,12 @@ class Models:
             ImageError: the image cannot be read.
         """
         model = self.get(name)
-        pixels = decode(image)  # type: ignore[arg-type]  # outside the lock, so that a large photo delays nobody
+        picture = read_picture(image)  # type: ignore[arg-type]  # outside the lock, so that a large photo delays nobody
         with self._running:
             self._called = time.monotonic()
             self._failed_last = True
             try:
-                trace = model.trace(pixels)
+                trace = model.trace(picture)
                 self._failed_last = False
                 return trace
             finally:
@@ -230,6 +232,7 @@ class Models:
             revision=(model.source.revision or model.source.sha256)[:10],
             labels=tuple(model.labels),
             image_size=model.config.image_size,
+            assumptions=model.config.assumptions,
         )
         by_name = source in PRESETS or not Path(source).exists()
         name = source if by_name else card.name

@@ -93,8 +93,9 @@ def build_page(models: Models) -> gr.Blocks:
                     with gr.Tab(title):
                         views.append(build(shown, models))
         gr.HTML(
-            f'<p class="caption">Pictures (PNG, JPEG, WebP, GIF or BMP, up to {MAX_UPLOAD_MB} MB) stay in this app '
-            f"and are deleted after {KEEP_SECONDS // 60} minutes. The maps show what the model computed, not why.</p>",
+            f'<p class="caption">Pictures (PNG, JPEG, WebP, AVIF, GIF or BMP, up to {MAX_UPLOAD_MB} MB) stay in this '
+            f"app and are deleted after {KEEP_SECONDS // 60} minutes. The maps show what the model computed, not "
+            "why.</p>",
             js_on_load=None,
             elem_classes="foot",
         )
@@ -202,11 +203,11 @@ def _chip(models: Models, name: str | None) -> str:
 
 
 def _below(shown: Shown | None) -> str:
-    return "" if shown is None else class_note(shown.trace.labels) + seen_figure(shown.trace)
+    return "" if shown is None else class_note(shown.trace) + seen_figure(shown.trace)
 
 
 def _answer(shown: Shown | None) -> str:
-    return "" if shown is None else prediction(shown.trace.top(TOP), shown.example)
+    return "" if shown is None else prediction(shown.trace, TOP, shown.example, shown.card.assumptions)
 
 
 def _watch_hub(

@@ -21,7 +21,7 @@ class Upload(gr.Image):
         if payload is None:
             return None
         if not payload.path:
-            raise gr.Error("The picture did not arrive as a file; upload a PNG, JPEG, WebP, GIF or BMP file.")
+            raise gr.Error("The picture did not arrive as a file; upload a PNG, JPEG, WebP, AVIF, GIF or BMP file.")
         return str(payload.path)
 
     def postprocess(self, value: Any) -> Any:

@@ -11,6 +11,7 @@ from html import escape
 import numpy as np
 
 from ..architecture.cost import describe_count
+from ..checkpoints.given import ASSUMED_LABELS
 from ..images.encode import data_url
 from ..inference.trace import Trace
 from .models import Card, HubLine, Models
@@ -18,6 +19,7 @@ from .models import Card, HubLine, Models
 TIMES, MINUS = "\N{MULTIPLICATION SIGN}", "\N{MINUS SIGN}"
 EMPTY = "Upload a picture or choose an example to see how the model classifies it."
 NOT_SHOWN = "Choose a picture first, or choose it again: the app deletes pictures after an hour and when it restarts."
+MOST_ANSWERS = 3  # independent classes in a heading
 LISTED = 12  # at most so many class names are listed
 SOURCES = {"bundled": "bundled", "folder": "from a folder", "hub": "from the Hub"}
 
@@ -59,21 +61,44 @@ def notice(text: str) -> str:
     return f'<p class="notice" role="alert">{escape(text.rstrip("."))}.</p>' if text else ""
 
 
-def prediction(top: Sequence[tuple[str, float]], truth: str | None = None) -> str:
-    """The predicted class as a heading, the (label, probability) pairs as bars, and the true label if it is given."""
+def answer(trace: Trace) -> str:
+    """The answer in a few words: the predicted class, or the independent classes with 50 % or more."""
+    if trace.exclusive:
+        return trace.labels[trace.class_index()]
+    if len(trace.labels) == 1:
+        label, share = trace.top(1)[0]
+        return f"{label}: {'yes' if share >= 0.5 else 'no'}"
+    yes = [label for label, share in trace.top(len(trace.labels)) if share >= 0.5]
+    if not yes:
+        return "No class reaches 50 %"
+    return ", ".join(yes[:MOST_ANSWERS]) + (f" and {len(yes) - MOST_ANSWERS} more" if len(yes) > MOST_ANSWERS else "")
+
+
+def prediction(trace: Trace, count: int, truth: str | None = None, assumptions: Sequence[str] = ()) -> str:
+    """The answer as a heading, the `count` best classes as bars, the true label if it is given, and the assumptions
+    that concern the names of the classes."""
     rows = "".join(
         f'<li><span>{escape(label)}</span><i style="width:{100 * p:.1f}%"></i><b>{100 * p:.1f} %</b></li>'
-        for label, p in top
+        for label, p in trace.top(count)
     )
+    own = trace.exclusive or len(trace.labels) == 1
+    alone = "" if own else caption("Each class has its own probability; they do not sum to 100 %.")
     label = "" if truth is None else caption(f"In CIFAR-10 this picture is labelled {truth}.")
+    numbered = caption(ASSUMED_LABELS) if ASSUMED_LABELS in assumptions else ""
     return (
-        f'<div class="card"><p class="caption">Prediction</p><h2>{escape(top[0][0])}</h2><ol>{rows}</ol>{label}</div>'
+        f'<div class="card"><p class="caption">Prediction</p><h2>{escape(answer(trace))}</h2><ol>{rows}</ol>{alone}'
+        f"{label}{numbered}</div>"
     )
 
 
-def class_note(labels: Sequence[str]) -> str:
-    """States that the model can only answer with one of its classes."""
+def class_note(trace: Trace) -> str:
+    """States what the model can answer at all."""
+    labels = trace.labels
+    if len(labels) == 1:
+        return caption(f"This model knows one class, {labels[0]}, and answers with its probability.")
     classes = f"these {len(labels)} classes: {', '.join(labels)}" if len(labels) <= LISTED else f"{len(labels)} classes"
+    if not trace.exclusive:
+        return caption(f"This model knows only {classes}. It answers for each of them alone, with yes from 50 %.")
     return caption(f"This model knows only {classes}. Whatever a picture shows, it names the nearest of them.")
 
 
@@ -114,8 +139,11 @@ def seen_figure(trace: Trace) -> str:
             if crop != whole
             else f", resized from {original}"
         )
+    if trace.is_grey:
+        text += ", in grey (luminance)"
     return (
         f'<figure class="seen"><img src="{data_url(trace.pixels)}" alt="The picture at the {width} by {height} pixels '
         f'of the model input." style="aspect-ratio:{width}/{height}">'
         f"<figcaption><b>What the model saw</b> <span>{text}</span></figcaption></figure>"
+        f"{caption(trace.note) if trace.note else ''}"
     )

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from .activations import ACTIVATIONS
 from .blocks import BLOCKS
+from .outputs import OUTPUTS
 from .pools import POOLS, find_pool
 
 FORMAT_VERSION = 1
@@ -37,7 +38,6 @@ def numbered_labels(count: int) -> tuple[str, ...]:
 
 
 Position = Literal["learnable", "sinusoidal", "none"]
-Output = Literal["softmax", "sigmoid"]
 
 
 class ConfigError(ValueError):
@@ -167,8 +167,8 @@ class CCTConfig:
     `block` "pre_norm" is the keras.io form x += attention(norm(x)); x += mlp(norm(x)). "official" is the paper's code:
     x += attention(norm(x)); x = norm(x); x += mlp(x). `block`, `pool` and `activation` are names in BLOCKS, POOLS and
     ACTIVATIONS. `stochastic_depth` is the drop rate of the last layer; the rates rise linearly from 0 at the first.
-    `channels` is 3 for colour images or 1 for grey ones. `output` says how logits become probabilities: "softmax", one
-    of the classes, or "sigmoid", each class by itself; then one class is enough, and probabilities do not sum to 1.
+    `channels` is 3 for colour images or 1 for grey ones. `output` is a name in OUTPUTS: "softmax", where the classes
+    compete, or "sigmoid", where each class has a probability of its own and one class is enough.
     `assumptions` are sentences: what the file of the weights did not say, and what was taken for it.
     """
 
@@ -191,7 +191,7 @@ class CCTConfig:
     stochastic_depth: float = 0.0
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     channels: int = 3
-    output: Output = "softmax"
+    output: str = "softmax"
     assumptions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -204,9 +204,9 @@ class CCTConfig:
         _require(len(self.tokenizer) >= 1, "tokenizer is empty; expected one conv stage or more")
         for name in ("num_layers", "num_heads", "key_dim", "mlp_dim"):
             _require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; expected 1 or more")
-        _require_choice("output", self.output, ("softmax", "sigmoid"))
+        _require_choice("output", self.output, tuple(OUTPUTS))
         _require(
-            len(self.labels) >= (1 if self.output == "sigmoid" else 2),
+            len(self.labels) >= (2 if OUTPUTS[self.output].exclusive else 1),
             f"{len(self.labels)} labels; expected two classes or more, or one with the output sigmoid",
         )
         _require_classes(len(self.labels))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..architecture.outputs import find_output
 from ..inference.arguments import is_whole, require_whole
 from ..inference.trace import Heatmaps, Trace
 from ..methods import METHODS, NotApplicable, explain
@@ -157,8 +158,8 @@ def remove(
     packed = np.packbits(states, axis=1)
     _, first, inverse = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_index=True, return_inverse=True)
     logits = _logits_without(classifier, trace, states[first], protocol).astype(np.float64)
-    probability = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probability = (probability[:, target] / probability.sum(axis=1))[inverse].reshape(2, count, len(steps))
+    probability = find_output(trace.output).probabilities(logits)[:, target]
+    probability = probability[inverse].reshape(2, count, len(steps))
     return Curves(protocol, steps, probability[0], probability[1])
 
 

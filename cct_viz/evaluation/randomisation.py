@@ -86,7 +86,7 @@ def randomise_parameters(
     table: dict[str, dict[str, bool | None]] = {}
     for part, beginnings in parts_of(config).items():
         weights = {name: fresh[name] if name.startswith(beginnings) else array for name, array in trained.items()}
-        changed = explain_images(keras_classifier(config, weights, model=original.model))
+        changed = explain_images(keras_classifier(config, weights, model=original.network))
         table[part] = {
             name: None
             if expected[0][name] is None
@@ -107,8 +107,9 @@ def format_randomisation(table: Mapping[str, Mapping[str, bool | None]]) -> str:
 
 
 def _two_best(trace: Trace) -> tuple[int, int]:
-    first, second = np.argsort(-trace.logits, kind="stable")[:2]
-    return int(first), int(second)
+    """The two classes with the highest scores; twice the same where there is only one."""
+    best = np.argsort(-trace.logits, kind="stable")[:2]
+    return int(best[0]), int(best[-1])
 
 
 def _explain_all(

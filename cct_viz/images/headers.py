@@ -5,7 +5,7 @@ nothing else, because it parses metadata in Python: a GIF comment of 5 MB in one
 damaged EXIF block or animation causes warnings. Every loop here has a bounded number of steps.
 
 References: PNG, https://www.w3.org/TR/png-3; JPEG, ITU-T T.81 annex B; Exif 2.32 section 4.6; GIF89a specification;
-WebP container, RFC 9649; BMP, Microsoft's BITMAPINFOHEADER.
+WebP container, RFC 9649; BMP, Microsoft's BITMAPINFOHEADER; AVIF, see avif.py.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import re
 import struct
 import zlib
 from typing import NamedTuple
+
+from .avif import is_avif, read_avif
 
 # In units of 2**20, so that "64 megapixel" phones (9248x6944) and "26 megapixel" cameras (6240x4160) fit.
 MAX_PIXELS = 25 * 2**20
@@ -39,13 +41,13 @@ class Header(NamedTuple):
     Attributes:
         size: (height, width) as stored, before `orientation`.
         max_pixels: the largest number of pixels accepted for this format.
-        orientation: 1..8 as in EXIF; 1 is upright.
+        orientation: 1..8 as in EXIF; 1 is upright. None if the decoder reports it.
         parts: when joined, a file of the same format with the first frame and no metadata.
     """
 
     size: tuple[int, int]
     max_pixels: int
-    orientation: int
+    orientation: int | None
     parts: list[bytes | memoryview]
 
 
@@ -61,7 +63,7 @@ def find_format(data: bytes) -> str | None:
         return "WEBP"
     if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
         return "BMP"
-    return None
+    return "AVIF" if is_avif(data) else None
 
 
 def read_header(data: bytes, image_format: str) -> Header:
@@ -70,11 +72,26 @@ def read_header(data: bytes, image_format: str) -> Header:
     Raises:
         DamagedError: the structure of the file is broken.
     """
-    readers = {"PNG": _read_png, "JPEG": _read_jpeg, "GIF": _read_gif, "WEBP": _read_webp, "BMP": _read_bmp}
+    readers = {
+        "PNG": _read_png,
+        "JPEG": _read_jpeg,
+        "GIF": _read_gif,
+        "WEBP": _read_webp,
+        "BMP": _read_bmp,
+        "AVIF": _read_avif,
+    }
     try:
         return readers[image_format](data)
     except (struct.error, IndexError) as error:
         raise DamagedError("the header is cut short") from error
+
+
+def _read_avif(data: bytes) -> Header:
+    try:
+        size, parts = read_avif(data)
+    except ValueError as error:
+        raise DamagedError(str(error)) from error
+    return Header(size, MAX_PIXELS, None, parts)
 
 
 def _read_png(data: bytes) -> Header:

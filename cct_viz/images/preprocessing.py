@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ..architecture.config import Preprocessing
-from .decode import ImageError, decode
+from .decode import ImageError, decode, read_picture
 
 __all__ = ["MAX_SIDE", "Geometry", "ImageError", "Preprocessed", "crop_and_resize", "decode", "normalise"]
 
@@ -83,11 +83,13 @@ class Preprocessed:
         image: (S, S', 3) uint8, the displayed crop, its longer side at most `MAX_SIDE`.
         pixels: (H, W, 3) uint8, the model's input before normalisation.
         geometry: the position of both in the original image.
+        note: what is unusual about how the image was read, see `Picture`; mostly empty.
     """
 
     image: np.ndarray
     pixels: np.ndarray
     geometry: Geometry
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.pixels.shape != (*self.geometry.model_size, 3):
@@ -111,8 +113,10 @@ def centre_crop(original_size: tuple[int, int], model_size: tuple[int, int], cro
     return Geometry(original_size, (y0, x0, y0 + height, x0 + width), model_size)
 
 
-def crop_and_resize(image: Any, image_size: tuple[int, int], preprocessing: Preprocessing) -> Preprocessed:
-    """The crop of `image` and the model's pixels.
+def crop_and_resize(
+    source: Any, image_size: tuple[int, int], preprocessing: Preprocessing, *, stretch: bool = False
+) -> Preprocessed:
+    """The crop of an image and the model's pixels.
 
     An image of the model's own size stays unchanged if nothing is cropped. Any other image is resized with
     antialiasing directly from the pixels of the crop. Pillow's `reducing_gap` would be faster, but would give other
@@ -121,28 +125,30 @@ def crop_and_resize(image: Any, image_size: tuple[int, int], preprocessing: Prep
     `image` and `pixels` then have three equal channels.
 
     Args:
-        image: anything that `decode` takes.
+        source: anything that `read_picture` takes.
         image_size: (H, W) of the model's input.
         preprocessing: interpolation and crop; `normalise` does the rest.
+        stretch: as in `read_picture`.
 
     Raises:
         ImageError: not an image that can be read.
     """
-    image = decode(image)
+    picture = read_picture(source, stretch=stretch)
+    image = picture.pixels
     geometry = centre_crop((image.shape[0], image.shape[1]), image_size, preprocessing.crop)
     y0, x0, y1, x1 = geometry.box
     if preprocessing.channels == 1:
         image = grey_picture(image)
     if geometry.crop_size == image_size and max(image_size) <= MAX_SIDE:
         own = np.array(image[y0:y1, x0:x1])  # a plain copy: the caller may change its array or pass a subclass
-        return Preprocessed(own, own, geometry)
+        return Preprocessed(own, own, geometry, picture.note)
     crop = Image.fromarray(image[y0:y1, x0:x1])
     pixels = crop.resize(image_size[::-1], _FILTERS[preprocessing.interpolation])
     shrink = max(1.0, max(crop.size) / MAX_SIDE)
     shown_size = max(1, round(crop.width / shrink)), max(1, round(crop.height / shrink))
     # The displayed crop is not used for computation, so the faster resize is good enough.
     display = crop.resize(shown_size, Image.Resampling.BICUBIC, reducing_gap=1.0)
-    return Preprocessed(np.array(display), np.array(pixels), geometry)
+    return Preprocessed(np.array(display), np.array(pixels), geometry, picture.note)
 
 
 def grey_picture(picture: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,15 @@ from .. import checkpoints
 from ..architecture.config import CCTConfig
 from ..architecture.geometry import stage_geometry
 from ..architecture.pools import find_pool
+from ..images.decode import ImageWarning, Picture
 from ..images.preprocessing import Preprocessed, crop_and_resize, normalise
 from .arguments import is_number, require_whole
 from .parallel import CHUNK, LANES, batched, spread
 from .trace import ReadoutWeights, Trace
 
 if TYPE_CHECKING:
+    import keras
+
     from ..architecture.keras_model import CCT
 
 
@@ -74,9 +78,9 @@ class Classifier:
         *,
         folder: Path | None = None,
         metrics: Mapping[str, Any] | None = None,
-        model: CCT | None = None,
+        network: CCT | None = None,
     ):
-        """`runner` runs the model of `config` with `weights`; `model` is the Keras model, if it is already built."""
+        """`runner` runs the model of `config` with `weights`; `network` is the Keras model, if it is already built."""
         self.config = config
         self.labels = config.labels
         self.weights: Mapping[str, np.ndarray] = MappingProxyType({k: _read_only(v) for k, v in weights.items()})
@@ -86,8 +90,8 @@ class Classifier:
         self.accuracy = _check_accuracy(self.metrics.get("accuracy"))
         self.position_prior = _check_prior(self.metrics.get("position_prior"), config)
         self._runner = runner
-        self._model = model
-        self._building = threading.Lock()
+        self._network, self._model = network, None
+        self._building = threading.RLock()
         self._stages = stage_geometry(config)
         self._readout = read_readout_weights(config, self.weights)
 
@@ -96,15 +100,32 @@ class Classifier:
         return sum(array.size for array in self.weights.values())
 
     @property
-    def model(self) -> CCT:
-        """The Keras model with these weights, built on first use (imports Keras and its backend)."""
+    def network(self) -> CCT:
+        """The Keras model with these weights, built on first use (imports Keras and its backend).
+
+        `network(images, token_mask=None)` gives logits, `network.intermediates(images)` everything that a trace holds.
+        """
         with self._building:
-            if self._model is None:
+            if self._network is None:
                 from ..architecture.keras_model import build_model
 
-                model = build_model(self.config)
-                checkpoints.assign(model, self.weights)
-                self._model = model
+                network = build_model(self.config)
+                checkpoints.assign(network, self.weights)
+                self._network = network
+            return self._network
+
+    @property
+    def model(self) -> keras.Model:
+        """The same as a functional Keras model with the same weights, from images (B, H, W, C) to logits (B, K).
+
+        For tools that take a Keras model apart: it has inputs, outputs and layers by name, see `make_functional`.
+        Images are float32, normalised as `images.preprocessing.normalise` does.
+        """
+        with self._building:
+            if self._model is None:
+                from ..architecture.keras_model import make_functional
+
+                self._model = make_functional(self.network)
             return self._model
 
     def forward(self, batch: np.ndarray, token_mask: np.ndarray | None = None) -> np.ndarray:
@@ -127,17 +148,28 @@ class Classifier:
         logits, weights = self._run(["logits", "pooling_weights"], batch, None)
         return logits, weights
 
-    def trace(self, image: Any) -> Trace:
-        """The trace of one forward pass over `image`: a path, a PIL image or a uint8 array (H, W, 3).
+    def trace(self, image: Any, *, stretch: bool = False) -> Trace:
+        """The trace of one forward pass over `image`: a path, a file's bytes, an open binary file, a PIL image or a
+        uint8 array (H, W, 3); see `images.decode.read_picture`.
+
+        Args:
+            stretch: use the whole range of 16-bit grey images that use their lower bits only.
 
         Raises:
             ImageError: the image cannot be read.
+
+        Warns:
+            ImageWarning: the image uses a small part of its range and looks dark. `Trace.note` says it too.
         """
-        (prepared,), seen = self._see(self._preprocess_chunk([image]))
+        (prepared,), seen = self._see(self._preprocess_chunk([image], stretch))
+        if prepared.note and not stretch and not isinstance(image, Picture):
+            warnings.warn(prepared.note, ImageWarning, stacklevel=2)
         return self._make_trace(prepared, seen, 0)
 
-    def traces(self, images: Iterable[Any], *, batch_size: int = 64) -> Iterator[Trace]:
+    def traces(self, images: Iterable[Any], *, batch_size: int = 64, stretch: bool = False) -> Iterator[Trace]:
         """The traces of many images, in order, with at most `batch_size` images in progress.
+
+        `stretch` is as in `trace`. There are no warnings: each `Trace.note` says what is unusual about its image.
 
         Raises:
             ImageError: an image cannot be read. The images of the same chunk before it are lost.
@@ -145,16 +177,17 @@ class Classifier:
         """
         require_whole("batch_size", batch_size, low=1)
         chunks = batched(images, max(1, min(CHUNK, batch_size // (LANES + 1))))
-        for prepared, seen in spread(self._see, map(self._preprocess_chunk, chunks), min(LANES, batch_size - 1)):
+        prepared_chunks = (self._preprocess_chunk(chunk, stretch) for chunk in chunks)
+        for prepared, seen in spread(self._see, prepared_chunks, min(LANES, batch_size - 1)):
             for i, image in enumerate(prepared):
                 yield self._make_trace(image, seen, i)
 
-    def preprocess(self, image: Any) -> Preprocessed:
+    def preprocess(self, image: Any, *, stretch: bool = False) -> Preprocessed:
         """Decode an image, then crop and resize it to the model's input."""
-        return crop_and_resize(image, self.config.image_size, self.config.preprocessing)
+        return crop_and_resize(image, self.config.image_size, self.config.preprocessing, stretch=stretch)
 
-    def _preprocess_chunk(self, images: Iterable[Any]) -> tuple[list[Preprocessed], np.ndarray]:
-        prepared = [self.preprocess(image) for image in images]
+    def _preprocess_chunk(self, images: Iterable[Any], stretch: bool) -> tuple[list[Preprocessed], np.ndarray]:
+        prepared = [self.preprocess(image, stretch=stretch) for image in images]
         return prepared, normalise(np.stack([image.pixels for image in prepared]), self.config.preprocessing)
 
     def _see(self, chunk: tuple[list[Preprocessed], np.ndarray]) -> tuple[list[Preprocessed], dict[str, np.ndarray]]:
@@ -195,6 +228,9 @@ class Classifier:
             labels=self.labels,
             pool=self.config.pool,
             block=self.config.block,
+            output=self.config.output,
+            channels=self.config.channels,
+            note=prepared.note,
         )
 
     def _run(self, names: Sequence[str], batch: np.ndarray, token_mask: np.ndarray | None) -> list[np.ndarray]:

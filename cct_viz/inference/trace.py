@@ -18,6 +18,7 @@ import numpy as np
 
 from ..architecture.blocks import find_block
 from ..architecture.geometry import StageGeometry
+from ..architecture.outputs import find_output
 from ..architecture.pools import find_pool
 from ..images.preprocessing import Geometry
 
@@ -68,7 +69,8 @@ class Trace:
 
     Attributes:
         image: (S, S', 3) uint8, the displayed crop.
-        pixels: (H, W, 3) uint8, the model's input before normalisation.
+        pixels: (H, W, 3) uint8, the model's input before normalisation; for a model of one input channel, its three
+            channels are equal.
         geometry: the position of `image` and `pixels` in the original picture.
         stages: the position of the cells of each conv stage in `pixels`.
         feature_maps: one (h, w, c) array for each conv stage, after its pool.
@@ -83,10 +85,13 @@ class Trace:
         labels: K class names.
         pool: a name in POOLS.
         block: a name in BLOCKS.
+        output: a name in OUTPUTS.
+        channels: of the model's input: 3, or 1 for grey.
+        note: what is unusual about how the image was read, one sentence; mostly empty.
 
     Raises:
-        ValueError: no such pool or block, or an array does not fit the token grid of the last feature map; the message
-            has both shapes.
+        ValueError: no such pool, block or output, or an array does not fit the token grid of the last feature map; the
+            message has both shapes.
     """
 
     image: np.ndarray
@@ -106,10 +111,14 @@ class Trace:
     labels: tuple[str, ...]
     pool: str
     block: str
+    output: str = "softmax"
+    channels: int = 3
+    note: str = ""
 
     def __post_init__(self) -> None:
         pool = find_pool(self.pool)
         find_block(self.block)
+        find_output(self.output)
         layers, heads = self.attentions.shape[:2]
         gh, gw, dim = self.feature_maps[-1].shape
         n, k = gh * gw, len(self.labels)
@@ -156,9 +165,22 @@ class Trace:
 
     @cached_property
     def probabilities(self) -> np.ndarray:
-        """(K,): softmax of the logits."""
-        exponentials = np.exp(self.logits - self.logits.max())
-        return _read_only(exponentials / exponentials.sum())
+        """(K,): softmax of the logits, which sums to 1, or with output "sigmoid" one probability for each class."""
+        return _read_only(find_output(self.output).probabilities(self.logits))
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether the model has one input channel and sees the luminance of the picture."""
+        return self.channels == 1
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether the classes compete, so that probabilities sum to 1 and maps are against the mean class."""
+        return find_output(self.output).exclusive
+
+    def relative(self, scores: np.ndarray) -> np.ndarray:
+        """(..., K) class scores minus their mean if the classes compete, because softmax ignores a common shift."""
+        return find_output(self.output).relative(scores)
 
     @cached_property
     def evidence(self) -> np.ndarray:

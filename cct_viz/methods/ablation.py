@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 from ..architecture.pools import find_pool
 from ..images.preprocessing import normalise
 from ..inference.trace import Heatmaps, Trace
-from .pooling import centred_scores, require_split
+from .pooling import require_split
 
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
@@ -32,11 +32,9 @@ def ablate_in_pool(trace: Trace, *, target: int) -> Heatmaps:
         NotApplicable: the model has a class token.
     """
     require_split(trace, ", so there is no pool to leave an image token out of")
-    evidence = trace.evidence.astype(np.float64)
-    evidence = evidence[:, target] - evidence.mean(axis=1)
-    head = trace.readout_weights.head.astype(np.float64)
-    towards = head[:, target] - head.mean(axis=1)  # (D,)
-    score = float(centred_scores(trace.logits - trace.bias)[target])
+    evidence = trace.relative(trace.evidence.astype(np.float64))[:, target]
+    towards = trace.relative(trace.readout_weights.head.astype(np.float64))[:, target]  # (D,)
+    score = float(trace.relative(trace.logits - trace.bias)[target])
     ablate = find_pool(trace.pool).ablate
     assert ablate is not None  # a pool that splits has one
     fall, check = ablate(trace.representation, trace.pooling_weights, evidence, towards, score)
@@ -111,7 +109,7 @@ def run_batches(classifier: Classifier, images: np.ndarray, masks: np.ndarray | 
 
 def _perturbed(trace: Trace, logits: np.ndarray, target: int, name: str, method: str) -> Heatmaps:
     """The fall of each of the first N of (N + 1, K) logits against the last, which belong to the unchanged image."""
-    scores = logits[:, target].astype(np.float64) - logits.mean(axis=1, dtype=np.float64)
+    scores = trace.relative(logits.astype(np.float64))[:, target]
     check = {"the untouched image gives the logits": float(np.abs(logits[-1] - trace.logits).max())}
     return _signed(trace, scores[-1] - scores[:-1], name, method, check)
 

@@ -95,12 +95,11 @@ def contribution_rollout(
         NotApplicable: the model has a class token.
         ValueError: an option out of range.
     """
-    parts = trace.contributions.astype(np.float64)
-    row = parts[:, target] - parts.mean(axis=1)
+    row = trace.relative(trace.contributions.astype(np.float64))[:, target]
     total = row.sum()
     for mixing in reversed(mixing_matrices(trace, head_fusion=head_fusion, alpha=alpha, discard=discard)):
         row = row @ mixing
-    score = trace.logits[target] - trace.logits.mean() - (trace.bias[target] - trace.bias.mean())
+    score = trace.relative(trace.logits - trace.bias)[target]
     return Heatmaps(
         row.reshape(1, *trace.grid).astype(np.float32),
         (f"contribution to {trace.labels[target]}, through attention",),

@@ -76,7 +76,7 @@ def logit_lens(trace: Trace, *, target: int) -> Heatmaps:
         NotApplicable: the model has a class token.
     """
     early = [read_early(trace, depth) for depth in range(len(trace.stream))]
-    maps = np.stack([t.contributions[:, target] - t.contributions.mean(axis=1) for t in early])
+    maps = np.stack([t.relative(t.contributions)[:, target] for t in early])
     return Heatmaps(
         maps.reshape(-1, *trace.grid).astype(np.float32),
         _depth_names(trace),
@@ -137,14 +137,11 @@ def direct_logit_attribution(trace: Trace, *, target: int) -> Heatmaps:
     """
     require_split(trace, ": no image token's stream is read, so there are totals but no maps")
     names, parts = _parts(trace, None)
-    head = trace.readout_weights.head.astype(np.float64)
-    towards = head[:, target] - head.mean(axis=1)
+    towards = trace.relative(trace.readout_weights.head.astype(np.float64))[:, target]
     read = _reading_weights(trace) * towards  # (N, D)
     read = read - read.mean(axis=-1, keepdims=True)  # the same product as with every part centred
     maps = np.einsum("pnd,nd->pn", parts, read)
-    constant = _constant(trace)
-    score = trace.logits[target] - trace.logits.mean()
-    gap = maps.sum() + constant[target] - constant.mean() - score
+    gap = maps.sum() + trace.relative(_constant(trace))[target] - trace.relative(trace.logits)[target]
     return Heatmaps(
         maps.reshape(-1, *trace.grid).astype(np.float32),
         names,

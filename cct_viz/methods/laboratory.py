@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..architecture.outputs import find_output
 from ..architecture.pools import find_pool
 from ..inference.arguments import is_whole
 from ..inference.trace import NotApplicable, Trace
@@ -44,8 +45,7 @@ def pool_with(trace: Trace, weights: np.ndarray) -> Pooled:
         raise ValueError("the weights must be finite, 0 or more, and not all 0")
     w = values.reshape(-1) / values.sum()
     logits = trace.bias + w @ trace.evidence.astype(np.float64)
-    exponentials = np.exp(logits - logits.max())
-    return Pooled(w, logits, exponentials / exponentials.sum())
+    return Pooled(w, logits, find_output(trace.output).probabilities(logits))
 
 
 def sharpen(trace: Trace, beta: float) -> Pooled:

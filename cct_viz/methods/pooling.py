@@ -1,6 +1,9 @@
 """What sequence pooling does: weights, evidence and their product, which splits a class score exactly.
 
 The class scores are y_c = b_c + sum_t w_t (W_c . r_t), so the contribution of each token is exact, not an estimate.
+
+Where a method says "against the mean class", it subtracts the mean over the classes, because softmax depends on nothing
+else. Classes that do not compete (output "sigmoid") are not compared: there the same formula without the mean applies.
 """
 
 from __future__ import annotations
@@ -36,13 +39,13 @@ def evidence(trace: Trace, *, target: int) -> Heatmaps:
     e~_tc = (W_c - mean_k W_k) . r_t, (1, gh, gw) in logits against the mean class. Source: ours, from SeqPool (Hassani
     et al. 2021, https://arxiv.org/abs/2104.05704). Limit: a token with large evidence may have a weight near 0.
     """
-    centred = trace.evidence - trace.evidence.mean(axis=1, keepdims=True)
+    centred = trace.relative(trace.evidence)
     checks = {}
     if trace.pooling_weights is not None:
         gap = (
             trace.pooling_weights @ centred[:, target]
-            + centred_scores(trace.bias)[target]
-            - centred_scores(trace.logits)[target]
+            + trace.relative(trace.bias)[target]
+            - trace.relative(trace.logits)[target]
         )
         checks["weighted mean gives the score"] = abs(float(gap))
     return Heatmaps(
@@ -65,11 +68,11 @@ def contribution(trace: Trace, *, target: int) -> Heatmaps:
     Raises:
         NotApplicable: the model has a class token.
     """
-    parts = trace.contributions - trace.contributions.mean(axis=1, keepdims=True)
+    parts = trace.relative(trace.contributions)
     gap = (
         parts[:, target].sum(dtype=np.float64)
-        + centred_scores(trace.bias)[target]
-        - centred_scores(trace.logits)[target]
+        + trace.relative(trace.bias)[target]
+        - trace.relative(trace.logits)[target]
     )
     return Heatmaps(
         parts[:, target].reshape(1, *trace.grid),
@@ -90,9 +93,13 @@ def contrast(trace: Trace, *, target: int, against: int | str | None = None) -> 
         against: the other class, by name or index; by default the best class that is not the target.
 
     Raises:
-        NotApplicable: the model has a class token.
+        NotApplicable: the model has a class token, or only one class.
         ValueError: both classes are the same.
     """
+    if len(trace.labels) == 1:
+        raise NotApplicable(
+            f"this model has one class, {trace.labels[0]}, so there is no other class to compare it with"
+        )
     if against is None:
         other = int(np.where(np.arange(len(trace.labels)) == target, -np.inf, trace.logits).argmax())
     else:
@@ -124,8 +131,3 @@ def require_split(trace: Trace, consequence: str) -> None:
     pool = find_pool(trace.pool)
     if not pool.splits:
         raise NotApplicable(f"this model reads its answer with {pool.read_by}{consequence}")
-
-
-def centred_scores(scores: np.ndarray) -> np.ndarray:
-    """Class scores minus their mean: softmax depends on nothing else."""
-    return scores - scores.mean()

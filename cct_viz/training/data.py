@@ -19,7 +19,7 @@ class DataError(ValueError):
 
 class Images(NamedTuple):
     x: np.ndarray  # (n, H, W, 3) uint8
-    y: np.ndarray  # (n,) int64
+    y: np.ndarray  # (n,) int64, or (n, K) of 0 and 1 where an image may have several classes or no class
     labels: tuple[str, ...] | None = None  # names of the classes, if the data have them
 
 
@@ -86,13 +86,42 @@ def _read_npz(path: Path) -> Images:
     if not {"x", "y"} <= set(arrays):
         raise DataError(f"{path} has {sorted(arrays)}; expected x (n, H, W, 3) uint8 and y (n,) integers")
     x, y = arrays["x"], arrays["y"]
+    if x.ndim == 3 or (x.ndim == 4 and x.shape[-1] == 1):  # grey images
+        x = np.repeat(x.reshape(*x.shape[:3], 1), 3, axis=-1)
     if x.ndim != 4 or x.shape[-1] != 3 or x.dtype != np.uint8 or len(x) == 0:
-        raise DataError(f"{path}: x is {x.dtype} {x.shape}; expected uint8 (n, H, W, 3), n > 0")
-    if y.shape != (len(x),) or not np.issubdtype(y.dtype, np.integer):
-        raise DataError(f"{path}: y is {y.dtype} {y.shape}; expected integers ({len(x)},)")
+        raise DataError(f"{path}: x is {x.dtype} {x.shape}; expected uint8 (n, H, W, 3) or grey (n, H, W), n > 0")
+    if y.ndim not in (1, 2) or len(y) != len(x) or not np.issubdtype(y.dtype, np.integer):
+        raise DataError(f"{path}: y is {y.dtype} {y.shape}; expected integers ({len(x)},), or ({len(x)}, classes)")
     if y.min() < 0:
         raise DataError(f"{path}: the smallest y is {y.min()}; expected classes from 0")
+    if y.ndim == 2 and y.max() > 1:
+        raise DataError(f"{path}: the largest y is {y.max()}; a table of images and classes has 0 and 1 only")
     return Images(x, y.astype(np.int64))
+
+
+def count_classes(y: np.ndarray) -> int:
+    """The number of classes in (n,) class numbers, or in an (n, K) table."""
+    return y.shape[1] if y.ndim == 2 else int(y.max()) + 1
+
+
+def check_classes(y: np.ndarray, count: int) -> None:
+    """Check that a model of `count` classes can be compared with `y`.
+
+    Raises:
+        DataError: classes that the model does not have.
+    """
+    if y.ndim == 2 and y.shape[1] != count:
+        raise DataError(f"the table y has {y.shape[1]} classes; the model has {count}")
+    if y.ndim == 1 and (y.min() < 0 or y.max() >= max(count, 2)):
+        expected = "one class: expected 1 for it and 0 for the rest" if count == 1 else f"classes 0 to {count - 1}"
+        raise DataError(f"the labels are {y.min()} to {y.max()}; the model has {expected}")
+
+
+def make_targets(y: np.ndarray, count: int) -> np.ndarray:
+    """(n, K) float32 targets of 0 and 1 for a model of `count` classes; for one class, `y` itself says yes or no."""
+    if y.ndim == 2:
+        return y.astype(np.float32)
+    return y[:, None].astype(np.float32) if count == 1 else np.eye(count, dtype=np.float32)[y]
 
 
 def split(images: Images) -> tuple[Images, Images]:

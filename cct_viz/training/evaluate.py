@@ -1,4 +1,7 @@
-"""Metrics of a classifier on labelled images: top-1 and top-5 accuracy, loss, calibration error, confusion matrix.
+"""Metrics of a classifier on labelled images: accuracy, loss, calibration error and confusion matrix.
+
+Classes that compete (softmax) give one answer for an image: the class with the highest score. Independent classes
+(sigmoid) give one answer for each class: yes if its probability is 50 % or more.
 
 For models with sequence pooling also the position prior: the mean of the pooling weights over the images.
 """
@@ -11,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..architecture.outputs import find_output
 from ..architecture.pools import find_pool
 from ..images.preprocessing import normalise
-from .data import DataError, Images
+from .data import DataError, Images, check_classes, make_targets
 
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
@@ -26,17 +30,20 @@ class Metrics:
     """The results of one evaluation.
 
     Attributes:
-        accuracy, top5: top-1 and top-5 accuracy in 0..1.
-        loss: mean cross-entropy in nats, without label smoothing.
-        ece: expected calibration error in 0..1, 15 bins of equal width (Guo et al. 2017, arXiv 1706.04599).
+        accuracy: top-1 accuracy in 0..1; for independent classes the share of right answers, over images and classes.
+        top5: top-5 accuracy in 0..1; None for independent classes.
+        loss: mean cross-entropy in nats, without label smoothing; for independent classes binary cross-entropy.
+        ece: expected calibration error of the answers in 0..1, 15 bins of equal width (Guo et al. 2017, arXiv
+            1706.04599).
         images: number of images.
-        confusion: (K, K) int, rows are the true classes.
+        confusion: (K, K) int, rows are the true classes; for independent classes (K, 2, 2), one matrix for each class,
+            rows are the truth, no and yes.
         position_prior: (N,) float64, each token's mean pooling weight over the images, tokens row by row; None for a
             model without sequence pooling.
     """
 
     accuracy: float
-    top5: float
+    top5: float | None
     loss: float
     ece: float
     images: int
@@ -45,13 +52,21 @@ class Metrics:
 
     def summary(self) -> dict[str, float]:
         """The numbers without the matrix and the prior, ready for JSON."""
-        return {
-            "accuracy": self.accuracy,
-            "top5": self.top5,
-            "loss": self.loss,
-            "ece": self.ece,
-            "images": self.images,
-        }
+        top5 = {} if self.top5 is None else {"top5": self.top5}
+        return {"accuracy": self.accuracy, **top5, "loss": self.loss, "ece": self.ece, "images": self.images}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """(name, value) of each number, for people."""
+        if self.top5 is None:
+            accuracy = [("right answers, yes from 50 %", f"{self.accuracy:.2%}")]
+        else:
+            accuracy = [("top-1 accuracy", f"{self.accuracy:.2%}"), ("top-5 accuracy", f"{self.top5:.2%}")]
+        loss = "cross-entropy" if self.top5 is not None else "binary cross-entropy"
+        return [
+            *accuracy,
+            (loss, f"{self.loss:.4f} nats"),
+            (f"expected calibration error, {BINS} bins", f"{self.ece:.4f}"),
+        ]
 
     def record(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -64,22 +79,16 @@ class Metrics:
 def evaluate(classifier: Classifier, images: Images, *, batch_size: int = 250) -> Metrics:
     """Evaluate `classifier` on labelled images.
 
-    Classes are matched by name if the images have class names, else by number.
+    Classes are matched by name if the images have class names, else by number. For a model of one class, images of
+    any other class have the answer no.
 
     Raises:
         DataError: labels that the classifier does not have.
     """
-    k = len(classifier.labels)
-    if images.labels is not None:
-        unknown = [label for label in images.labels if label not in classifier.labels]
-        if unknown:
-            raise DataError(
-                f"the model has no class {', '.join(unknown)}; its classes are {', '.join(classifier.labels)}"
-            )
-        numbers = np.array([classifier.labels.index(label) for label in images.labels])
-        images = images._replace(y=numbers[images.y], labels=None)
-    if images.y.min() < 0 or images.y.max() >= k:
-        raise DataError(f"the labels are {images.y.min()} to {images.y.max()}; the model has classes 0 to {k - 1}")
+    if images.y.ndim == 2 and find_output(classifier.config.output).exclusive:
+        raise DataError("y is a table of images and classes, but this model names one class for an image; give numbers")
+    y = _match_classes(images, classifier.labels)
+    targets = make_targets(y, len(classifier.labels))
     own_size = images.x.shape[1:3] == classifier.config.image_size and classifier.config.preprocessing.crop == 1
     logits: list[np.ndarray] = []
     prior = np.zeros(classifier.config.num_tokens)
@@ -90,30 +99,53 @@ def evaluate(classifier: Classifier, images: Images, *, batch_size: int = 250) -
         logits.append(answers)
         if weights is not None:
             prior += weights.sum(axis=0, dtype=np.float64)
-    metrics = measure(np.concatenate(logits), images.y)
+    metrics = measure(np.concatenate(logits), targets, output=classifier.config.output)
     if not find_pool(classifier.config.pool).has_scores:
         return metrics
     return replace(metrics, position_prior=prior / len(images.x))
 
 
-def measure(logits: np.ndarray, y: np.ndarray) -> Metrics:
-    """Compute the metrics of (n, K) logits against (n,) true classes."""
-    n, k = logits.shape
-    logits = logits.astype(np.float64)
-    log_probabilities = logits - logits.max(axis=1, keepdims=True)
-    log_probabilities -= np.log(np.exp(log_probabilities).sum(axis=1, keepdims=True))
-    order = np.argsort(-logits, axis=1, kind="stable")
-    correct = order[:, 0] == y
-    confidence = np.exp(log_probabilities.max(axis=1))
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = np.bincount(bins, weights=confidence - correct, minlength=BINS)
-    confusion = np.zeros((k, k), np.int64)
-    np.add.at(confusion, (y, order[:, 0]), 1)
+def _match_classes(images: Images, labels: tuple[str, ...]) -> np.ndarray:
+    """`images.y` in the numbers of the model's classes."""
+    y, k = images.y, len(labels)
+    if images.labels is not None and k == 1:
+        if labels[0] not in images.labels:
+            raise DataError(f"the model has one class, {labels[0]}, but the images have {', '.join(images.labels)}")
+        return (y == images.labels.index(labels[0])).astype(np.int64)
+    if images.labels is not None:
+        if unknown := [label for label in images.labels if label not in labels]:
+            raise DataError(f"the model has no class {', '.join(unknown)}; its classes are {', '.join(labels)}")
+        return np.array([labels.index(label) for label in images.labels])[y]
+    check_classes(y, k)
+    return y
+
+
+def measure(logits: np.ndarray, targets: np.ndarray, *, output: str = "softmax") -> Metrics:
+    """Compute the metrics of (n, K) logits against (n, K) targets of 0 and 1, as from `make_targets`."""
+    logits, rule = logits.astype(np.float64), find_output(output)
+    probabilities = rule.probabilities(logits)
+    if rule.exclusive:
+        y, order = targets.argmax(axis=1), np.argsort(-logits, axis=1, kind="stable")
+        correct, confidence = order[:, 0] == y, probabilities.max(axis=1)
+        top5 = float((order[:, :5] == y[:, None]).any(axis=1).mean())
+        confusion = np.zeros((logits.shape[1],) * 2, np.int64)
+        np.add.at(confusion, (y, order[:, 0]), 1)
+    else:
+        yes, truth = probabilities >= 0.5, targets == 1
+        correct, confidence, top5 = (yes == truth).ravel(), np.maximum(probabilities, 1 - probabilities).ravel(), None
+        confusion = np.stack([(truth == t)[..., None] & (yes == p)[..., None] for t in (0, 1) for p in (0, 1)], axis=-1)
+        confusion = confusion.sum(axis=0).reshape(-1, 2, 2)
     return Metrics(
         accuracy=float(correct.mean()),
-        top5=float((order[:, : min(5, k)] == y[:, None]).any(axis=1).mean()),
-        loss=float(-log_probabilities[np.arange(n), y].mean()),
-        ece=float(math.fsum(abs(gaps)) / n),
-        images=n,
+        top5=top5,
+        loss=float(rule.log_loss(logits, targets).mean()),
+        ece=_calibration_error(confidence, correct),
+        images=len(logits),
         confusion=confusion,
     )
+
+
+def _calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(bins, weights=confidence - correct, minlength=BINS)
+    return float(math.fsum(abs(gaps)) / len(confidence))

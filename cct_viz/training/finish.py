@@ -37,10 +37,7 @@ A compact transformer with {parameters:,} parameters ({layers} layers, {heads} h
 
 | on {images:,} validation images | |
 |---|---|
-| top-1 accuracy | {accuracy:.2%} |
-| top-5 accuracy | {top5:.2%} |
-| cross-entropy | {loss:.4f} nats |
-| expected calibration error, 15 bins | {ece:.4f} |
+{results}
 
 ## How it was made
 
@@ -116,7 +113,9 @@ def finish(
     card = _CARD.format(
         name=out.name,
         licence=_licence(start),
-        dataset=_CIFAR10_CARD.format(name=out.name, **metrics.summary()) if cifar10 and held_out else "",
+        dataset=_CIFAR10_CARD.format(name=out.name, **metrics.summary())
+        if cifar10 and held_out and metrics.top5
+        else "",
         pool=model.config.pool,
         data="the 50,000 training images of CIFAR-10 (Krizhevsky 2009)" if cifar10 else "not published",
         data_argument="cifar10" if cifar10 else "VALIDATION",
@@ -137,6 +136,7 @@ def finish(
         begun=_describe_start(start),
         commands="\n".join(f"    {line}" for line in (*(start.commands if start else ()), command)),
         prior="" if metrics.position_prior is None else _PRIOR.format(images=metrics.images),
+        results="\n".join(f"| {name} | {value} |" for name, value in metrics.rows()),
         files="\n".join(f"| {file} | `{sha256(out / file)}` |" for file in files),
         **metrics.summary(),
     )

@@ -15,7 +15,7 @@ from ..architecture.files import sha256
 from ..architecture.presets import PRESETS, configure
 from ..checkpoints.safetensors import WEIGHTS_FILE
 from ..inference.classifier import Classifier
-from .data import DataError, Images, is_cifar10
+from .data import DataError, Images, count_classes, is_cifar10
 
 # Only characters that need no quoting, so that a foreign card cannot put another command into our card.
 _COMMAND = re.compile(r"^    (python -m cct_viz train [\w ./+-]+)$", re.MULTILINE)
@@ -64,7 +64,7 @@ def start_from(classifier: Classifier, images: Images) -> Start:
             f"{config.image_size[0]} x {config.image_size[1]}: scale them, or use a folder of pictures"
         )
     weights = dict(classifier.weights)
-    unnamed = CIFAR10_LABELS if is_cifar10(images) else numbered_labels(int(images.y.max()) + 1)
+    unnamed = CIFAR10_LABELS if is_cifar10(images) else numbered_labels(_count_classes(images, config))
     if (labels := images.labels or unnamed) != config.labels:
         config = dataclasses.replace(config, labels=labels)
         weights = {name: array for name, array in weights.items() if not name.startswith("head/")}
@@ -84,7 +84,7 @@ def untrained_config(arch: str, images: Images, *, pool: str | None = None) -> C
     Raises:
         ConfigError: no such architecture or pool, or images too small for one token.
     """
-    classes = int(images.y.max()) + 1
+    classes = _count_classes(images, configure(arch))
     config = configure(arch, num_classes=classes, image_size=images.x.shape[1:3])
     config = dataclasses.replace(config, pool=config.pool if pool is None else pool)
     if images.labels:
@@ -92,6 +92,12 @@ def untrained_config(arch: str, images: Images, *, pool: str | None = None) -> C
     if arch in PRESETS and not is_cifar10(images):
         return dataclasses.replace(config, labels=numbered_labels(classes))
     return config
+
+
+def _count_classes(images: Images, config: CCTConfig) -> int:
+    """The classes of the images; one if the model has one, for which 0 and 1 say no and yes."""
+    count = count_classes(images.y)
+    return 1 if config.num_classes == 1 and images.y.ndim == 1 and count <= 2 else count
 
 
 def _read_card(folder: Path) -> str:

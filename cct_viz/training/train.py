@@ -13,10 +13,11 @@ import numpy as np
 from ..architecture.config import CCTConfig
 from ..architecture.files import replace_file
 from ..architecture.keras_model import CCT, build_model, named_weights
+from ..architecture.outputs import find_output
 from ..checkpoints import assign
 from ..images.preprocessing import normalise
 from .augmentation import augment, erase, mix, rand_augment
-from .data import DataError, Images, digest
+from .data import DataError, Images, check_classes, digest, make_targets
 from .plan import Plan, agree
 from .progress import Progress
 from .recipes import Recipe
@@ -44,7 +45,7 @@ class Batches(keras.utils.PyDataset):
         if recipe.rand_augment:
             pixels = rand_augment(pixels, rng, magnitude=recipe.rand_augment)
         x = normalise(pixels, self.config.preprocessing)
-        y = np.eye(self.config.num_classes, dtype=np.float32)[self.images.y[chosen]]
+        y = make_targets(self.images.y[chosen], self.config.num_classes)
         if recipe.random_erasing:
             x = erase(x, rng, share=recipe.random_erasing)
         if (recipe.mixup or recipe.cutmix) and self.epoch < round(recipe.mixed_share * recipe.epochs):
@@ -96,14 +97,15 @@ def compile_model(model: CCT, recipe: Recipe, steps_per_epoch: int) -> None:
         ema_momentum=recipe.ema or 0.99,
     )
     optimizer.exclude_from_weight_decay([v for v in model.trainable_variables if not v.path.endswith("kernel")])
-    model.compile(
-        optimizer,
-        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
-        metrics=[
-            keras.metrics.CategoricalAccuracy(name="accuracy"),
-            keras.metrics.TopKCategoricalAccuracy(min(5, model.config.num_classes), name="top5"),
-        ],
-    )
+    smoothing = recipe.label_smoothing
+    if find_output(model.config.output).exclusive:
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+        top5 = keras.metrics.TopKCategoricalAccuracy(min(5, model.config.num_classes), name="top5")
+        metrics = [keras.metrics.CategoricalAccuracy(name="accuracy"), top5]
+    else:
+        loss = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=smoothing)
+        metrics = [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]  # of logits: 0 is 50 %
+    model.compile(optimizer, loss, metrics=metrics)
     optimizer.build(model.trainable_variables)
 
 
@@ -146,8 +148,8 @@ def train(
     then use the largest number of validation images that they can share equally.
 
     Raises:
-        DataError: fewer images than one batch, a batch that the devices cannot share, or `out` has a checkpoint or
-            another training.
+        DataError: fewer images than one batch, a batch that the devices cannot share, classes that the model does not
+            have, or `out` has a checkpoint or another training.
         CheckpointError: the initial weights do not fit the architecture.
     """
     if len(training.x) < recipe.batch_size:
@@ -155,6 +157,10 @@ def train(
             f"{len(training.x)} training images do not fill one batch of {recipe.batch_size}: add some, or use a "
             f"smaller batch, for example --batch-size {len(training.x)}"
         )
+    for images in (training, validation):
+        check_classes(images.y, config.num_classes)
+    if training.y.ndim == 2 and find_output(config.output).exclusive:
+        raise DataError('y is a table of images and classes; a config.json with "output": "sigmoid" can learn it')
     devices = _count_devices(recipe, validation)
     out.mkdir(parents=True, exist_ok=True)
     plan = Plan(recipe, config, start.sha256 if start else None, digest(training, validation))
@@ -201,7 +207,7 @@ def _fit(
         history = json.loads((out / HISTORY).read_text())[:done]
     validated = len(validation.x) // devices * devices
     x = normalise(validation.x[:validated], config.preprocessing)
-    y = np.eye(config.num_classes, dtype=np.float32)[validation.y[:validated]]
+    y = make_targets(validation.y[:validated], config.num_classes)
     progress = Progress(recipe.epochs, images_per_epoch=steps * recipe.batch_size)
     averages = [keras.callbacks.SwapEMAWeights()] if recipe.ema else []  # validates the average instead of the weights
     for epoch in range(len(history), recipe.epochs):

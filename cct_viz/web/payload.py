@@ -86,6 +86,7 @@ def make_payload(trace: Trace, about: About) -> str:
         },
         "pool": trace.pool,
         "block": trace.block,
+        "output": trace.output,
         "labels": trace.labels,
         "grid": trace.grid,
         "layers": layers,

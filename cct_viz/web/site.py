@@ -82,4 +82,8 @@ def _explain(classifier: Classifier, trace: Trace, name: str) -> str:
 
 
 def _facts(classifier: Classifier) -> tuple[str, ...]:
-    return f"{describe_count(classifier.num_parameters)} parameters", f"weights {classifier.source.sha256[:10]}"
+    size, weights = (
+        f"{describe_count(classifier.num_parameters)} parameters",
+        f"weights {classifier.source.sha256[:10]}",
+    )
+    return size, weights, *(text.rstrip(".") for text in classifier.config.assumptions)

@@ -1,15 +1,22 @@
 """The model tab shows the configuration and the files next to the weights; sections without data are left out."""
 
+import dataclasses
 import json
 from html import unescape
 
+import numpy as np
 import pytest
-from conftest import tiny_config
+from conftest import make_trace, tiny_config
 
 import cct_viz
+from cct_viz.app.models import Card
 from cct_viz.app.tabs import model as model_page
+from cct_viz.app.view import Shown
 from cct_viz.architecture.pools import POOLS
 from cct_viz.architecture.presets import PRESETS
+from cct_viz.checkpoints.given import ASSUMED_PIXELS
+from cct_viz.inference.classifier import Classifier
+from cct_viz.training.evaluate import measure
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +51,7 @@ def test_architecture_matches_the_configuration(name, words):
 
 def test_metrics_are_those_of_the_files(classifier):
     metrics = json.loads((classifier.folder / "metrics.json").read_text())
-    text = unescape(model_page.figures(metrics))
+    text = unescape(model_page.figures(metrics, classifier.config))
     assert f"Top-1 accuracy {100 * metrics['accuracy']:.2f} %, top-5" in text
     table = model_page.confusion(metrics, classifier.labels)
     assert table.count("<tr>") == 11
@@ -52,6 +59,29 @@ def test_metrics_are_those_of_the_files(classifier):
     for row in metrics["confusion"]:
         for count in row:
             assert f">{count}</td>" in table
+
+
+def test_metrics_of_independent_classes_are_named_as_such():
+    config = tiny_config(output="sigmoid", labels=("ant", "bee"))
+    metrics = measure(np.array([[1.0, -1.0], [1.0, 2.0]]), np.array([[1, 0], [0, 1]]), output="sigmoid").record()
+    text = unescape(model_page.figures(metrics, config))
+    assert text.startswith('<p class="caption">Right answers (yes from 50 %) 75.00 %, binary cross-entropy')
+    assert "top" not in text
+    table = model_page.confusion(metrics, config.labels)
+    assert '<th scope="row">ant</th><td>0</td><td>1</td><td>0</td><td>1</td>' in table
+    assert '<th scope="row">bee</th><td>1</td><td>0</td><td>0</td><td>1</td>' in table
+
+
+def test_assumptions_are_shown(tiny_classifier):
+    config = dataclasses.replace(tiny_classifier.config, assumptions=(ASSUMED_PIXELS, "A <b>."))
+    told = Classifier(config, tiny_classifier.weights, tiny_classifier.source, tiny_classifier._runner)
+    card = Card("tiny", 1, None, "folder", "0123456789", config.labels, config.image_size, config.assumptions)
+    text = model_page.describe_model(told, Shown("a.png", "a", card, make_trace(config)))
+    assert "<h3>What was assumed</h3>" in text
+    assert ASSUMED_PIXELS in text
+    assert "A &lt;b&gt;." in text
+    shown = Shown("a.png", "a", card, make_trace(config))
+    assert "What was assumed" not in model_page.describe_model(tiny_classifier, shown)
 
 
 def test_curves_end_where_the_history_ends(classifier):

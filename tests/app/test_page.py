@@ -28,7 +28,9 @@ from cct_viz.app.models import Card, HubLine, Models
 from cct_viz.app.page import EXAMPLES, build_page
 from cct_viz.app.tabs import VIEWS
 from cct_viz.app.view import Shown
+from cct_viz.architecture.config import Preprocessing
 from cct_viz.architecture.weights import expected_shapes
+from cct_viz.checkpoints.given import ASSUMED_LABELS, ASSUMED_PIXELS
 from cct_viz.images import decode as decoding
 from cct_viz.images.decode import decode
 from cct_viz.inference.classifier import Source
@@ -60,7 +62,8 @@ class FakeModels:
         return [] if self.empty else ["tiny"]
 
     def card(self, name):
-        return Card(name, 1234, 0.8123, "bundled", "abcdef", self.config.labels, self.config.image_size)
+        labels, size = self.config.labels, self.config.image_size
+        return Card(name, 1234, 0.8123, "bundled", "abcdef", labels, size, (ASSUMED_LABELS,))
 
     def get(self, name):
         return SimpleNamespace(
@@ -186,10 +189,57 @@ def test_invalid_picture_after_a_deleted_one_empties_the_page_with_a_notice(part
 @pytest.mark.parametrize(("count", "named"), [(3, True), (12, True), (13, False), (100, False)])
 def test_page_lists_the_classes_of_the_model(count, named):
     labels = tuple(f"<kind> {i}" for i in range(count))
-    text = words.class_note(labels)
+    text = words.class_note(make_trace(tiny_config(labels=labels)))
     assert f"{count} classes" in text
     assert "<kind>" not in text
     assert ("&lt;kind&gt; 2" in text) == named
+
+
+def trace_of_probabilities(*probabilities, labels=("ant", "bee", "cow", "dog", "elk")):
+    """A trace of independent classes with these probabilities."""
+    shares = np.array(probabilities, np.float32)
+    config = tiny_config(output="sigmoid", labels=labels[: len(shares)])
+    return replace(make_trace(config), logits=np.log(shares / (1 - shares)))
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "answer"),
+    [
+        ((0.8,), "ant: yes"),
+        ((0.3,), "ant: no"),
+        ((0.3, 0.2), "No class reaches 50 %"),
+        ((0.3, 0.9, 0.6), "bee, cow"),
+        ((0.9, 0.9, 0.9, 0.9, 0.9), "ant, bee, cow and 2 more"),
+    ],
+)
+def test_independent_classes_are_answered_one_by_one(probabilities, answer):
+    trace = trace_of_probabilities(*probabilities)
+    text = words.prediction(trace, 5)
+    assert f"<h2>{answer}</h2>" in text
+    assert ("they do not sum to 100 %" in text) == (len(probabilities) > 1)
+    for share in probabilities:
+        assert f"width:{100 * share:.1f}%" in text
+    assert "names the nearest" not in words.class_note(trace)
+
+
+def test_classes_that_compete_are_answered_with_the_best_one():
+    trace = make_trace(tiny_config(labels=("ant", "bee", "cow")))
+    text = words.prediction(trace, 5)
+    assert f"<h2>{trace.top(1)[0][0]}</h2>" in text
+    assert "sum to 100 %" not in text
+    assert "names the nearest of them" in words.class_note(trace)
+
+
+def test_numbered_classes_are_said_to_be_numbered():
+    trace = make_trace(tiny_config())
+    assert ASSUMED_LABELS in words.prediction(trace, 5, assumptions=(ASSUMED_PIXELS, ASSUMED_LABELS))
+    assert "assumed" not in words.prediction(trace, 5, assumptions=(ASSUMED_PIXELS,))  # the model tab shows this one
+
+
+def test_grey_models_say_that_they_see_grey():
+    grey = make_trace(tiny_config(channels=1, preprocessing=Preprocessing((0.0,), (1.0,))))
+    assert "in grey (luminance)" in words.seen_figure(grey)
+    assert "grey" not in words.seen_figure(make_trace(tiny_config()))
 
 
 def test_classes_are_listed_below_the_prediction(parts):
@@ -408,6 +458,8 @@ def test_classify_returns_the_label_of_an_image(client):
     assert answer["label"] == expected.top(1)[0][0]
     given = {entry["label"]: entry["confidence"] for entry in answer["confidences"]}
     assert given == pytest.approx(dict(expected.top(3)))
+    assert answer["output"] == "softmax"
+    assert answer["assumptions"] == [ASSUMED_LABELS]
 
 
 @pytest.mark.parametrize("method", ["rollout", "contribution"])  # shares, and numbers with a sign
@@ -420,6 +472,7 @@ def test_explain_returns_a_figure_and_all_numbers(client, method):
     np.testing.assert_allclose(numbers["maps"], expected.maps, rtol=1e-6)
     assert numbers["checks"] == dict(expected.checks)
     assert numbers["target"] == tiny_config().labels[1]
+    assert numbers["assumptions"] == [ASSUMED_LABELS]
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def assert_trace_is_keras(classifier, image):
     """A Trace by ONNX Runtime agrees with the Keras model in everything; returns it."""
     trace = classifier.trace(image)
     batch = normalise(trace.pixels[None], classifier.config.preprocessing)
-    seen = {name: np.asarray(value)[0] for name, value in classifier.model.intermediates(batch).items()}
+    seen = {name: np.asarray(value)[0] for name, value in classifier.network.intermediates(batch).items()}
     ours = {f"feature_map_{i}": value for i, value in enumerate(trace.feature_maps)}
     for name, values in (
         ("stream", trace.stream),

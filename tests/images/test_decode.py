@@ -28,8 +28,8 @@ from odd_images import (
 )
 from PIL import Image
 
-from cct_viz.images.decode import ImageError, decode
-from cct_viz.images.headers import MAX_BLOCKS, MAX_JPEG_PIXELS, MAX_PIXELS
+from cct_viz.images.decode import MAX_BYTES, ImageError, decode, read_picture
+from cct_viz.images.headers import MAX_BLOCKS, MAX_JPEG_PIXELS, MAX_PIXELS, find_format
 
 REPOSITORY = Path(__file__).parents[2]
 JPEG_TOLERANCE = 12  # grey levels on smooth pictures at quality 90 and more
@@ -313,6 +313,100 @@ def test_data_after_a_jpeg_is_ignored():
     np.testing.assert_array_equal(decode(motion), decode(WHOLE["jpeg"]))
 
 
+def test_avif_is_decoded_close_to_its_source():
+    np.testing.assert_allclose(decode(WHOLE["avif"]).astype(int), PHOTO, atol=16)  # a lossy format
+    assert find_format(WHOLE["avif"].replace(b"ftypavif", b"ftypmif1")) == "AVIF"  # a container that lists it
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_avif_is_turned_upright(orientation):
+    """Pillow writes the orientation as the file's own properties, which all viewers follow, beside the EXIF block."""
+    data = encode(PHOTO, "AVIF", quality=92, exif=exif(orientation))
+    np.testing.assert_allclose(decode(data).astype(int), UPRIGHT[orientation](PHOTO), atol=16)
+
+
+def test_damaged_exif_of_avif_is_not_read(recwarn):
+    data = encode(PHOTO, "AVIF", exif=exif(6))
+    start = data.index(b"MM\0*") + 4
+    np.testing.assert_array_equal(decode(data[:start] + b"\xff" * 16 + data[start + 16 :]), decode(data))
+    assert not recwarn.list
+
+
+def grey_16_bit(largest):
+    values = np.linspace(0, largest, 48).round().astype(np.uint16).reshape(6, 8)
+    return values, encode(Image.fromarray(values), "PNG")
+
+
+@pytest.mark.parametrize(
+    ("largest", "bits"), [(4095, 12), (1000, 10), (200, 8), (16383, 14), (16384, 16), (65535, 16), (0, 16)]
+)
+def test_low_bits_of_16_bit_greys_are_noticed_and_can_be_stretched(tmp_path, largest, bits):
+    values, data = grey_16_bit(largest)
+    (tmp_path / "scan.png").write_bytes(data)
+    plain = read_picture(tmp_path / "scan.png")
+    np.testing.assert_array_equal(plain.pixels[..., 0], values >> 8)
+    stretched = read_picture(tmp_path / "scan.png", stretch=True)
+    np.testing.assert_array_equal(stretched.pixels[..., 1], values >> (bits - 8))
+    if bits == 16:
+        assert plain.note == stretched.note == ""
+    else:
+        used = f"scan.png has 16-bit grey values but uses 1/{2 ** (16 - bits)} of their range"
+        assert plain.note.startswith(used)
+        assert plain.note.endswith(
+            "Use stretch=True in Python or --stretch on the command line to use the whole range."
+        )
+        assert stretched.note == f"{used} (0 to {largest:,}); it was stretched from {bits} bits."
+
+
+class Response:
+    """A URL's response: it gives a few bytes at a time and cannot be read from the start again."""
+
+    def __init__(self, data):
+        self._rest = io.BytesIO(data)
+
+    def read(self, count):
+        return self._rest.read(min(count, 100))
+
+
+def test_open_files_and_responses_are_read(tmp_path):
+    (tmp_path / "photo.png").write_bytes(WHOLE["png"])
+    with open(tmp_path / "photo.png", "rb") as file:
+        np.testing.assert_array_equal(decode(file), PHOTO)
+    np.testing.assert_array_equal(decode(io.BytesIO(WHOLE["png"])), PHOTO)
+    np.testing.assert_array_equal(decode(Response(WHOLE["png"])), PHOTO)
+
+
+def test_open_files_that_are_not_images_are_named(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("notes")
+    with open(path, "rb") as file, pytest.raises(ImageError, match=r"^notes.txt is a text file; "):
+        decode(file)
+    with open(path) as file, pytest.raises(ImageError, match=r"notes\.txt is open as text; open it with open"):
+        decode(file)
+    with pytest.raises(ImageError, match=r"notes\.txt cannot be read; open it again"):
+        decode(file)  # closed
+    with pytest.raises(ImageError, match=r"^The file is an empty file"):
+        decode(io.BytesIO())
+    read = io.BytesIO(WHOLE["png"])
+    decode(read)
+    with pytest.raises(ImageError, match=r"^The file was read to its end before; go back to its start with seek\(0\)"):
+        decode(read)
+
+
+def test_an_endless_stream_is_not_read_to_its_end():
+    class Endless:
+        given = 0
+
+        def read(self, count):
+            self.given += min(count, 2**20)
+            return bytes(min(count, 2**20))
+
+    stream = Endless()
+    with pytest.raises(ImageError, match="The file has more than 106 MB"):
+        decode(stream)
+    assert stream.given == MAX_BYTES + 1
+
+
 # Refusals
 
 
@@ -325,18 +419,30 @@ def test_data_after_a_jpeg_is_ignored():
         (b"%PDF-1.7\n", "a PDF document"),
         (b'<?xml version="1.0"?>\n<svg xmlns="x"/>', "an SVG drawing"),
         (b"\xef\xbb\xbf <svg/>", "an SVG drawing"),
-        (encode(PHOTO, "TIFF"), "a TIFF image"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC photo"),
+        (encode(PHOTO, "TIFF"), "a TIFF image: save it as PNG or JPEG"),
+        (encode(PHOTO, "TIFF", big_tiff=True), "a BigTIFF image: save it as PNG or JPEG"),
+        (encode(PHOTO, "JPEG2000"), "a JPEG 2000 image: save it as PNG or JPEG"),
+        (encode(PHOTO, "JPEG2000", no_jp2=True), "a JPEG 2000 image: save it as PNG or JPEG"),
+        (encode(PHOTO, "TGA"), "a TGA image: save it as PNG or JPEG"),
+        (encode(PHOTO, "TGA", compression="tga_rle"), "a TGA image: save it as PNG or JPEG"),
+        (encode(PHOTO[..., 0], "TGA")[:-26], "a TGA image: save it as PNG or JPEG"),  # without the footer of version 2
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC photo: export it as JPEG"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heicmiaf", "a HEIC photo: export it as JPEG"),
+        (bytes(128) + b"DICM\2\0\0\0", "a DICOM file: export the picture as PNG"),
         (b"\0\0\0\x18ftypisom\0\0\0\0", "a video"),
         (b"\0\1\2\3\xff\xfe", "not an image"),
         (b"RIFF\x24\0\0\0WAVEfmt ", "not an image"),
-        (encode(PHOTO, "PPM"), "not an image"),
+        (encode(PHOTO, "PPM"), "a PPM, PGM or PBM image: save it as PNG or JPEG"),
+        (encode(PHOTO[..., 0], "PPM"), "a PPM, PGM or PBM image: save it as PNG or JPEG"),
+        (bytes(100), "not an image"),
     ],
 )
 def test_messages_name_the_kind_of_other_files(tmp_path, data, words):
     path = tmp_path / "cat.png"
     path.write_bytes(data)
-    with pytest.raises(ImageError, match=f"cat.png is {words}.*; PNG, JPEG, WebP, GIF and BMP images are accepted$"):
+    with pytest.raises(
+        ImageError, match=f"cat.png is {words}.*; PNG, JPEG, WebP, AVIF, GIF and BMP images are accepted$"
+    ):
         decode(path)
 
 
@@ -370,6 +476,9 @@ def bomb(kind):
         return WHOLE["bmp"][:18] + struct.pack("<ii", side, -side) + WHOLE["bmp"][26:]
     if kind == "bmp core":
         return b"BM" + struct.pack("<IHHIIHHHH", 100, 0, 0, 26, 12, 65535, 65535, 1, 24)
+    if kind == "avif":
+        start = WHOLE["avif"].index(b"ispe") + 8
+        return WHOLE["avif"][:start] + struct.pack(">II", side, side) + WHOLE["avif"][start + 8 :]
     if kind == "webp":
         return WHOLE["webp"][:26] + struct.pack("<HH", side, side) + WHOLE["webp"][30:]
     if kind == "webp lossless":
@@ -379,7 +488,7 @@ def bomb(kind):
     return b"RIFF\x22\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + canvas + b"VP8L\0\0\0\0"
 
 
-BOMBS = ["png", "jpeg", "gif", "gif frame", "bmp", "bmp core", "webp", "webp lossless", "webp extended"]
+BOMBS = ["avif", "png", "jpeg", "gif", "gif frame", "bmp", "bmp core", "webp", "webp lossless", "webp extended"]
 
 
 @pytest.mark.parametrize("kind", BOMBS)

@@ -1,6 +1,7 @@
 """load and Classifier with a tiny random checkpoint: every kind of source and input gives the same numbers."""
 
 import dataclasses
+import io
 import json
 import os
 import re
@@ -13,12 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import prepare, tiny_config, write_random_checkpoint
 from PIL import Image
 
 from cct_viz.architecture import presets
+from cct_viz.architecture.config import Preprocessing
 from cct_viz.architecture.files import sha256
 from cct_viz.checkpoints import CheckpointError, cache
 from cct_viz.checkpoints.cache import cached_export, is_cached
+from cct_viz.images.decode import ImageWarning
 from cct_viz.images.preprocessing import ImageError, normalise
 from cct_viz.inference.classifier import Classifier
 from cct_viz.inference.load import load
@@ -37,7 +41,7 @@ def test_trace_agrees_with_keras(tiny_classifier):
     (image,) = random_images(1)
     trace = tiny_classifier.trace(image)
     batch = normalise(image[None], tiny_classifier.config.preprocessing)
-    seen = {name: np.asarray(value)[0] for name, value in tiny_classifier.model.intermediates(batch).items()}
+    seen = {name: np.asarray(value)[0] for name, value in tiny_classifier.network.intermediates(batch).items()}
     for i, feature_map in enumerate(trace.feature_maps):
         np.testing.assert_allclose(feature_map, seen[f"feature_map_{i}"], atol=FLOAT32)
     for i in range(2):
@@ -395,3 +399,44 @@ def test_threads_build_one_keras_model(tiny_folder, cache):
     classifier = load(tiny_folder)
     with ThreadPoolExecutor(4) as pool:
         assert len({id(model) for model in pool.map(lambda _: classifier.model, range(4))}) == 1
+
+
+def grey_12_bit():
+    """A PNG of 12-bit values stored in 16 bits."""
+    values = np.linspace(0, 4095, 240).round().astype(np.uint16).reshape(12, 20)
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "PNG")
+    buffer.seek(0)
+    return values, buffer
+
+
+def test_few_bits_of_16_are_said_and_stretched_on_demand(tiny_classifier):
+    values, file = grey_12_bit()
+    with pytest.warns(ImageWarning, match="uses 1/16 of their range"):
+        dark = tiny_classifier.trace(file)
+    np.testing.assert_array_equal(dark.pixels[..., 0], values >> 8)
+    assert "uses 1/16 of their range" in dark.note
+    file.seek(0)
+    bright = tiny_classifier.trace(file, stretch=True)  # warns of nothing, or the test fails
+    np.testing.assert_array_equal(bright.pixels[..., 0], values >> 4)
+    assert "it was stretched from 12 bits" in bright.note
+    (again,) = tiny_classifier.traces([file.getvalue()], stretch=True)
+    np.testing.assert_array_equal(again.pixels, bright.pixels)
+    assert tiny_classifier.trace(np.zeros((12, 20, 3), np.uint8)).note == ""
+
+
+def test_grey_models_see_the_luminance(cache, tmp_path):
+    """A grey picture is given exactly as it is; of a colour picture, its luminance as in Pillow's mode L."""
+    config = tiny_config(channels=1, preprocessing=Preprocessing((0.4,), (0.2,)))
+    classifier = load(prepare(write_random_checkpoint(tmp_path / "grey", config)))
+    colours = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
+    grey = np.asarray(Image.fromarray(colours).convert("L"))
+    trace = classifier.trace(colours)
+    np.testing.assert_array_equal(trace.pixels, np.repeat(grey[..., None], 3, axis=-1))
+    np.testing.assert_array_equal(classifier.trace(grey).logits, trace.logits)
+    batch = ((grey / np.float32(255) - np.float32(0.4)) / np.float32(0.2))[None, ..., None]
+    np.testing.assert_allclose(classifier.forward(batch)[0], trace.logits, atol=1e-5)  # float32 rounding of the input
+    np.testing.assert_allclose(np.asarray(classifier.model(batch))[0], trace.logits, atol=1e-4)
+    large = np.random.default_rng(1).integers(0, 256, (48, 80, 3), np.uint8)
+    resized = Image.fromarray(large).convert("L").resize((20, 12), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(classifier.trace(large).pixels[..., 0], np.asarray(resized))

@@ -9,6 +9,7 @@ from conftest import layer_norm, make_trace, tiny_config
 from contract import NOT_APPLICABLE, POSITION_ONLY, check_contract
 
 import cct_viz
+from cct_viz.architecture.outputs import OUTPUTS
 from cct_viz.methods import (
     METHODS,
     RENAMED,
@@ -21,7 +22,8 @@ from cct_viz.methods import (
     takes,
 )
 from cct_viz.methods.attention import attention_shares, effective_tokens, mixing_matrices
-from cct_viz.methods.depth import read_early
+from cct_viz.methods.depth import read_early, read_lens
+from cct_viz.methods.laboratory import pool_with
 
 EXACT = 1e-5  # float32 sums of 15 tokens and 8 channels of order 1
 POOLS = ["seqpool", "mean", "max", "class_token"]
@@ -38,6 +40,40 @@ def test_contract(method, pool):
                 explain(trace, method, target=1)
         else:
             check_contract(trace, method, exact=EXACT)
+
+
+@pytest.mark.parametrize("labels", [("cat",), ("cat", "dog", "tree")])
+@pytest.mark.parametrize("method", TRACE_ONLY)
+def test_contract_for_independent_classes(method, labels):
+    """Sigmoid: one class is enough, and the maps split the score itself, not its distance from the mean class."""
+    trace = make_trace(tiny_config(output="sigmoid", labels=labels))
+    if method == "contrast" and len(labels) == 1:
+        with pytest.raises(NotApplicable, match="one class, cat, so there is no other class"):
+            explain(trace, method, target=0)
+        return
+    heat = check_contract(trace, method, exact=EXACT, target=0)
+    if method in ("contribution", "contribution_rollout"):
+        assert heat.maps[-1].sum() + trace.bias[0] == pytest.approx(trace.logits[0], abs=EXACT)
+    if method == "evidence":
+        np.testing.assert_array_equal(heat.maps[0].ravel(), trace.evidence[:, 0])
+
+
+def test_probabilities_of_independent_classes_do_not_sum_to_one():
+    trace = make_trace(tiny_config(output="sigmoid"))
+    np.testing.assert_allclose(trace.probabilities, 1 / (1 + np.exp(-trace.logits)), rtol=1e-6)
+    assert trace.top(3) == sorted(zip(trace.labels, trace.probabilities.tolist(), strict=True), key=lambda x: -x[1])
+    assert pool_with(trace, trace.pooling_weights).probabilities == pytest.approx(trace.probabilities, abs=1e-6)
+    np.testing.assert_array_equal(read_lens(trace).probabilities[-1], read_early(trace, 2).probabilities)
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_outputs_of_extreme_scores_are_finite(name):
+    scores = np.array([[-1000.0, 1000.0], [0.0, 0.0]])
+    got = OUTPUTS[name].probabilities(scores)
+    assert got[0].tolist() == [0.0, 1.0]
+    assert got[1].tolist() == [0.5, 0.5]
+    assert OUTPUTS[name].probabilities(scores.astype(np.float32)).dtype == np.float32
+    assert np.isfinite(OUTPUTS[name].log_loss(scores, np.array([[1.0, 0.0], [1.0, 0.0]]))).all()
 
 
 @pytest.mark.parametrize("method", [method for method in METHODS if takes(method, "classifier")])

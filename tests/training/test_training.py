@@ -23,8 +23,8 @@ from cct_viz.checkpoints.cache import sha256
 from cct_viz.images.preprocessing import Preprocessing
 from cct_viz.inference.load import load
 from cct_viz.training.augmentation import OPERATIONS, augment, erase, mix, rand_augment
-from cct_viz.training.data import DataError, Images, digest, load_images, split
-from cct_viz.training.evaluate import evaluate, measure
+from cct_viz.training.data import DataError, Images, digest, load_images, make_targets, split
+from cct_viz.training.evaluate import _match_classes, evaluate, measure
 from cct_viz.training.plan import PLAN, Plan, agree
 from cct_viz.training.recipes import RECIPES, Recipe
 from cct_viz.training.start import start_from, untrained_config
@@ -67,7 +67,7 @@ def test_images_are_ordered_by_their_bytes_whatever_order_they_came_in(tmp_path,
     [
         ({"x": np.zeros((2, 4, 4, 3), np.uint8)}, r"has \['x'\]"),
         ({"x": np.zeros((2, 4, 4, 3)), "y": np.zeros(2, int)}, "x is float64"),
-        ({"x": np.zeros((2, 4, 4), np.uint8), "y": np.zeros(2, int)}, r"\(2, 4, 4\)"),
+        ({"x": np.zeros((2, 4), np.uint8), "y": np.zeros(2, int)}, r"\(2, 4\)"),
         ({"x": np.zeros((2, 4, 4, 3), np.uint8), "y": np.zeros(3, int)}, r"y is int64 \(3,\)"),
         ({"x": np.zeros((0, 4, 4, 3), np.uint8), "y": np.zeros(0, int)}, "n > 0"),
         ({"x": np.zeros((2, 4, 4, 3), np.uint8), "y": np.array([0, -1])}, "the smallest y is -1"),
@@ -257,7 +257,7 @@ def test_progress_says_where_how_fast_and_how_long(monkeypatch, capsys):
 
 def test_metrics_by_hand():
     logits = np.log(np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3], [0.1, 0.1, 0.8], [0.5, 0.4, 0.1]]))
-    metrics = measure(logits, np.array([0, 1, 0, 1]))
+    metrics = measure(logits, make_targets(np.array([0, 1, 0, 1]), 3))
     assert metrics.accuracy == 0.5
     assert metrics.top5 == 1.0
     assert metrics.loss == pytest.approx(-np.log([0.7, 0.4, 0.1, 0.4]).mean())
@@ -266,11 +266,53 @@ def test_metrics_by_hand():
     assert metrics.confusion.tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 0]]
 
 
+def test_metrics_of_independent_classes_by_hand():
+    yes = np.array([[0.9, 0.4], [0.2, 0.7], [0.6, 0.3]])
+    logits, targets = np.log(yes / (1 - yes)), np.array([[1, 0], [0, 0], [0, 1]])
+    metrics = measure(logits, targets, output="sigmoid")
+    assert metrics.accuracy == pytest.approx(3 / 6)
+    assert metrics.top5 is None
+    assert "top5" not in metrics.summary()
+    assert metrics.loss == pytest.approx(-np.log([0.9, 0.6, 0.8, 0.3, 0.4, 0.3]).mean())
+    # Confidences .9 .6 .8 are right, .7 .6 .7 are wrong: the bin of .6 has one of each, that of .7 two wrong ones.
+    # .9 leaves .1, .6 twice 1.2 - 1, .8 leaves .2, and .7 twice 1.4.
+    assert metrics.ece == pytest.approx((0.1 + 0.2 + 0.2 + 1.4) / 6)
+    assert metrics.confusion.tolist() == [[[1, 1], [0, 1]], [[1, 1], [1, 0]]]
+
+
+@pytest.mark.parametrize("extreme", [-1000.0, 1000.0])
+def test_metrics_of_extreme_scores_are_finite(extreme):
+    metrics = measure(np.array([[extreme]]), np.array([[0.0]]), output="sigmoid")
+    assert metrics.loss == max(extreme, 0)
+    assert metrics.accuracy == float(extreme < 0)
+
+
+def test_one_class_counts_all_other_images_as_no():
+    images = Images(np.zeros((4, 2, 2, 3), np.uint8), np.array([0, 1, 2, 1]), ("ant", "bee", "cow"))
+    assert _match_classes(images, ("bee",)).tolist() == [0, 1, 0, 1]
+    with pytest.raises(DataError, match="the model has one class, elk, but the images have ant, bee, cow"):
+        _match_classes(images, ("elk",))
+    with pytest.raises(DataError, match="one class: expected 1 for it and 0 for the rest"):
+        _match_classes(images._replace(labels=None), ("bee",))
+
+
+def test_a_table_of_classes_is_read(tmp_path):
+    x, y = np.zeros((3, 4, 5), np.uint8), np.array([[1, 0], [0, 0], [1, 1]])
+    x += np.arange(3, dtype=np.uint8)[:, None, None]
+    np.savez(tmp_path / "table.npz", x=x, y=y)
+    images = load_images(str(tmp_path / "table.npz"))
+    assert images.x.shape == (3, 4, 5, 3)  # grey images get three equal channels
+    assert images.y[images.x[:, 0, 0, 0].argsort()].tolist() == y.tolist()
+    np.savez(tmp_path / "odd.npz", x=x, y=y + 1)
+    with pytest.raises(DataError, match="the largest y is 2; a table of images and classes has 0 and 1 only"):
+        load_images(str(tmp_path / "odd.npz"))
+
+
 def test_calibrated_predictions_have_little_calibration_error():
     rng = np.random.default_rng(0)
     logits = 2 * rng.normal(size=(20_000, 4))
     y = (softmax(logits).cumsum(axis=1) > rng.random((20_000, 1))).argmax(axis=1)
-    assert measure(logits, y).ece < 0.015  # 20,000 draws in 15 bins leave about .01 of noise
+    assert measure(logits, make_targets(y, 4)).ece < 0.015  # 20,000 draws in 15 bins leave about .01 of noise
 
 
 def run_apart(script, **environment):

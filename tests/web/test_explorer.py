@@ -6,7 +6,7 @@ from conftest import make_trace, tiny_config
 from playwright.sync_api import expect
 
 import cct_viz
-from cct_viz.architecture.config import ConvStage, numbered_labels
+from cct_viz.architecture.config import ConvStage, Preprocessing, numbered_labels
 from cct_viz.methods.attention import rollout
 
 TO = "\N{EN DASH}"
@@ -24,6 +24,9 @@ CONFIGS = {
         num_heads=6,
         tokenizer=(ConvStage(6, pool_padding="same"), ConvStage(24, pool_padding="same")),
     ),
+    "one class": tiny_config(output="sigmoid", labels=("cat",)),
+    "independent classes": tiny_config(output="sigmoid", labels=("cat", "dog", "tree")),
+    "grey": tiny_config(channels=1, preprocessing=Preprocessing((0.5,), (0.2,))),
     "nasty": tiny_config(labels=("<img src=x onerror=alert(1)>", "</script><b>", "${1+1} {{x}}")),
 }
 
@@ -54,6 +57,24 @@ def test_page_computes_the_same_as_python(open_explorer, name):
     explorer.choose(b=None)
     expected = trace.contributions[:, 2] - trace.contributions.mean(axis=1)
     np.testing.assert_allclose(explorer.derive("contribution"), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("labels", [("cat",), ("cat", "dog", "tree")])
+def test_independent_classes_are_shown_alone(open_explorer, labels):
+    trace = make_trace(tiny_config(output="sigmoid", labels=labels))
+    explorer = open_explorer(trace)
+    np.testing.assert_allclose(explorer.derive("probabilities"), trace.probabilities, atol=1e-6)
+    best = trace.class_index()
+    np.testing.assert_allclose(explorer.derive("contribution"), trace.contributions[:, best], atol=1e-5)
+    explorer.choose(station="seqpool", token=3)
+    panel = explorer.page.locator(".panel")
+    expect(panel).to_contain_text(f"logits for {labels[best]} ·")
+    expect(panel).not_to_contain_text("mean class")
+    explorer.choose(station="classes")
+    expect(panel).to_contain_text("do not sum to 100 %")
+    expect(panel).not_to_contain_text("names the nearest")
+    expect(explorer.page.locator(".tools button", has_text="Lesson")).to_be_disabled()
+    explorer.check_quiet()
 
 
 @pytest.mark.parametrize("alpha", [0.5, 0.9, "measured"])

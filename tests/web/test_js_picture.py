@@ -54,6 +54,15 @@ def test_resized_photos_equal_python_within_a_grey_level(page, interpolation, si
         assert worst(page, data, config) == 0
 
 
+@pytest.mark.parametrize("size", [(12, 20), (60, 90), (7, 5)], ids=str)
+def test_grey_models_see_the_luminance_as_in_python(page, size):
+    data = image_file(draw_photo(*size))
+    config = tiny_config(channels=1, preprocessing=Preprocessing((0.5,), (0.2,)))
+    assert worst(page, data, config) == 0
+    got = prepare_in_page(page, data, config)["pixels"].reshape(-1, 3)
+    assert (got == got[:, :1]).all()
+
+
 def test_crops_equal_python(page):
     cases = [
         (a, b, s, c)
@@ -111,6 +120,12 @@ def test_jpeg_photos_are_within_a_level(page, quality):
     assert worst(page, image_file(draw_photo(603, 801), "JPEG", quality=quality), with_preprocessing()) <= 1
 
 
+def test_avif_photos_are_read(page):
+    """Two decoders turn luma and chroma into colours with different rounding."""
+    photo = Image.fromarray(draw_photo(60, 90)).resize((9, 6)).resize((90, 60), Image.Resampling.BICUBIC)  # smooth
+    assert worst(page, image_file(photo, "AVIF", quality=95), with_preprocessing()) <= 4
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_photo_orientation_is_applied(page, orientation):
     exif = Image.Exif()
@@ -122,16 +137,27 @@ def test_photo_orientation_is_applied(page, orientation):
 def huge(kind):
     """A small file whose header claims a huge image."""
     data = bytearray(image_file(draw_photo(8, 8), kind))
-    at = {"PNG": 16, "GIF": 6, "BMP": 18, "JPEG": data.find(b"\xff\xc0") + 5}[kind]
-    side = {"PNG": ">I", "GIF": "<H", "BMP": "<i", "JPEG": ">H"}[kind]
+    at = {"PNG": 16, "GIF": 6, "BMP": 18, "JPEG": data.find(b"\xff\xc0") + 5, "AVIF": data.find(b"ispe") + 8}[kind]
+    side = {"PNG": ">I", "GIF": "<H", "BMP": "<i", "JPEG": ">H", "AVIF": ">I"}[kind]
     struct.pack_into(side + side[1], data, at, 60_000, 60_000)
     return bytes(data)
 
 
+OTHER_KINDS = {
+    "TIFF": "a TIFF image",
+    "JPEG2000": "a JPEG 2000 image",
+    "PPM": "a PPM, PGM or PBM image",
+    "TGA": "a TGA image",
+}
 BAD_PICTURES = {
-    "nothing": (lambda: b"", "photo is an empty file; PNG, JPEG, WebP, GIF and BMP images are accepted"),
+    "nothing": (lambda: b"", "photo is an empty file; PNG, JPEG, WebP, AVIF, GIF and BMP images are accepted"),
     "text": (lambda: b"hello", "photo is not an image that this page reads; PNG, JPEG, "),
-    "drawing": (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "photo is not an image that this page reads; "),
+    "drawing": (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "photo is an SVG drawing: save it as PNG; "),
+    **{
+        kind: (lambda kind=kind: image_file(draw_photo(8, 8), kind), f"photo is {says}: save it as PNG or JPEG; ")
+        for kind, says in OTHER_KINDS.items()
+    },
+    "HEIC": (lambda: b"\0\0\0\x18ftypheic\0\0\0\0", "photo is a HEIC photo: export it as JPEG; an iPhone"),
     "half a header": (lambda: image_file(draw_photo(8, 8))[:18], "photo is an image that is damaged, incomplete or "),
     "no pixels": (lambda: image_file(draw_photo(8, 8))[:40], "photo is an image that is damaged, incomplete or "),
     "half a JPEG's header": (lambda: image_file(draw_photo(8, 8), "JPEG")[:30], "photo is an image that is damaged, "),
@@ -140,7 +166,7 @@ BAD_PICTURES = {
             lambda kind=kind: huge(kind),
             f"photo has 60000x60000 pixels (3600.0 megapixels); up to {most} ",
         )
-        for kind, most in (("PNG", 25), ("GIF", 25), ("BMP", 25), ("JPEG", 64))
+        for kind, most in (("PNG", 25), ("GIF", 25), ("BMP", 25), ("JPEG", 64), ("AVIF", 25))
     },
 }
 
@@ -156,8 +182,8 @@ def test_invalid_picture_gives_a_message(page, case):
 @pytest.mark.parametrize(
     ("size", "says"),
     [
-        (200_000_000, "photo is a file of 200 MB; PNG, JPEG, WebP, GIF and BMP images are accepted up to 106 MB"),
-        (100, "photo cannot be read; PNG, JPEG, WebP, GIF and BMP images are accepted"),
+        (200_000_000, "photo is a file of 200 MB; PNG, JPEG, WebP, AVIF, GIF and BMP images are accepted up to 106 MB"),
+        (100, "photo cannot be read; PNG, JPEG, WebP, AVIF, GIF and BMP images are accepted"),
     ],
 )
 def test_a_file_too_large_is_not_read(page, size, says):

@@ -15,6 +15,7 @@ from ...architecture.blocks import find_block
 from ...architecture.config import CCTConfig
 from ...architecture.cost import count_macs
 from ...architecture.geometry import stage_geometry
+from ...architecture.outputs import find_output
 from ...architecture.pools import find_pool
 from ...reports.figures import colourise
 from ..models import Models
@@ -43,9 +44,12 @@ def describe_model(classifier: Classifier, shown: Shown) -> str:
     parts = [section("Architecture", architecture(config))]
     history, metrics = _read_history(folder), classifier.metrics
     if metrics:
-        parts.append(section("Measured on the validation images", figures(metrics), confusion(metrics, config.labels)))
+        numbers = figures(metrics, config), confusion(metrics, config.labels)
+        parts.append(section("Measured on the validation images", *numbers))
     if isinstance(history, list) and len(history) > 1:
         parts.append(section("Training", curves(history), caption(LOSS)))
+    if config.assumptions:
+        parts.append(section("What was assumed", *map(caption, config.assumptions)))
     source = classifier.source
     lines = [*facts(shown.card), f"weights with SHA-256 {source.sha256}"]
     parts.append(section("Source", "".join(caption(line) for line in lines), _card(folder)))
@@ -55,7 +59,7 @@ def describe_model(classifier: Classifier, shown: Shown) -> str:
 def architecture(config: CCTConfig) -> str:
     """The network as a row of boxes, from the pixels to the classes."""
     height, width = config.image_size
-    boxes = [("Pixels", f"{height}{TIMES}{width}{TIMES}3", "")]
+    boxes = [("Pixels", f"{height}{TIMES}{width}{TIMES}{config.channels}", "grey" if config.channels == 1 else "")]
     for i, (stage, shape, geometry) in enumerate(
         zip(config.tokenizer, config.stage_shapes, stage_geometry(config), strict=True), 1
     ):
@@ -73,7 +77,7 @@ def architecture(config: CCTConfig) -> str:
     boxes.append((f"{config.num_layers} encoder block{'s' * (config.num_layers > 1)}", "", heads))
     pool = find_pool(config.pool)
     boxes.append((pool.title, f"{config.embedding_dim}", pool.summary))
-    boxes.append(("Classes", f"{config.num_classes}", "linear head"))
+    boxes.append(("Classes", f"{config.num_classes}", f"linear head, {config.output}"))
     items = "".join(
         f"<li><b>{escape(name)}</b><span>{escape(size)}</span><small>{escape(text)}</small></li>"
         for name, size, text in boxes
@@ -82,12 +86,13 @@ def architecture(config: CCTConfig) -> str:
     return f'<ol class="network">{items}</ol>{caption(macs)}'
 
 
-def figures(metrics: Mapping[str, Any]) -> str:
+def figures(metrics: Mapping[str, Any], config: CCTConfig) -> str:
     """The metrics from `evaluate`, as a sentence."""
+    one = find_output(config.output).exclusive
     texts = {
-        "accuracy": lambda v: f"top-1 accuracy {100 * v:.2f} %",
+        "accuracy": lambda v: f"{'top-1 accuracy' if one else 'right answers (yes from 50 %)'} {100 * v:.2f} %",
         "top5": lambda v: f"top-5 {100 * v:.2f} %",
-        "loss": lambda v: f"cross-entropy {v:.4f}",
+        "loss": lambda v: f"{'cross-entropy' if one else 'binary cross-entropy'} {v:.4f}",
         "ece": lambda v: f"calibration error {100 * v:.1f} % (15 bins)",
     }
     measured = ", ".join(text(metrics[name]) for name, text in texts.items() if name in metrics)
@@ -95,11 +100,14 @@ def figures(metrics: Mapping[str, Any]) -> str:
 
 
 def confusion(metrics: Mapping[str, Any], labels: Sequence[str]) -> str:
-    """The confusion matrix as a table; cells are shaded by their fraction of the row."""
+    """The confusion matrix as a table; cells are shaded by their fraction of the row. For independent classes, the
+    counts of each class."""
     rows = metrics.get("confusion")
     if not rows or len(labels) > 20:
         return ""
     counts = np.asarray(rows, float)
+    if counts.ndim == 3:
+        return _answers(counts.astype(int).reshape(-1, 4), labels)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     colours = colourise(shares, signed=False, limit=1.0)
     head = "".join(f'<th scope="col">{escape(label)}</th>' for label in labels)
@@ -113,6 +121,17 @@ def confusion(metrics: Mapping[str, Any], labels: Sequence[str]) -> str:
     table = f'<table><thead><tr><th scope="col">is</th>{head}</tr></thead><tbody>{body}</tbody></table>'
     words = caption("Rows: true classes. Columns: predicted classes.")
     return f'<div class="wide" tabindex="0" role="region" aria-label="Confusion matrix">{table}</div>{words}'
+
+
+def _answers(counts: np.ndarray, labels: Sequence[str]) -> str:
+    """(K, 4) counts of right no, wrong yes, wrong no and right yes as a table."""
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("right no", "wrong yes", "wrong no", "right yes"))
+    body = "".join(
+        f'<tr><th scope="row">{escape(label)}</th>{"".join(f"<td>{count}</td>" for count in row)}</tr>'
+        for label, row in zip(labels, counts, strict=True)
+    )
+    table = f'<table><thead><tr><th scope="col">class</th>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div class="wide" tabindex="0" role="region" aria-label="Answers for each class">{table}</div>'
 
 
 def curves(history: Sequence[dict[str, float]]) -> str:

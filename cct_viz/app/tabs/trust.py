@@ -98,7 +98,7 @@ def measure_map(classifier: Classifier, trace: Trace, method: str, way: str) -> 
     measured = measure(classifier, trace, heatmaps.maps[-1], protocol=way)
     label = trace.labels[trace.class_index()]
     centred = "against the mean class" in " ".join((METHODS[method].__doc__ or "").split())
-    against = ", against the mean class" if centred else ""
+    against = ", against the mean class" if centred and trace.exclusive else ""
     share = "all" if measured.percentile == 1 else f"{100 * measured.percentile:.0f} % of"
     sentence = (
         f"The map is {heatmaps.names[-1]}{against}. Insertion {MINUS} deletion = {signed(measured.curves.srg[0], 3)} "
@@ -136,9 +136,8 @@ def compare_ablations(classifier: Classifier, trace: Trace) -> str:
         except NotApplicable as error:
             missing.append(str(error))
     label = trace.labels[trace.class_index()]
-    text = (
-        f"How far the score of {label} falls without each token, in logits against the mean class. One scale for all."
-    )
+    against = " against the mean class" if trace.exclusive else ""
+    text = f"How far the score of {label} falls without each token, in logits{against}. One scale for all."
     limit = max((float(np.abs(values).max()) for values in maps.values()), default=0.0)
     pictures = [_picture(method_title(m), v, ABLATIONS[m], signed_map=True, limit=limit) for m, v in maps.items()]
     notes = caption(" ".join(f"{reason[0].upper()}{reason[1:]}." for reason in missing)) if missing else ""
@@ -159,7 +158,8 @@ def compare_tools(trace: Trace) -> str:
             miss = float(values.sum() - (trace.logits[target] - trace.bias[target]))
             note = f"its sum differs from the score by {signed(miss)} logits"
         elif heatmaps.signed:
-            note = f"exact: sums to the score over the mean class, error {max(heatmaps.checks.values()):.0e}"
+            over = " over the mean class" if trace.exclusive else ""
+            note = f"exact: sums to the score{over}, error {max(heatmaps.checks.values()):.0e}"
         else:
             note = "a share: " + ("evidence against is cut off" if method == "grad_cam" else "no sign and no class")
         limit = float(np.abs(values).max())

@@ -2,6 +2,7 @@
 
 import { ACTIVATIONS } from "./activations.js";
 import { BLOCKS } from "./blocks.js";
+import { OUTPUTS, findOutput } from "./outputs.js";
 import { POOLS, findPool } from "./pools.js";
 
 /**
@@ -39,7 +40,7 @@ const PREPROCESSING = { mean: [0, 0, 0], std: [1, 1, 1], interpolation: "bicubic
 
 const CHOICES = {
   position: ["learnable", "sinusoidal", "none"], block: Object.keys(BLOCKS), pool: Object.keys(POOLS), activation: Object.keys(ACTIVATIONS),
-  output: ["softmax", "sigmoid"],
+  output: Object.keys(OUTPUTS),
   pool_padding: ["valid", "same"], conv_padding: ["valid", "same"], interpolation: ["box", "bilinear", "bicubic", "lanczos"],
 };
 const MOST = { side: 4096, tokens: 16384, layers: 1000 };
@@ -86,7 +87,7 @@ function check(config) {
   require(config.num_layers <= MOST.layers, `num_layers is ${config.num_layers}; expected ${MOST.layers} at most`);
   const isSide = (side) => Number.isInteger(side) && side >= 1 && side <= MOST.side;
   require(areNumbers(size, 2) && size.every(isSide), `image_size is ${size}; expected (height, width), whole numbers from 1 to ${MOST.side}`);
-  const least = config.output === "sigmoid" ? 1 : 2;
+  const least = findOutput(config.output).exclusive ? 2 : 1;
   require(Array.isArray(labels) && labels.length >= least && labels.every((label) => typeof label === "string"), `labels must be ${least === 1 ? "a text" : "two texts"} or more`);
   require(epsilon > 0 && epsilon < 1, `layer_norm_epsilon is ${epsilon}; expected more than 0 and less than 1`);
   const { channels } = config;

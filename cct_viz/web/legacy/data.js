@@ -2,7 +2,8 @@
 
 import { decode } from "./arrays.js";
 import { findBlock } from "./blocks.js";
-import { maximum, softmax, sum } from "./maths.js";
+import { maximum, sum } from "./maths.js";
+import { findOutput } from "./outputs.js";
 import { findPool } from "./pools.js";
 
 /**
@@ -19,6 +20,7 @@ export function openPayload(json) {
   if (raw.version !== 1) throw new Error(`this page reads payloads of version 1; this one says ${raw.version}`);
   findPool(raw.pool);
   findBlock(raw.block);
+  const output = findOutput(raw.output);
   const [rows, columns] = raw.grid, n = rows * columns, m = raw.tokens, first = m - n, k = raw.labels.length;
   const attentions = raw.attentions && decode(raw.attentions);
   const sent = raw.fused && Object.fromEntries(Object.entries(raw.fused).map(([name, array]) => [name, decode(array)]));
@@ -56,7 +58,11 @@ export function openPayload(json) {
     measuredAlpha: (layer) => alpha.subarray(layer * m, (layer + 1) * m),
     readout: decode(raw.readout), weights: decode(raw.weights), scores: decode(raw.scores), prior: decode(raw.prior),
     evidence: decode(raw.evidence), maxContributions: decode(raw.contributions),
-    logits, bias: decode(raw.bias), probabilities: softmax(logits),
+    logits, bias: decode(raw.bias), probabilities: output.probabilities(logits),
+    /** (K,) probabilities of any scores of this model. */
+    probabilitiesOf: output.probabilities,
+    /** Whether the classes compete: probabilities sum to 1, and a class without another is held against the mean class. */
+    exclusive: output.exclusive, outputNote: output.note,
     /** {y0, x0, y1, x1} in model pixels of what a token sees, and its {y, x} centre. */
     window(token) {
       const last = raw.stages.length - 1, { windows, centres } = this.stages[last];

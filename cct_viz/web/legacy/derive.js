@@ -1,7 +1,7 @@
 // What follows from a payload and the visitor's choices. Each result is kept until one of its choices changes.
 
 import { createAttention } from "./derive_attention.js";
-import { contrast, descending, pool, softmax, sum } from "./maths.js";
+import { contrast, descending, pool, sum } from "./maths.js";
 import { isModel as weighsAsModel, weigh } from "./pooling.js";
 
 /** @param {import("./data.js").Data} data */
@@ -23,19 +23,19 @@ export function createDerived(data) {
 
   /** (K,) the answer under the visitor's weights. */
   const logits = (s) => keep("logits", [weights(s)], () => (!isModel(s) ? pool(weights(s), data.evidence, data.bias) : Float64Array.from(data.logits)));
-  const probabilities = (s) => keep("probabilities", [logits(s)], () => softmax(logits(s)));
+  const probabilities = (s) => keep("probabilities", [logits(s)], () => data.probabilitiesOf(logits(s)));
 
-  /** (N,) what each token says for class a over class b (or over the mean class), in logits. */
-  const evidence = (s) => keep("evidence", [s.a, s.b], () => contrast(data.evidence, data.k, s.a, s.b));
+  /** (N,) what each token says for class a over class b (or over the mean class, or alone), in logits. */
+  const evidence = (s) => keep("evidence", [s.a, s.b], () => contrast(data.evidence, data.k, s.a, s.b, data.exclusive));
 
   /** (N,) what each token adds to that; null with a class token, where scores do not split into tokens. */
   const contribution = (s) => keep("contribution", [s.a, s.b, weights(s)], () => {
-    if (data.maxContributions) return contrast(data.maxContributions, data.k, s.a, s.b);
+    if (data.maxContributions) return contrast(data.maxContributions, data.k, s.a, s.b, data.exclusive);
     return data.weights && evidence(s).map((v, t) => v * weights(s)[t]);
   });
 
-  /** Class a over class b of a (K,) list; b null is the mean class. */
-  const over = (list, s) => list[s.a] - (s.b === null ? list.reduce((x, y) => x + y, 0) / data.k : list[s.b]);
+  /** Class a over class b of a (K,) list; b null is the mean class, or nothing where classes do not compete. */
+  const over = (list, s) => list[s.a] - (s.b !== null ? list[s.b] : data.exclusive ? list.reduce((x, y) => x + y, 0) / data.k : 0);
 
   const alphaOf = (layer, alpha) => (alpha === "measured" ? data.measuredAlpha(layer) : new Float32Array(data.m).fill(alpha));
 

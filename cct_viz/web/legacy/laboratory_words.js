@@ -29,6 +29,9 @@ function nameOfPooling(data, state) {
 export function whatChanged({ data, derived }, state) {
   const before = data.probabilities, now = derived.probabilities(state), label = (c) => data.labels[c];
   const won = argmax(before), wins = argmax(now), { a } = state;
+  const from = percent(before[a]), to = percent(now[a]);
+  const moved = from === to ? `stays at ${to}` : `${now[a] > before[a] ? "rises" : "falls"} from ${from} to ${to}`;
+  if (!data.exclusive) return derived.isModel(state) ? `These are the model's own weights: they give ${label(a)} ${from}.` : `${opening(data, state)} ${label(a)} ${moved}.`;
   if (derived.isModel(state)) {
     const winner = won === a ? "it wins" : `${label(won)} wins with ${percent(before[won])}`;
     return `These are the model's own weights: they give ${label(a)} ${percent(before[a])}, and ${winner}.`;
@@ -36,8 +39,6 @@ export function whatChanged({ data, derived }, state) {
   if (sum(derived.weights(state)) === 0) {
     return `No token has any weight. Only the bias of each class is left, and with that ${label(wins)} wins with ${percent(now[wins])}.`;
   }
-  const from = percent(before[a]), to = percent(now[a]);
-  const moved = from === to ? `stays at ${to}` : `${now[a] > before[a] ? "rises" : "falls"} from ${from} to ${to}`;
   const still = wins === won ? "still wins" : "wins";
   return `${opening(data, state)} ${label(a)} ${moved}${wins === a ? ` and ${still}` : `, and ${label(wins)} ${still}`}.`;
 }

@@ -24,7 +24,8 @@ const BEFORE = "You met this question on another picture.";
 const isAsked = (hash) => new URLSearchParams(hash.slice(1)).has("lesson");
 
 /** The lesson that a mounted explorer begins with: the one that goes on, or the first of an address that asks for it. @returns {Lesson | null} */
-export function firstLesson(previous, hash) {
+export function firstLesson({ exclusive }, previous, hash) {
+  if (!exclusive) return null; // its steps compare the best class with the next
   if (!previous) return isAsked(hash) ? { step: null, answers: {} } : null;
   const { lesson } = previous.store.state;
   if (!lesson) return null;
@@ -58,6 +59,8 @@ export function createLesson(explorer) {
   const element = h("section", { class: "card lesson", "aria-labelledby": id, hidden: true },
     h("div", { class: "top" }, where, marks, leave), away, title, h("div", { class: "halves" }, text, answering));
   const button = h("button", { type: "button", "aria-expanded": "false", onclick: () => (store.state.lesson ? close() : open()) }, "Lesson");
+  button.disabled = !data.exclusive;
+  if (!data.exclusive) button.title = "The lesson compares the two best classes; this model answers for each class alone.";
 
   function neighbour(by) {
     const i = indexOf(store.state.lesson.step) + by;

@@ -1,7 +1,7 @@
 // What the lesson's steps share: what they are, what they know of a picture, and the question for its largest values.
 
 import { runnerUp } from "./derive.js";
-import { argmax, contrast, descending, pool, softmax, sum } from "./maths.js";
+import { argmax, contrast, descending, pool, sum } from "./maths.js";
 import { place } from "./words.js";
 
 /**
@@ -31,7 +31,7 @@ export function readFacts({ data, derived }) {
   const contribution = data.maxContributions ? contrast(data.maxContributions, k, a, b) : data.weights && evidence.map((v, t) => v * data.weights[t]);
   const at = (token) => place(token, columns), At = (token) => `R${at(token).slice(1)}`;
   /** (K,) probabilities under other pooling weights. */
-  const chance = (weights) => softmax(pool(weights, data.evidence, data.bias));
+  const chance = (weights) => data.probabilitiesOf(pool(weights, data.evidence, data.bias));
   /** (K,) those with some tokens taken out of the pool. */
   const without = (tokens) => {
     const weights = Float64Array.from(data.weights);

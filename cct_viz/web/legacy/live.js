@@ -113,6 +113,8 @@ async function prepare({ source, payload }, config) {
 
 /** "photo: cat, 87.1 %, next dog, 5.2 %." */
 function inWords({ about, labels, probabilities }) {
-  const first = argmax(probabilities), second = argmax(probabilities.map((p, c) => (c === first ? -1 : p)));
+  const first = argmax(probabilities);
+  if (labels.length === 1) return `${about.picture}: ${labels[0]} ${percent(probabilities[0])}.`;
+  const second = argmax(probabilities.map((p, c) => (c === first ? -1 : p)));
   return `${about.picture}: ${labels[first]} ${percent(probabilities[first])}, then ${labels[second]} ${percent(probabilities[second])}.`;
 }

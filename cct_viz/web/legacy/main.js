@@ -21,7 +21,7 @@ import { createPanel as createSource } from "./panel_source.js";
 import { createPanel as createTokens } from "./panel_tokens.js";
 import { createPhoto, overlaysOf } from "./photo.js";
 import { changed, createStore } from "./store.js";
-import { place, scientific, signed, times } from "./words.js";
+import { comparison, place, scientific, signed, times } from "./words.js";
 
 export { createFetched } from "./fetched.js";
 export { linkExplorers } from "./pair.js";
@@ -122,11 +122,11 @@ export function mount(host, json, style, { alone = true, inside = null } = {}) {
 /** Where a new picture opens: where the address says, else where the reader was, at the class that the model chose. */
 function firstState(data, previous, hash, stations) {
   const a = argmax(data.logits), fresh = {
-    station: "seqpool", token: null, held: null, pinned: [], layer: data.layers - 1, head: null, a, b: runnerUp(data.logits, a),
+    station: "seqpool", token: null, held: null, pinned: [], layer: data.layers - 1, head: null, a, b: data.exclusive ? runnerUp(data.logits, a) : null,
     overlay: data.weights || data.maxContributions ? "contribution" : "rollout", opacity: 0.7, fusion: "mean", alpha: 0.5, step: data.layers,
     pooling: "model", beta: 1, seed: 0, painted: null, dropped: new Set(), removed: new Set(),
     feature: { stage: data.stages.length - 1, channel: argmax(strengthsOf(data.stages.at(-1))) }, channelOrder: "strength", commonScale: false,
-    attentionView: "raw", direction: "row", path: 0, touched: null, lesson: firstLesson(previous, hash),
+    attentionView: "raw", direction: "row", path: 0, touched: null, lesson: firstLesson(data, previous, hash),
   };
   const named = fromHash(hash, data, { stations, overlays: overlaysOf(data).map(([name]) => name) });
   if (!previous) return { ...fresh, ...named };
@@ -143,7 +143,7 @@ function describe({ data, derived }, state) {
   if (weights) parts.push(`weight ${times(weights[t], data.n)}`);
   parts.push(`evidence ${signed(derived.evidence(state)[t])}`);
   if (contribution) parts.push(`contribution ${signed(contribution[t], 3)}`);
-  const asked = `logits for ${data.labels[state.a]} over ${state.b === null ? "the mean class" : data.labels[state.b]}`;
+  const asked = `logits for ${comparison(data, state)}`;
   return `Token ${place(t, data.columns)}: ${parts.join(" · ")} ${asked} · sees rows ${y0 + 1}–${y1}, columns ${x0 + 1}–${x1}`;
 }
 

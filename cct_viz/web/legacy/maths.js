@@ -38,13 +38,15 @@ export function pool(weights, evidence, bias) {
 }
 
 /**
- * What one class has over another in an (N, K) table; `b` null stands for the mean class.
+ * What one class has over another in an (N, K) table; `b` null stands for the mean class where classes compete
+ * (`exclusive`), and for nothing where each has a probability of its own.
  * @returns {Float64Array} (N,)
  */
-export function contrast(table, k, a, b) {
+export function contrast(table, k, a, b, exclusive = true) {
   const n = table.length / k, row = new Float64Array(n);
   for (let t = 0; t < n; t++) {
     let other = 0;
+    if (b === null && !exclusive) { row[t] = table[t * k + a]; continue; }
     if (b === null) { for (let c = 0; c < k; c++) other += table[t * k + c]; other /= k; } else other = table[t * k + b];
     row[t] = table[t * k + a] - other;
   }

@@ -19,10 +19,10 @@ export function createPanel({ data, store, derived }) {
   return {
     title: "Classes: the answer",
     element: h("div", {},
-      h("p", {}, "Softmax turns the scores (logits) into probabilities that sum to 100 %. Choose a class, and every panel explains it."),
+      h("p", {}, `${data.outputNote} Choose a class, and every panel explains it.`),
       h("table", { class: "classes" }, h("thead", {}, h("tr", {}, ["Class", "", "Probability", "Score (logits)"].map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, rows.map(({ row }) => row))),
       data.k > SHOWN ? h("p", { class: "note" }, `The ${SHOWN} best of ${data.k} classes.`) : null,
-      h("p", { class: "note" }, `The model knows only ${data.k <= 12 ? `these ${data.k}` : `${data.k}`} classes. Whatever a picture shows, it names the nearest of them.`), note),
+      h("p", { class: "note" }, whatItKnows(data)), note),
     draw(state) {
       const probabilities = derived.probabilities(state), logits = derived.logits(state);
       for (const { c, row, bar, logit, probability, button } of rows) {
@@ -35,4 +35,10 @@ export function createPanel({ data, store, derived }) {
       say(note, derived.isModel(state) ? "" : "These are the answers of the pooling laboratory, not the model's.");
     },
   };
+}
+
+function whatItKnows({ k, labels, exclusive }) {
+  if (k === 1) return `The model knows one class, ${labels[0]}, and answers with its probability.`;
+  const known = `The model knows only ${k <= 12 ? `these ${k}` : k} classes.`;
+  return `${known} ${exclusive ? "Whatever a picture shows, it names the nearest of them." : "It answers for each of them alone, with yes from 50 %."}`;
 }

@@ -11,7 +11,7 @@ import { createPickers } from "./pickers.js";
 import { poolingOf, topToken } from "./pooling.js";
 import { findPool } from "./pools.js";
 import { changed } from "./store.js";
-import { place, shorten, signed, times } from "./words.js";
+import { comparison, place, signed, times } from "./words.js";
 
 const NOTE = "These are the same tokens under other weights. A model trained with such a pool would have learned other tokens, " +
   "so this is not what it would answer.";
@@ -130,11 +130,11 @@ function createFacts({ data, derived }) {
     element: h("dl", { class: "facts" }, h("div", {}, h("dt", {}, "Effective number of tokens"), effective.element),
       h("div", {}, name, margin.element), h("div", {}, h("dt", {}, "Largest weight"), largest.element)),
     draw(state) {
-      const weights = derived.weights(state), { a, b } = state;
+      const weights = derived.weights(state);
       const count = (values) => `${effectiveTokens(values).toFixed(1)} of ${data.n}`;
       const score = (logits) => `${signed(derived.over(logits, state))} logits`;
       const most = (values) => times(extent(values), data.n);
-      say(name, `${shorten(data.labels[a], 40)} over ${b === null ? "the mean class" : shorten(data.labels[b], 40)}`);
+      say(name, comparison(data, state, 40));
       effective.show(sum(weights) > 0 ? count(weights) : "none", count(data.weights), effectiveTokens(weights));
       margin.show(score(derived.logits(state)), score(data.logits), derived.over(derived.logits(state), state));
       largest.show(most(weights), most(data.weights), extent(weights));

@@ -4,7 +4,7 @@ import { h, say, segments } from "./dom.js";
 import { createGrid } from "./grid.js";
 import { between } from "./laboratory_brush.js";
 import { tell } from "./laboratory_tables.js";
-import { argmax, descending, softmax } from "./maths.js";
+import { argmax, descending } from "./maths.js";
 import { colourAt, countSeers, differing, meanColour, paintSquares } from "./painting.js";
 import { tokensAt } from "./photo.js";
 import { readPixels } from "./pixels.js";
@@ -130,8 +130,8 @@ export function createPanel(explorer) {
     if (drawn.every((value, i) => value === shown[i])) return;
     shown = drawn;
     say(waiting, isKnown ? "" : "The model answers…");
-    const before = answers.has(original) ? softmax(answers.get(original)) : data.probabilities;
-    const now = answered ? softmax(answers.get(answered)) : before, cells = answered ? differing(answered, original) : [];
+    const before = answers.has(original) ? data.probabilitiesOf(answers.get(original)) : data.probabilities;
+    const now = answered ? data.probabilitiesOf(answers.get(answered)) : before, cells = answered ? differing(answered, original) : [];
     table.show(now, before, state.a);
     say(sentence, whatChanged(data, state.a, cells.length, before, now));
     say(reach, cells.length ? `${countSeers(data, cells)} of ${data.n} tokens have painted pixels in their windows.` : "");
@@ -164,10 +164,11 @@ export function createPanel(explorer) {
 const inWords = ([red, green, blue]) => `red ${red}, green ${green}, blue ${blue}`;
 
 /** "With 12 pixels painted over, deer falls from 59.0 % to 41.2 % and still wins." */
-function whatChanged({ labels }, a, count, before, now) {
+function whatChanged({ labels, exclusive }, a, count, before, now) {
   if (!count) return `Nothing is painted over: ${labels[a]} has ${percent(before[a])}.`;
   const from = percent(before[a]), to = percent(now[a]), won = argmax(before), wins = argmax(now);
   const moved = from === to ? `stays at ${to}` : `${now[a] > before[a] ? "rises" : "falls"} from ${from} to ${to}`;
+  if (!exclusive) return `With ${plural(count, "pixel")} painted over, ${labels[a]} ${moved}.`;
   const winner = wins === a ? "" : `${labels[wins]} `;
   return `With ${plural(count, "pixel")} painted over, ${labels[a]} ${moved} and ${winner}${wins === won ? "still" : "now"} wins.`;
 }

@@ -3,14 +3,14 @@
 import { SIGNED } from "./colour.js";
 import { h, say } from "./dom.js";
 import { createCrosses, withTokens } from "./laboratory_brush.js";
-import { argmax, pool, softmax } from "./maths.js";
+import { argmax, pool } from "./maths.js";
 import { createMap } from "./named_map.js";
 import { createBars } from "./photo.js";
 import { createPickers } from "./pickers.js";
 import { weigh } from "./pooling.js";
 import { AGAIN, createAnswers, keepLast, without } from "./removal.js";
 import { createTrial } from "./removal_trial.js";
-import { ofRounding, percent, place, plural, signed } from "./words.js";
+import { comparison, ofRounding, percent, place, plural, signed } from "./words.js";
 
 const NOTE = "A removed token never reaches the encoder: no token attends to it, and it is not pooled. That cannot take back " +
   "what its window shares with its neighbours' windows.";
@@ -61,7 +61,7 @@ export function createPanel(explorer) {
   function falls({ a, b }) {
     return makeFalls(answers.size, a, b);
   }
-  const makeProbabilities = keepLast((logits) => (logits ? softmax(logits) : data.probabilities));
+  const makeProbabilities = keepLast((logits) => (logits ? data.probabilitiesOf(logits) : data.probabilities));
   /** (K,) without the removed tokens, as far as it is known: else those of the picture. */
   function probabilitiesOf(state) {
     return makeProbabilities(answers.of(chosen(state)));
@@ -133,15 +133,16 @@ function whatChanged({ data }, state, now) {
   if (!now) return "The model answers…";
   const from = percent(data.probabilities[a]), to = percent(now[a]), wins = argmax(now);
   const moved = from === to ? `stays at ${to}` : `${now[a] > data.probabilities[a] ? "rises" : "falls"} from ${from} to ${to}`;
-  const answer = `Without ${plural(removed.size, "token")} ${label(a)} ${moved}${wins === argmax(data.logits) ? "" : `, and ${label(wins)} wins`}.`;
+  const answer = `Without ${plural(removed.size, "token")} ${label(a)} ${moved}${!data.exclusive || wins === argmax(data.logits) ? "" : `, and ${label(wins)} wins`}.`;
   const weights = weigh(data, { ...state, pooling: "model", dropped: removed });
   if (!weights) return answer;
-  const pooled = softmax(pool(weights, data.evidence, data.bias));
+  const pooled = data.probabilitiesOf(pool(weights, data.evidence, data.bias));
   return `${answer} Only left out of the pool, after all others have seen ${removed.size === 1 ? "it" : "them"}: ${percent(pooled[a])}.`;
 }
 
-function ofToken({ data }, { token, a, b }, fall) {
+function ofToken({ data }, state, fall) {
+  const { token } = state;
   if (token === null) return "Point at a token to read what its removal takes.";
-  const score = `${data.labels[a]} over ${b === null ? "the mean class" : data.labels[b]}`;
+  const score = comparison(data, state);
   return `Token ${place(token, data.columns)}: ${fall === undefined ? "not measured yet" : `without it ${score} changes by ${signed(-fall, 3)} logits`}.`;
 }

@@ -6,7 +6,7 @@ import { descending, sum } from "./maths.js";
 import { createMap } from "./named_map.js";
 import { createPickers } from "./pickers.js";
 import { findPool } from "./pools.js";
-import { TIMES, plural, shorten, signed } from "./words.js";
+import { TIMES, comparison, plural, signed } from "./words.js";
 
 const HEIGHT = 200, LEFT = 46, RIGHT = 16, TOP = 34, BOTTOM = 30;
 
@@ -56,6 +56,7 @@ function inWords({ data }, state, parts) {
 
 function without({ data, derived }, state) {
   const evidence = derived.evidence(state), agree = evidence.filter((v) => v > 0).length;
+  if (state.b === null && !data.exclusive) return `The content of ${agree} of ${data.n} tokens speaks for ${data.labels[state.a]}.`;
   const other = state.b === null ? "the mean class" : data.labels[state.b];
   return `The content of ${agree} of ${data.n} tokens is nearer to ${data.labels[state.a]} than to ${other}.`;
 }
@@ -98,7 +99,7 @@ function createRunningSum(explorer) {
     // Beside its own line, on the side from which no bar comes; it has a halo for what it may cross all the same.
     const fromAbove = y(scored) - y(high) > 20, below = y(scored) + 17;
     put(landing, { x: right, y: fromAbove && below < HEIGHT - BOTTOM + 6 ? below : y(scored) - 8 });
-    const name = (most) => `${shorten(data.labels[state.a], most)} over ${state.b === null ? "the mean class" : shorten(data.labels[state.b], most)}`;
+    const name = (most) => comparison(data, state, most);
     for (const most of [Infinity, 30, 18, 9, 5]) {
       say(landing, `${name(most)}: ${signed(scored)} logits`);
       if (landing.getComputedTextLength() <= right) break;

@@ -62,6 +62,12 @@ export function luminance(pixels) {
   return grey;
 }
 
+/** RGBA values with the luminance in all three colours, in place. */
+export function greyPicture(rgba) {
+  for (let at = 0; at < rgba.length; at += 4) rgba[at] = rgba[at + 1] = rgba[at + 2] = greyOf(rgba[at], rgba[at + 1], rgba[at + 2]);
+  return rgba;
+}
+
 const greyOf = (red, green, blue) => (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16;
 
 /** For each target pixel along an axis, the first source pixel that counts and the weights from there on. */

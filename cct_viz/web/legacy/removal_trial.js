@@ -1,11 +1,10 @@
 // Does the map point at what the model needs? Its tokens away, or back, in its order, beside orders drawn at random.
 
 import { h, say } from "./dom.js";
-import { softmax } from "./maths.js";
 import { chosenMap, overlaysOf } from "./photo.js";
 import { alongOrder, areaUnder, judge, percentile, quantile, randomOrders, rank, spreadSteps } from "./removal.js";
 import { createCurve } from "./removal_curves.js";
-import { signed } from "./words.js";
+import { comparison, signed } from "./words.js";
 
 const POINTS = 16, ORDERS = 20, SEED = 0, BAND = 0.9; // steps of a curve, random orders, and how many of them the band holds
 const RANKING = ["weight", "contribution", "evidence", "rollout"]; // maps with one value a token, whatever is pointed at
@@ -40,7 +39,7 @@ export function createTrial(explorer, answers) {
     for (const left of planned) {
       const logits = answers.of(left);
       if (!logits) break;
-      curve.push(softmax(logits)[state.a]);
+      curve.push(data.probabilitiesOf(logits)[state.a]);
     }
     return curve;
   }
@@ -75,7 +74,7 @@ export function createTrial(explorer, answers) {
       if (now.every((value, i) => value === drawn[i])) return;
       drawn = now;
       const found = measured(state);
-      const over = isSigned ? `, ${label} over ${state.b === null ? "the mean class" : data.labels[state.b]}` : "";
+      const over = isSigned ? `, ${comparison(data, state)}` : "";
       const name = `${overlaysOf(data).find(([one]) => one === overlay)[1]}${over}`;
       const whose = state.overlay === overlay ? "The order is that of the map over the photo:" : "The map over the photo ranks no tokens; the order is that of";
       say(order, `${whose} ${name}, largest first. Grey: where ${100 * BAND} % of ${ORDERS} orders drawn at random run.`);

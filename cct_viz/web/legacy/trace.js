@@ -33,7 +33,7 @@ export function makePayload({ config, weights }, seen, picture, about) {
   return {
     version: 1,
     about: { model: about.model, facts: about.facts, picture: about.picture, link: about.link ?? null, modelFile: null },
-    pool: config.pool, block: config.block, labels: config.labels, grid: config.grid, layers, heads, tokens: m,
+    pool: config.pool, block: config.block, output: config.output, labels: config.labels, grid: config.grid, layers, heads, tokens: m,
     photo: picture.photo, pixels: picture.pixelsAddress, size: config.image_size, original: picture.original, crop: picture.crop,
     stages: stageGeometry(config).map((stage, i) => {
       const [rows, columns, channels] = seen[`feature_map_${i}`].shape;

@@ -21,6 +21,12 @@ export const times = (share, n) => `${(share * n).toFixed(share * n < 10 ? 2 : 1
 export const shorten = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 export const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
+/** "cat over dog", "cat over the mean class", or "cat" alone where classes do not compete; labels up to `most` letters. */
+export function comparison({ labels, exclusive }, { a, b }, most = Infinity) {
+  if (b === null && !exclusive) return shorten(labels[a], most);
+  return `${shorten(labels[a], most)} over ${b === null ? "the mean class" : shorten(labels[b], most)}`;
+}
+
 /** "row 6, column 4" of token t, counted from 1. */
 export const place = (token, columns) => `row ${Math.floor(token / columns) + 1}, column ${(token % columns) + 1}`;
 
