@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .app.serve import add_arguments, serve
+from .architecture.activations import ACTIVATIONS
 from .architecture.config import CCTConfig, ConfigError
 from .architecture.cost import count_macs, count_parameters
 from .architecture.geometry import stage_geometry
@@ -152,6 +153,7 @@ def models(options: argparse.Namespace) -> int:
 
 
 def convert(options: argparse.Namespace) -> int:
+    from .checkpoints import READERS
     from .checkpoints.convert import convert
 
     given = _read_given(options)
@@ -162,6 +164,10 @@ def convert(options: argparse.Namespace) -> int:
     notes += checkpoint.config.assumptions
     for note in notes:
         print(f"cct_viz: note: {note}", file=sys.stderr)
+    if checkpoint.config.assumptions:
+        accepts = READERS[checkpoint.format].accepts
+        ways = [f"--{name.replace('_', '-')}" for name in _CORRECTIONS if name in accepts]
+        print(f"cct_viz: if an assumption is wrong, correct it with {', '.join(ways)}", file=sys.stderr)
     parameters = count_parameters(checkpoint.config)
     if options.json:
         answer = {"out": str(options.out), "format": checkpoint.format, "parameters": parameters, "notes": notes}
@@ -169,6 +175,10 @@ def convert(options: argparse.Namespace) -> int:
     else:
         print(f"{options.out}: {parameters:,} parameters, {checkpoint.config.num_classes} classes")
     return 0
+
+
+# Options that answer what a file may not say, and what else is assumed.
+_CORRECTIONS = ("heads", "stride", "image_size", "activation", "epsilon", "labels", "scale", "mean", "std")
 
 
 def _read_given(options: argparse.Namespace) -> Given:
@@ -180,6 +190,11 @@ def _read_given(options: argparse.Namespace) -> Given:
         arch=options.arch,
         new_head=options.new_head,
         image_size=(size[0], size[-1]) if size else None,
+        heads=options.heads,
+        stride=options.stride,
+        activation=options.activation,
+        epsilon=options.epsilon,
+        ema=options.ema,
         labels=_read_labels(options.labels) if options.labels else None,
         scale=options.scale,
         mean=tuple(options.mean) if options.mean else None,
@@ -460,29 +475,23 @@ def _parser() -> argparse.ArgumentParser:
 
     command(models, "List the presets, with their cost and the receptive fields of their tokens.")
 
-    sub = command(
-        convert, "Convert a .pth file of the paper's code, or a folder in another format, to this project's format."
-    )
-    sub.add_argument("source", type=Path, metavar="SOURCE", help="a .pth file, or a folder in any supported format")
-    sub.add_argument(
-        "--out", type=Path, required=True, metavar="OUT", help="a new folder, or a file name that ends in .keras"
-    )
-    sub.add_argument("--arch", metavar="NAME", help="for a .pth file: a preset or a config.json")
-    sub.add_argument(
-        "--new-head",
-        nargs="?",
-        const=True,
-        type=int,
-        metavar="N",
-        help="for a .pth file: replace its head by an untrained head with N classes",
-    )
-    sub.add_argument(
-        "--image-size",
-        type=int,
-        nargs="+",
-        metavar="PIXELS",
-        help="for a .pth file: resize the positional embedding to this side, or height and width",
-    )
+    sub = command(convert, "Convert a file or folder in any supported format to this project's, or to a file.")
+    sub.add_argument("source", type=Path, metavar="SOURCE", help="a file or folder; its content says its format")
+    text = "a new folder, or a file name that ends in .keras, .pth (for the paper's code) or .onnx"
+    sub.add_argument("--out", type=Path, required=True, metavar="OUT", help=text)
+    text = "for PyTorch: a preset or a config.json to use instead of what the file's shapes show"
+    sub.add_argument("--arch", metavar="NAME", help=text)
+    text = "for PyTorch: replace the head by an untrained head with N classes"
+    sub.add_argument("--new-head", nargs="?", const=True, type=int, metavar="N", help=text)
+    text = "side, or height and width, of the images; for another size the positional embedding is resized"
+    sub.add_argument("--image-size", type=int, nargs="+", metavar="PIXELS", help=text)
+    sub.add_argument("--heads", type=int, metavar="N", help="for PyTorch: number of attention heads")
+    text = "for Keras: the form of GELU, exact (gelu) or with tanh (gelu_tanh)"
+    sub.add_argument("--activation", choices=tuple(ACTIVATIONS), help=text)
+    sub.add_argument("--epsilon", type=float, metavar="X", help="for Keras: epsilon of LayerNormalization")
+    sub.add_argument("--stride", type=int, metavar="N", help="for PyTorch: stride of the tokenizer's convolutions")
+    text = "for PyTorch: read the averaged weights, if the file holds both"
+    sub.add_argument("--ema", action="store_true", help=text)
     sub.add_argument(
         "--labels", type=Path, metavar="FILE", help="a text file with the names of the classes, one a line"
     )

@@ -1,74 +1,62 @@
-"""Any checkpoint -> the project's folder, or a Keras archive: `python -m cct_viz convert`."""
+"""Any checkpoint -> this project's folder, or a file for Keras, PyTorch or ONNX: `python -m cct_viz convert`."""
 
 from __future__ import annotations
 
+import json
+import re
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .. import checkpoints
-from ..architecture.cost import count_parameters
-from ..architecture.files import sha256
+from ..architecture.config import CCTConfig
+from ..architecture.files import replace_file
 from ..architecture.presets import AUTHORS, PUBLISHED
-from . import Checkpoint, CheckpointError, safetensors
+from . import Checkpoint, CheckpointError, cache, safetensors
+from .cards import write_card
 from .given import NOTHING, Given
+from .pytorch import outgoing
+from .pytorch.contents import CheckpointWarning
 
 if TYPE_CHECKING:
     from ..architecture.keras_model import CCT
 
-_CARD = """---
-library_name: keras
-pipeline_tag: image-classification
-tags: [cct, compact-convolutional-transformer]
----
-
-# {name}
-
-A compact transformer of {parameters:,} parameters ({layers} layers, {heads} heads, width {width}, {tokens} tokens,
-{classes} classes, images of {height}x{width_px} pixels), converted from `{source}`{digest} with
-
-    {command}
-
-`config.json` says how it is built, what its classes are called and how images are prepared for it. Its weights are
-the work of the authors of the original, under its licence.
-{assumptions}"""
+METADATA = "cct_viz_config"  # in a .onnx: the configuration, as config.json has it
 
 
 def convert(source: str | Path, out: str | Path, given: Given = NOTHING) -> Checkpoint:
-    """Read a file or folder of any known format and write it to `out`.
+    """Read a file or folder of any known format and write it to `out`, with a card.
 
     Args:
-        source: a .pth of the paper's code, a tf-keras SavedModel folder, or a folder of this project.
-        out: a new folder for config.json, model.safetensors and a card; or a file ending in .keras.
+        source: a file or folder in any format of READERS.
+        out: a new folder for config.json, model.safetensors and README.md; or a file that ends in .keras, .pth or
+            .onnx, whose card is the file of the same name that ends in .md.
         given: the user's answers to what the file does not say.
 
     Raises:
-        CheckpointError: `source` cannot be read, or `out` is inside it, or exists and is not an empty folder.
+        CheckpointError: `source` cannot be read; or `out` is inside it, exists and is not an empty folder, has an
+            unknown suffix, or is a .pth although the paper's code cannot build the model.
         ConfigError: answers that do not fit the file.
 
     Warns:
-        CheckpointWarning: the position was resized or differs from the formula, or the head is untrained.
+        CheckpointWarning: the weights were changed or chosen; the card says so too.
     """
     source, out = Path(source), Path(out)
-    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
-        raise CheckpointError(f"{out} is inside the folder to be converted; choose a folder outside it")
-    if out.exists() and (out.is_file() or any(out.iterdir())):
-        raise CheckpointError(f"{out.name} already exists; choose a new name for the result")
-    if source.name in PUBLISHED and not source.exists():
-        raise CheckpointError(
-            f"there is no file {source.name} in {source.resolve().parent}; the paper's authors link it in the README "
-            f"of {AUTHORS}"
-        )
-    checkpoint = checkpoints.read(source, given)
-    if out.suffix == ".keras":
-        from ..architecture.keras_model import build_model
-
-        model = build_model(checkpoint.config)
-        checkpoints.assign(model, checkpoint.weights)
-        save(model, out)
-    else:
-        safetensors.write(out, checkpoint.config, checkpoint.weights)
-        card = _card(checkpoint, source, out.name, _command(source, out, given))
-        (out / "README.md").write_text(card, encoding="utf-8")
+    kind = _check_paths(source, out)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CheckpointWarning)
+        checkpoint = checkpoints.read(source, given)
+    for warning in caught:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    changes = [str(warning.message) for warning in caught if issubclass(warning.category, CheckpointWarning)]
+    WRITERS[kind](out, checkpoint.config, checkpoint.weights)
+    card = out.with_suffix(".md") if kind else out / "README.md"
+    command = _command(source, out, given)
+    write_card(card, checkpoint.config, source, kind, name=out.name, command=command, changes=changes)
     return checkpoint
 
 
@@ -102,6 +90,8 @@ def _command(source: Path, out: Path, given: Given) -> str:
             words.append(Path(value).name)
         elif name == "labels":
             words.append("labels.txt")
+        elif isinstance(value, str):
+            words.append(value)
         elif isinstance(value, tuple):
             words += [f"{number:g}" for number in value]
         elif value is not True:
@@ -109,21 +99,58 @@ def _command(source: Path, out: Path, given: Given) -> str:
     return " ".join(words)
 
 
-def _card(checkpoint: Checkpoint, source: Path, name: str, command: str) -> str:
-    config = checkpoint.config
-    assumed = "\n".join(["What was assumed:", "", *(f"- {text}" for text in config.assumptions)])
-    return _CARD.format(
-        name=name,
-        parameters=count_parameters(config),
-        layers=config.num_layers,
-        heads=config.num_heads,
-        width=config.embedding_dim,
-        tokens=config.num_tokens,
-        classes=config.num_classes,
-        height=config.image_size[0],
-        width_px=config.image_size[1],
-        source=source.name,
-        digest=f" (SHA-256 `{sha256(source)}`)" if source.is_file() else "",
-        command=command,
-        assumptions=f"\n{assumed}\n" if config.assumptions else "",
-    )
+def _check_paths(source: Path, out: Path) -> str:
+    """The suffix of the file to write, or "" for a folder."""
+    kind = "" if out.is_dir() else _suffix(out)
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise CheckpointError(f"{out} is inside the folder to be converted; choose a folder outside it")
+    for path in (out, out.with_suffix(".md")) if kind else (out,):
+        if path.exists() and (path.is_file() or any(path.iterdir())):
+            raise CheckpointError(f"{path.name} already exists; choose a new name for the result")
+    if kind not in WRITERS:
+        raise CheckpointError(
+            f"files that end in {kind} cannot be written; choose {', '.join(filter(None, WRITERS))}, or a folder: its "
+            "name has no dot, or it exists and is empty"
+        )
+    if source.name in PUBLISHED and not source.exists():
+        raise CheckpointError(
+            f"there is no file {source.name} in {source.resolve().parent}; the paper's authors link it in the README "
+            f"of {AUTHORS}"
+        )
+    return kind
+
+
+def _suffix(out: Path) -> str:
+    """The suffix of a file's name in small letters; "" for a folder, also for one with a version: cct.2, model.v2."""
+    return "" if re.fullmatch(r"\.v?\d+", out.suffix) else out.suffix.lower()
+
+
+def _write_keras(out: Path, config: CCTConfig, weights: Mapping[str, np.ndarray]) -> None:
+    from ..architecture.keras_model import build_model
+
+    model = build_model(config)
+    checkpoints.assign(model, weights)
+    save(model, out)
+
+
+def _write_pth(out: Path, config: CCTConfig, weights: Mapping[str, np.ndarray]) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    outgoing.write(out, config, weights)
+
+
+def _write_onnx(out: Path, config: CCTConfig, weights: Mapping[str, np.ndarray]) -> None:
+    """Export in a child process, as for serving, and write the configuration into the file's metadata."""
+    import onnx
+
+    with tempfile.TemporaryDirectory() as scratch:
+        safetensors.write(scratch, config, weights)
+        cache.export_here(scratch)
+        graph = onnx.load(Path(scratch) / "model.onnx")
+    onnx.helper.set_model_props(graph, {METADATA: json.dumps(config.to_dict())})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(out, lambda path: onnx.save(graph, path))
+
+
+Writer = Callable[[Path, CCTConfig, Mapping[str, np.ndarray]], None]
+# Suffix of the file to write -> how; "" is a folder of this project.
+WRITERS: dict[str, Writer] = {"": safetensors.write, ".keras": _write_keras, ".pth": _write_pth, ".onnx": _write_onnx}

@@ -12,6 +12,8 @@ from . import pytorch, safetensors, saved_model
 from .common import Checkpoint, CheckpointError
 from .given import NOTHING, Given
 from .keras_files import archive, tf_checkpoint, weights_file
+from .other_files import name_other
+from .pytorch import hub_mixin
 
 OF_ANY_FILE = frozenset({"labels", "scale", "mean", "std"})  # answers that every reader takes
 OF_KERAS = OF_ANY_FILE | {"image_size", "activation", "epsilon"}
@@ -25,6 +27,10 @@ def _itself(path: Path) -> list[str]:
     return [path.name]
 
 
+def _claims_all(folder: Path) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Reader:
     """One checkpoint format. Names of files are relative to the checkpoint's folder, with "/" between their parts.
@@ -36,6 +42,7 @@ class Reader:
         read: the checkpoint at a path, a folder or a single file, with the user's answers.
         beside: the names of the files, in their folder, that make up the model of a single file.
         holds: whether a single file is in this format, by its content; names say nothing.
+        claims: whether a folder whose files have the right names is in this format, by their content.
         accepts: the answers of `Given` that make sense for the format.
         needs_conversion: whether `load` refuses the format, because too much has to be assumed or installed.
     """
@@ -46,6 +53,7 @@ class Reader:
     read: Callable[[Path, Given], Checkpoint]
     holds: Callable[[Path], bool] = _holds_nothing
     beside: Callable[[Path], list[str]] = _itself
+    claims: Callable[[Path], bool] = _claims_all
     accepts: frozenset[str] = OF_ANY_FILE
     needs_conversion: bool = False
 
@@ -53,7 +61,19 @@ class Reader:
 # In order of preference, where a folder holds more than one format.
 READERS: dict[str, Reader] = {
     safetensors.FORMAT: Reader(
-        "config.json and model.safetensors", safetensors.recognises, safetensors.files, safetensors.read
+        "config.json and model.safetensors",
+        safetensors.recognises,
+        safetensors.files,
+        safetensors.read,
+        claims=lambda folder: not hub_mixin.claims(folder),
+    ),
+    hub_mixin.FORMAT: Reader(
+        "config.json and model.safetensors of PyTorch's hub mixin",
+        hub_mixin.recognises,
+        hub_mixin.files,
+        hub_mixin.read,
+        claims=hub_mixin.claims,
+        accepts=OF_ANY_FILE | pytorch.ANSWERS,
     ),
     saved_model.FORMAT: Reader(
         "saved_model.pb and variables/ (a TensorFlow SavedModel)",
@@ -88,12 +108,12 @@ READERS: dict[str, Reader] = {
         accepts=OF_KERAS,
     ),
     pytorch.FORMAT: Reader(
-        "a .pth file (PyTorch)",
+        "a .pth, .pt, .ckpt, .bin or .safetensors file (PyTorch)",
         pytorch.recognises,
         pytorch.files,
         pytorch.read,
         holds=pytorch.holds,
-        accepts=OF_ANY_FILE | {"arch", "new_head", "image_size"},
+        accepts=OF_ANY_FILE | pytorch.ANSWERS,
         needs_conversion=True,
     ),
 }
@@ -113,10 +133,12 @@ def detect(path: str | Path) -> str:
             if reader.holds(path):
                 return name
     names = _list_files(path) if path.is_dir() else []
-    complete = [name for name, reader in READERS.items() if reader.files(names)]
+    complete = [name for name, reader in READERS.items() if reader.files(names) and reader.claims(path)]
     incomplete = [name for name, reader in READERS.items() if reader.recognises(names)]
     for name in complete + incomplete:
         return name
+    if path.is_file() and (other := name_other(path)):
+        raise CheckpointError(f"{path.name} is {other}")
     state = "not a checkpoint" if path.is_dir() else "a file of no known format" if path.exists() else "missing"
     *others, last = (reader.description for reader in READERS.values())
     raise CheckpointError(f"{path.name} is {state}; expected a folder with {', '.join(others)}, or {last}")

@@ -203,10 +203,10 @@ def test_published_files_are_recognised_by_name(torch, tmp_path):
     file = "cct_7_3x1_32_cifar10_300epochs.pth"
     config = configure(PUBLISHED[file])
     rng = np.random.default_rng(0)
-    from cct_viz.checkpoints.pytorch.official import HEAD, POSITION, _expected_shapes
+    from cct_viz.checkpoints.pytorch.official import HEAD, POSITION, expected_shapes
 
     free = {f"{HEAD}.weight": 10, f"{HEAD}.bias": 10, POSITION: 256}
-    shapes = {n: [free.get(n) if s is None else s for s in shape] for n, shape in _expected_shapes(config).items()}
+    shapes = {n: [free.get(n) if s is None else s for s in shape] for n, shape in expected_shapes(config).items()}
     arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     assert sum(array.size for array in arrays.values()) == 3_760_139
     torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, tmp_path / file)
@@ -261,8 +261,8 @@ ODD_ARGUMENTS = [
     ({"scale": 0.0}, "scale is 0.0; expected more than 0"),
     ({"scale": 255.0, "mean": (0.5,), "std": (0.5,)}, "a scale and a normalisation were both given"),
     ({"mean": (0.5,)}, "only one of mean and std was given"),
-    ({"mean": (0.5, 0.5), "std": (1.0, 1.0)}, "2 numbers were given for the normalisation"),
-    ({"mean": (0.5,), "std": (0.0,)}, "std is .*; expected 3 positive numbers"),
+    ({"mean": (0.5, 0.5), "std": (1.0, 1.0)}, "expected 3 numbers, or 1 for grey"),
+    ({"mean": (0.5,), "std": (0.0,)}, "std is .*; expected as many positive numbers"),
 ]
 
 

@@ -22,16 +22,19 @@ SAVED_MODEL = [
 # format -> the names of a complete checkpoint
 COMPLETE = {
     "safetensors": ["config.json", "model.safetensors"],
+    "pytorch_hub": ["config.json", "model.safetensors"],
     "keras_saved_model": SAVED_MODEL,
     "shi_labs": ["cct.pth"],
 }
+# format -> file -> what it must hold, where names do not tell formats apart
+CONTENT = {"pytorch_hub": {"config.json": b'{"num_heads": 2}'}}
 OTHER_FILES = ["README.md", "model.onnx", "notes/model.txt"]
 
 
-def write_files(folder, names):
+def write_files(folder, names, content=None):
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(name.encode())
+        (folder / name).write_bytes((content or {}).get(name, name.encode()))
     return folder
 
 
@@ -55,7 +58,7 @@ def test_reader_lists_its_files(name, tmp_path):
     assert reader.recognises(names)
     assert not reader.recognises(OTHER_FILES)
     assert reader.files(OTHER_FILES) == []
-    assert checkpoints.detect(write_files(tmp_path, [*OTHER_FILES, *names])) == name
+    assert checkpoints.detect(write_files(tmp_path, [*OTHER_FILES, *names], CONTENT.get(name))) == name
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -67,7 +70,7 @@ def test_the_last_file_completes_the_model(name):
 
 @pytest.mark.parametrize("name", READERS)
 def test_changed_byte_of_any_file_gives_another_cache_entry(name, tmp_path, cache_folder, monkeypatch):
-    folder = write_files(tmp_path / "model", [*OTHER_FILES, *COMPLETE[name]])
+    folder = write_files(tmp_path / "model", [*OTHER_FILES, *COMPLETE[name]], CONTENT.get(name))
     entries = {entry_of(folder, monkeypatch)}
     for file in COMPLETE[name]:
         content = (folder / file).read_bytes()

@@ -1,25 +1,44 @@
-"""The paper's own checkpoints: PyTorch state dicts in .pth files.
+"""Checkpoints of PyTorch: state dicts of the paper's code, of vit-pytorch's CCT and of their forks.
 
-- `state_dict`: a .pth -> named arrays; nothing in the file is run. The only place that needs PyTorch.
-- `official`: named arrays of the paper's code -> canonical weights of a configuration.
+- `contents`: everything in a file, under full names. `state_dict` reads it from a .pth and is the only place that needs
+  PyTorch; `tensors` reads it from a .safetensors.
+- `select`: which of the arrays are the model; `others` names architectures that are not compact transformers.
+- `infer`: shapes and answers -> a configuration; `official`: the paper's names <-> canonical names.
+- `hub_mixin`: the folder that PyTorch's hub mixin writes.
+- `outgoing`: canonical weights -> a .pth that the paper's code loads.
 
-A state dict does not say its architecture, so the user's answers do, and `convert` is how people use it.
+Files are told apart by their content, never by their names. Nothing in a file is run.
 """
 
 from __future__ import annotations
 
-import pickle
-import zipfile
-from collections.abc import Collection
+import dataclasses
+import math
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+import numpy as np
+
+from ...architecture.config import CCTConfig, ConfigError
 from ...architecture.presets import PUBLISHED, configure
 from ..common import Checkpoint, CheckpointError
 from ..given import NOTHING, Given, complete
-from . import official
-from .official import FORMAT
+from . import official, state_dict, tensors
+from .contents import Contents
+from .infer import find_size, infer
+from .official import FORMAT, POSITION
+from .select import select_state
 
-__all__ = ["FORMAT", "files", "holds", "read", "recognises"]
+__all__ = ["ANSWERS", "FORMAT", "files", "holds", "read", "read_as", "recognises"]
+
+ANSWERS = frozenset({"arch", "new_head", "image_size", "heads", "stride", "ema"})
+_SUFFIXES = (
+    ".pth",
+    ".pt",
+    ".ckpt",
+    ".pth.tar",
+    "pytorch_model.bin",
+)  # in a folder; a file may be called anything
 
 
 def recognises(names: Collection[str]) -> bool:
@@ -27,37 +46,82 @@ def recognises(names: Collection[str]) -> bool:
 
 
 def files(names: Collection[str]) -> list[str]:
-    """The first .pth or .pt file: each holds a whole state dict."""
-    return sorted(name for name in names if name.endswith((".pth", ".pt")) and "/" not in name)[:1]
+    """The first file that is named as PyTorch's files are: each holds a whole model."""
+    return sorted(name for name in names if name.endswith(_SUFFIXES) and "/" not in name)[:1]
 
 
 def holds(path: Path) -> bool:
-    """Whether a file looks like one that `torch.save` wrote: a zip archive with a pickle, or a bare pickle."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("/data.pkl") for name in archive.namelist())
-    with path.open("rb") as file:
-        return file.read(1) == pickle.PROTO
+    """Whether a file looks like one of PyTorch's or like a safetensors file."""
+    return state_dict.holds(path) or tensors.holds(path)
 
 
 def read(path: Path, given: Given = NOTHING) -> Checkpoint:
-    """Read a .pth as the model that `given.arch` names; files that the paper's authors publish need no answer.
+    """Read a file of PyTorch, as the model that its shapes show, or that `given.arch` names.
 
     Raises:
-        CheckpointError: no architecture is given, PyTorch is missing, or the file is damaged, holds more than tensors,
-            or is of another model.
-        ConfigError: no such architecture, or an impossible head or size.
+        CheckpointError: PyTorch is missing, or the file is damaged, holds more than tensors, or is of another model.
+        ConfigError: no such architecture, or answers that do not fit the file.
 
     Warns:
-        CheckpointWarning: the position was resized or differs from the formula, or the head is untrained.
+        CheckpointWarning: the position was resized or differs from the formula, the head is untrained, or the file
+            holds more than the model.
     """
     if path.is_dir():
-        path = path / files([file.name for file in path.iterdir()])[0]
-    arch = given.arch or PUBLISHED.get(path.name)
+        path = _only_file(path)
+    if given.arch:
+        _configure(given.arch, {}, given)  # a wrong answer is refused before a large file is read
+    contents = tensors.read_contents(path) if tensors.holds(path) else state_dict.read_contents(path)
+    return read_as(FORMAT, contents, path.name, given)
+
+
+def read_as(format: str, contents: Contents, name: str, given: Given) -> Checkpoint:
+    """The model in the contents of a file.
+
+    Args:
+        format: the key in READERS of the reader that read the file.
+        name: of the file or folder, for messages, and to recognise the files that the paper's authors publish.
+    """
+    replaced = type(given.new_head) is int
+    state = select_state(contents, name, ema=given.ema, without_head=replaced)
+    arch = given.arch or PUBLISHED.get(name)
     if arch is None:
-        raise CheckpointError(f"{path.name} does not say its architecture: give a preset or config.json as --arch")
-    trained = configure(arch)
+        config, grid = infer(state, contents.values, given)
+    else:
+        config, grid = _configure(arch, state, given)
+    try:
+        weights = official.rename(state, config, grid=grid, new_head=given.new_head is not None)
+    except CheckpointError as error:
+        raise CheckpointError(f"{name}: {error}") from error
+    return Checkpoint(config, weights, format)
+
+
+def _only_file(folder: Path) -> Path:
+    names = [file.name for file in folder.iterdir() if file.name.endswith(_SUFFIXES)]
+    if len(names) > 1:
+        raise CheckpointError(
+            f"{folder.name} holds {len(names)} files of PyTorch ({', '.join(sorted(names))}); give one of them"
+        )
+    return folder / names[0]
+
+
+def _configure(arch: str, state: Mapping[str, np.ndarray], given: Given) -> tuple[CCTConfig, tuple[int, int]]:
+    """The config that the user names, and its grid; the file keeps its own image size unless the user gives one."""
     classes = None if given.new_head is True else given.new_head
-    config = configure(arch, num_classes=classes, image_size=given.image_size)
-    checkpoint = official.read(path, config, grid=trained.grid, new_head=given.new_head is not None)
-    return Checkpoint(complete(config, given, says_labels=True, says_pixels=True), checkpoint.weights, FORMAT)
+    config = configure(arch, num_classes=classes)
+    if given.stride is not None:
+        stages = tuple(dataclasses.replace(stage, stride=given.stride) for stage in config.tokenizer)
+        config = dataclasses.replace(config, tokenizer=stages)
+    if given.heads is not None:
+        if config.embedding_dim % given.heads:
+            raise ConfigError(f"{given.heads} heads do not divide the width of {config.embedding_dim} channels")
+        config = dataclasses.replace(config, num_heads=given.heads, key_dim=config.embedding_dim // given.heads)
+    official.check_form(config)
+    trained = config
+    if POSITION in state and config.position != "none":
+        tokens = official.count_tokens(state)
+        side = math.isqrt(tokens)
+        if tokens != config.num_tokens and side * side == tokens:
+            size = find_size(config.tokenizer, (side, side))
+            trained = dataclasses.replace(config, image_size=size) if size else config
+    config = dataclasses.replace(trained, image_size=given.image_size or trained.image_size)
+    return complete(config, given, says_labels=True, says_pixels=True), trained.grid

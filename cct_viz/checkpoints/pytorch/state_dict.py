@@ -1,74 +1,113 @@
-"""A PyTorch .pth read as tensors and nothing else: anything else in it is refused by name, and nothing is run.
+"""A file of PyTorch read as tensors and plain values; anything else in it is refused by name, and nothing is run.
 
-Only this module needs PyTorch; it is imported when a file is read.
+Only this module needs PyTorch; it is imported when a file is read or written.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import functools
+import io
+import pathlib
 import pickle
 import pickletools
 import re
+import struct
+import types
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from ...architecture.files import replace_file
 from ..common import CheckpointError
+from .contents import CheckpointWarning, Contents, collect
+
+__all__ = ["CheckpointWarning", "holds", "read_contents", "write_state"]
 
 TORCH = (2, 10)  # the oldest release whose weights_only is trusted here
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "state_dict_ema", "model_ema")  # in order of preference
-_PREFIXES = ("module.", "_orig_mod.")  # added by data-parallel and by compiled models
-_CALLS = ("GLOBAL", "STACK_GLOBAL", "INST", "REDUCE", "OBJ", "NEWOBJ", "NEWOBJ_EX")  # opcodes that call something
+# Modules that files of weights import; those of _MODULES are models.
+_PLAIN = ("torch.", "collections.", "_codecs.", "numpy.", "argparse.", "types.", "pathlib.")
+_MODULES = ("torch.nn.modules.", "torch.fx.")
+# Errors of reading a damaged zip archive or pickle.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError, EOFError),
+    *(StopIteration, LookupError, OverflowError, MemoryError, struct.error, AttributeError, TypeError),
+)
+_SAVE = "where it was made, save its state_dict() alone with torch.save, and convert that"
 
 
-class CheckpointWarning(UserWarning):
-    """A checkpoint that can be used, but was changed; the message says how."""
+def holds(path: Path) -> bool:
+    """Whether a file looks like one of PyTorch's: a zip archive with a pickle, whole or cut off, or a bare pickle."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    if start.startswith(b"PK\x03\x04"):
+        return b"data.pkl" in start or any(name.endswith("data.pkl") for name in _entries(path))
+    return start[:1] == pickle.PROTO
 
 
-def load_state(path: str | Path) -> dict[str, np.ndarray]:
-    """The state dict in a .pth, name -> float32 array, without wrappers of training scripts. Nothing in it is run.
+def read_contents(path: Path) -> Contents:
+    """Everything in a .pth, in any of PyTorch's formats. Nothing in it is run.
 
     Raises:
-        CheckpointError: PyTorch is missing or older than 2.10, or the file is damaged or holds more than tensors.
-
-    Warns:
-        CheckpointWarning: averaged weights, or tensors that hold no floating-point numbers, were left out.
+        CheckpointError: PyTorch is missing or older than 2.10, or the file is damaged, is a program or a whole model,
+            or holds more than tensors and plain values.
     """
-    path = Path(path)
     torch = _import_torch()
     try:
+        empty = not path.stat().st_size
         path.open("rb").close()
     except OSError as error:
         raise CheckpointError(f"{path.name} cannot be read: {error.strerror or error}") from error
     damaged = f"{path.name} is truncated, damaged or no PyTorch file; download it again"
+    if empty:
+        raise CheckpointError(f"{damaged}: it is empty")
+    if program := _name_program(path):
+        raise CheckpointError(f"{path.name} is a {program} program, which would have to be run; {_SAVE}")
     try:
-        if not _checksums_fit(path):
+        if not _is_intact(path):
             raise CheckpointError(damaged)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless()):
             warnings.simplefilter("ignore")  # they address the author of the file
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = _load(torch, path)
+        return collect(content, functools.partial(_add_tensor, torch))
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
-        called = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if called is None and not _calls_something(path):
-            raise CheckpointError(damaged) from None
-        what = called[1] if called else "functions"
-        raise CheckpointError(
-            f"{path.name} holds more than tensors: it asks to call {what}; nothing of it was run. If you trust it, "
-            "load it where it was made, save its state dict alone, and convert that"
-        ) from None
+        raise CheckpointError(_explain_pickle(path, str(error)) or damaged) from None
     except Exception as error:  # half a file gives RuntimeError, OSError or EOFError, by where it was cut
         raise CheckpointError(damaged) from error
-    state = _strip_prefixes(_leave_out_counters(torch, _unwrap(content, path.name), path.name))
-    return {name: _to_array(torch, name, value) for name, value in state.items()}
 
 
-def _import_torch() -> Any:
+def _load(torch: Any, path: Path) -> Any:
+    options = {"map_location": "cpu", "weights_only": True}
+    if zipfile.is_zipfile(path) and path.suffix != ".safetensors":  # PyTorch reads that suffix as another format
+        return torch.load(str(path), mmap=True, **options)  # then only the tensors that are used are read
+    with path.open("rb") as file:
+        return torch.load(file, **options)
+
+
+def write_state(path: Path, state: Mapping[str, np.ndarray]) -> None:
+    """Write a state dict as a .pth, in one step.
+
+    Args:
+        state: name -> float32 array.
+
+    Raises:
+        CheckpointError: PyTorch is missing or older than 2.10.
+    """
+    torch = _import_torch("writing")
+    tensors = {name: torch.from_numpy(np.array(array, order="C")) for name, array in state.items()}
+    replace_file(path, lambda temporary: torch.save(tensors, temporary))
+
+
+def _import_torch(action: str = "reading") -> Any:
     needed = ".".join(map(str, TORCH))
-    how = f"reading a .pth needs PyTorch {needed} or newer: pip install 'torch>={needed}'"
+    how = f"{action} a .pth needs PyTorch {needed} or newer: pip install 'torch>={needed}'"
     try:
         import torch
     except ImportError as error:
@@ -78,61 +117,99 @@ def _import_torch() -> Any:
     return torch
 
 
-def _checksums_fit(path: Path) -> bool:
-    """PyTorch itself does not notice a flipped bit in a tensor."""
+def _harmless() -> list[Any]:
+    """Types of plain data that training scripts save beside the weights; creating them runs no code of the file."""
+    dtypes = {type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "?")}
+    scalar = np.float64(0).__reduce__()[0]
+    named = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    paths = [
+        (pathlib.PurePosixPath, f"{module}.{kind}Path")
+        for module in ("pathlib", "pathlib._local")
+        for kind in ("Posix", "Windows", "PurePosix", "PureWindows")
+    ]
+    return [argparse.Namespace, types.SimpleNamespace, np.dtype, *dtypes, *named, *paths]
+
+
+def _entries(path: Path) -> list[str]:
+    """The names in a zip archive; [] if it is none, or is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except _UNREADABLE:
+        return []
+
+
+def _name_program(path: Path) -> str:
+    """The kind of program that a file is; "" for a file of weights."""
+    names = _entries(path)
+    if any(name.endswith("/constants.pkl") or "/code/__torch__" in name for name in names):
+        return "TorchScript"
+    return "torch.export" if any(name.endswith("archive_format") for name in names) else ""
+
+
+def _is_intact(path: Path) -> bool:
+    """PyTorch itself does not notice a flipped bit in a tensor, and never compresses."""
     if not zipfile.is_zipfile(path):
         return True  # the format before 1.6, or no PyTorch file: torch.load tells
     with zipfile.ZipFile(path) as archive:
         try:
-            return archive.testzip() is None
-        except zipfile.BadZipFile:
+            stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
+            return stored and archive.testzip() is None
+        except _UNREADABLE:
             return False
 
 
-def _calls_something(path: Path) -> bool:
-    """Whether the file is a pickle that calls functions, judged by its opcodes."""
-    try:
+def _explain_pickle(path: Path, message: str) -> str:
+    """What a pickle asks for that is not plain data; "" if it is only damaged."""
+    wanted = [name for name in _imports(path) if not name.startswith(_PLAIN) or name.startswith(_MODULES)]
+    called = re.search(r"GLOBAL ([\w.]+)", message)
+    if any(name.startswith(_MODULES) for name in wanted):
+        model = next((name for name in wanted if not name.startswith(_MODULES)), wanted[0])
+        return f"{path.name} holds a whole pickled model ({model}), whose code would have to be run; {_SAVE}"
+    if called is None and not wanted:
+        return ""
+    return (
+        f"{path.name} holds more than tensors: it asks to call {called[1] if called else wanted[0]}; nothing of it was "
+        "run. If you trust it, load it where it was made, save its state dict alone, and convert that"
+    )
+
+
+def _imports(path: Path) -> list[str]:
+    """The names that the pickles of a file import, in order, judged by their opcodes."""
+    names: list[str] = []
+    texts: list[str] = []
+    with contextlib.ExitStack() as stack, contextlib.suppress(*_UNREADABLE):
         if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                text = archive.read(next(name for name in archive.namelist() if name.endswith("data.pkl")))
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            pickled = next(name for name in archive.namelist() if name.endswith("data.pkl"))
+            stream: IO[bytes] = io.BytesIO(archive.read(pickled))
         else:
-            text = path.read_bytes()
-        return any(operation.name in _CALLS for operation, _, _ in pickletools.genops(text))
-    except (ValueError, OSError, StopIteration, zipfile.BadZipFile):
+            stream = stack.enter_context(path.open("rb"))
+        while True:  # the format before 1.6 is several pickles in a row; the last one ends in an error
+            for operation, value, _ in pickletools.genops(stream):
+                if operation.name in ("GLOBAL", "INST"):
+                    names.append(str(value).replace(" ", "."))
+                elif operation.name == "STACK_GLOBAL":
+                    names.append(".".join(texts[-2:]))
+                elif isinstance(value, str):
+                    texts = [*texts[-1:], value]
+    return names
+
+
+def _add_tensor(torch: Any, contents: Contents, name: str, value: Any) -> bool:
+    if not isinstance(value, torch.Tensor):
         return False
-
-
-def _unwrap(content: Any, file: str) -> dict[str, Any]:
-    if isinstance(content, dict) and (wrapper := next((name for name in _WRAPPERS if name in content), None)):
-        if not wrapper.endswith("ema") and any(name in content for name in _WRAPPERS if name.endswith("ema")):
-            text = f"{file} also holds averaged weights (EMA); those under {wrapper!r} are used"
-            warnings.warn(text, CheckpointWarning, stacklevel=3)
-        content = content[wrapper]
-    if not isinstance(content, dict) or not content or not all(isinstance(name, str) for name in content):
-        raise CheckpointError(f"{file} holds no state dict, but {type(content).__name__}; expected names and tensors")
-    return content
-
-
-def _leave_out_counters(torch: Any, state: dict[str, Any], file: str) -> dict[str, Any]:
-    """The state without tensors of whole numbers, which count something (batches seen, weights averaged)."""
-    counters = [n for n, value in state.items() if isinstance(value, torch.Tensor) and not value.is_floating_point()]
-    if counters:
-        more = ", ..." if len(counters) > 4 else ""
-        hold = "holds" if len(counters) == 1 else "hold"
-        text = f"{file}: {', '.join(counters[:4])}{more} {hold} no floating-point numbers; left out"
-        warnings.warn(text, CheckpointWarning, stacklevel=3)
-    return {name: value for name, value in state.items() if name not in counters}
-
-
-def _strip_prefixes(state: dict[str, Any]) -> dict[str, Any]:
-    """The state without the prefixes that all its names share; a script may have wrapped its model more than once."""
-    while state and (prefix := next((p for p in _PREFIXES if all(name.startswith(p) for name in state)), None)):
-        state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return state
+    if value.layout != torch.strided or value.is_quantized or value.device.type == "meta":
+        contents.odd[name] = str(value.dtype if value.is_quantized else value.layout)
+    elif not value.is_floating_point():
+        contents.counters.add(name)
+    else:
+        contents.arrays[name] = lambda: _to_array(torch, name, value)
+    return True
 
 
 def _to_array(torch: Any, name: str, value: Any) -> np.ndarray:
-    if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
-        kind = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
-        raise CheckpointError(f"{name} is {kind}; expected a dense tensor")
+    stored = value.untyped_storage().nbytes() // value.element_size()
+    if value.numel() > stored:  # a stride of 0 repeats one number; a file may claim any size with it
+        raise CheckpointError(f"{name} is said to have {value.numel():,} numbers, but the file holds {stored:,} of it")
     return value.detach().to(torch.float32).numpy()
