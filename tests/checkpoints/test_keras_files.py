@@ -17,7 +17,7 @@ from random_models import FORMS, random_model
 
 from cct_viz import checkpoints
 from cct_viz.architecture.config import ConfigError
-from cct_viz.architecture.keras_model import build_model
+from cct_viz.architecture.keras_model import build_model, make_functional, named_weights
 from cct_viz.checkpoints import CheckpointError
 from cct_viz.checkpoints.convert import save
 from cct_viz.checkpoints.given import ASSUMED_LABELS, ASSUMED_PIXELS, Given
@@ -133,12 +133,13 @@ def test_the_form_of_gelu_changes_the_logits(made, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["layers of Keras, mean", "another tokenizer"])
-def test_weights_that_do_not_say_enough_are_refused(made, tmp_path, name):
-    model, _, _ = made(name)
-    model.save_weights(tmp_path / "x.weights.h5")
-    with pytest.raises(CheckpointError, match=r"save the whole model|which no square image makes"):
+def test_weights_that_do_not_say_enough_are_refused(made, tmp_path):
+    made("layers of Keras, mean")[0].save_weights(tmp_path / "x.weights.h5")
+    with pytest.raises(CheckpointError, match=r"2 convolutions and 1 layers max_pooling2d.*save the whole model"):
         checkpoints.read(tmp_path / "x.weights.h5")
+    made("another tokenizer")[0].save_weights(tmp_path / "y.weights.h5")
+    with pytest.raises(ConfigError, match="40x40 pixels make 81 tokens, but the position is for 16; save the whole"):
+        checkpoints.read(tmp_path / "y.weights.h5", Given(image_size=(40, 40)))
 
 
 @pytest.mark.slow
@@ -182,15 +183,14 @@ def test_one_logit_is_an_independent_class(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
-def test_what_this_project_writes_it_reads(tmp_path, form):
+@pytest.mark.parametrize("write", [save, lambda model, path: make_functional(model).save(path)])
+def test_what_this_project_writes_it_reads(tmp_path, form, write):
     model = random_model(FORMS[form])
-    save(model, tmp_path / "own.keras")
+    write(model, tmp_path / "own.keras")
     checkpoint = checkpoints.read(tmp_path / "own.keras")
     assert checkpoint.config == model.config
-    again = build_model(checkpoint.config)
-    checkpoints.assign(again, checkpoint.weights)
-    for one, other in zip(model.weights, again.weights, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for name, variable in named_weights(model).items():
+        np.testing.assert_array_equal(checkpoint.weights[name], variable)
 
 
 TF_KERAS = {

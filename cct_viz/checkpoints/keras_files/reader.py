@@ -102,6 +102,8 @@ def assemble(source: Source, given: Given, name: str) -> Checkpoint:
     except CheckpointError:
         raise
     except ConfigError as error:
+        if {"image_size", "activation", "epsilon"} & set(given.names):
+            raise  # an answer that does not fit, not the file
         raise CheckpointError(f"the file describes no model of this family: {error}") from error
     config = complete(config, rest, says_labels=False, says_pixels=says)
     return Checkpoint(config, _weights(parts, config), name)
