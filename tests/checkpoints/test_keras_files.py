@@ -364,7 +364,17 @@ def test_a_text_that_says_it_is_longer_than_the_file_is_not_read(weights):
     place = content.index(struct.pack("<I", len("dense")), address)  # of the name "dense"
     content[place : place + 4] = struct.pack("<I", 1 << 31)
     weights.write_bytes(content)
-    assert_refused(weights, "the text name is longer than the file")
+    assert_refused(weights, "is truncated or damaged")
+
+
+def test_a_heap_of_texts_without_end_is_refused(tmp_path):
+    path = tmp_path / "x.h5"
+    saved_models.make_model(num_layers=1).save_weights(path)
+    content = bytearray(path.read_bytes())
+    heap = content.index(b"GCOL")
+    content[heap + 16 + 8 : heap + 16 + 16] = bytes(8)  # the size of its first text
+    path.write_bytes(content)
+    assert_refused(path, "is truncated or damaged")
 
 
 def nest(text):

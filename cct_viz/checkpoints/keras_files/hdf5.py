@@ -19,11 +19,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..common import CheckpointError
-from .hdf5_attributes import text_lengths
+from .hdf5_attributes import read_texts
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_OBJECTS, MAX_DEPTH = 50_000, 64  # the largest preset, saved with its optimizer, has 2,000 objects in 8 levels
-MAX_TEXT = 1 << 26  # characters of an attribute; a configuration with its position as JSON has a million
 TEXTS = ("name", "keras_version", "backend", "layer_names", "weight_names", "model_config", "dtype")
 SKIPPED = ("optimizer", "optimizer_weights", "_optimizer", "metrics", "_metrics", "compile_metrics", "_compile_metrics")
 
@@ -154,26 +153,22 @@ class _Walk:
         import h5py
 
         texts: dict[str, Any] = {}
-        lengths: dict[str, int] | None = None
+        variable: dict[str, list[str]] | None = None
         for key in group.attrs:
             if not any(key == name or (key.startswith(name) and key[len(name) :].isdigit()) for name in TEXTS):
                 continue
-            kind = group.attrs.get_id(key)
-            needed = math.prod(kind.shape) * kind.get_type().get_size()
-            if kind.dtype.kind not in "SOUf" or math.prod(kind.shape) > MAX_OBJECTS or needed > self.size:
-                raise self.refuse(f"has an attribute {key} that is no text")
-            if kind.dtype.kind == "f":  # an empty list, which is stored as numbers
+            attribute = group.attrs.get_id(key)
+            kind, count = attribute.get_type(), math.prod(attribute.shape)
+            if count == 0:  # an empty list, of any type
                 texts[key] = []
-                continue
-            if kind.get_type().get_class() != h5py.h5t.STRING or kind.get_type().is_variable_str():
-                if lengths is None:
-                    lengths = text_lengths(self._read_raw, h5py.h5o.get_info(group.id).addr)
-                if lengths.get(key, self.size + 1) > self.size:
-                    raise CheckpointError(
-                        f"{self.name} is truncated or damaged: it says that the text {key} is longer than the file"
-                    )
-            with contextlib.suppress(UnicodeDecodeError):
+            elif kind.get_class() == h5py.h5t.STRING and kind.is_variable_str():
+                if variable is None:
+                    variable = read_texts(self._read_raw, h5py.h5o.get_info(group.id).addr, self.size)
+                texts[key] = variable[key] if attribute.shape else variable[key][0]
+            elif kind.get_class() == h5py.h5t.STRING and count * kind.get_size() <= self.size:
                 texts[key] = _decode(group.attrs[key])
+            else:
+                raise self.refuse(f"has an attribute {key} that is no text")
         return texts
 
     def _array(self, dataset: Any, name: str) -> np.ndarray:
@@ -208,18 +203,10 @@ def _widen(bits: np.ndarray) -> np.ndarray:
 
 
 def _decode(value: Any) -> Any:
+    """Text, or a list of texts, of an attribute of fixed length."""
     if isinstance(value, bytes):
-        return _limited(value.decode())
-    if isinstance(value, str):
-        return _limited(value)
-    items = np.asarray(value).ravel().tolist()
-    return [_limited(item.decode() if isinstance(item, bytes) else str(item)) for item in items]
-
-
-def _limited(text: str) -> str:
-    if len(text) > MAX_TEXT:
-        raise CheckpointError(f"an attribute has {len(text):,} characters; that is no file of weights")
-    return text
+        return value.decode()
+    return [item.decode() for item in np.asarray(value).ravel().tolist()]
 
 
 def iterate(group: Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Group]]:
