@@ -23,12 +23,12 @@ def _holds_nothing(path: Path) -> bool:
     return False
 
 
-def _claims_all(folder: Path) -> bool:
-    return True
-
-
 def _itself(path: Path) -> list[str]:
     return [path.name]
+
+
+def _claims_all(folder: Path) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Reader:
     files: Callable[[Collection[str]], list[str]]
     read: Callable[[Path, Given], Checkpoint]
     holds: Callable[[Path], bool] = _holds_nothing
-    claims: Callable[[Path], bool] = _claims_all
     beside: Callable[[Path], list[str]] = _itself
+    claims: Callable[[Path], bool] = _claims_all
     accepts: frozenset[str] = OF_ANY_FILE
     needs_conversion: bool = False
 
