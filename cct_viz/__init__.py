@@ -14,6 +14,7 @@ _HOMES = {
     "Heatmaps": "inference.trace",
     "HubError": "checkpoints.hub",
     "ImageError": "images.preprocessing",
+    "ImageWarning": "images.decode",
     "METHODS": "methods",
     "NotApplicable": "inference.trace",
     "PRESETS": "architecture.presets",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .app.serve import add_arguments, serve
+from .architecture.activations import ACTIVATIONS
 from .architecture.config import CCTConfig, ConfigError
 from .architecture.cost import count_macs, count_parameters
 from .architecture.geometry import stage_geometry
@@ -23,7 +24,7 @@ from .architecture.presets import DEFAULT, PRESETS, configure
 from .checkpoints.given import Given
 from .checkpoints.hub import HubError, print_progress
 from .checkpoints.hub import push as hub_push
-from .checkpoints.pytorch.contents import CheckpointWarning
+from .checkpoints.pytorch.state_dict import CheckpointWarning
 from .images.decode import ImageWarning
 from .training.recipes import DEFAULT_RECIPE, DEFAULT_RECIPE_OF_TRAINED, OPTIONS, RECIPES, Recipe
 
@@ -178,7 +179,7 @@ def convert(options: argparse.Namespace) -> int:
 
 
 # Options that answer what a file may not say, and what else is assumed.
-_CORRECTIONS = ("heads", "stride", "image_size", "labels", "scale", "mean", "std")
+_CORRECTIONS = ("heads", "stride", "image_size", "activation", "epsilon", "labels", "scale", "mean", "std")
 
 
 def _read_given(options: argparse.Namespace) -> Given:
@@ -192,6 +193,8 @@ def _read_given(options: argparse.Namespace) -> Given:
         image_size=(size[0], size[-1]) if size else None,
         heads=options.heads,
         stride=options.stride,
+        activation=options.activation,
+        epsilon=options.epsilon,
         ema=options.ema,
         labels=_read_labels(options.labels) if options.labels else None,
         scale=options.scale,
@@ -531,6 +534,9 @@ def _parser() -> argparse.ArgumentParser:
     text = "side, or height and width, of the images; for another size the positional embedding is resized"
     sub.add_argument("--image-size", type=int, nargs="+", metavar="PIXELS", help=text)
     sub.add_argument("--heads", type=int, metavar="N", help="for PyTorch: number of attention heads")
+    text = "for Keras: the form of GELU, exact (gelu) or with tanh (gelu_tanh)"
+    sub.add_argument("--activation", choices=tuple(ACTIVATIONS), help=text)
+    sub.add_argument("--epsilon", type=float, metavar="X", help="for Keras: epsilon of LayerNormalization")
     sub.add_argument("--stride", type=int, metavar="N", help="for PyTorch: stride of the tokenizer's convolutions")
     text = "for PyTorch: read the averaged weights, if the file holds both"
     sub.add_argument("--ema", action="store_true", help=text)

@@ -201,3 +201,25 @@ def randomise(model, seed=0):
 def answer(model, pixels):
     """(B, K), what the model itself says of uint8 pixels."""
     return np.asarray(model(pixels.astype("float32"), training=False))
+
+
+class NamedTokenizer(layers.Layer):
+    """A tokenizer whose layers are attributes with names of their own."""
+
+    def __init__(self, **kw):
+        super().__init__(**kw)
+        self.first, self.second = (layers.Conv2D(n, 3, use_bias=False, activation="relu") for n in (8, 12))
+        self.pad_a, self.pad_b = layers.ZeroPadding2D(1), layers.ZeroPadding2D(1)
+        self.shrink_a, self.shrink_b = (layers.MaxPooling2D(3, 2, "same") for _ in range(2))
+
+    def call(self, images):
+        x = self.shrink_a(self.pad_a(self.first(images)))
+        x = self.shrink_b(self.pad_b(self.second(x)))
+        return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
+
+
+def with_named_tokenizer():
+    inputs = keras.Input((16, 16, 3))
+    x = Position()(NamedTokenizer()(layers.Rescaling(1 / 255)(inputs)))
+    x = Pooling()(layers.LayerNormalization(epsilon=1e-5)(Block()(x)))
+    return randomise(keras.Model(inputs, layers.Dense(3)(x)))

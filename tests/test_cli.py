@@ -10,7 +10,7 @@ import pytest
 from conftest import prepare, tiny_config, write_random_checkpoint
 from PIL import Image
 
-from cct_viz.architecture.config import Preprocessing
+from cct_viz.architecture.config import Preprocessing, read_config, write_config
 from cct_viz.architecture.presets import DEFAULT
 from cct_viz.checkpoints.cache import sha256
 from cct_viz.checkpoints.given import ASSUMED_LABELS
@@ -75,6 +75,23 @@ def test_evaluating_one_class_counts_yes_and_no(capsys, cache, tmp_path):
     assert int(no) + int(wrong_yes) == int(wrong_no) + int(yes) == 3
     assert (int(no) + int(yes)) / 6 == pytest.approx(metrics["accuracy"])
     assert label == "cat"
+
+
+@pytest.mark.slow
+def test_a_grey_model_of_one_class_is_trained_and_measured(capsys, cache, tmp_path):
+    grey = Preprocessing((0.5,), (0.2,))
+    config = tiny_config(channels=1, preprocessing=grey, output="sigmoid", labels=("cat",), activation="gelu_tanh")
+    write_config(tmp_path / "arch.json", config)
+    x = np.random.default_rng(0).integers(0, 256, (40, *config.image_size), np.uint8)
+    np.savez(tmp_path / "data.npz", x=x, y=np.arange(40) % 2)
+    words = ["train", "--arch", str(tmp_path / "arch.json"), "--data", str(tmp_path / "data.npz")]
+    assert main([*words, "--out", str(tmp_path / "out"), "--epochs", "1", "--batch-size", "12", "--json"]) == 0
+    metrics = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert read_config(tmp_path / "out" / "config.json") == config
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"| right answers, yes from 50 % | {metrics['accuracy']:.2%} |" in card
+    assert f"| binary cross-entropy | {metrics['loss']:.4f} nats |" in card
+    assert "top-5" not in card
 
 
 def test_one_bad_image_does_not_cost_the_others_their_answer(capsys, tiny_folder, tiny_classifier, photo, tmp_path):

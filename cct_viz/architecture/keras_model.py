@@ -29,6 +29,9 @@ from .presets import configure
 MASKED = -1e9  # added to a masked score: exp() of it is exactly 0 in float32 and bfloat16
 
 
+_registered = keras.saving.register_keras_serializable(package="cct_viz")
+
+
 class TokenizerOutput(NamedTuple):
     tokens: Any  # (B, N, D)
     feature_maps: tuple[Any, ...]  # one (B, h, w, c) a stage, after its pool
@@ -75,6 +78,12 @@ class ConvTokenizer(layers.Layer):
             pool = layers.MaxPooling2D(stage.pool_size or 1, stage.pool_stride, stage.pool_padding, name=f"pool_{i}")
             self.pools.append(pool if stage.pool_size else None)
 
+    def build(self, input_shape: Any) -> None:
+        *batch_and_size, channels = input_shape
+        for stage, conv in zip(self.stages, self.convs, strict=True):
+            conv.build((*batch_and_size, channels))  # a kernel depends on the channels only
+            channels = stage.channels
+
     def call(self, images: Any) -> TokenizerOutput:
         x, feature_maps = images, []  # (B, H, W, C)
         for stage, conv, (pad, pool_pad), pool in zip(self.stages, self.convs, self.pads, self.pools, strict=True):
@@ -87,12 +96,20 @@ class ConvTokenizer(layers.Layer):
         return TokenizerOutput(tokens, tuple(feature_maps))
 
 
+@_registered
 class TokenSequence(layers.Layer):
     """Prepends the class token, if there is one, and adds the positional embedding."""
 
     def __init__(self, config: CCTConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "config": self.config.to_dict()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> TokenSequence:
+        return cls(**{**config, "config": CCTConfig.from_dict(config["config"])})
 
     def build(self, _: Any) -> None:
         length, dim = self.config.sequence_length, self.config.embedding_dim
@@ -132,27 +149,34 @@ class SelfAttention(layers.Layer):
         self.projection = layers.Dense(config.embedding_dim, name="projection")
         self.dropout = layers.Dropout(config.attention_dropout, name="dropout")
 
+    def build(self, input_shape: Any) -> None:
+        for layer in (self.query, self.key, self.value):
+            layer.build(input_shape)
+        self.projection.build((*input_shape[:-1], self.heads * self.key_dim))
+
     def split_heads(self, x: Any) -> Any:
         x = ops.reshape(x, (-1, self.length, self.heads, self.key_dim))
         return ops.transpose(x, (0, 2, 1, 3))  # (B, A, M, E)
 
-    def call(self, x: Any, key_mask: Any) -> AttentionOutput:
+    def call(self, x: Any, key_mask: Any = None) -> AttentionOutput:
         query = self.split_heads(self.query(x)) * (1.0 / math.sqrt(self.key_dim))
         key, value = self.split_heads(self.key(x)), self.split_heads(self.value(x))
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))  # (B, A, M, M)
-        scores = scores + (1.0 - key_mask[:, None, None, :]) * MASKED
+        if key_mask is not None:
+            scores = scores + (1.0 - key_mask[:, None, None, :]) * MASKED
         attentions = ops.softmax(scores, axis=-1)
         heads = ops.matmul(self.dropout(attentions), value)  # (B, A, M, E)
         joined = ops.reshape(ops.transpose(heads, (0, 2, 1, 3)), (-1, self.length, self.heads * self.key_dim))
         return AttentionOutput(self.projection(joined), attentions)
 
 
+@_registered
 class EncoderBlock(layers.Layer):
     """Attention and MLP on the residual stream, with the order of norms that the config selects."""
 
     def __init__(self, config: CCTConfig, drop_rate: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.config = config
+        self.config, self.drop_rate = config, drop_rate
         self.block, self.activation = find_block(config.block), find_activation(config.activation)
         self.norm_1 = layers.LayerNormalization(epsilon=config.layer_norm_epsilon, name="norm_1")
         self.attention = SelfAttention(config, name="attention")
@@ -166,18 +190,31 @@ class EncoderBlock(layers.Layer):
         self.drop_attention = layers.Dropout(drop_rate, noise_shape=(None, 1, 1), name="drop_attention")
         self.drop_mlp = layers.Dropout(drop_rate, noise_shape=(None, 1, 1), name="drop_mlp")
 
+    def build(self, input_shape: Any) -> None:
+        for layer in (self.norm_1, self.attention, self.norm_2, self.mlp_1):
+            layer.build(input_shape)
+        self.mlp_2.build((*input_shape[:-1], self.config.mlp_dim))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "config": self.config.to_dict(), "drop_rate": self.drop_rate}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> EncoderBlock:
+        return cls(**{**config, "config": CCTConfig.from_dict(config["config"])})
+
     def mlp(self, x: Any) -> Any:
         x = self.dropout_1(self.activation(self.mlp_1(x), ops))
         x = self.mlp_2(x)
         return self.dropout_2(self.activation(x, ops) if self.config.mlp_output_activation else x)
 
-    def call(self, x: Any, key_mask: Any) -> BlockOutput:
+    def call(self, x: Any, key_mask: Any = None) -> BlockOutput:
         attended, attentions = self.attention(self.norm_1(x), key_mask)
         attended = self.drop_attention(self.projection_dropout(attended))
         x, added = self.block.add_mlp(x + attended, self.norm_2, lambda x: self.drop_mlp(self.mlp(x)))
         return BlockOutput(x, attended, added, attentions)
 
 
+@_registered
 class SequencePooling(layers.Layer):
     """SeqPool: one score per token, softmax over the tokens, weighted mean of the tokens."""
 
@@ -185,36 +222,50 @@ class SequencePooling(layers.Layer):
         super().__init__(**kwargs)
         self.score = layers.Dense(1, name="score")
 
-    def call(self, representation: Any, token_mask: Any) -> PoolOutput:
+    def build(self, input_shape: Any) -> None:
+        self.score.build(input_shape)
+
+    def call(self, representation: Any, token_mask: Any = None) -> PoolOutput:
+        token_mask = _all_tokens(representation) if token_mask is None else token_mask
         scores = ops.squeeze(self.score(representation), axis=-1)  # (B, N)
         weights = ops.softmax(scores + (1.0 - token_mask) * MASKED, axis=-1) * token_mask
         pooled = ops.squeeze(ops.matmul(weights[:, None, :], representation), axis=1)  # (B, D)
         return PoolOutput(pooled, {"pool_scores": scores, "pooling_weights": weights})
 
 
+@_registered
 class MeanPooling(layers.Layer):
     """The mean of the tokens."""
 
-    def call(self, representation: Any, token_mask: Any) -> PoolOutput:
+    def call(self, representation: Any, token_mask: Any = None) -> PoolOutput:
+        token_mask = _all_tokens(representation) if token_mask is None else token_mask
         weights = token_mask / ops.maximum(ops.sum(token_mask, axis=-1, keepdims=True), 1.0)
         pooled = ops.squeeze(ops.matmul(weights[:, None, :], representation), axis=1)
         return PoolOutput(pooled, {"pooling_weights": weights})
 
 
+@_registered
 class MaxPooling(layers.Layer):
     """The largest value of each channel over the tokens."""
 
-    def call(self, representation: Any, token_mask: Any) -> PoolOutput:
+    def call(self, representation: Any, token_mask: Any = None) -> PoolOutput:
+        token_mask = _all_tokens(representation) if token_mask is None else token_mask
         visible = representation + (1.0 - token_mask[:, :, None]) * MASKED
         count = ops.sum(token_mask, axis=-1, keepdims=True)
         return PoolOutput(ops.where(count > 0, ops.max(visible, axis=1), 0.0), {})
 
 
+@_registered
 class ClassTokenPooling(layers.Layer):
     """Reads the class token; it has attended to all the other tokens."""
 
-    def call(self, representation: Any, token_mask: Any) -> PoolOutput:
+    def call(self, representation: Any, token_mask: Any = None) -> PoolOutput:
         return PoolOutput(representation[:, 0], {})
+
+
+def _all_tokens(representation: Any) -> Any:
+    """A token mask (B, N) of ones, for a pool without a class token."""
+    return ops.ones_like(representation[..., 0])
 
 
 # Entry of POOLS -> its layer, which maps (B, M, D) and a token mask (B, N) to a PoolOutput. Its weights are "pool/...".
@@ -226,7 +277,7 @@ POOLING_LAYERS: dict[str, type[layers.Layer]] = {
 }
 
 
-@keras.saving.register_keras_serializable(package="cct_viz")
+@_registered
 class CCT(keras.Model):
     """A compact transformer: (B, H, W, C) float images, normalised as the config says, to (B, K) logits.
 
@@ -248,9 +299,13 @@ class CCT(keras.Model):
         self.head = layers.Dense(config.num_classes, name="head")
 
     def build(self, _: Any = None) -> None:
-        """Create every weight, by one symbolic pass over an image of the config's size."""
+        """Create every weight. No layer is called, so that each has one output, that of `make_functional`."""
         if not self.built:
-            self.intermediates(keras.KerasTensor((1, *self.config.input_shape)))
+            tokens = (None, self.config.sequence_length, self.config.embedding_dim)
+            self.tokenizer.build((None, *self.config.input_shape))
+            for layer in (self.sequence, *self.blocks, self.norm, self.pooling):
+                layer.build(tokens)
+            self.head.build((None, self.config.embedding_dim))
             self.built = True
 
     def intermediates(self, images: Any, token_mask: Any = None, training: bool | None = None) -> dict[str, Any]:
@@ -295,6 +350,28 @@ class CCT(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> CCT:
         return cls(CCTConfig.from_dict(config["config"]), name=config["name"])
+
+
+def make_functional(network: CCT) -> keras.Model:
+    """The functional Keras model of a built CCT: images (B, H, W, C) to logits (B, K). It shares all weights.
+
+    Every layer is there by name, with inputs and outputs: "conv_0", "relu_0", "pool_0", ... (B, h, w, c), "tokens" and
+    "sequence" (B, M, D), "block_0", ... (a list as in `BlockOutput`), "norm", "pool" (a list that starts with the
+    pooled vector) and "head". So tools that take a Keras model apart, such as Grad-CAM on a conv stage, work on it.
+    """
+    config = network.config
+    x = images = keras.Input(config.input_shape, name="images")
+    tokenizer = network.tokenizer
+    parts = zip(tokenizer.stages, tokenizer.convs, tokenizer.pads, tokenizer.pools, strict=True)
+    for i, (stage, conv, (pad, pool_pad), pool) in enumerate(parts):
+        relu = layers.ReLU(name=f"relu_{i}") if stage.relu else None
+        for layer in filter(None, (pad, conv, relu, pool_pad, pool)):
+            x = layer(x)
+    x = network.sequence(layers.Reshape((config.num_tokens, config.embedding_dim), name="tokens")(x))
+    for block in network.blocks:
+        x = block(x).stream
+    logits = network.head(network.pooling(network.norm(x)).pooled)
+    return keras.Model(images, logits, name=network.name)
 
 
 def build_model(config: CCTConfig) -> CCT:

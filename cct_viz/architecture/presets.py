@@ -179,7 +179,12 @@ def _keras_io(channels: tuple[int, ...] = (64, 128)) -> CCTConfig:
 
 
 def _cct_keras() -> CCTConfig:
-    """CCT-keras' default: "same" convolutions of stride 2, doubled width, biases on q, k and v, GELU twice."""
+    """CCT-keras' default: "same" convolutions of stride 2, doubled width, biases on q, k and v, GELU twice.
+
+    With sequence pooling as its authors meant it. Their code takes the softmax over an axis of size 1, where every
+    weight is 1, so that it sums the tokens. There is no such pool here, because no file of that code can be read
+    exactly: its learned positional embedding is a variable outside of all layers, which Keras does not save.
+    """
     return CCTConfig(
         image_size=(224, 224),
         tokenizer=tuple(

@@ -1,8 +1,8 @@
 """Checkpoints of any known format, read to one record: configuration and canonically named weights.
 
 A reader is a module or package with FORMAT, `recognises`, `files` and `read`, and an entry in `registry.READERS`:
-`safetensors` (the project's own format), `saved_model` (TensorFlow), `pytorch` (the paper's .pth files). Beside them
-are `hub` (download and publish), `cache` (checkpoints prepared for serving) and `convert`.
+`safetensors` (the project's own format), `keras_files` (Keras), `saved_model` (TensorFlow), `pytorch` (files of
+PyTorch). Beside them are `hub` (download and publish), `cache` (checkpoints prepared for serving) and `convert`.
 
 Importing this package loads neither Keras, TensorFlow, PyTorch nor the Hub's client; each is loaded when it is used.
 """

@@ -18,12 +18,14 @@ tags: [cct, compact-convolutional-transformer]
 
 # {name}
 
-A compact transformer of {parameters:,} parameters ({layers} layers, {heads} heads, width {width}, {tokens} tokens,
-{classes} {class_word}, images of {height}x{width_px} pixels), converted from `{source}`{digest} with
+A compact transformer of {parameters:,} parameters ({layers}, {heads}, width {width}, {tokens},
+{classes}, images of {height}x{width_px} pixels), converted from `{source}`{digest} with
 
     {command}
 
-{use} Its weights are the work of the authors of the original, under its licence.
+{use}
+
+Its weights are the work of the authors of the original, under its licence.
 {changed}{assumed}"""
 _FOLDER = "`config.json` says how it is built, what its classes are called and how images are prepared for it."
 _KERAS = """To open it in Keras, first `import cct_viz.architecture.keras_model`, then call `keras.saving.load_model`.
@@ -57,12 +59,11 @@ def write_card(
     text = _CARD.format(
         name=name,
         parameters=count_parameters(config),
-        layers=config.num_layers,
-        heads=config.num_heads,
+        layers=_count(config.num_layers, "layer"),
+        heads=_count(config.num_heads, "head"),
         width=config.embedding_dim,
-        tokens=config.num_tokens,
-        classes=config.num_classes,
-        class_word="classes" if config.num_classes > 1 else "class",
+        tokens=_count(config.num_tokens, "token"),
+        classes=_count(config.num_classes, "class", "classes"),
         height=config.image_size[0],
         width_px=config.image_size[1],
         source=source.name,
@@ -92,6 +93,10 @@ def _describe_inputs(config: CCTConfig) -> str:
         f"It expects {grey} of {config.image_size[0]}x{config.image_size[1]} pixels, divided by 255, minus the mean "
         f"{mean}, divided by the standard deviation {std}.\n\nClasses, in order: {', '.join(config.labels)}."
     )
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
 def _list(heading: str, sentences: Sequence[str]) -> str:

@@ -90,6 +90,8 @@ def _command(source: Path, out: Path, given: Given) -> str:
             words.append(Path(value).name)
         elif name == "labels":
             words.append("labels.txt")
+        elif isinstance(value, str):
+            words.append(value)
         elif isinstance(value, tuple):
             words += [f"{number:g}" for number in value]
         elif value is not True:

@@ -81,7 +81,9 @@ class Given:
             return Preprocessing(std=(self.scale / 255,) * 3)
         if self.mean is None or self.std is None:
             return None
-        return Preprocessing(mean=self.mean, std=self.std)
+        count = max(len(self.mean), len(self.std))
+        mean, std = (numbers * count if len(numbers) == 1 else numbers for numbers in (self.mean, self.std))
+        return Preprocessing(mean, std)
 
 
 NOTHING = Given()

@@ -12,8 +12,8 @@ from . import pytorch, safetensors, saved_model
 from .common import Checkpoint, CheckpointError
 from .given import NOTHING, Given
 from .keras_files import archive, tf_checkpoint, weights_file
+from .other_files import name_other
 from .pytorch import hub_mixin
-from .unknown import name_unknown
 
 OF_ANY_FILE = frozenset({"labels", "scale", "mean", "std"})  # answers that every reader takes
 OF_KERAS = OF_ANY_FILE | {"image_size", "activation", "epsilon"}
@@ -23,12 +23,12 @@ def _holds_nothing(path: Path) -> bool:
     return False
 
 
-def _claims_all(folder: Path) -> bool:
-    return True
-
-
 def _itself(path: Path) -> list[str]:
     return [path.name]
+
+
+def _claims_all(folder: Path) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Reader:
     files: Callable[[Collection[str]], list[str]]
     read: Callable[[Path, Given], Checkpoint]
     holds: Callable[[Path], bool] = _holds_nothing
-    claims: Callable[[Path], bool] = _claims_all
     beside: Callable[[Path], list[str]] = _itself
+    claims: Callable[[Path], bool] = _claims_all
     accepts: frozenset[str] = OF_ANY_FILE
     needs_conversion: bool = False
 
@@ -137,7 +137,9 @@ def detect(path: str | Path) -> str:
     incomplete = [name for name, reader in READERS.items() if reader.recognises(names)]
     for name in complete + incomplete:
         return name
-    state = "not a checkpoint" if path.is_dir() else name_unknown(path) if path.exists() else "missing"
+    if path.is_file() and (other := name_other(path)):
+        raise CheckpointError(f"{path.name} is {other}")
+    state = "not a checkpoint" if path.is_dir() else "a file of no known format" if path.exists() else "missing"
     *others, last = (reader.description for reader in READERS.values())
     raise CheckpointError(f"{path.name} is {state}; expected a folder with {', '.join(others)}, or {last}")
 

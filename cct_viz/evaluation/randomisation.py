@@ -86,7 +86,7 @@ def randomise_parameters(
     table: dict[str, dict[str, bool | None]] = {}
     for part, beginnings in parts_of(config).items():
         weights = {name: fresh[name] if name.startswith(beginnings) else array for name, array in trained.items()}
-        changed = explain_images(keras_classifier(config, weights, model=original.model))
+        changed = explain_images(keras_classifier(config, weights, model=original.network))
         table[part] = {
             name: None
             if expected[0][name] is None

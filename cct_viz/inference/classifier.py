@@ -76,9 +76,9 @@ class Classifier:
         *,
         folder: Path | None = None,
         metrics: Mapping[str, Any] | None = None,
-        model: CCT | None = None,
+        network: CCT | None = None,
     ):
-        """`runner` runs the model of `config` with `weights`; `model` is the Keras model, if it is already built."""
+        """`runner` runs the model of `config` with `weights`; `network` is the Keras model, if it is already built."""
         self.config = config
         self.labels = config.labels
         self.weights: Mapping[str, np.ndarray] = MappingProxyType({k: _read_only(v) for k, v in weights.items()})
@@ -88,8 +88,8 @@ class Classifier:
         self.accuracy = _check_accuracy(self.metrics.get("accuracy"))
         self.position_prior = _check_prior(self.metrics.get("position_prior"), config)
         self._runner = runner
-        self._model = model
-        self._building = threading.Lock()
+        self._network, self._model = network, None
+        self._building = threading.RLock()
         self._stages = stage_geometry(config)
         self._readout = read_readout_weights(config, self.weights)
 
@@ -98,15 +98,32 @@ class Classifier:
         return sum(array.size for array in self.weights.values())
 
     @property
-    def model(self) -> CCT:
-        """The Keras model with these weights, built on first use (imports Keras and its backend)."""
+    def network(self) -> CCT:
+        """The Keras model with these weights, built on first use (imports Keras and its backend).
+
+        `network(images, token_mask=None)` gives logits, `network.intermediates(images)` everything that a trace holds.
+        """
         with self._building:
-            if self._model is None:
+            if self._network is None:
                 from ..architecture.keras_model import build_model
 
-                model = build_model(self.config)
-                checkpoints.assign(model, self.weights)
-                self._model = model
+                network = build_model(self.config)
+                checkpoints.assign(network, self.weights)
+                self._network = network
+            return self._network
+
+    @property
+    def model(self) -> Any:
+        """The same as a functional Keras model with the same weights, from images (B, H, W, C) to logits (B, K).
+
+        For tools that take a Keras model apart: it has inputs, outputs and layers by name, see `make_functional`.
+        Images are float32, normalised as `images.preprocessing.normalise` does.
+        """
+        with self._building:
+            if self._model is None:
+                from ..architecture.keras_model import make_functional
+
+                self._model = make_functional(self.network)
             return self._model
 
     def forward(self, batch: np.ndarray, token_mask: np.ndarray | None = None) -> np.ndarray:

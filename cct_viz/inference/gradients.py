@@ -122,4 +122,4 @@ def _model(classifier: Classifier) -> Any:
         raise RuntimeError(
             f"gradients need Keras on TensorFlow, not on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow"
         )
-    return classifier.model
+    return classifier.network

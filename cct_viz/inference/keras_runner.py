@@ -38,4 +38,4 @@ def keras_classifier(config: CCTConfig, weights: Mapping[str, np.ndarray], *, mo
     """
     model = model or build_model(config)
     checkpoints.assign(model, weights)
-    return Classifier(config, weights, Source("folder", "in memory", ""), KerasRunner(model), model=model)
+    return Classifier(config, weights, Source("folder", "in memory", ""), KerasRunner(model), network=model)

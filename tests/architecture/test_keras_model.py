@@ -6,11 +6,12 @@ import keras
 import numpy as np
 import onnxruntime
 import pytest
+import tensorflow as tf
 from conftest import softmax, tiny_config
 from random_models import FORMS, random_model
 
 import cct_viz
-from cct_viz.architecture.keras_model import build_model, named_weights, sinusoidal_position
+from cct_viz.architecture.keras_model import build_model, make_functional, named_weights, sinusoidal_position
 from cct_viz.architecture.onnx_export import export_onnx
 from cct_viz.architecture.presets import PRESETS
 
@@ -178,3 +179,56 @@ def test_model_config_round_trip():
     model = random_model(tiny_config())
     again = type(model).from_config(model.get_config())
     assert again.config == model.config
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def functional(request):
+    """A random model of one form, the same as a functional model, and two images."""
+    network = random_model(FORMS[request.param])
+    return network, make_functional(network), random_images(network.config, 2)
+
+
+def test_functional_model_gives_the_same_logits(functional):
+    network, model, images = functional
+    assert model.inputs[0].shape == (None, *network.config.input_shape)
+    assert model.output.shape == (None, network.config.num_classes)
+    np.testing.assert_allclose(model.predict(images, verbose=0), network(images), atol=1e-5)  # sums in another order
+    assert {id(v) for v in model.trainable_variables} == {id(v) for v in network.trainable_variables}
+
+
+def test_tools_can_take_the_functional_model_apart(functional):
+    """What Grad-CAM tools do: an outer model of one layer's output and the answer, then the gradient between them."""
+    network, model, images = functional
+    seen = network.intermediates(images)
+    stage = network.config.tokenizer[-1]
+    last = len(network.config.tokenizer) - 1
+    name = f"pool_{last}" if stage.pool_size else f"relu_{last}" if stage.relu else f"conv_{last}"
+    outer = keras.Model(model.input, [model.get_layer(name).output, model.output])
+    with tf.GradientTape() as tape:
+        features, logits = outer(images)
+        score = logits[:, 0]
+    gradient = tape.gradient(score, features)
+    np.testing.assert_allclose(features, seen[f"feature_map_{last}"], atol=1e-6)
+    assert gradient.shape == features.shape
+    assert np.abs(gradient).max() > 0
+    block = keras.Model(model.input, model.get_layer("block_0").output[-1])
+    np.testing.assert_allclose(block(images), seen["attentions_0"], atol=1e-6)
+    assert model.layers[-1].name == "head"
+    assert model.layers[-1].activation is keras.activations.linear
+    lines = []
+    model.summary(print_fn=lines.append)
+    assert "block_0" in "".join(lines)
+
+
+def test_functional_model_can_be_cloned_and_saved(functional, tmp_path):
+    """Tools clone a model to randomise its layers; weights are set by position."""
+    _, model, images = functional
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    np.testing.assert_allclose(clone(images), model(images), atol=1e-6)
+    clone.get_layer("head").set_weights([0 * weight for weight in clone.get_layer("head").get_weights()])
+    assert not np.asarray(clone(images)).any()
+    assert np.asarray(model(images)).any()  # the weights are its own
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again(images), model(images))

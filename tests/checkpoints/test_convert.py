@@ -58,7 +58,7 @@ def assert_trace_is_keras(classifier, image):
     """A Trace by ONNX Runtime agrees with the Keras model in everything; returns it."""
     trace = classifier.trace(image)
     batch = normalise(trace.pixels[None], classifier.config.preprocessing)
-    seen = {name: np.asarray(value)[0] for name, value in classifier.model.intermediates(batch).items()}
+    seen = {name: np.asarray(value)[0] for name, value in classifier.network.intermediates(batch).items()}
     ours = {f"feature_map_{i}": value for i, value in enumerate(trace.feature_maps)}
     for name, values in (
         ("stream", trace.stream),
@@ -261,8 +261,8 @@ ODD_ARGUMENTS = [
     ({"scale": 0.0}, "scale is 0.0; expected more than 0"),
     ({"scale": 255.0, "mean": (0.5,), "std": (0.5,)}, "a scale and a normalisation were both given"),
     ({"mean": (0.5,)}, "only one of mean and std was given"),
-    ({"mean": (0.5, 0.5), "std": (1.0, 1.0)}, "2 numbers were given for the normalisation"),
-    ({"mean": (0.5,), "std": (0.0,)}, "std is .*; expected 3 positive numbers"),
+    ({"mean": (0.5, 0.5), "std": (1.0, 1.0)}, "expected 3 numbers, or 1 for grey"),
+    ({"mean": (0.5,), "std": (0.0,)}, "std is .*; expected as many positive numbers"),
 ]
 
 

@@ -278,6 +278,12 @@ def test_several_models_are_refused_by_name(torch, state, tmp_path):
         read_saved(torch, {"student": state, "teacher": other}, tmp_path / "a.pth")
 
 
+def test_the_usual_place_is_preferred_aloud(torch, state, expected, tmp_path):
+    other = {name: value + 1 for name, value in state.items()}
+    with pytest.warns(CheckpointWarning, match=r"also holds other weights \(best\); those of state_dict were read"):
+        assert_same_weights(read_saved(torch, {"best": other, "state_dict": state}, tmp_path / "a.pth"), expected)
+
+
 def test_what_is_not_the_model_is_left_out_aloud(torch, state, expected, tmp_path):
     content = prefixed("model.")(state) | {"criterion.weight": torch.ones(5), "n_averaged": torch.tensor(3)}
     with pytest.warns(CheckpointWarning) as caught:
@@ -339,6 +345,14 @@ def test_values_beside_the_weights_are_used(torch, compact, tmp_path):
     assert checkpoints.read(tmp_path / "a.pth", Given(heads=4)).config.num_heads == 4
 
 
+def test_paddings_of_0_and_other_pools_are_used(torch, compact, tmp_path):
+    model = compact.random_torch_model(kernel=5, padding=0, pool=(2, 2, 0), size=(36, 36))
+    said = {"padding": 0, "pooling_kernel_size": 2, "pooling_stride": 2, "pooling_padding": 0, "img_size": 36}
+    checkpoint = read_saved(torch, {"model": model.state_dict(), "config": said}, tmp_path / "a.pth")
+    assert checkpoint.config.image_size == (36, 36)
+    assert_same_logits(compact, model, checkpoint)
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -391,7 +405,7 @@ def test_a_hub_mixin_folder_of_another_model_is_named(hub_folder, torch):
 
 def test_weights_of_this_project_without_their_config_are_named(hub_folder, expected, tmp_path):
     safetensors.write(tmp_path / "own", expected.config, expected.weights)
-    with pytest.raises(CheckpointError, match=r"model\.safetensors is this project's; give its whole folder"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is this project's, .*; give the whole folder"):
         checkpoints.read(tmp_path / "own" / "model.safetensors")
 
 

@@ -180,7 +180,7 @@ DAMAGE = {
     "no config": (lambda f: (f / "config.json").unlink(), "is incomplete; expected config.json and model.safetensors"),
     "bad JSON": (lambda f: (f / "config.json").write_text('{"image_size": [12,'), "cannot be read as JSON"),
     "binary config": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"), "cannot be read as JSON"),
-    "other config": (lambda f: (f / "config.json").write_text('{"model_type": "vit"}'), "format_version"),
+    "other config": (lambda f: (f / "config.json").write_text('{"model_type": "vit"}'), "its own config.json"),
     "other classes": (lambda f: rewrite_config(f, labels=["a", "b"]), r"head/bias has shape \(3,\), expected \(2,\)"),
     "impossible": (lambda f: rewrite_config(f, num_heads=0), "num_heads is 0"),
 }
@@ -213,7 +213,7 @@ def test_flipped_bit_of_the_header_is_refused_or_harmless(folder):
 def test_folder_of_no_known_format_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"nowhere is missing; expected a folder with config.json"):
         checkpoints.detect(tmp_path / "nowhere")
-    (tmp_path / "photo.jpg").write_bytes(b"")
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(CheckpointError, match=r"photo.jpg is a file of no known format"):
         checkpoints.detect(tmp_path / "photo.jpg")
     write_config(tmp_path / "config.json", CONFIG)

@@ -41,7 +41,7 @@ def test_trace_agrees_with_keras(tiny_classifier):
     (image,) = random_images(1)
     trace = tiny_classifier.trace(image)
     batch = normalise(image[None], tiny_classifier.config.preprocessing)
-    seen = {name: np.asarray(value)[0] for name, value in tiny_classifier.model.intermediates(batch).items()}
+    seen = {name: np.asarray(value)[0] for name, value in tiny_classifier.network.intermediates(batch).items()}
     for i, feature_map in enumerate(trace.feature_maps):
         np.testing.assert_allclose(feature_map, seen[f"feature_map_{i}"], atol=FLOAT32)
     for i in range(2):

@@ -90,12 +90,12 @@ def shifted_score(classifier, trace, target, layer, place, step):
     """y_c with one entry of one layer's attention changed by `step`; earlier layers stay the same."""
     shift = np.zeros((1, *trace.attentions.shape[1:]), np.float32)
     shift[0][place] = step
-    attention = classifier.model.blocks[layer].attention
+    attention = classifier.network.blocks[layer].attention
     dropout = attention.dropout
     attention.dropout = lambda attentions: attentions + shift
     try:
         batch = normalise(trace.pixels[None], classifier.config.preprocessing)
-        return float(np.asarray(classifier.model(batch))[0, target])
+        return float(np.asarray(classifier.network(batch))[0, target])
     finally:
         attention.dropout = dropout
 
@@ -120,13 +120,13 @@ def test_gradient_of_each_readout_by_its_own_block(case):
     scale = np.abs(whole.attentions[-1]).max()
     np.testing.assert_allclose(gradients.attentions[-1], whole.attentions[-1], atol=1e-4 * scale)
     np.testing.assert_allclose(gradients.representation, whole.representation, atol=1e-4)
-    blocks = classifier.model.blocks
+    blocks = classifier.network.blocks
     place = np.unravel_index(np.abs(gradients.attentions[0]).argmax(), gradients.attentions[0].shape)
     try:
-        classifier.model.blocks = blocks[:1]
+        classifier.network.blocks = blocks[:1]
         ends = [shifted_score(classifier, trace, 1, 0, place, step) for step in (STEP, -STEP)]
     finally:
-        classifier.model.blocks = blocks
+        classifier.network.blocks = blocks
     rise = (ends[0] - ends[1]) / (2 * STEP)
     assert gradients.attentions[0][place] == pytest.approx(rise, rel=10 * DIFFERENCE)
 

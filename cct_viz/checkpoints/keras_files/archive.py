@@ -25,7 +25,7 @@ from .reader import Source, assemble
 FORMAT = "keras_archive"
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 MAX_CONFIG = 1 << 24  # bytes; the largest preset's has 100,000
-OWN_CLASS = "cct_viz>CCT"
+OWN_CLASSES = "cct_viz>"
 
 
 def recognises(names: Collection[str]) -> bool:
@@ -65,8 +65,8 @@ def read(path: Path, given: Given = NOTHING) -> Checkpoint:
     members = _read_folder(path) if path.is_dir() else _read_archive(path)
     description = parse(members[CONFIG], path.name)
     tree = read_tree(members[WEIGHTS], f"{WEIGHTS} in {path.name}")
-    if description.root.get("registered_name") == OWN_CLASS:
-        return _read_own(description, tree, given, path.name)
+    if (config := _own_config(description)) is not None:
+        return _read_own(config, tree, given, path.name)
     return assemble(Source(from_keras_3(tree), description, _is_keras_2(members[METADATA])), given, FORMAT)
 
 
@@ -94,7 +94,11 @@ def _read_archive(path: Path) -> dict[str, bytes]:
                 raise CheckpointError(f"{path.name} holds two files of one name; save it again")
             if missing := sorted({CONFIG, WEIGHTS} - set(names)):
                 raise CheckpointError(f"{path.name} is no .keras file: {' and '.join(missing)} is missing")
-            limits = {CONFIG: min(MAX_CONFIG, 2 * size + (1 << 20)), METADATA: 1 << 16, WEIGHTS: size + (size >> 1)}
+            limits = {
+                CONFIG: min(MAX_CONFIG, 2 * size + (1 << 20)),
+                METADATA: 1 << 16,
+                WEIGHTS: size + (size >> 1) + (1 << 20),
+            }
             for member in members:
                 if member.filename in limits and member.file_size > limits[member.filename]:
                     raise CheckpointError(
@@ -134,21 +138,42 @@ def _is_keras_2(metadata: bytes) -> bool:
     return re.search(rb'"keras_version":\s*"[012]\.', metadata) is not None
 
 
-def _read_own(description: Description, tree: Group, given: Given, file: str) -> Checkpoint:
-    """An archive that this project wrote: the configuration is its argument, and layers carry the canonical names."""
+def _own_config(description: Description) -> object:
+    """The configuration that a model of this project carries in its JSON, or None: its own, or that of a layer."""
+    holders = [
+        description.root,
+        *({"registered_name": layer.registered, "config": layer.config} for layer in description.layers),
+    ]
+    for holder in holders:
+        config = holder.get("config")
+        if (
+            str(holder.get("registered_name")).startswith(OWN_CLASSES)
+            and isinstance(config, dict)
+            and "config" in config
+        ):
+            return config["config"]
+    return None
+
+
+def _read_own(data: object, tree: Group, given: Given, file: str) -> Checkpoint:
+    """An archive that this project wrote: it says its whole configuration, and its layers carry the canonical names."""
     try:
-        data = description.root["config"]["config"]
+        if not isinstance(data, dict):
+            raise ConfigError("it is no object")
         config = CCTConfig.from_dict(data)
-    except (ConfigError, KeyError, TypeError) as error:
+    except ConfigError as error:
         raise CheckpointError(f"{file}: the configuration in it cannot be read: {error}") from error
-    weights: dict[str, np.ndarray] = {}
     names = _canonical_layers(tree)
-    for name in expected_shapes(config):
-        layer, _, array = name.rpartition("/")
-        siblings = [other.rpartition("/")[2] for other in expected_shapes(config) if other.rpartition("/")[0] == layer]
-        arrays = names.get(layer, {})
-        if (key := str(siblings.index(array))) in arrays:
-            weights[name] = arrays[key]
+    shapes = expected_shapes(config) if config.num_layers <= len(names) else {}
+    weights: dict[str, np.ndarray] = {}
+    siblings: dict[str, list[str]] = {}
+    for name in shapes:
+        layer, _, _ = name.rpartition("/")
+        index = len(siblings.setdefault(layer, []))
+        siblings[layer].append(name)
+        arrays = names.get(layer) or names.get(layer.removeprefix("tokenizer/"), {})
+        if str(index) in arrays:
+            weights[name] = arrays[str(index)]
     config = complete(config, given, says_labels=True, says_pixels=True)
     return Checkpoint(config, weights, FORMAT)
 

@@ -29,6 +29,7 @@ class Described:
         name: its name, unique in its container.
         config: the arguments that made it.
         own: whether the class is Keras's own, not the user's; None where the JSON does not say.
+        registered: the name under which the user's code registered the class, with its package.
         inputs: the names of the layers whose outputs it reads; () where the JSON does not say.
         options: arguments of its call that are plain values.
         constants: arrays that its call reads.
@@ -38,6 +39,7 @@ class Described:
     name: str
     config: dict[str, Any] = field(default_factory=dict)
     own: bool | None = None
+    registered: str = ""
     inputs: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     constants: tuple[np.ndarray, ...] = ()
@@ -113,7 +115,9 @@ def _one(data: dict[str, Any], config: dict[str, Any]) -> Described:
     for node in data.get("inbound_nodes") or []:
         _read_node(node, inputs, options, constants)
     name = str(data.get("name") or config.get("name") or kind)
-    return Described(kind.rpartition(">")[2], name, config, own, tuple(inputs), options, tuple(constants))
+    return Described(
+        kind.rpartition(">")[2], name, config, own, str(registered or ""), tuple(inputs), options, tuple(constants)
+    )
 
 
 def _read_node(node: Any, inputs: list[str], options: dict[str, Any], constants: list[np.ndarray]) -> None:

@@ -10,18 +10,19 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..common import CheckpointError
+from .hdf5_attributes import read_texts
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_OBJECTS, MAX_DEPTH = 50_000, 64  # the largest preset, saved with its optimizer, has 2,000 objects in 8 levels
-MAX_TEXT = 1 << 26  # characters of an attribute; a configuration with its position as JSON has a million
 TEXTS = ("name", "keras_version", "backend", "layer_names", "weight_names", "model_config", "dtype")
 SKIPPED = ("optimizer", "optimizer_weights", "_optimizer", "metrics", "_metrics", "compile_metrics", "_compile_metrics")
 
@@ -82,12 +83,16 @@ def read_tree(source: Path | bytes, name: str) -> Group:
     size = len(source) if isinstance(source, bytes) else source.stat().st_size
     damaged = f"{name} is truncated or damaged; download it again, or save it again"
     try:
-        with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
-            return _Walk(name, size).read(file)
+        with contextlib.ExitStack() as stack:
+            content = io.BytesIO(source) if isinstance(source, bytes) else stack.enter_context(source.open("rb"))
+            raw = io.BytesIO(source) if isinstance(source, bytes) else stack.enter_context(source.open("rb"))
+            file = stack.enter_context(h5py.File(content, "r"))
+            return _Walk(name, size, raw).read(file)
     except CheckpointError:
         raise
     # The library raises errors of many kinds, by which byte is wrong.
     except (
+        struct.error,
         ArithmeticError,
         AttributeError,
         LookupError,
@@ -103,8 +108,9 @@ def read_tree(source: Path | bytes, name: str) -> Group:
 class _Walk:
     """One pass over a file, which counts objects and bytes."""
 
-    def __init__(self, name: str, size: int):
-        self.name, self.objects, self.seen = name, 0, set[int]()
+    def __init__(self, name: str, size: int, raw: BinaryIO):
+        self.name, self.size, self.objects, self.seen = name, size, 0, set[int]()
+        self.raw = raw
         self.bytes_left = 2 * size  # an array stored as float16 doubles in memory
 
     def refuse(self, what: str) -> CheckpointError:
@@ -139,19 +145,30 @@ class _Walk:
                 raise self.refuse(f"holds a type of its own ({name})")
         return result
 
+    def _read_raw(self, position: int, count: int) -> bytes:
+        self.raw.seek(position)
+        return self.raw.read(count)
+
     def _texts(self, group: Any) -> dict[str, Any]:
+        import h5py
+
         texts: dict[str, Any] = {}
+        variable: dict[str, list[str]] | None = None
         for key in group.attrs:
             if not any(key == name or (key.startswith(name) and key[len(name) :].isdigit()) for name in TEXTS):
                 continue
-            kind = group.attrs.get_id(key)
-            if kind.dtype.kind not in "SOUf" or math.prod(kind.shape) > MAX_OBJECTS:
-                raise self.refuse(f"has an attribute {key} that is no text")
-            if kind.dtype.kind == "f":  # an empty list, which is stored as numbers
+            attribute = group.attrs.get_id(key)
+            kind, count = attribute.get_type(), math.prod(attribute.shape)
+            if count == 0:  # an empty list, of any type
                 texts[key] = []
-                continue
-            with contextlib.suppress(UnicodeDecodeError):
+            elif kind.get_class() == h5py.h5t.STRING and kind.is_variable_str():
+                if variable is None:
+                    variable = read_texts(self._read_raw, h5py.h5o.get_info(group.id).addr, self.size)
+                texts[key] = variable[key] if attribute.shape else variable[key][0]
+            elif kind.get_class() == h5py.h5t.STRING and count * kind.get_size() <= self.size:
                 texts[key] = _decode(group.attrs[key])
+            else:
+                raise self.refuse(f"has an attribute {key} that is no text")
         return texts
 
     def _array(self, dataset: Any, name: str) -> np.ndarray:
@@ -186,18 +203,10 @@ def _widen(bits: np.ndarray) -> np.ndarray:
 
 
 def _decode(value: Any) -> Any:
+    """Text, or a list of texts, of an attribute of fixed length."""
     if isinstance(value, bytes):
-        return _limited(value.decode())
-    if isinstance(value, str):
-        return _limited(value)
-    items = np.asarray(value).ravel().tolist()
-    return [_limited(item.decode() if isinstance(item, bytes) else str(item)) for item in items]
-
-
-def _limited(text: str) -> str:
-    if len(text) > MAX_TEXT:
-        raise CheckpointError(f"an attribute has {len(text):,} characters; that is no file of weights")
-    return text
+        return value.decode()
+    return [item.decode() for item in np.asarray(value).ravel().tolist()]
 
 
 def iterate(group: Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Group]]:

@@ -23,7 +23,7 @@ from ..common import Checkpoint, CheckpointError
 from ..given import Given, complete
 from ..pixels import LARGEST_INPUT, normalisation
 from .described import NO_DESCRIPTION, Described, Description
-from .layers import Layer
+from .layers import Layer, strip_number
 from .parts import Dense, Parts, find_parts, refuse
 
 EXAMPLE_SIZE = (32, 32)
@@ -52,6 +52,9 @@ OTHERS = frozenset({  # of Keras, of no compact transformer
     *("Attention", "AdditiveAttention", "GroupQueryAttention", "GroupedQueryAttention", "EinsumDense", "PReLU"),
     *("LeakyReLU", "ELU", "Average", "Maximum", "Minimum", "UpSampling2D", "Cropping2D", "Hashing", "StringLookup"),
 })  # fmt: skip
+# What layers of the tokenizer are called in a file of weights, by Keras and by people
+POOL_NAMES = ("max_pooling2d", "max_pool", "maxpool", "pool")
+PADDING_NAMES = ("zero_padding2d", "zero_pad", "pad", "padding")
 CROPS = ("RandomCrop", "CenterCrop", "Resizing")
 
 
@@ -99,6 +102,8 @@ def assemble(source: Source, given: Given, name: str) -> Checkpoint:
     except CheckpointError:
         raise
     except ConfigError as error:
+        if {"image_size", "activation", "epsilon"} & set(given.names):
+            raise  # an answer that does not fit, not the file
         raise CheckpointError(f"the file describes no model of this family: {error}") from error
     config = complete(config, rest, says_labels=False, says_pixels=says)
     return Checkpoint(config, _weights(parts, config), name)
@@ -118,7 +123,7 @@ def _configure(parts: Parts, source: Source, preprocessing: Preprocessing, given
         refuse("some of its attention layers have biases, and others have not")
     position = parts.position if parts.position is not None else _constant_position(description, width)
     if position is None:
-        _note_position(source, notes)
+        _note_position(source, len(parts.blocks), notes)
     stages = _stages(parts.convs, source, notes)
     tokens = None if position is None else len(position) - (parts.class_token is not None)
     size, crop = _image_size(description, stages, tokens, given, notes)
@@ -215,8 +220,9 @@ def _constant_position(description: Description, width: int) -> np.ndarray | Non
     )
 
 
-def _note_position(source: Source, notes: Notes) -> None:
+def _note_position(source: Source, layers: int, notes: Notes) -> None:
     adds = any(layer.name.startswith("tf.__operators__.add") for layer in source.layers)
+    adds |= sum(layer.kind == "add" for layer in source.layers) > 2 * layers
     if adds or (source.keras_2 and not source.description.layers):
         notes.add(
             "The file holds no positional embedding. The keras.io example of 2021 adds one that is drawn at random and "
@@ -232,7 +238,7 @@ def _stages(convs: Sequence[Dense], source: Source, notes: Notes) -> tuple[ConvS
     shapes = [conv.kernel.shape for conv in convs]
     if any(shape[0] != shape[1] for shape in shapes):
         refuse("a convolution has an oblong kernel")
-    pools, pads = (_count(source, kind, len(convs)) for kind in ("max_pooling2d", "zero_padding2d"))
+    pools, pads = (_has_each(source, names, len(convs)) for names in (POOL_NAMES, PADDING_NAMES))
     patches = not pools and len(convs) == 1
     size = shapes[0][0]
     stage = {
@@ -246,7 +252,7 @@ def _stages(convs: Sequence[Dense], source: Source, notes: Notes) -> tuple[ConvS
     if len(arguments) < 4:
         text = "patches side by side" if patches else f"stride {stage['stride']}, ReLU, "
         if pools:
-            text += f"{stage['pool_zero_padding']} zeros around, max pool {stage['pool_size']}/{stage['pool_stride']}"
+            text += f"zero padding {stage['pool_zero_padding']}, max pool {stage['pool_size']}/{stage['pool_stride']}"
         notes.add(
             f"The file does not say how its convolutions are used: {text.rstrip(', ')} "
             f"{'are' if patches else 'is'} assumed, as in the keras.io example."
@@ -257,14 +263,14 @@ def _stages(convs: Sequence[Dense], source: Source, notes: Notes) -> tuple[ConvS
     )
 
 
-def _count(source: Source, kind: str, convs: int) -> bool:
-    """Whether each conv stage has a layer of this kind; a file that lists no such layers is taken for the example's."""
+def _has_each(source: Source, names: tuple[str, ...], convs: int) -> bool:
+    """Whether each conv stage has a layer of these names; yes for a file that lists no layers without weights."""
     if not source.lists_all:
         return True
-    count = sum(layer.kind == kind for layer in source.layers)
+    count = sum(layer.kind in names or strip_number(layer.name) in names for layer in source.layers)
     if count not in (0, convs):
         raise CheckpointError(
-            f"the file has {convs} convolutions and {count} layers {kind}, and does not say how they follow each "
+            f"the file has {convs} convolutions and {count} layers {names[0]}, and does not say how they follow each "
             "other: save the whole model (model.save('model.keras'))"
         )
     return count > 0

@@ -3,7 +3,8 @@
 - `contents`: everything in a file, under full names. `state_dict` reads it from a .pth and is the only place that needs
   PyTorch; `tensors` reads it from a .safetensors.
 - `select`: which of the arrays are the model; `others` names architectures that are not compact transformers.
-- `infer`: shapes and answers -> a configuration; `official`: the paper's names <-> canonical names.
+- `infer`: shapes, answers and what lies `beside` the weights -> a configuration.
+- `official`: the paper's names <-> canonical names.
 - `hub_mixin`: the folder that PyTorch's hub mixin writes.
 - `outgoing`: canonical weights -> a .pth that the paper's code loads.
 

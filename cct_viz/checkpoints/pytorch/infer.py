@@ -17,14 +17,13 @@ from ...architecture.config import LARGEST_SIDE, CCTConfig, ConfigError, ConvSta
 from ...architecture.presets import DATA_SETS
 from ..common import CheckpointError
 from ..given import Given, complete
+from .beside import Values, read_count, read_labels, read_pool, read_preprocessing, read_size
 from .official import CLASS_TOKEN, FORMULA_ACCURACY, HEAD, POSITION, count_tokens, distance_from_formula
 from .select import FIRST_CONV
 
 State = Mapping[str, np.ndarray]
-Values = Mapping[str, Any]
 _SMALL = 64  # pixels; models of smaller images are trained on the likes of CIFAR, larger ones on photos
 _SAY = "The file does not say "
-_LABEL_KEYS = ("class_to_idx", "label2id", "idx_to_class", "id2label", "class_names", "classes", "labels")
 
 
 def infer(state: State, values: Values, given: Given) -> tuple[CCTConfig, tuple[int, int] | None]:
@@ -50,8 +49,8 @@ def infer(state: State, values: Values, given: Given) -> tuple[CCTConfig, tuple[
     size, grid = _choose_size(tokenizer, tokens, values, given, assumptions)
     classes = given.new_head if type(given.new_head) is int else len(_array(state, f"{HEAD}.weight", 2))
     channels = _count_channels(state)
-    labels = _read_labels(values, classes)
-    pixels = _read_preprocessing(values, channels)
+    labels = read_labels(values, classes)
+    pixels = read_preprocessing(values, channels)
     config = CCTConfig(
         image_size=size,
         tokenizer=tokenizer,
@@ -128,17 +127,12 @@ def _name_position(state: State) -> Any:
     return "sinusoidal" if distance_from_formula(table) <= FORMULA_ACCURACY else "learnable"
 
 
-def _read_count(values: Values, *names: str) -> int | None:
-    """The first of these values that is a positive whole number."""
-    return next((values[n] for n in names if type(values.get(n)) is int and 0 < values[n] <= LARGEST_SIDE), None)
-
-
 def _choose_heads(dim: int, values: Values, given: Given, assumptions: list[str]) -> int:
     if given.heads is not None:
         if type(given.heads) is not int or dim % given.heads:
             raise ConfigError(f"{given.heads} heads do not divide the width of {dim} channels; give another --heads")
         return given.heads
-    said = _read_count(values, "num_heads", "n_heads", "heads", "nhead", "n_head")
+    said = read_count(values, "num_heads", "n_heads", "heads", "nhead", "n_head")
     if said is not None and dim % said == 0:
         return said
     # The paper's models have heads of 64 channels, and two at least.
@@ -172,33 +166,27 @@ def _convolutions(
 ) -> tuple[ConvStage, ...]:
     size = kernels[0].shape[2]
     said = {
-        "stride": given.stride or _read_count(values, "stride", "conv_stride"),
-        "padding": _read_count(values, "padding", "conv_padding"),
+        "stride": given.stride or read_count(values, "stride", "conv_stride"),
+        "padding": read_count(values, "padding", "conv_padding", least=0),
     }
-    stride, padding = said["stride"] or max(1, size // 2 - 1), said["padding"] or max(1, size // 2)
-    pool_keys = ("pooling_kernel_size", "pooling_stride", "pooling_padding")
-    pool = [_read_count(values, key) if values.get(key) != 0 else 0 for key in pool_keys]
-    assumed = [f"{name} {number}" for name, number in (("stride", stride), ("padding", padding)) if not said[name]]
-    asked = [name for name in said if not said[name]]
-    if None in pool:
-        pool = [3, 2, 1]
+    usual = {"stride": max(1, size // 2 - 1), "padding": max(1, size // 2)}
+    asked = [name for name in said if said[name] is None]
+    assumed = [f"{name} {usual[name]}" for name in asked]
+    chosen = usual | {name: number for name, number in said.items() if number is not None}
+    pool = read_pool(values)
+    if pool is None:
+        pool = (3, 2, 1)
         assumed += ["ReLU", "a 3x3 max pool of stride 2"]
         asked.append("pooling")
     if assumed:
         assumptions.append(f"{_SAY}the {_join(asked)} of its convolutions: {_join(assumed)} are assumed.")
-    pool_size, pool_stride, pool_padding = (number or 0 for number in pool)
+    stages = (
+        ConvStage(len(kernel), kernel.shape[2], chosen["stride"], chosen["padding"], biased) for kernel in kernels
+    )
+    pool_size, pool_stride, around = pool
     return tuple(
-        ConvStage(
-            len(kernel),
-            kernel.shape[2],
-            stride,
-            padding,
-            use_bias=biased,
-            pool_size=pool_size,
-            pool_stride=pool_stride,
-            pool_zero_padding=pool_padding,
-        )
-        for kernel in kernels
+        dataclasses.replace(stage, pool_size=pool_size, pool_stride=pool_stride, pool_zero_padding=around)
+        for stage in stages
     )
 
 
@@ -206,7 +194,7 @@ def _choose_size(
     tokenizer: tuple[ConvStage, ...], tokens: int | None, values: Values, given: Given, assumptions: list[str]
 ) -> tuple[tuple[int, int], tuple[int, int] | None]:
     """The image size and the grid that the position was trained with."""
-    said = _read_size(values)
+    said = read_size(values)
     if tokens is None:
         return given.image_size or said or _assume_size(tokenizer, assumptions), None
     side = math.isqrt(tokens)
@@ -240,61 +228,9 @@ def _assume_size(tokenizer: tuple[ConvStage, ...], assumptions: list[str]) -> tu
     kernel = tokenizer[0].kernel_size
     side = 224 if kernel >= 7 else 32
     if not tokenizer[0].pool_size:
-        side = kernel * round(side / kernel)
+        side = kernel * max(1, round(side / kernel))
     assumptions.append(f"{_SAY}the size of its images: {side}x{side} pixels are assumed.")
     return side, side
-
-
-def _read_size(values: Values) -> tuple[int, int] | None:
-    """The image size beside the weights: a side, (height, width), or timm's (channels, height, width)."""
-    for name in ("img_size", "image_size", "input_size", "crop_size"):
-        value = values.get(name)
-        sides = list(value)[-2:] if isinstance(value, (list, tuple)) else [value, value]
-        height, width = sides if len(sides) == 2 else (None, None)
-        if type(height) is int and type(width) is int and min(height, width) > 0 and max(sides) <= LARGEST_SIDE:
-            return height, width
-    return None
-
-
-def _read_labels(values: Values, classes: int) -> tuple[str, ...] | None:
-    """The names of the classes beside the weights, if there is one for each class."""
-    for key in _LABEL_KEYS:
-        names = _in_order(values.get(key))
-        if len(names) == classes and len(set(names)) == classes and all(n and n.isprintable() for n in names):
-            return tuple(names)
-    return None
-
-
-def _in_order(value: Any) -> list[str]:
-    """Names from a list, from name -> index or from index -> name; [] from anything else."""
-    if isinstance(value, (list, tuple)):
-        return list(value) if all(isinstance(name, str) for name in value) else []
-    if not isinstance(value, Mapping):
-        return []
-    if all(type(index) is int for index in value.values()):
-        value = {index: name for name, index in value.items()}
-    try:
-        named = {int(index): name for index, name in value.items()}
-    except (TypeError, ValueError):
-        return []
-    if sorted(named) != list(range(len(named))) or not all(isinstance(name, str) for name in named.values()):
-        return []
-    return [named[index] for index in sorted(named)]
-
-
-def _read_preprocessing(values: Values, channels: int) -> Preprocessing | None:
-    """The normalisation beside the weights, of pixels in 0..1."""
-    numbers: list[Any] = [values.get(name) for name in ("mean", "std")]
-    if not all(_are_numbers(n) and len(n) in (1, channels) for n in numbers):
-        return None
-    mean, std = (tuple(float(x) for x in n) * (channels // len(n)) for n in numbers)
-    if not max(map(abs, (*mean, *std))) <= 1 or min(std) <= 0:
-        return None  # of pixels in 0..255, or of something else
-    return Preprocessing(mean, std)
-
-
-def _are_numbers(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(type(number) in (int, float) for number in value)
 
 
 def _usual_preprocessing(size: tuple[int, int], channels: int) -> Preprocessing:

@@ -87,32 +87,34 @@ def _choose(models: Mapping[str, Names], contents: Contents, file: str, *, ema: 
     if averaged and trained:
         what, other = ("averaged", "trained") if ema else ("trained", "averaged")
         step = "" if ema else "; --ema reads them"
-        beside = (trained if ema else averaged)[0]
-        _warn(f"{file} also holds {other} weights ({beside}); the {what} ones ({prefix}) were read{step}")
+        beside = (trained if ema else averaged)[0] or "no prefix"
+        _warn(
+            f"{file} also holds {other} weights ({beside}); the {what} ones ({prefix or 'no prefix'}) were read{step}"
+        )
     return prefix
 
 
 def _preferred(candidates: list[str], models: Mapping[str, Names], contents: Contents, file: str) -> str:
     ranks = [min((_USUAL.index(p) for p in c.split(".") if p in _USUAL), default=len(_USUAL)) for c in candidates]
     best = [candidate for candidate, rank in zip(candidates, ranks, strict=True) if rank == min(ranks)]
-    first, *others = best
-    for other in others:
-        if not _are_equal(models[first], models[other], contents):
-            raise CheckpointError(
-                f"{file} holds {len(best)} models ({', '.join(best)}); where it was made, save the state dict of the "
-                "one that you want, and convert that"
-            )
+    first = best[0]
+    others = [other for other in candidates if not _are_equal(models[first], models[other], contents)]
+    if any(other in best for other in others):
+        raise CheckpointError(
+            f"{file} holds {len(best)} models ({', '.join(best)}); where it was made, save the state dict of the one "
+            "that you want, and convert that"
+        )
+    if others:
+        _warn(f"{file} also holds other weights ({', '.join(others)}); those of {first or 'no prefix'} were read")
     return first
 
 
 def _are_equal(one: Names, two: Names, contents: Contents) -> bool:
     """Whether two sets of arrays are the same; a model that has two names in its parent is saved twice."""
-    return one.keys() == two.keys() and all(
-        one[n] in contents.arrays
-        and two[n] in contents.arrays
-        and np.array_equal(contents.arrays[one[n]](), contents.arrays[two[n]]())
-        for n in one
-    )
+    if one.keys() != two.keys():
+        return False
+    pairs = [(contents.arrays.get(one[name]), contents.arrays.get(two[name])) for name in one]
+    return one == two or all(a is not None and b is not None and np.array_equal(a(), b()) for a, b in pairs)
 
 
 def _drop_head(names: Names) -> Names:

@@ -50,7 +50,9 @@ def read_contents(path: Path, beside: Mapping[str, Any] | None = None) -> Conten
         raise CheckpointError(f"{path.name} is truncated, damaged or no safetensors file; download it again") from error
     header.pop("__metadata__", None)
     if any("/" in name for name in header):
-        raise CheckpointError(f"{path.name} is this project's; give its whole folder, with config.json")
+        raise CheckpointError(
+            f"{path.name} is this project's, but without its own config.json; give the whole folder that it was in"
+        )
     stored = {name: _stored(path, begin, entry) for name, entry in header.items()}
     return collect({**(beside or {}), **written, **stored}, _add_tensor)
 

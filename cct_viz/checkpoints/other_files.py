@@ -1,4 +1,4 @@
-"""What a file of no known format is, for messages."""
+"""Files that people give by mistake, for messages: what they are and what to do."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ _BEGINNINGS = {
     b"<": "a web page, not a file of weights: download the file itself",
     b"\x1f\x8b": "a gzip archive: unpack it first",
     b"PK\x03\x04": "a zip archive without a model: unpack it first",
-    b"\x89HDF": "an HDF5 file that is not a model",
-    b"{": "a JSON file, not a file of weights",
+    b"{": "a JSON file, not a file of weights: give the file or folder that it describes",
 }
 
 
-def name_unknown(path: Path) -> str:
-    """What a file is that no reader knows, to follow "FILE is"."""
+def name_other(path: Path) -> str:
+    """What a file is that no reader knows, to follow "FILE is"; "" if that is unknown."""
     try:
         with path.open("rb") as file:
             start = file.read(512)
@@ -28,4 +27,4 @@ def name_unknown(path: Path) -> str:
         return "a tar archive: unpack it first"
     text = start.lstrip().lower()
     known = (what for begin, what in _BEGINNINGS.items() if text.startswith(begin.lower()))
-    return next(known, "a file of no known format")
+    return next(known, "")
