@@ -1,6 +1,6 @@
 /**
- * What kind of image a file holds and how many pixels, read before it is decoded: a small file can hold a huge image. The
- * same kinds and limits as in cct_viz/images/headers.py.
+ * What kind of image a file holds and how many pixels, read before it is decoded: a small file can hold a huge image.
+ * The same kinds and limits as in cct_viz/images/headers.py.
  */
 
 import { problem } from "../core/problem.ts";
