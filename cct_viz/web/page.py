@@ -91,7 +91,8 @@ def new_page_html(
         pictures=_carry(pictures),
         models=_carry([{key: value for key, value in model.items() if key != "weights"} for model in models]),
         weights="\n".join(
-            f'<script type="text/plain" id="weights-{escape(model["id"])}">{model["weights"]}</script>' for model in models
+            f'<script type="text/plain" id="weights-{escape(model["id"])}">{model["weights"]}</script>'
+            for model in models
         ),
         script=script,
     )
@@ -136,7 +137,13 @@ def describe_pictures() -> list[dict[str, Any]]:
     ]
     examples = read_examples()
     return photos + [
-        {"id": path.stem, "name": path.stem, "kind": "example", "truth": path.stem, "address": data_url(examples[path.stem])}
+        {
+            "id": path.stem,
+            "name": path.stem,
+            "kind": "example",
+            "truth": path.stem,
+            "address": data_url(examples[path.stem]),
+        }
         for path in EXAMPLES
     ]
 

@@ -10,14 +10,14 @@ from js_model_page import draw_photo, image_file
 from playwright.sync_api import expect
 
 import cct_viz
+from cct_viz.app.words import TIMES
 from cct_viz.web.page import describe_model, describe_pictures, new_page_html
 
 BUNDLED = "cct_2_3x2_32_cifar10"
 DESKTOP, PROJECTOR, PHONE, SMALL_PHONE = (1440, 900), (1280, 720), (390, 844), (360, 740)
-PLACES = (
-    "pixels convolution tokens attention pool classes remove paint curves trust compare model take code".split()
-)
-VIEWS = "pair heads rollout paths maps".split()
+PLACES = "pixels convolution tokens attention pool classes remove paint curves trust compare model take code"
+VIEWS = "pair heads rollout paths maps"
+POOL = f"SeqPool: weight {TIMES} evidence = contribution"
 MOST_SHIFT = 0.05  # of layout; Google's "good" is 0.1
 SHIFTS = """() => { window.shifted = 0; new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
@@ -102,9 +102,7 @@ def test_the_first_screen_says_what_it_is_and_holds_the_equation(view, size):
     expect(page.get_by_role("button", name="Take the 5-minute tour")).to_be_in_viewport(ratio=1)
     expect(page.get_by_role("button", name="Use my own photo", exact=True)).to_be_in_viewport(ratio=1)
     expect(page.get_by_text(re.compile("The model answers cat, 9[0-9]"))).to_be_in_viewport(ratio=1)
-    expect(page.get_by_role("group", name="Lit token in numbers").or_(page.locator(".equation").last)).to_be_in_viewport(
-        ratio=1
-    )
+    expect(page.locator(".equation[role=group]")).to_be_in_viewport(ratio=1)
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -123,7 +121,7 @@ def test_every_picture_of_the_gallery_gets_its_badge(view):
 
 def test_a_wrong_answer_names_the_true_class(view):
     page = view(hash="picture=horse").page
-    expect(page.locator(".pill.wrong")).to_have_text("× the model is wrong here: this is a horse")
+    expect(page.locator(".pill.wrong")).to_have_text(f"{TIMES} the model is wrong here: this is a horse")
 
 
 def test_a_picture_of_no_class_is_headed_by_the_closest(view):
@@ -153,15 +151,15 @@ def test_own_photo_is_one_click_from_the_dialogue_and_bad_files_leave_everything
 def test_back_and_forward_go_through_the_stations(view):
     page = view().page
     page.get_by_role("button", name=re.compile("^SeqPool")).first.click()
-    expect(page.get_by_role("heading", name="SeqPool: weight × evidence = contribution")).to_be_visible()
+    expect(page.get_by_role("heading", name=POOL)).to_be_visible()
     page.get_by_role("button", name=re.compile("^Attention 2")).first.click()
     expect(page.get_by_role("heading", name="Attention 2: which tokens attend to which")).to_be_visible()
     page.go_back()
-    expect(page.get_by_role("heading", name="SeqPool: weight × evidence = contribution")).to_be_visible()
+    expect(page.get_by_role("heading", name=POOL)).to_be_visible()
     page.go_back()
     expect(page.locator(".station")).to_have_count(0)
     page.go_forward()
-    expect(page.get_by_role("heading", name="SeqPool: weight × evidence = contribution")).to_be_visible()
+    expect(page.get_by_role("heading", name=POOL)).to_be_visible()
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -180,7 +178,7 @@ def test_keys_move_the_token_open_stations_and_leave(view):
     page.keyboard.press("ArrowRight")
     assert opened.choices()["token"] == before + 1
     page.keyboard.press("6")
-    expect(page.get_by_role("heading", name="SeqPool: weight × evidence = contribution")).to_be_visible()
+    expect(page.get_by_role("heading", name=POOL)).to_be_visible()
     page.keyboard.press("Escape")
     assert opened.choices()["token"] is None
     page.keyboard.press("Escape")
@@ -214,8 +212,8 @@ def test_removing_a_token_gives_what_python_gives(view, bundled):
 def test_no_view_breaks_a_rule_of_accessibility(view, size, dark):
     opened = view(size, dark=dark)
     assert opened.violations() == []
-    for place in PLACES:
-        for choice in VIEWS if place == "attention" else [None]:
+    for place in PLACES.split():
+        for choice in VIEWS.split() if place == "attention" else [None]:
             opened.open(station=place, **({"view": choice} if choice else {}))
             assert opened.violations() == [], (place, choice)
 
@@ -224,7 +222,7 @@ def test_no_view_scrolls_sideways_on_a_small_phone(view):
     opened = view(SMALL_PHONE)
     for model in range(2):
         opened.page.evaluate("(i) => cctExplorer.session.chooseModel(cctExplorer.session.models[i].id)", model)
-        for place in [None, *PLACES]:
+        for place in [None, *PLACES.split()]:
             opened.open(station=place)
             sizes = opened.page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")
             assert sizes[0] <= sizes[1], (model, place)
@@ -234,6 +232,6 @@ def test_the_numbers_to_take_away_sum_to_the_score(view):
     page = view(hash="station=take").page
     with page.expect_download() as download:
         page.get_by_role("button", name="Save as JSON").click()
-    numbers = json.loads(open(download.value.path(), encoding="utf-8").read())
+    numbers = json.loads(download.value.path().read_text(encoding="utf-8"))
     total = np.asarray(numbers["contributions"]).sum(axis=0) + np.asarray(numbers["bias"])
     assert np.allclose(total, numbers["logits"], atol=1e-4)  # sums of 64 float32 numbers
