@@ -11,7 +11,7 @@ _COARSE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3), n
 PHOTO = np.array(_COARSE.resize((80, 60), Image.Resampling.BICUBIC))
 
 
-def encode(image, image_format, **options):
+def encode(image, image_format="PNG", **options):
     buffer = io.BytesIO()
     (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(buffer, image_format, **options)
     return buffer.getvalue()

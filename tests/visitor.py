@@ -8,6 +8,8 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from waiting import PATIENCE, wait_for_rest
 
+from cct_viz.web.html import carry_weights, describe_gallery, describe_model, page_html
+
 SIZES = {"desktop": (1440, 900), "projector": (1280, 720), "phone": (390, 844), "small phone": (360, 740)}
 STATIONS = ("pixels", "convolution", "tokens", "attention", "pool", "classes")
 TOOLS = ("remove", "paint", "curves", "trust", "compare", "model", "take", "code")
@@ -92,3 +94,9 @@ def upload(visitor: Visitor, path: Path) -> None:
     with visitor.page.expect_file_chooser() as chooser:
         visitor.page.get_by_role("button", name="own photo").first.click()
     chooser.value.set_files(path)
+
+
+def page_with(*classifiers, pictures=None) -> str:
+    """The HTML of a page that carries these models, and the project's gallery unless other pictures are described."""
+    models = [describe_model(classifier, carry_weights(classifier)) for classifier in classifiers]
+    return page_html(models, pictures or describe_gallery())

@@ -54,7 +54,9 @@ export function softmax(scores: ArrayLike<number>, beta = 1): Float64Array {
 export const sigmoid = (scores: ArrayLike<number>): Float64Array =>
   Float64Array.from(scores, (score) => 1 / (1 + Math.exp(-score)));
 
-/** The effective number of tokens, exp(entropy) of a map of shares: N if all are equal, 1 if one has all, 0 if empty. */
+/**
+ * The effective number of tokens, exp(entropy) of a map of shares: N if all are equal, 1 if one has all, 0 if empty.
+ */
 export function effectiveTokens(share: Iterable<number>): number {
   const values = Float64Array.from(share);
   const total = sum(values);

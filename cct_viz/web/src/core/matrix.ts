@@ -63,8 +63,9 @@ export function takeRows(x: Matrix, rows: readonly number[]): Matrix {
 const TILE = 4;
 
 /**
- * a b, written to `out`. Both are copied as float64, which saves a conversion in each product, and so that the innermost
- * loop runs through memory in order whichever way they lie: a row by row, b four columns at a time side by side.
+ * a b, written to `out`. Both are copied as float64, which saves a conversion in each product, and so that the
+ * innermost loop runs through memory in order whichever way they lie: a row by row, b four columns at a time side by
+ * side.
  */
 export function multiply(a: Matrix, b: Matrix, out = matrix(a.rows, b.columns)): Matrix {
   const inner = a.columns;
@@ -105,7 +106,8 @@ function copyRows(x: Matrix): Float64Array {
 /** Four rows of `a`, which begin at r0 to r3, times the four columns of `panel`; the sixteen sums row by row. */
 // prettier-ignore
 function multiplyTile(
-  a: Float64Array, r0: number, r1: number, r2: number, r3: number, panel: Float64Array, inner: number, sums: Float64Array,
+  a: Float64Array, r0: number, r1: number, r2: number, r3: number,
+  panel: Float64Array, inner: number, sums: Float64Array,
 ): void {
   let s00 = 0, s01 = 0, s02 = 0, s03 = 0, s10 = 0, s11 = 0, s12 = 0, s13 = 0;
   let s20 = 0, s21 = 0, s22 = 0, s23 = 0, s30 = 0, s31 = 0, s32 = 0, s33 = 0;

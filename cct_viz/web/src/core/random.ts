@@ -1,6 +1,6 @@
 /**
- * A random order of `values`, the same for a seed in every browser: Fisher and Yates's shuffle with Marsaglia's xorshift
- * generator of 32 bits.
+ * A random order of `values`, the same for a seed in every browser: Fisher and Yates's shuffle with Marsaglia's
+ * xorshift generator of 32 bits.
  */
 export function shuffle(values: ArrayLike<number>, seed: number): Float64Array {
   const order = Float64Array.from(values);

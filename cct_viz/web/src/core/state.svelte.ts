@@ -6,9 +6,6 @@ export type Station = (typeof STATIONS)[number];
 export type Tool = (typeof TOOLS)[number];
 export type Place = Station | Tool;
 
-export const MAPS = ["none", "weight", "contribution", "evidence", "rollout", "attention", "feature"] as const;
-export type MapName = (typeof MAPS)[number];
-
 export const THEMES = ["auto", "light", "dark"] as const;
 export type Theme = (typeof THEMES)[number];
 
@@ -45,7 +42,6 @@ export interface Choices {
   /** The key token of the open attention; null: the one that gets most attention. */
   key: number | null;
   view: AttentionView;
-  map: MapName;
   fusion: Fusion;
   /** Share of attention in a layer of rollout, 0 to 1, or as measured on this picture. */
   alpha: number | "measured";
@@ -70,7 +66,6 @@ export const DEFAULTS: Choices = {
   head: null,
   key: null,
   view: "pair",
-  map: "contribution",
   fusion: "mean",
   alpha: 0.5,
   depth: null,
@@ -113,7 +108,6 @@ const READERS: { [Name in keyof Choices]: (text: string) => Choices[Name] | unde
   head: whole,
   key: whole,
   view: oneOf(ATTENTION_VIEWS),
-  map: oneOf(MAPS),
   fusion: oneOf(FUSIONS),
   alpha: readAlpha,
   depth: whole,
@@ -170,7 +164,6 @@ export class Selection implements Choices {
   head = $state(DEFAULTS.head);
   key = $state(DEFAULTS.key);
   view = $state(DEFAULTS.view);
-  map = $state(DEFAULTS.map);
   fusion = $state(DEFAULTS.fusion);
   alpha = $state(DEFAULTS.alpha);
   depth = $state(DEFAULTS.depth);

@@ -20,7 +20,6 @@ describe("the address", () => {
       head: 0,
       key: 7,
       view: "rollout",
-      map: "evidence",
       fusion: "max",
       alpha: "measured",
       depth: 0,

@@ -1,6 +1,6 @@
 /**
- * How far the class score falls without a token, removed in three ways, as cct_viz/methods/ablation.py: not pooled (closed
- * form), masked in the encoder, pixels covered (both need the model's answers).
+ * How far the class score falls without a token, removed in three ways, as cct_viz/methods/ablation.py: not pooled
+ * (closed form), masked in the encoder, pixels covered (both need the model's answers).
  */
 
 import { matrix } from "../core/matrix.ts";
@@ -11,9 +11,9 @@ import { type Against, contrast, contrastOf } from "./contrast.ts";
 import { meanColour } from "./painting.ts";
 
 /**
- * Not pooled: (N,) logits, how far the score falls when the pool leaves a token out. Null where the score does not split or
- * where channels are needed that a server does not send. Source: ours, from SeqPool's softmax. Limit: attention has already
- * copied information from this token to the others, and it stays there.
+ * Not pooled: (N,) logits, how far the score falls when the pool leaves a token out. Null where the score does not
+ * split or where channels are needed that a server does not send. Source: ours, from SeqPool's softmax. Limit:
+ * attention has already copied information from this token to the others, and it stays there.
  */
 export function ablateInPool(trace: Trace, target: number, against: Against = "mean"): Float64Array | null {
   if (!findPool(trace.config.pool).splits) return null;
@@ -62,8 +62,8 @@ export const falls = (
 export type Cover = "black" | "mean";
 
 /**
- * (H, W, 3): the picture with boxes painted over in black or in its mean colour. Limit: the paint itself is new information
- * for the model.
+ * (H, W, 3): the picture with boxes painted over in black or in its mean colour. Limit: the paint itself is new
+ * information for the model.
  * @param boxes (n, 4): y0 x0 y1 x1, end exclusive, as in `receptiveFields`
  */
 export function coverBoxes(

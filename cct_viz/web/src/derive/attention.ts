@@ -1,6 +1,6 @@
 /**
- * Attention: which tokens attend to which, as cct_viz/methods/attention.py. Limit: attention does not show what is moved:
- * the value vectors may be near zero.
+ * Attention: which tokens attend to which, as cct_viz/methods/attention.py. Limit: attention does not show what is
+ * moved: the value vectors may be near zero.
  */
 
 import { maximum, timesMatrix } from "../core/maths.ts";

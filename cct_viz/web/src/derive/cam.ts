@@ -1,6 +1,6 @@
 /**
- * Class activation maps on the encoder's last tokens, for comparison with other tools, as cct_viz/methods/cam.py. Only a
- * pool and a linear head come after these tokens, so the gradient has a closed form.
+ * Class activation maps on the encoder's last tokens, for comparison with other tools, as cct_viz/methods/cam.py. Only
+ * a pool and a linear head come after these tokens, so the gradient has a closed form.
  */
 
 import { sum } from "../core/maths.ts";
@@ -9,9 +9,9 @@ import type { Trace } from "../model/trace.ts";
 import { contrast } from "./contrast.ts";
 
 /**
- * Grad-CAM: (N,) shares, the last tokens with channels weighted by their mean gradient, negative values set to 0. Source:
- * Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391. Limit: a channel has one weight for all tokens, and the map does
- * not sum to the score. Null where the map is not defined.
+ * Grad-CAM: (N,) shares, the last tokens with channels weighted by their mean gradient, negative values set to 0.
+ * Source: Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391. Limit: a channel has one weight for all tokens, and
+ * the map does not sum to the score. Null where the map is not defined.
  */
 export function gradCam(trace: Trace, target: number): Float64Array | null {
   const gradient = representationGradient(trace, target);
@@ -28,9 +28,10 @@ export function gradCam(trace: Trace, target: number): Float64Array | null {
 }
 
 /**
- * HiResCAM: (N,) logits, each of the last tokens times its own gradient. With SeqPool it sums to the score plus the effect
- * of the tokens on the pooling weights. Source: Draelos and Carin 2020, https://arxiv.org/abs/2011.08891. Limit: maps of two
- * classes cannot be compared, because a shift common to all classes changes the map. Null where it is not defined.
+ * HiResCAM: (N,) logits, each of the last tokens times its own gradient. With SeqPool it sums to the score plus the
+ * effect of the tokens on the pooling weights. Source: Draelos and Carin 2020, https://arxiv.org/abs/2011.08891. Limit:
+ * maps of two classes cannot be compared, because a shift common to all classes changes the map. Null where it is not
+ * defined.
  */
 export function hiresCam(trace: Trace, target: number): Float64Array | null {
   const gradient = representationGradient(trace, target);
@@ -42,8 +43,8 @@ export function hiresCam(trace: Trace, target: number): Float64Array | null {
 }
 
 /**
- * (N, D): the gradient of the class score by each token's representation, f_td W_dc; weights that are the softmax of a score
- * depend on the token too, which adds w_t (e_tc - sum_s w_s e_sc) a.
+ * (N, D): the gradient of the class score by each token's representation, f_td W_dc; weights that are the softmax of a
+ * score depend on the token too, which adds w_t (e_tc - sum_s w_s e_sc) a.
  */
 function representationGradient(trace: Trace, target: number): Float64Array | null {
   const { vectors, config, poolingWeights } = trace;

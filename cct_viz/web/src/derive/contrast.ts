@@ -6,8 +6,8 @@ import type { Trace } from "../model/trace.ts";
 export type Against = number | "mean" | null;
 
 /**
- * (N,) logits: the column `target` of an (N, K) table, less what it is held against. A shift common to all classes, which
- * softmax ignores, does not change a contrast.
+ * (N,) logits: the column `target` of an (N, K) table, less what it is held against. A shift common to all classes,
+ * which softmax ignores, does not change a contrast.
  */
 export function contrast(table: ArrayLike<number>, k: number, target: number, against: Against = null): Float64Array {
   return Float64Array.from({ length: table.length / k }, (_, t) => {
@@ -32,8 +32,8 @@ export const evidence = (trace: Trace, target: number, against: Against = null):
   contrast(trace.evidence, trace.config.numClasses, target, against);
 
 /**
- * (N,) logits: what each token adds to the class score; with the bias they sum to it. Null with a class token, where scores
- * do not split. Limit: contributions are not causes, because attention has already mixed the tokens.
+ * (N,) logits: what each token adds to the class score; with the bias they sum to it. Null with a class token, where
+ * scores do not split. Limit: contributions are not causes, because attention has already mixed the tokens.
  */
 export const contribution = (trace: Trace, target: number, against: Against = null): Float64Array | null =>
   trace.contributions && contrast(trace.contributions, trace.config.numClasses, target, against);

@@ -1,8 +1,8 @@
 /**
- * How the prediction forms over depth, as cct_viz/methods/depth.py: the logit lens applies the final norm, the pool and the
- * head to the residual stream after the tokenizer and after each block. Source: nostalgebraist 2020, the logit lens, with
- * the model's own pool for the last token. Limit: the head was trained on the last depth only, so earlier values are
- * heuristic.
+ * How the prediction forms over depth, as cct_viz/methods/depth.py: the logit lens applies the final norm, the pool and
+ * the head to the residual stream after the tokenizer and after each block. Source: nostalgebraist 2020, the logit
+ * lens, with the model's own pool for the last token. Limit: the head was trained on the last depth only, so earlier
+ * values are heuristic.
  */
 
 import { argmax } from "../core/maths.ts";
@@ -32,7 +32,9 @@ export interface Depth {
 
 const kept = new WeakMap<Trace, Depth[]>();
 
-/** L + 1 depths: after the tokenizer, then after each block; the last is the model. Null where the stream is not known. */
+/**
+ * L + 1 depths: after the tokenizer, then after each block; the last is the model. Null where the stream is not known.
+ */
 export function readLens(trace: Trace): readonly Depth[] | null {
   if (!trace.vectors) return null;
   let depths = kept.get(trace);

@@ -1,10 +1,11 @@
 /**
  * Direct logit attribution: every class score as a sum over the parts of the model, as cct_viz/methods/depth.py.
  *
- * The residual stream before the final norm is the sum of the parts' outputs. With the norm's statistics fixed, the score
- * splits exactly. The official block replaces the stream by the output of its second norm, so there the split starts after
- * the last one. Source: Elhage et al. 2021, https://transformer-circuits.pub/2021/framework, and Gandelsman et al. 2024,
- * https://arxiv.org/abs/2310.05916. Limit: it does not show what a part would output if another part were removed.
+ * The residual stream before the final norm is the sum of the parts' outputs. With the norm's statistics fixed, the
+ * score splits exactly. The official block replaces the stream by the output of its second norm, so there the split
+ * starts after the last one. Source: Elhage et al. 2021, https://transformer-circuits.pub/2021/framework, and
+ * Gandelsman et al. 2024, https://arxiv.org/abs/2310.05916. Limit: it does not show what a part would output if another
+ * part were removed.
  */
 
 import { sum } from "../core/maths.ts";
@@ -31,8 +32,8 @@ export interface Attribution {
 
 /**
  * Constants first, then the parts in the order of the model. Null where the stream is not known.
- * @param layers the model's layers; with them each attention is split into its heads, and the bias of its projection goes
- *   to the constants. The official block's split starts after all attentions, so there they change nothing.
+ * @param layers the model's layers; with them each attention is split into its heads, and the bias of its projection
+ *   goes to the constants. The official block's split starts after all attentions, so there they change nothing.
  */
 export function attributeLogits(trace: Trace, layers: Layers | null = null): Attribution[] | null {
   const { vectors, config } = trace;
@@ -51,7 +52,9 @@ export function attributeLogits(trace: Trace, layers: Layers | null = null): Att
   return [{ part: { kind: "constants" }, logits: constants, byToken: null }, ...attributions];
 }
 
-/** P maps (N,), logits: what each part but the constants adds to the class at each token. Null where there are no maps. */
+/**
+ * P maps (N,), logits: what each part but the constants adds to the class at each token. Null where there are no maps.
+ */
 export function directLogitAttribution(
   trace: Trace,
   target: number,
@@ -150,8 +153,8 @@ function headOutputs(trace: Trace, vectors: Vectors, layer: number, layers: Laye
 }
 
 /**
- * (M, D): the factors that map a centred part into the pooled vector. r = gamma (x - mean x) / sigma + beta is linear in x
- * if sigma is fixed, and the pool reads f_td r_td.
+ * (M, D): the factors that map a centred part into the pooled vector. r = gamma (x - mean x) / sigma + beta is linear
+ * in x if sigma is fixed, and the pool reads f_td r_td.
  */
 function readingWeights(trace: Trace, vectors: Vectors): Float64Array {
   const { sequenceLength: m, numLayers } = trace.config;

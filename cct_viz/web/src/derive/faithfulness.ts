@@ -1,9 +1,9 @@
 /**
  * Faithfulness of a map: tokens are taken away in the order of the map and the probability of the class recorded, as
  * cct_viz/evaluation/faithfulness.py with the protocol "token_drop": a token that is away never reaches the encoder.
- * Inserting in an order is deleting in its reverse. Source: Petsiuk et al. 2018, https://arxiv.org/abs/1806.07421; Bluecher
- * et al. 2024, https://arxiv.org/abs/2401.06654. Limit: a good score means only that the model needs the tokens ranked
- * first, or that they are enough, not that the map is right.
+ * Inserting in an order is deleting in its reverse. Source: Petsiuk et al. 2018, https://arxiv.org/abs/1806.07421;
+ * Bluecher et al. 2024, https://arxiv.org/abs/2401.06654. Limit: a good score means only that the model needs the
+ * tokens ranked first, or that they are enough, not that the map is right.
  */
 
 import { mean } from "../core/maths.ts";
@@ -18,7 +18,9 @@ export function rank(values: ArrayLike<number>, seed: number): number[] {
   return Array.from(shuffle(tokens, seed)).sort((a, b) => values[b] - values[a]);
 }
 
-/** `count` (even) random orders of n tokens, every second the reverse of the one before, so that their mean SRG is 0. */
+/**
+ * `count` (even) random orders of n tokens, every second the reverse of the one before, so that their mean SRG is 0.
+ */
 export function randomOrders(n: number, count: number, seed: number): number[][] {
   const tokens = Array.from({ length: n }, (_, t) => t);
   return Array.from({ length: count / 2 }, (_, i) => Array.from(shuffle(tokens, seed + i))).flatMap((order) => [

@@ -36,7 +36,8 @@ describe.each(CASES)("the insides of %s", (name) => {
         const raised = scores.map((score) => Math.exp(score - Math.max(...scores)));
         const total = raised.reduce((a, b) => a + b);
         const attention = attentionFrom(trace, 2, layer, head);
-        expectClose(raised.map((value) => value / total), { values: Float32Array.from(attention) }, "attention"); // prettier-ignore
+        const shares = raised.map((value) => value / total);
+        expectClose(shares, { values: Float32Array.from(attention) }, "attention");
         attended.set(collect(open, attention), head * keyDim);
         const { products, score } = compare(rowOf(open.query, row), rowOf(open.key, 0));
         expect(score).toBeCloseTo(scores[0], 10);

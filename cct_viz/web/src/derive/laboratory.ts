@@ -1,6 +1,6 @@
 /**
- * The pooling laboratory: the same tokens with other pooling weights, as cct_viz/methods/laboratory.py. The head is linear,
- * so no forward pass is needed. Limit: a model trained with such a pool would have learned other tokens.
+ * The pooling laboratory: the same tokens with other pooling weights, as cct_viz/methods/laboratory.py. The head is
+ * linear, so no forward pass is needed. Limit: a model trained with such a pool would have learned other tokens.
  */
 
 import { argmax, softmax, sum } from "../core/maths.ts";

@@ -1,6 +1,6 @@
 /**
- * The inside of attention, from the stream and the layer's weights: query, key and value of a token, their products, and
- * what attention adds. Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762.
+ * The inside of attention, from the stream and the layer's weights: query, key and value of a token, their products,
+ * and what attention adds. Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762.
  */
 
 import { columnsOf, matrix, type Matrix, rowsOf } from "../core/matrix.ts";

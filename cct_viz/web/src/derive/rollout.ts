@@ -1,8 +1,8 @@
 /**
  * Attention rollout: which input tokens the readout attends to, followed back through all layers, as
  * cct_viz/methods/attention.py. Abar_l = (1 - alpha) I + alpha A_l with the heads fused; p^0 = the model's own readout,
- * p^k = p^(k-1) Abar_(L-k+1). Source: Abnar and Zuidema 2020, https://arxiv.org/abs/2005.00928. Limit: rollout ignores the
- * classifier, so the map is the same for every class and has no sign.
+ * p^k = p^(k-1) Abar_(L-k+1). Source: Abnar and Zuidema 2020, https://arxiv.org/abs/2005.00928. Limit: rollout ignores
+ * the classifier, so the map is the same for every class and has no sign.
  */
 
 import { timesMatrix } from "../core/maths.ts";
@@ -29,8 +29,8 @@ export function rollout(trace: Trace, { fusion = "mean", alpha = 0.5 }: RolloutO
 
 /**
  * Contribution rollout: (N,) logits against the mean class, the contributions followed back through attention to the
- * input. It has the same sum as the contributions. Null with a class token. Source: ours. Limit: it follows which tokens
- * attend to which, not how the values and the MLPs change a token.
+ * input. It has the same sum as the contributions. Null with a class token. Source: ours. Limit: it follows which
+ * tokens attend to which, not how the values and the MLPs change a token.
  */
 export function contributionRollout(
   trace: Trace,

@@ -1,7 +1,7 @@
 /**
  * Rollout paths: attention rollout split by the layers in which a path goes through attention instead of along the
- * residual connection, as cct_viz/methods/rollout_paths.py. Source: ours, from Abnar and Zuidema 2020. Limit: mass measures
- * attention, not effect on the class score.
+ * residual connection, as cct_viz/methods/rollout_paths.py. Source: ours, from Abnar and Zuidema 2020. Limit: mass
+ * measures attention, not effect on the class score.
  */
 
 import { sum, timesMatrix } from "../core/maths.ts";

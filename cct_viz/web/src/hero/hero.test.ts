@@ -62,6 +62,13 @@ test.each([
   expect(text).toContain("strongest of 16 tokens");
 });
 
+test("with a class token the equation has its attention and no product", () => {
+  const text = equation({ pool: "class_token" });
+  expect(text).toContain("attention it gets from the class token");
+  expect(text).toContain("most evidence of 16 tokens");
+  expect(text).not.toContain("×");
+});
+
 test("the short equation ends with the contribution", () => {
   expect(equation({}, { short: true })).not.toContain("bias");
 });

@@ -7,6 +7,7 @@ import { readLens, type Depth } from "../derive/depth.ts";
 import { attributeLogits, type Part } from "../derive/direct_logit_attribution.ts";
 import { t } from "../i18n/index.ts";
 import { percent, signed } from "../i18n/numbers.ts";
+import { findBlock } from "../model/blocks.ts";
 import type { Trace } from "../model/trace.ts";
 import { askOption, askPatch, askToken, tokensWhere, type Facts } from "./facts.ts";
 import { makeStep, type Question, type Step } from "./step.ts";
@@ -35,7 +36,7 @@ const headName = (layer: number, head: number | null): string =>
 
 /** To which patch one token attends most. */
 export function queryKey(facts: Facts): Step {
-  const { trace, n, at, contribution, evidence } = facts,
+  const { trace, n, at, At, contribution, evidence } = facts,
     { layer, head } = sharpest(facts),
     query = argmax(contribution ?? evidence),
     row = rowOf(trace, layer, head, query);
@@ -48,7 +49,7 @@ export function queryKey(facts: Facts): Step {
       read: (token) => t("lesson.queryKey.read", { share: percent(row[token]) }),
     }),
     reveal: t("lesson.queryKey.reveal", {
-      place: at(argmax(row)),
+      place: At(argmax(row)),
       share: percent(maximum(row)),
       even: percent(1 / trace.config.sequenceLength),
       count: trace.config.sequenceLength,
@@ -186,11 +187,15 @@ export function parts(facts: Facts): Step | null {
     offered = order.slice(0, 4).sort((one, other) => one.id - other.id);
   const words = (id: number) =>
     t("lesson.parts.wrote", { part: partName(written[id].part), value: signed(written[id].value) });
+  const replaced = findBlock(trace.config.block).overwritesStream;
   const total = sum(written.map(({ value }) => value));
   return makeStep({
     name: "parts",
     title: t("lesson.parts.title"),
-    text: [t("lesson.parts.text"), t("lesson.parts.score", { label: A, score: signed(total) })],
+    text: [
+      t(replaced ? "lesson.parts.text.replaced" : "lesson.parts.text"),
+      t("lesson.parts.score", { label: A, score: signed(total) }),
+    ],
     question: askOption(
       t("lesson.parts.question", { label: A }),
       offered.map(({ id, part }) => ({ id, text: partName(part) })),

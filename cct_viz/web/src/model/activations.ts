@@ -1,4 +1,6 @@
-/** What stands between the two layers of an MLP, as in cct_viz/architecture/activations.py, by its name in config.json. */
+/**
+ * What stands between the two layers of an MLP, as in cct_viz/architecture/activations.py, by its name in config.json.
+ */
 
 import { lookUp } from "../core/lookup.ts";
 import type { Matrix } from "../core/matrix.ts";
@@ -26,8 +28,8 @@ export const findActivation = (name: string): Activation => lookUp(ACTIVATIONS, 
 const ODD = Float64Array.from({ length: 100 }, (_, n) => 2 / (2 * n + 1));
 
 /**
- * The error function, to 2e-8: 2 / sqrt(pi) exp(-x^2) (x + 2 x^3 / 3 + 4 x^5 / (3 5) + ...), a series without a minus, in
- * which nothing cancels. Source: Abramowitz and Stegun 1964, 7.1.6.
+ * The error function, to 2e-8: 2 / sqrt(pi) exp(-x^2) (x + 2 x^3 / 3 + 4 x^5 / (3 5) + ...), a series without a minus,
+ * in which nothing cancels. Source: Abramowitz and Stegun 1964, 7.1.6.
  */
 export function erf(x: number): number {
   const square = x * x;

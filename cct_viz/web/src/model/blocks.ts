@@ -1,4 +1,6 @@
-/** The orders of norm and MLP in an encoder block, as in cct_viz/architecture/blocks.py, by their names in config.json. */
+/**
+ * The orders of norm and MLP in an encoder block, as in cct_viz/architecture/blocks.py, by their names in config.json.
+ */
 
 import { lookUp } from "../core/lookup.ts";
 import { add, type Matrix } from "../core/matrix.ts";

@@ -2,10 +2,11 @@
  * The compact transformers, in the order of the paper: tokenizer, encoder, pool, classifier. The same model as
  * cct_viz/architecture/keras_model.py, with the same names, for one image and without any library.
  *
- * Letters: H W pixels, N image tokens, M tokens in the encoder (N, or N + 1 with a class token first), D embedding width,
- * A heads, E key width, L layers, K classes. A comment after a line gives the shape of what it makes.
+ * Letters: H W pixels, N image tokens, M tokens in the encoder (N, or N + 1 with a class token first), D embedding
+ * width, A heads, E key width, L layers, K classes. A comment after a line gives the shape of what it makes.
  *
- * Source: Hassani et al. 2021, Escaping the Big Data Paradigm with Compact Transformers, https://arxiv.org/abs/2104.05704
+ * Source: Hassani et al. 2021, Escaping the Big Data Paradigm with Compact Transformers,
+ * https://arxiv.org/abs/2104.05704
  */
 
 import { add, columnsOf, type Matrix, matrix, multiply, softmaxRows, takeRows, transpose } from "../core/matrix.ts";
@@ -103,8 +104,8 @@ export function* tokenize(config: Config, layers: Layers, pixels: Uint8Array): G
 }
 
 /**
- * The encoder's input (M, D): the cells of the last feature map, read row by row, with the class token before them and the
- * positional embedding added, where the model has them.
+ * The encoder's input (M, D): the cells of the last feature map, read row by row, with the class token before them and
+ * the positional embedding added, where the model has them.
  */
 export function sequence(config: Config, layers: Layers, cells: Float32Array): Matrix {
   const { sequenceLength: m, embeddingDim: dim } = config;
@@ -115,8 +116,8 @@ export function sequence(config: Config, layers: Layers, cells: Float32Array): M
 }
 
 /**
- * The logits (K,) with some tokens masked, from the encoder's input (M, D). Masked tokens are taken out of the sequence:
- * nothing that they compute is read, so the answer is the same as with a mask, in less time.
+ * The logits (K,) with some tokens masked, from the encoder's input (M, D). Masked tokens are taken out of the
+ * sequence: nothing that they compute is read, so the answer is the same as with a mask, in less time.
  */
 export function answer(config: Config, layers: Layers, input: Matrix, mask: TokenMask): Float32Array {
   const kept = keptRows(config, mask);

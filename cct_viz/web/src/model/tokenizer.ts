@@ -1,6 +1,6 @@
 /**
- * The convolutional tokenizer: convolution, ReLU and max pool a stage; the cells of the last feature map are the tokens.
- * A patch tokenizer is a convolution whose stride is its kernel, without ReLU and pool.
+ * The convolutional tokenizer: convolution, ReLU and max pool a stage; the cells of the last feature map are the
+ * tokens. A patch tokenizer is a convolution whose stride is its kernel, without ReLU and pool.
  */
 
 import { addToRows, matrix, multiply, rowsOf } from "../core/matrix.ts";

@@ -143,7 +143,9 @@ export interface Trace extends Picture {
   readonly poolingWeights: Float32Array | null;
   /** (N, K), logits: each image token's own class scores, without the bias. */
   readonly evidence: Float32Array;
-  /** (N, K), logits: what each token adds to each class; with the bias they sum to the logits. Null with a class token. */
+  /**
+   * (N, K), logits: what each token adds to each class; with the bias they sum to the logits. Null with a class token.
+   */
   readonly contributions: Float32Array | null;
   /** (K,), logits. */
   readonly bias: Float32Array;

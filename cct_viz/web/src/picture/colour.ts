@@ -1,4 +1,7 @@
-/** Colour tables: perceptual ones for shares, one that diverges from white for signed values. They are never stretched silently. */
+/**
+ * Colour tables: perceptual ones for shares, one that diverges from white for signed values. They are never stretched
+ * silently.
+ */
 
 // Matplotlib's viridis and inferno at nine equal steps (CC0); blue, white and orange as in cct_viz/reports/palette.py.
 const VIRIDIS = ["440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725"];

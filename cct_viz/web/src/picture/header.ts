@@ -1,12 +1,13 @@
 /**
- * What kind of image a file holds and how many pixels, read before it is decoded: a small file can hold a huge image. The
- * same kinds and limits as in cct_viz/images/headers.py.
+ * What kind of image a file holds and how many pixels, read before it is decoded: a small file can hold a huge image.
+ * The same kinds and limits as in cct_viz/images/headers.py.
  */
 
 import { problem } from "../core/problem.ts";
+import { describeKind, lettersAt, startsWith } from "./kinds.ts";
 import type { Size } from "./preprocess.ts";
 
-type Kind = "PNG" | "JPEG" | "GIF" | "WebP" | "BMP";
+type Kind = "PNG" | "JPEG" | "GIF" | "WebP" | "BMP" | "AVIF";
 
 const MEGA = 2 ** 20;
 /** Pixels. */
@@ -16,6 +17,7 @@ const MOST: Readonly<Record<Kind, number>> = {
   GIF: 25 * MEGA,
   WebP: 25 * MEGA,
   BMP: 25 * MEGA,
+  AVIF: 25 * MEGA,
 };
 const MOST_BYTES = 4 * 25 * MEGA + MEGA;
 /** Blocks of a GIF before its first frame. */
@@ -23,15 +25,21 @@ const MOST_BLOCKS = 100_000;
 
 const accepted = problem("picture.accepted").message;
 
-const startsWith = (bytes: Uint8Array, text: string): boolean =>
-  [...text].every((letter, i) => bytes[i] === letter.charCodeAt(0));
-
 function findKind(bytes: Uint8Array): Kind | null {
   if (startsWith(bytes, "\x89PNG\r\n\x1a\n")) return "PNG";
   if (startsWith(bytes, "\xff\xd8\xff")) return "JPEG";
   if (startsWith(bytes, "GIF87a") || startsWith(bytes, "GIF89a")) return "GIF";
   if (startsWith(bytes, "RIFF") && startsWith(bytes.subarray(8), "WEBP")) return "WebP";
-  return startsWith(bytes, "BM") ? "BMP" : null;
+  if (startsWith(bytes, "BM")) return "BMP";
+  return isAvif(bytes) ? "AVIF" : null;
+}
+
+function isAvif(bytes: Uint8Array): boolean {
+  if (lettersAt(bytes, 4) !== "ftyp") return false;
+  const end = Math.min(bytes[2] * 256 + bytes[3], 512); // of the list of brands
+  const places = [8];
+  for (let at = 16; at + 4 <= end; at += 4) places.push(at);
+  return places.some((at) => ["avif", "avis"].includes(lettersAt(bytes, at)));
 }
 
 /** Height and width as stored, by kind; a RangeError where the header is cut short. */
@@ -44,7 +52,42 @@ const READERS: Readonly<Record<Kind, (view: DataView) => Size>> = {
       : [Math.abs(view.getInt32(22, true)), view.getInt32(18, true)],
   WebP: readWebP,
   JPEG: readJpeg,
+  AVIF: readAvif,
 };
+
+const MOST_BOXES = 10_000;
+
+/** [name, start, end] of the content of each box of an AVIF file between two places. */
+function* boxesBetween(view: DataView, start: number, end: number): Generator<[string, number, number]> {
+  const bytes = new Uint8Array(view.buffer);
+  for (let count = 0; count < MOST_BOXES && start + 8 <= end; count++) {
+    const short = view.getUint32(start);
+    const header = short === 1 ? 16 : 8;
+    const length = short === 1 ? Number(view.getBigUint64(start + 8)) : short || end - start;
+    if (length < header) throw new RangeError("a box without length");
+    yield [lettersAt(bytes, start + 4), start + header, Math.min(start + length, end)];
+    start += length;
+  }
+}
+
+/** Goes through the boxes to meta/iprp/ipco, where "ispe" boxes have the sizes; the largest picture counts. */
+function readAvif(view: DataView): Size {
+  let [start, end] = [0, view.byteLength];
+  for (const [name, skipped] of [
+    ["meta", 4],
+    ["iprp", 0],
+    ["ipco", 0],
+  ] as const) {
+    const box = [...boxesBetween(view, start, end)].find(([one]) => one === name);
+    if (!box) throw new RangeError(`no ${name} box`);
+    [start, end] = [box[1] + skipped, box[2]];
+  }
+  const sizes = [...boxesBetween(view, start, end)]
+    .filter(([name]) => name === "ispe")
+    .map(([, at]): Size => [view.getUint32(at + 8), view.getUint32(at + 4)]);
+  if (!sizes.length) throw new RangeError("no size");
+  return sizes.reduce((one, other) => (other[0] * other[1] > one[0] * one[1] ? other : one));
+}
 
 /** Goes from block to block to the first frame: it may reach beyond the screen, and decoders make room for both. */
 function readGif(view: DataView): Size {
@@ -90,13 +133,20 @@ function readJpeg(view: DataView): Size {
  * @throws {Error} no image of a known kind, or its header is cut short
  */
 export function readHeader(buffer: ArrayBuffer, name: string): { kind: Kind; size: Size } {
-  const kind = findKind(new Uint8Array(buffer));
-  if (!kind) throw problem(buffer.byteLength ? "picture.unknown" : "picture.empty", { name, accepted });
+  const bytes = new Uint8Array(buffer);
+  const kind = findKind(bytes);
+  if (!kind) throw unknown(bytes, name);
   try {
     return { kind, size: READERS[kind](new DataView(buffer)) };
   } catch {
     throw damaged(name);
   }
+}
+
+function unknown(bytes: Uint8Array, name: string): Error {
+  if (!bytes.length) return problem("picture.empty", { name, accepted });
+  const what = describeKind(bytes);
+  return what ? problem("picture.other", { name, what, accepted }) : problem("picture.unknown", { name, accepted });
 }
 
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);

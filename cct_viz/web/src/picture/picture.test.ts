@@ -102,7 +102,7 @@ describe("headers", () => {
     );
   });
 
-  const ACCEPTED = "PNG, JPEG, WebP, GIF and BMP images are accepted";
+  const ACCEPTED = "PNG, JPEG, WebP, AVIF, GIF and BMP images are accepted";
 
   it.each([
     ["nothing", () => new ArrayBuffer(0), `photo is an empty file; ${ACCEPTED}`],

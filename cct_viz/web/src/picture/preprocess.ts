@@ -1,6 +1,6 @@
 /**
- * The centre crop and the resize of cct_viz/images/preprocessing.py, to the grey level: Pillow's antialiased resize, which
- * weighs in fixed point, first along rows, then along columns, with eight bits in between.
+ * The centre crop and the resize of cct_viz/images/preprocessing.py, to the grey level: Pillow's antialiased resize,
+ * which weighs in fixed point, first along rows, then along columns, with eight bits in between.
  */
 
 import type { Interpolation } from "../model/config.ts";
@@ -108,8 +108,8 @@ function weigh(length: number, outLength: number, name: Interpolation): Weighing
 }
 
 /**
- * One RGB pixel: weighted sums of source pixels `step` values apart, rounded; a clamped array holds them to 0..255. In whole numbers of 32
- * bits, as Pillow: a large photo has 100 million of these products.
+ * One RGB pixel: weighted sums of source pixels `step` values apart, rounded; a clamped array holds them to 0..255. In
+ * whole numbers of 32 bits, as Pillow: a large photo has 100 million of these products.
  */
 function mix(
   source: Uint8ClampedArray,
@@ -133,7 +133,10 @@ function mix(
   out[to + 2] = blue >> BITS;
 }
 
-/** RGBA values with every colour replaced by its luma, in place, as Pillow's mode "L" weighs and rounds it (ITU-R 601-2). */
+/**
+ * RGBA values with every colour replaced by its luma, in place, as Pillow's mode "L" weighs and rounds it (ITU-R
+ * 601-2).
+ */
 export function makeGrey(rgba: Uint8ClampedArray): Uint8ClampedArray {
   for (let at = 0; at < rgba.length; at += 4) {
     const luma = (rgba[at] * 19595 + rgba[at + 1] * 38470 + rgba[at + 2] * 7471 + 0x8000) >> 16;

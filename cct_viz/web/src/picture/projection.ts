@@ -26,8 +26,9 @@ function nearest(centres: readonly number[], at: number): number {
 }
 
 /**
- * (H, W): a map over the cells on the pixels. "sum" spreads each cell's value evenly over its window, so that pixels sum
- * to what the cells sum to: for shares. "average" gives each pixel the mean of the cells that see it: for signed maps.
+ * (H, W): a map over the cells on the pixels. "sum" spreads each cell's value evenly over its window, so that pixels
+ * sum to what the cells sum to: for shares. "average" gives each pixel the mean of the cells that see it: for signed
+ * maps.
  */
 export function spread(
   values: ArrayLike<number>,

@@ -105,8 +105,8 @@ export const picture = (pixels: Uint8Array): Picture => ({
 export const bytesOf = ({ values }: Expected): ArrayBuffer => Uint8Array.from(values).buffer;
 
 /**
- * Equal to 1e-4 of the largest value, at least of 1. Python sums in float32 and in an order of its own; through up to five
- * layers and as many LayerNorms, which divide by what may be small, these models come within 3e-5.
+ * Equal to 1e-4 of the largest value, at least of 1. Python sums in float32 and in an order of its own; through up to
+ * five layers and as many LayerNorms, which divide by what may be small, these models come within 3e-5.
  */
 export function expectClose(actual: ArrayLike<number>, expected: Pick<Expected, "values">, name: string): void {
   const { values } = expected;

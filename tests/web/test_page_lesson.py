@@ -1,0 +1,194 @@
+"""The tour, the lesson and the course on maps in the page: keys, touch, address, history, print. Needs Chromium."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+from visitor import page_with
+
+import cct_viz
+
+MODELS = ("cct_2_3x2_32_cifar10", "cct_2_3x2_class_token_seed0")
+DESKTOP, PROJECTOR, PHONE = (1440, 900), (1280, 720), (390, 844)
+STEPS = {
+    ("tour", MODELS[0]): 6,
+    ("lesson", MODELS[0]): 14,
+    ("trust", MODELS[0]): 5,
+    ("lesson", MODELS[1]): 12,
+    ("trust", MODELS[1]): 3,
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "site.html"
+    path.write_text(page_with(*map(cct_viz.load, MODELS)))
+    return path
+
+
+class Learner:
+    """A visitor who takes a course with keys alone, or with touch alone."""
+
+    def __init__(self, browser, path, size=DESKTOP, hash="", *, dark=False, touch=False):
+        self.context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            offline=True,
+            has_touch=touch,
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+        )
+        self.page = self.context.new_page()
+        self.touch = touch
+        self.problems = []
+        self.page.on("console", lambda message: self.problems.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.goto(f"{path.as_uri()}{hash}")
+        self.page.wait_for_selector("[data-ready]", timeout=60000)
+        self.card = self.page.get_by_role("dialog")
+
+    def expect_step(self, index, count):
+        expect(self.card.locator(".head b")).to_have_text(re.compile(f"step {index + 1} of {count}$"))
+        expect(self.card.locator("h2")).to_be_focused()
+
+    def press(self, locator):
+        if self.touch:
+            locator.tap()
+        else:
+            locator.focus()
+            self.page.keyboard.press("Enter")
+
+    def try_once(self, number):
+        """One try: the option, token or slider value of this number."""
+        check = self.card.get_by_role("button", name="Check")
+        photo = self.card.get_by_role("application")
+        if self.card.locator(".option").count():
+            self.press(self.card.locator(".option").nth(number))
+        elif photo.count():
+            if self.touch:
+                box = photo.bounding_box()
+                photo.tap(position={"x": box["width"] * (0.1 + 0.3 * number), "y": box["height"] / 2})
+            else:
+                photo.focus()
+                self.page.keyboard.press("ArrowRight")
+            self.press(check)
+        else:
+            self.card.get_by_role("slider").fill(str(0 if number else 1))
+            self.press(check)
+
+    def answer(self):
+        """Try until the way on is there. @returns whether the answer was right"""
+        onward = self.card.locator(".next")
+        for number in range(2):
+            self.try_once(number)
+            expect(self.card.locator("[role=status]")).not_to_be_empty()
+            if onward.count():
+                break
+        expect(onward).to_be_focused()
+        return self.card.locator("[role=status]").inner_text().startswith("Right.")
+
+    def close(self):
+        assert self.problems == []
+        self.context.close()
+
+
+@pytest.mark.parametrize(("course", "model"), STEPS)
+@pytest.mark.parametrize("touch", [False, True], ids=["keys", "touch"])
+def test_a_whole_course_is_answered_and_counted(chromium, site, course, model, touch):
+    learner = Learner(
+        chromium, site, PHONE if touch else PROJECTOR, f"#model={model}&course={course}&step=0", touch=touch
+    )
+    count, right = STEPS[course, model], 0
+    for index in range(count):
+        learner.expect_step(index, count)
+        right += learner.answer()
+        learner.press(learner.card.locator(".next"))
+    expect(learner.card.locator("h2")).to_have_text(f"{right} of {count} right")
+    assert 3 <= learner.card.locator("ol li").count() <= 5
+    learner.close()
+
+
+def test_tour_opens_from_its_button_and_leaves_with_escape(chromium, site):
+    learner = Learner(chromium, site)
+    button = learner.page.get_by_role("button", name="Take the 5-minute tour")
+    learner.press(button)
+    learner.expect_step(0, 6)
+    assert learner.page.evaluate("location.hash") == "#step=0"
+    learner.page.keyboard.press("Escape")
+    expect(learner.card).to_be_hidden()
+    expect(button).to_be_focused()
+    assert "step" not in learner.page.evaluate("location.hash")
+    learner.close()
+
+
+def test_address_dots_and_history_lead_to_steps(chromium, site):
+    learner = Learner(chromium, site, hash="#step=3")
+    learner.expect_step(3, 6)
+    learner.press(learner.card.locator(".dots button").nth(1))
+    learner.expect_step(1, 6)
+    learner.page.go_back()
+    learner.expect_step(3, 6)
+    learner.press(learner.card.get_by_role("button", name="Back", exact=True))
+    learner.expect_step(2, 6)
+    learner.close()
+
+
+def test_path_feet_and_equation_wait_for_the_answer(chromium, site):
+    learner = Learner(chromium, site, hash="#step=3")
+    equation = learner.page.get_by_role("group", name="The answer in numbers")
+    feet = learner.page.locator(".hero .feet")
+    expect(equation).to_be_hidden()
+    expect(feet).to_have_css("opacity", "0")
+    learner.answer()
+    expect(equation).to_be_visible()
+    expect(feet).to_have_css("opacity", "1")
+    learner.close()
+
+
+def test_tour_goes_on_with_another_picture_and_remembers(chromium, site):
+    learner = Learner(chromium, site, hash="#step=2")
+    learner.expect_step(2, 6)
+    learner.answer()
+    learner.page.locator(".gallery button").nth(7).click()
+    expect(learner.card.locator("[role=status]")).to_be_empty()
+    expect(learner.card).to_contain_text("You answered this on another picture.")
+    learner.answer()
+    expect(learner.card).not_to_contain_text("You answered this on another picture.")
+    learner.close()
+
+
+def test_an_open_station_puts_the_tour_aside(chromium, site):
+    learner = Learner(chromium, site, hash="#step=1")
+    learner.expect_step(1, 6)
+    learner.page.keyboard.press("6")
+    expect(learner.card).to_be_hidden()
+    learner.press(learner.page.get_by_role("button", name="Go back to it"))
+    learner.expect_step(1, 6)
+    learner.close()
+
+
+def test_print_shows_the_sheet_and_nothing_else(chromium, site):
+    learner = Learner(chromium, site, hash="#step=6")
+    learner.page.emulate_media(media="print")
+    expect(learner.page.locator(".lesson-sheet")).to_be_visible()
+    expect(learner.page.get_by_role("banner")).to_be_hidden()
+    expect(learner.card).to_be_hidden()
+    learner.close()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PROJECTOR, PHONE], ids=["desktop", "projector", "phone"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_card_is_whole_in_view_and_accessible(chromium, site, size, dark):
+    learner = Learner(chromium, site, size, "#step=0", dark=dark)
+    for index in range(6):
+        learner.expect_step(index, 6)
+        learner.answer()
+        for part in (learner.card, learner.card.locator(".next"), learner.card.get_by_role("button", name="Leave")):
+            box = part.bounding_box()
+            assert 0 <= box["x"] <= size[0] - box["width"], index
+            assert 0 <= box["y"] <= size[1] - box["height"], index
+        assert learner.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        found = Axe().run(learner.page, context=".card").response["violations"]
+        assert found == [], (index, [violation["id"] for violation in found])
+        learner.press(learner.card.locator(".next"))
+    learner.close()
