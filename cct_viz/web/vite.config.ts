@@ -28,5 +28,6 @@ export default defineConfig({
   test: {
     include: ["src/**/*.test.ts"],
     environment: "node",
+    testTimeout: 60_000, // a busy machine is no failure
   },
 });

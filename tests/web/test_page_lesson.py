@@ -1,4 +1,4 @@
-"""The tour, the lesson and the course on maps in the page: keys, touch, address, history, print. Needs Chromium."""
+"""The tour, the lesson and the maps on trial in the built page: keys, touch, address, print. Needs Chromium."""
 
 import re
 
