@@ -48,7 +48,7 @@ def make_keras_way(classifier: Classifier, path: Path) -> Callable[[], None]:
     from cct_viz.images.preprocessing import normalise
 
     images = keras.Input((*classifier.config.image_size, 3))
-    seen = classifier.model.intermediates(images)
+    seen = classifier.network.intermediates(images)
     wanted = ("feature_map_0", "feature_map_1", "attentions_0", "attentions_1", "pooling_weights", "logits")
     models = {name: keras.Model(images, seen[name]) for name in wanted}
     batch = normalise(classifier.preprocess(path).pixels[None], classifier.config.preprocessing)

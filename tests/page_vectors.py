@@ -96,6 +96,16 @@ CASES: dict[str, tuple[CCTConfig, str]] = {
         ),
         "float32",
     ),
+    "grey_independent": (
+        tiny_config(
+            channels=1,
+            preprocessing=Preprocessing((0.4,), (0.3,)),
+            activation="gelu_tanh",
+            output="sigmoid",
+            num_layers=1,
+        ),
+        "float32",
+    ),
     "half_precision": (tiny_config(num_layers=1, position="none"), "float16"),
 }
 
@@ -116,7 +126,8 @@ def model_case(config: CCTConfig, dtype: str) -> bytes:
     """A model, one picture, everything that one pass reveals and everything that follows from it."""
     weights = random_weights(config, dtype)
     classifier = keras_classifier(config, weights)
-    pixels = np.random.default_rng(0).integers(0, 256, (*config.image_size, 3), dtype=np.uint8)
+    colours = np.random.default_rng(0).integers(0, 256, (*config.image_size, config.channels), dtype=np.uint8)
+    pixels = np.broadcast_to(colours, (*config.image_size, 3)).copy()  # grey pixels have three equal colours
     mask = (np.random.default_rng(1).random(config.num_tokens) < 0.5).astype(np.float32)
     trace = classifier.trace(pixels)
     model = save({name: array.astype(dtype) for name, array in weights.items()})
@@ -159,7 +170,7 @@ def trace_arrays(trace: Trace) -> dict[str, np.ndarray]:
 def masked_arrays(classifier: Classifier, pixels: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
     """What the model sees of the picture without some tokens, and its logits without any and without each token."""
     batch = normalise(pixels[None], classifier.config.preprocessing)
-    seen = classifier.model.intermediates(batch, mask[None])
+    seen = classifier.network.intermediates(batch, mask[None])
     arrays = {name: np.asarray(array)[0] for name, array in seen.items()}
     names = ["logits", f"stream_{classifier.config.num_layers}", "attentions_0", "pooling_weights"]
     kept = {

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 from cct_viz.architecture.activations import ACTIVATIONS
 from cct_viz.architecture.blocks import BLOCKS
+from cct_viz.architecture.outputs import OUTPUTS
 from cct_viz.architecture.pools import POOLS
 
 CONFIGS = [config for config, _ in CASES.values()]
@@ -18,6 +19,8 @@ OPTIONS = {
     "pool": tuple(POOLS),
     "block": tuple(BLOCKS),
     "activation": tuple(ACTIVATIONS),
+    "output": tuple(OUTPUTS),
+    "channels": (1, 3),
     "position": ("learnable", "sinusoidal", "none"),
     "qkv_bias": (True, False),
     "mlp_output_activation": (True, False),
