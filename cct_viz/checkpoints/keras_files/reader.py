@@ -121,7 +121,9 @@ def _configure(parts: Parts, source: Source, preprocessing: Preprocessing, given
             refuse("its MLPs differ in width")
     if any((block.attention.query.bias is None) != (first.attention.query.bias is None) for block in parts.blocks):
         refuse("some of its attention layers have biases, and others have not")
-    position = parts.position if parts.position is not None else _constant_position(description, width)
+    if parts.position is None:
+        parts.position = _constant_position(description, width)
+    position = parts.position
     if position is None:
         _note_position(source, len(parts.blocks), notes)
     stages = _stages(parts.convs, source, notes)
