@@ -24,6 +24,9 @@ COMPLETE = {
     "safetensors": ["config.json", "model.safetensors"],
     "pytorch_hub": ["config.json", "model.safetensors"],
     "keras_saved_model": SAVED_MODEL,
+    "keras_archive": ["cct.keras"],
+    "keras_weights": ["checkpoint.weights.h5"],
+    "tf_checkpoint": ["ckpt.data-00000-of-00002", "ckpt.data-00001-of-00002", "ckpt.index"],
     "shi_labs": ["cct.pth"],
 }
 # format -> file -> what it must hold, where names do not tell formats apart

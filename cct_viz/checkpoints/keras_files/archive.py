@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def _read_archive(path: Path) -> dict[str, bytes]:
         RuntimeError,
         NotImplementedError,
         ValueError,
-        zipfile.zlib.error,
+        zlib.error,
     ) as e:
         raise CheckpointError(damaged) from e
 

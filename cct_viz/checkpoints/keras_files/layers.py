@@ -88,7 +88,7 @@ def from_keras_2(tree: Group) -> list[Layer]:
             *inner, array_name = name.split("/")
             home = group.find("/".join(inner))
             if home is None or array_name not in home.arrays:
-                raise CheckpointError(f"the file lists the array {name}, but does not hold it; save it again")
+                raise CheckpointError(f"the file lists the array {ascii(name)[:80]}, but lacks it; save it again")
             path = (layer_name, *(inner[inner.index(layer_name) + 1 :] if layer_name in inner else inner))
             parts.setdefault(path, []).append(home.arrays[array_name])
         layers += [Layer(path, path[-1], _floats(arrays)) for path, arrays in parts.items()]

@@ -121,7 +121,9 @@ def _configure(parts: Parts, source: Source, preprocessing: Preprocessing, given
             refuse("its MLPs differ in width")
     if any((block.attention.query.bias is None) != (first.attention.query.bias is None) for block in parts.blocks):
         refuse("some of its attention layers have biases, and others have not")
-    position = parts.position if parts.position is not None else _constant_position(description, width)
+    if parts.position is None:
+        parts.position = _constant_position(description, width)
+    position = parts.position
     if position is None:
         _note_position(source, len(parts.blocks), notes)
     stages = _stages(parts.convs, source, notes)
@@ -168,7 +170,7 @@ def _weights(parts: Parts, config: CCTConfig) -> dict[str, np.ndarray]:
         weights["sequence/class_token"] = parts.class_token
     shapes = expected_shapes(config)
     if config.position != "none":
-        weights["sequence/position"] = parts.position  # type: ignore[assignment]
+        weights["sequence/position"] = parts.position
     for name, shape in shapes.items():
         if "/attention/" in name and name in weights and weights[name].size == math.prod(shape):
             weights[name] = weights[name].reshape(shape)  # Keras keeps the heads apart; here they stand side by side
@@ -241,7 +243,7 @@ def _stages(convs: Sequence[Dense], source: Source, notes: Notes) -> tuple[ConvS
     pools, pads = (_has_each(source, names, len(convs)) for names in (POOL_NAMES, PADDING_NAMES))
     patches = not pools and len(convs) == 1
     size = shapes[0][0]
-    stage = {
+    stage: dict[str, Any] = {
         "stride": arguments.get("stride", size if patches else 1),
         "pool_size": arguments.get("pooling_kernel_size", 3) if pools else 0,
         "pool_stride": arguments.get("pooling_stride", 2) if pools else 1,
@@ -392,9 +394,10 @@ def _described_size(description: Description, notes: Notes) -> tuple[tuple[int, 
         size = (shape[1], shape[2])
     crop = 1.0
     for layer in description.of(*CROPS):
-        new = layer.config.get("height"), layer.config.get("width")
-        if type(new[0]) is not int or type(new[1]) is not int or new == size:
+        height, width = layer.config.get("height"), layer.config.get("width")
+        if not isinstance(height, int) or not isinstance(width, int) or (height, width) == size:
             continue
+        new = (height, width)
         if layer.kind == "CenterCrop" and size is not None:
             crop = min(1.0, min(new) / min(size))
         elif size is not None:

@@ -32,7 +32,7 @@ def files(names: Collection[str]) -> list[str]:
     bases = sorted((name.removesuffix(".index") for name in names if name.endswith(".index")), key=natural)
     for base in reversed(bases):
         if shards := _shards(base, names):
-            return [*shards, *([STATE] if STATE in names else []), f"{base}.index"]
+            return [*shards, f"{base}.index"]
     return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Collection
@@ -57,8 +58,9 @@ def read(path: Path, given: Given = NOTHING) -> Checkpoint:
     """
     if path.is_dir():
         path = path / files([file.name for file in path.iterdir()])[-1]
-    tree = _read_shards(path) if path.name.endswith(_INDEX) else read_tree(path, path.name)
-    return assemble(_source(tree, path.name), given, FORMAT)
+    if path.name.endswith(_INDEX):  # pieces hold only the layers with weights
+        return assemble(dataclasses.replace(_source(_read_shards(path), path.name), lists_all=False), given, FORMAT)
+    return assemble(_source(read_tree(path, path.name), path.name), given, FORMAT)
 
 
 def _source(tree: Group, file: str) -> Source:
