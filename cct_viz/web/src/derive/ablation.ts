@@ -7,7 +7,7 @@ import { matrix } from "../core/matrix.ts";
 import { poolWith } from "../model/pooling.ts";
 import { findPool, poolTokens } from "../model/pools.ts";
 import type { Trace } from "../model/trace.ts";
-import { type Against, contrast, contrastOf } from "./contrast.ts";
+import { type Against, contrast, contrastOf, usual } from "./contrast.ts";
 import { meanColour } from "./painting.ts";
 
 /**
@@ -15,7 +15,7 @@ import { meanColour } from "./painting.ts";
  * split or where channels are needed that a server does not send. Source: ours, from SeqPool's softmax. Limit:
  * attention has already copied information from this token to the others, and it stays there.
  */
-export function ablateInPool(trace: Trace, target: number, against: Against = "mean"): Float64Array | null {
+export function ablateInPool(trace: Trace, target: number, against: Against = usual(trace)): Float64Array | null {
   if (!findPool(trace.config.pool).splits) return null;
   if (trace.poolingWeights) return withoutWeight(trace, trace.poolingWeights, target, against);
   return withoutFactors(trace, target, against);
@@ -53,7 +53,7 @@ export const falls = (
   logits: ArrayLike<number>,
   without: readonly (ArrayLike<number> | null)[],
   target: number,
-  against: Against = "mean",
+  against: Against,
 ): Float64Array =>
   Float64Array.from(without, (answer) =>
     answer ? contrastOf(logits, target, against) - contrastOf(answer, target, against) : 0,

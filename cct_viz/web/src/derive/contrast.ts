@@ -5,6 +5,9 @@ import type { Trace } from "../model/trace.ts";
 /** What a class is held against: another class, the mean of all classes, or nothing (null). */
 export type Against = number | "mean" | null;
 
+/** What a class is held against unless a choice is made: the mean of all classes; nothing where classes are independent. */
+export const usual = (trace: Trace): Against => (trace.config.output === "sigmoid" ? null : "mean");
+
 /**
  * (N,) logits: the column `target` of an (N, K) table, less what it is held against. A shift common to all classes,
  * which softmax ignores, does not change a contrast.

@@ -11,7 +11,7 @@ import { probabilitiesOf } from "../model/make_trace.ts";
 import { poolWith } from "../model/pooling.ts";
 import { findPool, poolTokens, readoutOf } from "../model/pools.ts";
 import type { Trace, Vectors } from "../model/trace.ts";
-import { type Against, contrast } from "./contrast.ts";
+import { type Against, contrast, usual } from "./contrast.ts";
 
 /** What the model would answer if the encoder ended at a depth. */
 export interface Depth {
@@ -47,7 +47,7 @@ export function readLens(trace: Trace): readonly Depth[] | null {
 }
 
 /** L + 1 maps (N,), logits: what each token would contribute to the class if the encoder ended there. */
-export function logitLens(trace: Trace, target: number, against: Against = "mean"): Float64Array[] | null {
+export function logitLens(trace: Trace, target: number, against: Against = usual(trace)): Float64Array[] | null {
   const depths = readLens(trace);
   if (!depths || !findPool(trace.config.pool).splits) return null;
   return depths.map(({ contributions }) =>

@@ -6,7 +6,7 @@ import { CASES, type Case, expectClose, joined, readCase } from "../testing/vect
 import { ablateInPool, coverBoxes, falls } from "./ablation.ts";
 import { attentionFrom, attentionMatrix, attentionTo, imageTokens, rowError } from "./attention.ts";
 import { gradCam, hiresCam } from "./cam.ts";
-import { contribution, evidence } from "./contrast.ts";
+import { contribution, evidence, usual } from "./contrast.ts";
 import { logitLens, readLens } from "./depth.ts";
 import { attributeLogits, directLogitAttribution } from "./direct_logit_attribution.ts";
 import { maskWithout, masksAlong, spreadSteps, srg } from "./faithfulness.ts";
@@ -42,8 +42,8 @@ describe.each(CASES)("%s", (name) => {
 
   it("derives from a trace what Python derives", () => {
     const { check, missing } = compare(one);
-    check("evidence", evidence(trace, TARGET, "mean"));
-    check("contribution", contribution(trace, TARGET, "mean"));
+    check("evidence", evidence(trace, TARGET, usual(trace)));
+    check("contribution", contribution(trace, TARGET, usual(trace)));
     check("contrast", contribution(trace, TARGET, 0));
     checkAttention(one, check);
     checkDepth(one, check);
@@ -94,14 +94,14 @@ describe.each(CASES)("%s", (name) => {
     const n = model.config.numTokens;
     const input = model.embed(pixels);
     const alone = Array.from({ length: n }, (_, t) => model.answer(input, maskWithout(n, [t])));
-    check("drop_token", falls(trace.logits, alone, TARGET));
+    check("drop_token", falls(trace.logits, alone, TARGET, usual(trace)));
     for (const cover of ["black", "mean"] as const) {
       const { imageSize } = model.config;
       const covered = Array.from({ length: n }, (_, t) => {
         const box = trace.receptiveFields.subarray(4 * t, 4 * t + 4);
         return model.run(coverBoxes(pixels, imageSize, box, cover)).logits;
       });
-      check(`hide_pixels/${cover}`, falls(trace.logits, covered, TARGET));
+      check(`hide_pixels/${cover}`, falls(trace.logits, covered, TARGET, usual(trace)));
     }
     check("paint_over/black", [0, 0, 0]);
     check("paint_over/mean", meanColour(pixels));

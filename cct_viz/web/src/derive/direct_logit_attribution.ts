@@ -14,7 +14,7 @@ import { findBlock } from "../model/blocks.ts";
 import type { Layers } from "../model/layers.ts";
 import { findPool } from "../model/pools.ts";
 import type { Trace, Vectors } from "../model/trace.ts";
-import { type Against, contrastOf } from "./contrast.ts";
+import { type Against, contrastOf, usual } from "./contrast.ts";
 
 /** A part of the model; layers and heads are counted from 0. */
 export type Part =
@@ -58,7 +58,7 @@ export function attributeLogits(trace: Trace, layers: Layers | null = null): Att
 export function directLogitAttribution(
   trace: Trace,
   target: number,
-  against: Against = "mean",
+  against: Against = usual(trace),
 ): { part: Part; map: Float64Array }[] | null {
   const attributions = findPool(trace.config.pool).splits ? attributeLogits(trace) : null;
   const k = trace.config.numClasses;

@@ -70,7 +70,9 @@ describe.each(CASES)("the insides of %s", (name) => {
         const open = openConvolution(trace, model, index, 1, row, column);
         expect(open.output).toBeCloseTo(map.data[cell * map.channels + 1], 4); // kept as float32 there
         expect(open.products.reduce((a, b) => a + b, open.bias)).toBeCloseTo(open.sum, 9);
-        expect(open.inputs.length).toBe(stage.kernelSize ** 2 * (index ? trace.featureMaps[index - 1].channels : 3));
+        expect(open.inputs.length).toBe(
+          stage.kernelSize ** 2 * (index ? trace.featureMaps[index - 1].channels : model.config.channels),
+        );
       }
     });
   });

@@ -8,7 +8,7 @@
 import { timesMatrix } from "../core/maths.ts";
 import type { Fusion, Trace } from "../model/trace.ts";
 import { attentionMatrix } from "./attention.ts";
-import { contribution } from "./contrast.ts";
+import { contribution, usual } from "./contrast.ts";
 
 /** The share of attention against the residual connection: 0 to 1, or as measured for each token and layer. */
 export type Alpha = number | "measured";
@@ -37,7 +37,7 @@ export function contributionRollout(
   target: number,
   { fusion = "mean", alpha = "measured" }: RolloutOptions = {},
 ): Float64Array | null {
-  let row = contribution(trace, target, "mean");
+  let row = contribution(trace, target, usual(trace));
   for (let layer = trace.config.numLayers - 1; row && layer >= 0; layer--) {
     row = mixThrough(trace, row, layer, fusion, alpha);
   }

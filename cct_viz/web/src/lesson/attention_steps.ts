@@ -2,7 +2,7 @@
 
 import { argmax, descending, maximum, sum } from "../core/maths.ts";
 import { attentionMatrix, firstToken } from "../derive/attention.ts";
-import { contrastOf } from "../derive/contrast.ts";
+import { contrastOf, usual } from "../derive/contrast.ts";
 import { readLens, type Depth } from "../derive/depth.ts";
 import { attributeLogits, type Part } from "../derive/direct_logit_attribution.ts";
 import { t } from "../i18n/index.ts";
@@ -180,7 +180,7 @@ export function parts(facts: Facts): Step | null {
   const { trace, a, A } = facts,
     attributed = attributeLogits(trace);
   if (!attributed) return null;
-  const written = attributed.map(({ part, logits }) => ({ part, value: contrastOf(logits, a, "mean") })),
+  const written = attributed.map(({ part, logits }) => ({ part, value: contrastOf(logits, a, usual(trace)) })),
     named = written.map((one, id) => ({ ...one, id })).filter(({ part }) => part.kind !== "constants");
   const order = [...named].sort((one, other) => other.value - one.value),
     [most] = order,
