@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { effectiveTokens, softmax } from "../core/maths.ts";
+import { effectiveTokens } from "../core/maths.ts";
+import { probabilitiesOf } from "../model/make_trace.ts";
 import type { Fusion, Trace } from "../model/trace.ts";
 import { nearestToken } from "../picture/projection.ts";
 import { CASES, type Case, expectClose, joined, readCase } from "../testing/vectors.ts";
@@ -108,7 +109,9 @@ describe.each(CASES)("%s", (name) => {
     const order = Array.from(get("derived/curves/order").values);
     const steps = spreadSteps(n, 6);
     const along = (which: "deletion" | "insertion") =>
-      masksAlong(order, steps, which).map((mask) => softmax(model.answer(input, mask))[TARGET]);
+      masksAlong(order, steps, which).map(
+        (mask) => probabilitiesOf(trace.config.output, model.answer(input, mask))[TARGET],
+      );
     const curves = { deletion: along("deletion"), insertion: along("insertion") };
     check("curves/order", order);
     check("curves/steps", steps);
