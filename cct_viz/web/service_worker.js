@@ -1,11 +1,14 @@
 // Keeps the site's files, so that it opens with no network. VERSION and FILES stand before this; a changed file makes a
 // new version, which is fetched whole and takes over when the page is opened again.
 
-const OWN = `${registration.scope} `, NAME = OWN + VERSION; // other sites of this address have caches of their own
+const OWN = `${registration.scope} `,
+  NAME = OWN + VERSION; // other sites of this address have caches of their own
 const PAGES = [registration.scope, `${registration.scope}index.html`]; // other pages may lie in the same folder
 
 addEventListener("install", (event) => {
-  event.waitUntil(caches.open(NAME).then((cache) => cache.addAll(FILES.map((file) => new Request(file, { cache: "reload" })))));
+  event.waitUntil(
+    caches.open(NAME).then((cache) => cache.addAll(FILES.map((file) => new Request(file, { cache: "reload" })))),
+  );
 });
 
 addEventListener("activate", (event) => {
@@ -14,7 +17,13 @@ addEventListener("activate", (event) => {
 });
 
 addEventListener("fetch", (event) => {
-  const address = new URL(event.request.url), isPage = PAGES.includes(address.origin + address.pathname); // whatever its query
+  const address = new URL(event.request.url),
+    isPage = PAGES.includes(address.origin + address.pathname); // whatever its query
   const wanted = event.request.mode === "navigate" && isPage ? "./" : event.request;
-  event.respondWith(caches.open(NAME).then((cache) => cache.match(wanted)).then((kept) => kept ?? fetch(event.request)));
+  event.respondWith(
+    caches
+      .open(NAME)
+      .then((cache) => cache.match(wanted))
+      .then((kept) => kept ?? fetch(event.request)),
+  );
 });
