@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import save, save_file
 
 from ..architecture.config import CCTConfig, ConfigError, read_config, write_config
 from ..architecture.files import replace_file
@@ -76,10 +76,10 @@ def write(
         CheckpointError: weights that do not fit `config`, or that float16 cannot hold. Nothing is written.
     """
     check(weights, config)
-    content = to_bytes(weights, dtype=dtype)
+    stored = _convert(weights, dtype)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    replace_file(folder / WEIGHTS_FILE, lambda path: path.write_bytes(content))
+    replace_file(folder / WEIGHTS_FILE, lambda path: save_file(stored, path))
     replace_file(folder / CONFIG_FILE, lambda path: write_config(path, config))
 
 
@@ -89,8 +89,12 @@ def to_bytes(weights: Mapping[str, np.ndarray], *, dtype: Literal["float32", "fl
     Raises:
         CheckpointError: a weight is too large for float16.
     """
+    return save(_convert(weights, dtype))
+
+
+def _convert(weights: Mapping[str, np.ndarray], dtype: str) -> dict[str, np.ndarray]:
     with np.errstate(over="ignore"):
         stored = {name: np.ascontiguousarray(array, dtype=dtype) for name, array in weights.items()}
     if large := sorted(name for name, array in stored.items() if not np.isfinite(array).all()):
         raise CheckpointError(f"{', '.join(large)}: values too large for {dtype}; store them as float32")
-    return save(stored)
+    return stored
