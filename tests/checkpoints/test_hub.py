@@ -267,7 +267,7 @@ def test_no_download_outlives_its_deadline(fake_hub, project, monkeypatch):
     monkeypatch.setattr(hub, "DEADLINE", 4.0)
     fake_hub.fault = "silent"
     fail(REPO)
-    assert fake_hub.hung_up.wait(5.0)
+    assert fake_hub.hung_up.wait(PATIENCE)
 
 
 def test_no_download_outlives_its_parent(fake_hub, project):
@@ -279,7 +279,7 @@ def test_no_download_outlives_its_parent(fake_hub, project):
         assert parent.poll() is None
         assert not fake_hub.hung_up.is_set()
         parent.kill()
-    assert fake_hub.hung_up.wait(5.0)
+    assert fake_hub.hung_up.wait(PATIENCE)
 
 
 def test_large_downloads_get_more_time(fake_hub, project, monkeypatch):
@@ -421,7 +421,7 @@ def test_progress_can_stop_the_download(fake_hub, project):
     fake_hub.fault = "silent at files"
     with pytest.raises(KeyboardInterrupt):
         fetch(REPO, progress=stop)
-    assert fake_hub.hung_up.wait(5.0)
+    assert fake_hub.hung_up.wait(PATIENCE)
 
 
 def test_the_terminal_shows_progress_and_a_file_does_not(capsys, monkeypatch):

@@ -10,6 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 from visitor import STATIONS, TOOLS, page_with
+from waiting import wait_until
 
 import cct_viz
 
@@ -204,8 +205,8 @@ def test_removing_a_token_gives_what_python_gives(view, bundled):
     best = trace.labels[trace.class_index()]
     expect(page.locator(".sentence[aria-live]").last).to_contain_text(f"Without one token, {best}")
     row = page.locator(".station").get_by_role("row", name=re.compile(f"^{best}"))
-    shown = float(re.search(r"([\d.]+)\s%", row.inner_text()).group(1))
-    assert shown == pytest.approx(100 * shares[trace.class_index()], abs=0.2)  # weights rounded to 16 bits, one digit
+    expected = pytest.approx(100 * shares[trace.class_index()], abs=0.2)  # weights rounded to 16 bits, one digit
+    wait_until(lambda: float(re.search(r"([\d.]+)\s%", row.inner_text()).group(1)) == expected, why=row.inner_text)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

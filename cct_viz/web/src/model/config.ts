@@ -236,7 +236,8 @@ function check(config: Stored): void {
   require(config.num_layers <= MOST.layers, `num_layers is ${config.num_layers}; expected ${MOST.layers} at most`);
   require(areNumbers(size, 2) &&
     size.every(isSide), `image_size is ${size}; expected (height, width), whole numbers from 1 to ${MOST.side}`);
-  require(areTexts(labels) && labels.length >= 2, "labels must be two texts or more");
+  const fewest = config.output === "softmax" ? 2 : 1; // one class alone is yes or no
+  require(areTexts(labels) && labels.length >= fewest, `labels must be ${fewest} or more texts`);
   require(areTexts(assumptions), "assumptions must be texts");
   require(epsilon > 0 && epsilon < 1, `layer_norm_epsilon is ${epsilon}; expected more than 0 and less than 1`);
   checkPreprocessing(config.preprocessing, config.channels);

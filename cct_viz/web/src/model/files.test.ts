@@ -86,7 +86,7 @@ describe("a configuration", () => {
     [{ num_layers: 1e9 }, "num_layers is 1000000000; expected 1000 at most"],
     [{ tokenizer: [] }, "tokenizer is empty; expected one conv stage or more"],
     [{ tokenizer: [null] }, "channels is undefined; expected 1 or more"],
-    [{ labels: ["one"] }, "labels must be two texts or more"],
+    [{ labels: ["one"] }, "labels must be 2 or more texts"],
     [{ assumptions: "none" }, "assumptions must be texts"],
     [{ image_size: [2, 2] }, "images of 2x2 pixels leave no token after the conv stages"],
     [{ image_size: [4096, 4096] }, "images of 4096x4096 pixels make "],
