@@ -31,7 +31,7 @@ from trace import forward_only, median_ms, times_ms
 import numpy as np
 from alternatives import Official, make_keras_way
 from packaging.requirements import Requirement
-from served import EXAMPLES, ROOT, call_endpoint, call_page, file_data, serve, upload
+from served import EXAMPLES, ROOT, call_endpoint, file_data, serve, upload
 
 from cct_viz.architecture.presets import AUTHORS
 from cct_viz.evaluation.faithfulness import PERMUTATIONS, measure
@@ -228,8 +228,6 @@ def run_start(_: int) -> None:
 
             async def first() -> None:
                 path = await upload(served.port, "first.png", EXAMPLES[3].read_bytes())
-                data = await call_page(served.port, served.find_event(), "first", file_data(path), MODEL)
-                assert data, "the page gave no answer"
                 assert await call_endpoint(served.port, "classify", file_data(path))
 
             asyncio.run(first())

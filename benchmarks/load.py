@@ -27,7 +27,6 @@ from served import (
     Refused,
     Served,
     call_endpoint,
-    call_page,
     call_refused,
     file_data,
     request,
@@ -45,25 +44,16 @@ def make_photo(size: tuple[int, int] = PHOTO_SIZE) -> bytes:
     return buffer.getvalue()
 
 
-async def visit(served: Served, way: str, number: int, session: str) -> None:
-    """One answer, from the upload to its last byte; the session identifies a returning visitor."""
+MODEL = "keras_cct_cifar10"
+
+
+async def visit(served: Served, way: str, number: int) -> None:
+    """One answer, from the upload to its last byte."""
     data = EXAMPLES[number % len(EXAMPLES)].read_bytes()
     path = await upload(served.port, f"v{number}.png", data + number.to_bytes(4, "big"))  # a picture of its own
-    if way == "page":
-        await show_on_page(served, path, session)
-        return
     arguments = ("rollout", "") if way == "explain" else ()
     if not await call_endpoint(served.port, way, file_data(path), *arguments):
         raise ValueError(f"{way} gave no answer")
-
-
-async def show_on_page(served: Served, path: str, session: str) -> None:
-    """Do what the page does after an upload. For Gradio, a message that refuses the picture is a success."""
-    if b"Prediction" not in await call_page(served.port, served.find_event(), session, file_data(path), MODEL):
-        raise ValueError("the page showed no prediction")
-
-
-MODEL = "keras_cct_cifar10"
 
 
 async def drive(served: Served, way: str, users: int, seconds: float) -> str:
@@ -77,7 +67,7 @@ async def drive(served: Served, way: str, users: int, seconds: float) -> str:
             number += 1
             started = time.monotonic()
             try:
-                await visit(served, way, number, name)
+                await visit(served, way, number)
                 times.append(time.monotonic() - started)
             except Refused as refusal:
                 refused += 1
@@ -96,7 +86,7 @@ async def drive(served: Served, way: str, users: int, seconds: float) -> str:
 
 
 def run_users(served: Served, seconds: float) -> None:
-    for way in ("page", "classify", "explain"):
+    for way in ("classify", "explain"):
         for users in (1, 5, 20, 60):
             line = asyncio.run(drive(served, way, users, seconds))
             print(f"{line}  | {served.use()}", flush=True)
@@ -234,7 +224,7 @@ def run_threads(served: Served, _: float) -> None:
     print(f"16 threads, 50 images each: {equal} of 800 equal to the serial run (target 800)")
 
 
-async def mixed_call(served: Served, number: int, session: str, chance: random.Random, photo: bytes) -> str:
+async def mixed_call(served: Served, number: int, chance: random.Random, photo: bytes) -> str:
     """Make one call of a random kind; returns the kind.
 
     Raises:
@@ -244,11 +234,11 @@ async def mixed_call(served: Served, number: int, session: str, chance: random.R
     port = served.port
     kind = chance.choices(list(MIX), list(MIX.values()))[0]
     example = EXAMPLES[number % 10].read_bytes() + number.to_bytes(4, "big")
-    if kind in ("page", "classify", "explain"):
-        await visit(served, kind, number, session)
+    if kind in ("classify", "explain"):
+        await visit(served, kind, number)
     elif kind == "photo":
         path = await upload(port, "photo.jpg", photo + number.to_bytes(4, "big"))
-        await show_on_page(served, path, session)
+        assert await call_endpoint(port, "classify", file_data(path))
     elif kind == "broken":
         cut = bytearray(example[: chance.randrange(20, 1500)])
         cut[chance.randrange(len(cut))] ^= 1 << chance.randrange(8)
@@ -260,7 +250,7 @@ async def mixed_call(served: Served, number: int, session: str, chance: random.R
         sentence = await call_refused(port, "explain", file_data(path), "no such method", "zebra")
         assert "no method is called" in sentence, f"an unknown method got {sentence!r}"
     elif kind == "refused":
-        odd = chance.choice([b"[" * 60_000, b"x" * 600_000, json.dumps({"data": [file_data("http://a/b")]}).encode()])
+        odd = chance.choice([b"[" * 60_000, b"x" * 1_100_000, json.dumps({"data": [file_data("http://a/b")]}).encode()])
         assert (await request(port, "POST", "/gradio_api/queue/join", odd)).status in (400, 413, 422)
     elif kind == "leaves":  # joins and never fetches the answer
         path = await upload(port, "a.png", example)
@@ -280,8 +270,7 @@ async def mixed_call(served: Served, number: int, session: str, chance: random.R
 
 
 MIX = {
-    "page": 30,
-    "classify": 25,
+    "classify": 55,
     "explain": 10,
     "photo": 8,
     "broken": 10,
@@ -293,23 +282,19 @@ MIX = {
 
 
 async def run_soak_calls(served: Served, calls: int, first: int, photo: bytes) -> Counter:
-    """`calls` mixed calls, eight at a time; returns the count of each kind and of each error.
-
-    Each visitor makes ten calls in one session; then a new visitor replaces it.
-    """
+    """`calls` mixed calls, eight at a time; returns the count of each kind and of each error."""
     seen, chance, numbers = Counter(), random.Random(first), iter(range(first, first + calls))
 
-    async def come(place: int) -> None:
-        for own, number in enumerate(numbers):
-            session = f"{first}_{place}_{own // 10}"
+    async def come() -> None:
+        for number in numbers:
             try:
-                seen[await mixed_call(served, number, session, chance, photo)] += 1
+                seen[await mixed_call(served, number, chance, photo)] += 1
             except Refused as refusal:
                 seen[f"refused {refusal.args[0]}"] += 1
             except (AssertionError, ValueError, OSError) as error:
                 seen[f"WRONG {type(error).__name__} {error}"[:70]] += 1
 
-    await asyncio.gather(*[come(place) for place in range(8)])
+    await asyncio.gather(*[come() for _ in range(8)])
     return seen
 
 

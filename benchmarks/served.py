@@ -76,13 +76,6 @@ class Served:
             sum(path.stat().st_size for path in self.temp.rglob("*") if path.is_file()) / 1e6,
         )
 
-    def find_event(self) -> tuple[int, int]:
-        """Number and input count of the page's event after an upload."""
-        (image,) = [c["id"] for c in self.config["components"] if c["props"].get("elem_id") == "upload"]
-        events = [d for d in self.config["dependencies"] if [image, "change"] in d["targets"] and image in d["inputs"]]
-        (event,) = [d for d in events if d["backend_fn"]]
-        return event["id"], len(event["inputs"])
-
 
 @contextlib.contextmanager
 def serve(*arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Served]:
@@ -187,17 +180,6 @@ async def _call(port: int, name: str, data: tuple[object, ...]) -> bytes:
         raise Refused(joined.status, joined.body)
     event = json.loads(joined.body)["event_id"]
     return (await request(port, "GET", f"/gradio_api/call/{name}/{event}")).body
-
-
-async def call_page(port: int, event: tuple[int, int], session: str, *data: object) -> bytes:
-    """The answer to one of the page's own events; b"" if it ends in an error."""
-    number, inputs = event
-    body = {"data": [*data, *[None] * (inputs - len(data))], "fn_index": number, "session_hash": session}
-    joined = await request(port, "POST", "/gradio_api/queue/join", json.dumps(body).encode())
-    if joined.status != 200:
-        raise Refused(joined.status, joined.body)
-    answer = await request(port, "GET", f"/gradio_api/queue/data?session_hash={session}")
-    return answer.body if b'"success":true' in answer.body else b""
 
 
 def file_data(path: str) -> dict[str, object]:

@@ -13,18 +13,19 @@ from typing import Any
 
 MB = 1_000_000
 MAX_UPLOAD_MB = 20
-MAX_JSON_BYTES = 512_000  # of any request except uploads; the page sends a few hundred bytes
+# Of any request except uploads. For a large model the page sends its pixels: 590 kB for 384 x 384.
+MAX_JSON_BYTES = 1_000_000
 UPLOAD_SECONDS = 120.0  # for the whole body: 20 MB at 1.4 Mbit/s
 JSON_SECONDS = 20.0
 KEEP_SECONDS = 3600  # how long a visitor's files are kept
 ABANDONED_SECONDS = 600  # how long the parts of an incomplete upload are kept
 MAX_TEMP_MB = 500  # of all visitors' files; the oldest are removed first, and uploads are refused above twice as much
 MAX_TEMP_FILES = 2000  # of all visitors, because file systems also limit the number of files
-MAX_FILES = 8  # in one upload; the page sends one, Gradio's limit is a thousand
+MAX_FILES = 8  # in one upload; gradio_client sends one at a time, Gradio's limit is a thousand
 FILE_BYTES = 8192  # on disk for a file and its folder, in addition to its content
 SWEEP_SECONDS = 60.0
 MAX_WAITING = 32  # calls in the queue, of all functions
-MAX_SESSIONS = 48  # whose last picture is stored, up to 4 MB each
+MAX_SESSIONS = 48  # of visitors, whose gr.State values are kept
 MAX_MAILBOXES = 256  # sessions with unfetched answers; Gradio keeps 2,000 of about 100 kB each
 MAX_THREADS = 8  # for requests; as many again run the functions of the page
 WATCH_SECONDS = 10.0

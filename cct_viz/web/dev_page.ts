@@ -9,9 +9,9 @@ import type { Plugin } from "vite";
 const ROOT = join(import.meta.dirname, "../..");
 const WRITE = `
 import cct_viz
-from cct_viz.web.page import describe_model, describe_pictures, new_page_html
-models = [describe_model(cct_viz.load(name)) for name in ("cct_2_3x2_32_cifar10", "keras_cct_cifar10")]
-print(new_page_html(models, describe_pictures()))
+from cct_viz.web.html import carry_weights, describe_gallery, describe_model, page_html
+classifiers = [cct_viz.load(name) for name in ("cct_2_3x2_32_cifar10", "keras_cct_cifar10")]
+print(page_html([describe_model(one, carry_weights(one)) for one in classifiers], describe_gallery()))
 `;
 
 /** Python is $PYTHON, or that of the checkout's .venv. */
@@ -40,5 +40,8 @@ async function makePage(): Promise<string> {
   return stdout
     .replace(/<meta http-equiv[^>]*>/, "") // its policy knows the built script only
     .replace(/<style>[^]*?<\/style>/, "")
-    .replace(/<script>[^]*<\/script>/, () => '<script type="module" src="/src/pages/site.ts"></script>');
+    .replace(
+      /<script>[^]*<\/script>/,
+      () => '<script type="module">import { openSite } from "/src/pages/page.ts"; openSite();</script>',
+    );
 }

@@ -73,7 +73,7 @@ def page_html(
 
     Args:
         models: from `describe_model` with weights in base64; the first one runs at the start.
-        pictures: from `describe_pictures`; the first one is shown at the start.
+        pictures: from `describe_gallery` or `describe_picture`; the first one is shown at the start.
         title: text of the browser's tab.
         description: the sentence that link previews show.
         head: markup that links to files next to the page, which the policy then allows.

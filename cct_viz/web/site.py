@@ -18,7 +18,7 @@ def write_site(
 ) -> Path:
     """Write `out`/index.html, which runs all `classifiers` on `images` and on any photo of its visitor.
 
-    The page also opens from disk. Served over https it can be installed, and works offline from the second visit.
+    The page also opens from disk. Served over https it can be installed, and works offline after the first visit.
 
     Args:
         classifiers: the first one runs at the start.

@@ -65,7 +65,7 @@ def test_nothing_serious_stands_in_the_way_of_anyone(visit, dark):
 
 
 def test_a_blocked_hub_takes_no_room(visit):
-    """It is a grey dot in the menu of models, and its sentence stands there."""
+    """Its sentence is in the menu of models only."""
     visitor = visit()
     wait_until(lambda: visitor.ask("session.hub && !session.hub.busy"))
     text = visitor.ask("session.hub.text")

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import keras_models
 import numpy as np
+import pytest
 
 from cct_viz.checkpoints.cache import is_cached
 from cct_viz.checkpoints.hub import cached
@@ -31,3 +33,20 @@ def test_saved_model_on_the_hub_classifies_like_its_own_signature(fake_hub, cach
     fake_hub.close()
     again = load("keras-io/cct", offline=True)  # from the caches, without the Hub
     assert again.source == classifier.source
+
+
+@pytest.mark.parametrize("name", ["checkpoint.weights.h5", "model.keras"])
+def test_what_keras_3_saves_loads_from_the_hub_by_name(fake_hub, cache, tmp_path, name):
+    """As someone who followed today's keras.io example has it in a repository, beside other files."""
+    model = keras_models.example()
+    model.save(tmp_path / name) if name.endswith(".keras") else model.save_weights(tmp_path / name)
+    (tmp_path / "README.md").write_text("# My transformer")
+    (tmp_path / "training.log").write_text("epoch 1")
+    fake_hub.serve(tmp_path, "somebody/my-cct")
+    classifier = load("somebody/my-cct")
+    pixels = np.random.default_rng(1).integers(0, 256, (3, *classifier.config.image_size, 3), np.uint8)
+    logits = np.stack([trace.logits for trace in classifier.traces(pixels)])
+    np.testing.assert_allclose(logits, keras_models.answer(model, pixels), atol=1e-5)
+    assert classifier.config.assumptions  # the form of GELU at least
+    asked = {request.path.rpartition("/")[2] for request in fake_hub.requests if request.route == "file"}
+    assert asked == {name}
