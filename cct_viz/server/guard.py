@@ -127,7 +127,7 @@ class Exchange:
 
     def fail(self, status: int, text: str) -> NoReturn:
         if not text:
-            limit = f"{self.limit // settings.MB} MB" if self.limit > settings.MB else f"{self.limit // 1000} kB"
+            limit = f"{self.limit // settings.MB} MB" if self.limit >= settings.MB else f"{self.limit // 1000} kB"
             text = f"The request is larger than the maximum allowed size of {limit}."
         self.fault = BodyError(status, text)
         raise self.fault

@@ -38,11 +38,13 @@ def test_saved_model_on_the_hub_classifies_like_its_own_signature(fake_hub, cach
 @pytest.mark.parametrize("name", ["checkpoint.weights.h5", "model.keras"])
 def test_what_keras_3_saves_loads_from_the_hub_by_name(fake_hub, cache, tmp_path, name):
     """As someone who followed today's keras.io example has it in a repository, beside other files."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
     model = keras_models.example()
-    model.save(tmp_path / name) if name.endswith(".keras") else model.save_weights(tmp_path / name)
-    (tmp_path / "README.md").write_text("# My transformer")
-    (tmp_path / "training.log").write_text("epoch 1")
-    fake_hub.serve(tmp_path, "somebody/my-cct")
+    model.save(folder / name) if name.endswith(".keras") else model.save_weights(folder / name)
+    (folder / "README.md").write_text("# My transformer")
+    (folder / "training.log").write_text("epoch 1")
+    fake_hub.serve(folder, "somebody/my-cct")
     classifier = load("somebody/my-cct")
     pixels = np.random.default_rng(1).integers(0, 256, (3, *classifier.config.image_size, 3), np.uint8)
     logits = np.stack([trace.logits for trace in classifier.traces(pixels)])

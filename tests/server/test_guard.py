@@ -54,10 +54,10 @@ def ask(path, *parts, app=None, method="POST", length=None, pause=0.0, room=True
 JSON_LIMIT, FILE_LIMIT = settings.MAX_JSON_BYTES, settings.MAX_UPLOAD_MB * settings.MB
 OVERSIZE = {
     "json with its length": (JOIN, [b"x" * 9], JSON_LIMIT + 1),
-    "json in pieces": (JOIN, [b"x" * 100_000] * 6, None),
-    "json longer than its length": (JOIN, [b"x" * 100_000] * 6, 10),
-    "a call": (RUN, [b"x" * 100_000] * 6, None),
-    "cancel": ("/gradio_api/cancel", [b"x" * 100_000] * 6, None),
+    "json in pieces": (JOIN, [b"x" * 100_000] * 11, None),
+    "json longer than its length": (JOIN, [b"x" * 100_000] * 11, 10),
+    "a call": (RUN, [b"x" * 100_000] * 11, None),
+    "cancel": ("/gradio_api/cancel", [b"x" * 100_000] * 11, None),
     "upload with its length": (UPLOAD, [b"x"], FILE_LIMIT + 200_000),
     "upload in pieces": (UPLOAD, [b"x" * settings.MB] * 21, None),
     "a get with a body": ("/config", [b"x"], JSON_LIMIT + 1),
