@@ -184,9 +184,7 @@ def test_every_card_is_whole_in_view_and_accessible(chromium, site, size, dark):
         learner.expect_step(index, 6)
         learner.answer()
         for part in (learner.card, learner.card.locator(".next"), learner.card.get_by_role("button", name="Leave")):
-            box = part.bounding_box()
-            assert 0 <= box["x"] <= size[0] - box["width"], index
-            assert 0 <= box["y"] <= size[1] - box["height"], index
+            expect(part).to_be_in_viewport(ratio=1)
         assert learner.page.evaluate("document.documentElement.scrollWidth") <= size[0]
         found = Axe().run(learner.page, context=".card").response["violations"]
         assert found == [], (index, [violation["id"] for violation in found])
