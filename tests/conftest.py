@@ -233,6 +233,23 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture
+def visit(chromium):
+    """Open addresses, each in a tab of its own; at the end none may have complained or asked another host."""
+    from visitor import Visitor
+
+    visitors = []
+
+    def open_page(url, **options):
+        visitors.append(Visitor(chromium, url, **options))
+        return visitors[-1]
+
+    yield open_page
+    for visitor in visitors:
+        visitor.check_quiet()
+        visitor.close()
+
+
 @pytest.fixture(scope="session")
 def torch():
     return pytest.importorskip("torch", reason="PyTorch is missing; get it with: pip install torch")

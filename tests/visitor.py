@@ -18,13 +18,15 @@ TOOLS = ("remove", "paint", "curves", "trust", "compare", "model", "take", "code
 class Visitor:
     """One tab. Console errors and requests to other hosts are recorded, and `check_quiet` looks at them."""
 
-    def __init__(self, browser, url, *, size="desktop", dark=False, offline=False, script="", **options):
+    def __init__(self, browser, url, *, size="desktop", dark=False, still=False, script="", **options):
+        """`still`: as for people who asked their system for less motion. A page from disk reaches no network."""
         width, height = SIZES[size]
         self.context = browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light",
-            offline=offline,
+            offline=url.startswith("file:"),
             has_touch="phone" in size,
+            reduced_motion="reduce" if still else "no-preference",
             **options,
         )
         if script:
@@ -70,20 +72,21 @@ class Visitor:
         """Pixels by which the page is wider than the window."""
         return self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
 
-    def violations(self) -> list[Any]:
-        """What axe-core calls serious or critical, with the elements."""
+    def violations(self, within: str | None = None) -> list[Any]:
+        """What axe-core finds of any impact but "minor", with the elements; `within` is a CSS selector."""
         wait_for_rest(self.page)
         return [
             (violation["id"], node["target"], node.get("failureSummary", ""))
-            for violation in Axe().run(self.page).response["violations"]
-            if violation["impact"] in ("serious", "critical")
+            for violation in Axe().run(self.page, context=within).response["violations"]
+            if violation["impact"] != "minor"
             for node in violation["nodes"]
         ]
 
     def check_quiet(self) -> None:
-        assert self.errors == []
+        assert self.errors == [], self.errors
         own = ("file:", "data:", "blob:", "http://127.0.0.1:", "ws://127.0.0.1:")
-        assert [url for url in self.requests if not url.startswith(own)] == []
+        foreign = [url for url in self.requests if not url.startswith(own)]
+        assert foreign == [], foreign
 
     def close(self) -> None:
         self.context.close()

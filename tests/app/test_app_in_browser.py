@@ -4,8 +4,8 @@ import urllib.request
 
 import numpy as np
 import pytest
-from conftest import write_random_checkpoint
-from visitor import STATIONS, TOOLS, Visitor, upload
+from conftest import prepare, tiny_config, write_random_checkpoint
+from visitor import STATIONS, TOOLS, upload
 from waiting import wait_until
 
 import cct_viz
@@ -15,27 +15,13 @@ from cct_viz.web.examples import EXAMPLES
 DEER = next(path for path in EXAMPLES if path.stem == "deer")
 
 
-@pytest.fixture
-def visit(chromium, app_address):
-    visitors = []
-
-    def open_page(link="", **options):
-        visitors.append(Visitor(chromium, app_address + link, **options))
-        return visitors[-1]
-
-    yield open_page
-    for visitor in visitors:
-        visitor.check_quiet()
-        visitor.close()
-
-
 def weights_fetched(visitor):
     return [url for url in visitor.requests if url.endswith(".safetensors")]
 
 
-def test_own_photo_is_explained_in_the_browser(visit):
+def test_own_photo_is_explained_in_the_browser(visit, app_address):
     """The weights are fetched once, and the picture does not leave the device."""
-    visitor = visit()
+    visitor = visit(app_address)
     assert visitor.verdict.startswith("The model answers cat, ")
     before = len(visitor.requests)
     upload(visitor, DEER)
@@ -49,32 +35,32 @@ def test_own_photo_is_explained_in_the_browser(visit):
 
 
 @pytest.mark.parametrize("size", ["desktop", "projector", "small phone"])
-def test_every_place_fits(visit, size):
-    visitor = visit(size=size)
+def test_every_place_fits(visit, app_address, size):
+    visitor = visit(app_address, size=size)
     for place in (None, *STATIONS, *TOOLS):
         visitor.open(place)
         assert visitor.overflow() <= 0, place
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_nothing_serious_stands_in_the_way_of_anyone(visit, dark):
-    visitor = visit(dark=dark)
+def test_nothing_serious_stands_in_the_way_of_anyone(visit, app_address, dark):
+    visitor = visit(app_address, dark=dark)
     for place in (None, "pool"):
         visitor.open(place)
         assert visitor.violations() == [], place
 
 
-def test_a_blocked_hub_takes_no_room(visit):
+def test_a_blocked_hub_takes_no_room(visit, app_address):
     """Its sentence is in the menu of models only."""
-    visitor = visit()
+    visitor = visit(app_address)
     wait_until(lambda: visitor.ask("session.hub && !session.hub.busy"))
     text = visitor.ask("session.hub.text")
     assert "keras-io/cct could not be loaded" in text
     assert not visitor.page.get_by_text("keras-io/cct could not be loaded").is_visible()
 
 
-def test_every_bundled_model_is_in_the_menu(visit):
-    visitor = visit()
+def test_every_bundled_model_is_in_the_menu(visit, app_address):
+    visitor = visit(app_address)
     bundled = {name for name, preset in PRESETS.items() if preset.folder}
     assert set(visitor.ask("session.models.map((model) => model.id)")) == bundled
     assert visitor.ask("session.models[0].id") == DEFAULT
@@ -83,8 +69,8 @@ def test_every_bundled_model_is_in_the_menu(visit):
     assert len(weights_fetched(visitor)) == 2
 
 
-def test_weights_that_cannot_be_fetched_leave_the_page_as_it_was(visit):
-    visitor = visit()
+def test_weights_that_cannot_be_fetched_leave_the_page_as_it_was(visit, app_address):
+    visitor = visit(app_address)
     visitor.page.route("**/*.safetensors", lambda route: route.fulfill(status=404))
     visitor.ask("(session.chooseModel('keras_cct_cifar10'), 0)")
     visitor.page.wait_for_selector("[role=alert]:has-text('The model cannot be fetched')")
@@ -93,10 +79,8 @@ def test_weights_that_cannot_be_fetched_leave_the_page_as_it_was(visit):
     visitor.errors.clear()
 
 
-def test_a_large_model_is_asked_on_the_server(chromium, cache, tmp_path, monkeypatch):
+def test_a_large_model_is_asked_on_the_server(visit, cache, tmp_path, monkeypatch):
     """It gets the prepared pixels and answers with the trace, which the page draws like its own."""
-    from conftest import prepare, tiny_config
-
     from cct_viz.app import page as app_page
     from cct_viz.app.models import Models
     from cct_viz.server.janitor import make_folder
@@ -108,17 +92,15 @@ def test_a_large_model_is_asked_on_the_server(chromium, cache, tmp_path, monkeyp
     models = Models([str(folder)], hub=False)
     made = app_page.build_page(models)
     _, address, _ = launch(made, host="127.0.0.1", block=False)
-    visitor = Visitor(chromium, address)
     try:
+        visitor = visit(address)
         assert visitor.ask("session.model") is None
         pixels = np.array(visitor.ask("Array.from(session.trace.pixels)"), np.uint8).reshape(12, 20, 3)
         expected = models.trace_pixels("large", pixels)
         np.testing.assert_allclose(visitor.ask("Array.from(session.trace.logits)"), expected.logits, atol=1e-5)
         for place in (*STATIONS, *TOOLS):
             visitor.open(place)
-        visitor.check_quiet()
     finally:
-        visitor.close()
         made.close()
 
 

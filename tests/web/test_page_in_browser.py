@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from conftest import prepare, tiny_config, write_random_checkpoint
 from PIL import Image
-from visitor import SIZES, STATIONS, TOOLS, Visitor
+from playwright.sync_api import expect
+from visitor import STATIONS, TOOLS
 from waiting import wait_until
 
 import cct_viz
@@ -43,20 +44,6 @@ def site(tmp_path_factory):
     return write_site([load(DEFAULT), load("keras_cct_cifar10")], tmp_path_factory.mktemp("site")).as_uri()
 
 
-@pytest.fixture
-def visit(chromium):
-    visitors = []
-
-    def open_page(url, **options):
-        visitors.append(Visitor(chromium, url, offline=True, **options))
-        return visitors[-1]
-
-    yield open_page
-    for visitor in visitors:
-        visitor.check_quiet()
-        visitor.close()
-
-
 @pytest.mark.parametrize("kind", MODELS)
 def test_every_kind_of_model_opens_in_every_place(visit, picture, tmp_path, cache, kind):
     folder = write_random_checkpoint(tmp_path / "model", MODELS[kind])
@@ -86,8 +73,7 @@ def test_why_this_class(visit, site):
     assert f"{trace.pooling_weights[token] * 100:.2f} %" in text
     assert f"{trace.evidence[token, target]:+.2f}" in text
     assert f"{trace.contributions[token, target]:+.3f}" in text
-    box = visitor.page.locator(".equation").first.bounding_box()
-    assert box["y"] + box["height"] <= SIZES["projector"][1]
+    expect(visitor.page.locator(".equation").first).to_be_in_viewport(ratio=1)
 
 
 def test_open_the_link_on_a_phone(visit, site):

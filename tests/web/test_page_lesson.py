@@ -3,14 +3,12 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from visitor import page_with
 
 import cct_viz
 
 MODELS = ("cct_2_3x2_32_cifar10", "cct_2_3x2_class_token_seed0")
-DESKTOP, PROJECTOR, PHONE = (1440, 900), (1280, 720), (390, 844)
 STEPS = {
     ("tour", MODELS[0]): 6,
     ("lesson", MODELS[0]): 14,
@@ -30,21 +28,8 @@ def site(tmp_path_factory):
 class Learner:
     """A visitor who takes a course with keys alone, or with touch alone."""
 
-    def __init__(self, browser, path, size=DESKTOP, hash="", *, dark=False, touch=False):
-        self.context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]},
-            offline=True,
-            has_touch=touch,
-            color_scheme="dark" if dark else "light",
-            reduced_motion="reduce",
-        )
-        self.page = self.context.new_page()
-        self.touch = touch
-        self.problems = []
-        self.page.on("console", lambda message: self.problems.append(message.text) if message.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.goto(f"{path.as_uri()}{hash}")
-        self.page.wait_for_selector("[data-ready]", timeout=60000)
+    def __init__(self, visitor, touch):
+        self.visitor, self.page, self.touch = visitor, visitor.page, touch
         self.card = self.page.get_by_role("dialog")
 
     def expect_step(self, index, count):
@@ -87,17 +72,20 @@ class Learner:
         expect(onward).to_be_focused()
         return self.card.locator("[role=status]").inner_text().startswith("Right.")
 
-    def close(self):
-        assert self.problems == []
-        self.context.close()
+
+@pytest.fixture
+def learn(visit, site):
+    def open_course(hash="", *, size="desktop", dark=False, touch=False):
+        return Learner(visit(f"{site.as_uri()}#{hash}", size=size, dark=dark, still=True), touch)
+
+    return open_course
 
 
 @pytest.mark.parametrize(("course", "model"), STEPS)
 @pytest.mark.parametrize("touch", [False, True], ids=["keys", "touch"])
-def test_a_whole_course_is_answered_and_counted(chromium, site, course, model, touch):
-    learner = Learner(
-        chromium, site, PHONE if touch else PROJECTOR, f"#model={model}&course={course}&step=0", touch=touch
-    )
+def test_a_whole_course_is_answered_and_counted(learn, course, model, touch):
+    size = "phone" if touch else "projector"
+    learner = learn(f"model={model}&course={course}&step=0", size=size, touch=touch)
     count, right = STEPS[course, model], 0
     for index in range(count):
         learner.expect_step(index, count)
@@ -105,11 +93,10 @@ def test_a_whole_course_is_answered_and_counted(chromium, site, course, model, t
         learner.press(learner.card.locator(".next"))
     expect(learner.card.locator("h2")).to_have_text(f"{right} of {count} right")
     assert 3 <= learner.card.locator("ol li").count() <= 5
-    learner.close()
 
 
-def test_tour_opens_from_its_button_and_leaves_with_escape(chromium, site):
-    learner = Learner(chromium, site)
+def test_tour_opens_from_its_button_and_leaves_with_escape(learn):
+    learner = learn()
     button = learner.page.get_by_role("button", name="Take the 5-minute tour")
     learner.press(button)
     learner.expect_step(0, 6)
@@ -118,11 +105,10 @@ def test_tour_opens_from_its_button_and_leaves_with_escape(chromium, site):
     expect(learner.card).to_be_hidden()
     expect(button).to_be_focused()
     assert "step" not in learner.page.evaluate("location.hash")
-    learner.close()
 
 
-def test_address_dots_and_history_lead_to_steps(chromium, site):
-    learner = Learner(chromium, site, hash="#step=3")
+def test_address_dots_and_history_lead_to_steps(learn):
+    learner = learn("step=3")
     learner.expect_step(3, 6)
     learner.press(learner.card.locator(".dots button").nth(1))
     learner.expect_step(1, 6)
@@ -130,11 +116,10 @@ def test_address_dots_and_history_lead_to_steps(chromium, site):
     learner.expect_step(3, 6)
     learner.press(learner.card.get_by_role("button", name="Back", exact=True))
     learner.expect_step(2, 6)
-    learner.close()
 
 
-def test_path_feet_and_equation_wait_for_the_answer(chromium, site):
-    learner = Learner(chromium, site, hash="#step=3")
+def test_path_feet_and_equation_wait_for_the_answer(learn):
+    learner = learn("step=3")
     equation = learner.page.get_by_role("group", name="The answer in numbers")
     feet = learner.page.locator(".hero .feet")
     expect(equation).to_be_hidden()
@@ -142,11 +127,10 @@ def test_path_feet_and_equation_wait_for_the_answer(chromium, site):
     learner.answer()
     expect(equation).to_be_visible()
     expect(feet).to_have_css("opacity", "1")
-    learner.close()
 
 
-def test_tour_goes_on_with_another_picture_and_remembers(chromium, site):
-    learner = Learner(chromium, site, hash="#step=2")
+def test_tour_goes_on_with_another_picture_and_remembers(learn):
+    learner = learn("step=2")
     learner.expect_step(2, 6)
     learner.answer()
     learner.page.locator(".gallery button").nth(7).click()
@@ -154,39 +138,48 @@ def test_tour_goes_on_with_another_picture_and_remembers(chromium, site):
     expect(learner.card).to_contain_text("You answered this on another picture.")
     learner.answer()
     expect(learner.card).not_to_contain_text("You answered this on another picture.")
-    learner.close()
 
 
-def test_an_open_station_puts_the_tour_aside(chromium, site):
-    learner = Learner(chromium, site, hash="#step=1")
+def test_an_open_station_puts_the_tour_aside(learn):
+    learner = learn("step=1")
     learner.expect_step(1, 6)
     learner.page.keyboard.press("6")
     expect(learner.card).to_be_hidden()
     learner.press(learner.page.get_by_role("button", name="Go back to it"))
     learner.expect_step(1, 6)
-    learner.close()
 
 
-def test_print_shows_the_sheet_and_nothing_else(chromium, site):
-    learner = Learner(chromium, site, hash="#step=6")
+def test_the_tour_goes_on_after_the_presenter_was_shown(learn):
+    learner = learn("step=1")
+    learner.expect_step(1, 6)
+    learner.page.keyboard.press("Escape")
+    learner.page.keyboard.press("p")
+    expect(learner.page.get_by_role("region", name="Presenter")).to_be_visible()
+    learner.page.keyboard.press("Escape")
+    learner.press(learner.page.get_by_role("button", name="Take the 5-minute tour"))
+    learner.expect_step(0, 6)
+    learner.answer()
+    learner.press(learner.card.locator(".next"))
+    learner.expect_step(1, 6)
+
+
+def test_print_shows_the_sheet_and_nothing_else(learn):
+    learner = learn("step=6")
     learner.page.emulate_media(media="print")
     expect(learner.page.locator(".lesson-sheet")).to_be_visible()
     expect(learner.page.get_by_role("banner")).to_be_hidden()
     expect(learner.card).to_be_hidden()
-    learner.close()
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PROJECTOR, PHONE], ids=["desktop", "projector", "phone"])
+@pytest.mark.parametrize("size", ["desktop", "projector", "phone"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_every_card_is_whole_in_view_and_accessible(chromium, site, size, dark):
-    learner = Learner(chromium, site, size, "#step=0", dark=dark)
+def test_every_card_is_whole_in_view_and_accessible(learn, size, dark):
+    learner = learn("step=0", size=size, dark=dark)
     for index in range(6):
         learner.expect_step(index, 6)
         learner.answer()
         for part in (learner.card, learner.card.locator(".next"), learner.card.get_by_role("button", name="Leave")):
             expect(part).to_be_in_viewport(ratio=1)
-        assert learner.page.evaluate("document.documentElement.scrollWidth") <= size[0]
-        found = Axe().run(learner.page, context=".card").response["violations"]
-        assert found == [], (index, [violation["id"] for violation in found])
+        assert learner.visitor.overflow() <= 0
+        assert learner.visitor.violations(".card") == [], index
         learner.press(learner.card.locator(".next"))
-    learner.close()

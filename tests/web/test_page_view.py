@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 from visitor import STATIONS, TOOLS, page_with
@@ -15,14 +14,13 @@ from waiting import wait_until
 import cct_viz
 
 BUNDLED = "cct_2_3x2_32_cifar10"
-DESKTOP, PROJECTOR, PHONE, SMALL_PHONE = (1440, 900), (1280, 720), (390, 844), (360, 740)
 PLACES = (*STATIONS, *TOOLS)
 VIEWS = ["pair", "heads", "rollout", "paths", "maps"]
 POOL = "SeqPool: weight × evidence = contribution"
 MOST_SHIFT = 0.05  # of layout; Google's "good" is 0.1
-SHIFTS = """() => { window.shifted = 0; new PerformanceObserver((list) => {
+SHIFTS = """window.shifted = 0; new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
-}).observe({type: "layout-shift", buffered: true}); }"""
+}).observe({type: "layout-shift", buffered: true});"""
 
 
 @pytest.fixture(scope="module")
@@ -38,64 +36,19 @@ def site(bundled, tmp_path_factory):
     return path
 
 
-class View:
-    """The page in a browser that reaches nothing."""
-
-    def __init__(self, browser, path, size, hash="", dark=False):
-        width, height = size
-        self.context = browser.new_context(
-            viewport={"width": width, "height": height},
-            offline=True,
-            color_scheme="dark" if dark else "light",
-            reduced_motion="reduce",
-        )
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(60000)
-        self.problems = []
-        self.page.on("console", lambda message: self.problems.append(message.text) if message.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on(
-            "request",
-            lambda request: self.problems.append(request.url) if request.url.startswith("http") else None,
-        )
-        self.page.add_init_script(f"({SHIFTS})()")
-        self.page.goto(f"{path.as_uri()}#{hash}")
-        self.page.locator("[data-ready]").wait_for()
-
-    def choices(self) -> dict:
-        return self.page.evaluate("() => cctExplorer.session.selection.choices")
-
-    def open(self, **choices) -> None:
-        """Open a station or tool with its choices, and wait until it is drawn."""
-        self.page.evaluate("(choices) => cctExplorer.session.selection.set(choices)", choices)
-        wait_for_frames(self.page)
-
-    def violations(self) -> list:
-        """What axe-core reports of any weight but the least."""
-        found = Axe().run(self.page).response["violations"]
-        return [(one["id"], [node["target"] for node in one["nodes"]]) for one in found if one["impact"] != "minor"]
-
-
-def wait_for_frames(page) -> None:
-    """Two frames; the page's policy forbids the strings that Playwright evaluates again and again."""
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
-
-
 @pytest.fixture
-def view(chromium, site):
-    opened = []
+def view(visit, site):
+    def open_one(size="desktop", hash="", dark=False):
+        return visit(f"{site.as_uri()}#{hash}", size=size, dark=dark, still=True, script=SHIFTS)
 
-    def open_one(size=DESKTOP, hash="", dark=False):
-        opened.append(View(chromium, site, size, hash, dark))
-        return opened[-1]
-
-    yield open_one
-    for one in opened:
-        assert one.problems == []
-        one.context.close()
+    return open_one
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PROJECTOR], ids=["1440x900", "1280x720"])
+def choices(visitor) -> dict:
+    return visitor.ask("session.selection.choices")
+
+
+@pytest.mark.parametrize("size", ["desktop", "projector"])
 def test_the_first_screen_says_what_it_is_and_holds_the_equation(view, size):
     page = view(size).page
     expect(page.get_by_text("See how a small vision transformer recognises a picture, step by step.")).to_be_visible()
@@ -105,7 +58,7 @@ def test_the_first_screen_says_what_it_is_and_holds_the_equation(view, size):
     expect(page.locator(".equation[role=group]")).to_be_in_viewport(ratio=1)
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("size", ["desktop", "phone"])
 def test_nothing_moves_while_the_page_opens(view, size):
     opened = view(size)
     expect(opened.page.locator(".thumb .badge, .pill").first).to_be_visible()
@@ -164,13 +117,13 @@ def test_back_and_forward_go_through_the_stations(view):
     expect(page.get_by_role("heading", name=POOL)).to_be_visible()
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("size", ["desktop", "phone"])
 def test_an_address_opens_the_same_state(view, size):
     opened = view(size, "picture=dog&token=12&station=attention&layer=1&head=1&view=heads")
     expect(opened.page.get_by_role("heading", name="Attention 2: which tokens attend to which")).to_be_visible()
-    choices = opened.choices()
+    chosen = choices(opened)
     wanted = {"picture": "dog", "token": 12, "station": "attention", "layer": 1, "head": 1, "view": "heads"}
-    assert {name: choices[name] for name in wanted} == wanted
+    assert {name: chosen[name] for name in wanted} == wanted
 
 
 def test_keys_move_the_token_open_stations_and_leave(view):
@@ -178,11 +131,11 @@ def test_keys_move_the_token_open_stations_and_leave(view):
     page = opened.page
     before = page.evaluate("() => cctExplorer.session.strongest")
     page.keyboard.press("ArrowRight")
-    assert opened.choices()["token"] == before + 1
+    assert choices(opened)["token"] == before + 1
     page.keyboard.press("6")
     expect(page.get_by_role("heading", name=POOL)).to_be_visible()
     page.keyboard.press("Escape")
-    assert opened.choices()["token"] is None
+    assert choices(opened)["token"] is None
     page.keyboard.press("Escape")
     expect(page.locator(".station")).to_have_count(0)
     page.keyboard.press("p")
@@ -192,7 +145,7 @@ def test_keys_move_the_token_open_stations_and_leave(view):
 
 
 def test_removing_a_token_gives_what_python_gives(view, bundled):
-    page = view(PROJECTOR, "picture=cat&station=remove&token=27").page
+    page = view("projector", "picture=cat&station=remove&token=27").page
     page.get_by_role("application", name=re.compile("^Fall")).focus()
     page.keyboard.press("Enter")
     mask = np.ones((1, 64), np.float32)
@@ -210,24 +163,23 @@ def test_removing_a_token_gives_what_python_gives(view, bundled):
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("size", ["desktop", "phone"])
 def test_no_view_breaks_a_rule_of_accessibility(view, size, dark):
     opened = view(size, dark=dark)
     assert opened.violations() == []
     for place in PLACES:
         for choice in VIEWS if place == "attention" else [None]:
-            opened.open(station=place, **({"view": choice} if choice else {}))
+            opened.ask("session.selection.set(given[0])", {"station": place, "view": choice or "pair"})
             assert opened.violations() == [], (place, choice)
 
 
 def test_no_view_scrolls_sideways_on_a_small_phone(view):
-    opened = view(SMALL_PHONE)
+    opened = view("small phone")
     for model in range(2):
         opened.page.evaluate("(i) => cctExplorer.session.chooseModel(cctExplorer.session.models[i].id)", model)
         for place in [None, *PLACES]:
-            opened.open(station=place)
-            sizes = opened.page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")
-            assert sizes[0] <= sizes[1], (model, place)
+            opened.open(place)
+            assert opened.overflow() <= 0, (model, place)
 
 
 def test_the_numbers_to_take_away_sum_to_the_score(view):

@@ -122,9 +122,8 @@ export class Lesson {
 
 const lessons = new WeakMap<Session, Lesson>();
 
-/** The lesson of a page, made once. */
+/** The lesson of a page, made once. In a root of its own, since it outlives the component that asks first. */
 export function lessonOf(session: Session): Lesson {
-  const lesson = lessons.get(session) ?? new Lesson(session);
-  lessons.set(session, lesson);
-  return lesson;
+  if (!lessons.has(session)) $effect.root(() => void lessons.set(session, new Lesson(session)));
+  return lessons.get(session) as Lesson;
 }
