@@ -162,16 +162,6 @@ def write_random_checkpoint(folder, config):
     return folder
 
 
-def prepare(folder: Path) -> Path:
-    """Fill the test run's cache here: a child of `load` would import TensorFlow once more."""
-    from cct_viz.checkpoints import cache
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache, "_run_child", cache._main)
-        cache.cached_export(folder)
-    return folder
-
-
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory):
     """A checkpoint folder of a tiny random model, as written by `train`."""
@@ -182,12 +172,12 @@ def tiny_folder(tmp_path_factory):
 def class_token_folder(tmp_path_factory, cache):
     """The same with a class token; many methods do not apply to it."""
     config = tiny_config(pool="class_token")
-    return prepare(write_random_checkpoint(tmp_path_factory.mktemp("weights") / "class_token", config))
+    return write_random_checkpoint(tmp_path_factory.mktemp("weights") / "class_token", config)
 
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory):
-    """A cache folder for prepared checkpoints, for this test run and all its workers."""
+    """A cache folder for converted checkpoints, for this test run and all its workers."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.getbasetemp()
         if "PYTEST_XDIST_WORKER" in os.environ:
@@ -207,14 +197,14 @@ def rounded(cache, tmp_path_factory):
     folder = write_random_checkpoint(tmp_path_factory.mktemp("weights") / "exact", tiny_config())
     weights = safetensors.read(folder).weights
     safetensors.write(folder, tiny_config(), weights, dtype="float16")
-    return load(prepare(folder))
+    return load(folder)
 
 
 @pytest.fixture(scope="session")
 def tiny_classifier(tiny_folder, cache):
     from cct_viz.inference.load import load
 
-    return load(prepare(tiny_folder))
+    return load(tiny_folder)
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from cct_viz.checkpoints import safetensors
 from cct_viz.evaluation import faithfulness
 from cct_viz.images.preprocessing import centre_crop, crop_and_resize, normalise
 from cct_viz.inference.classifier import Classifier
-from cct_viz.inference.keras_runner import keras_classifier
+from cct_viz.inference.load import open_weights
 from cct_viz.inference.trace import NotApplicable, Trace
 from cct_viz.methods import explain, laboratory
 from cct_viz.methods.ablation import paint_over
@@ -125,7 +125,7 @@ def make_vectors() -> dict[str, bytes]:
 def model_case(config: CCTConfig, dtype: str) -> bytes:
     """A model, one picture, everything that one pass reveals and everything that follows from it."""
     weights = random_weights(config, dtype)
-    classifier = keras_classifier(config, weights)
+    classifier = open_weights(config, weights)
     colours = np.random.default_rng(0).integers(0, 256, (*config.image_size, config.channels), dtype=np.uint8)
     pixels = np.broadcast_to(colours, (*config.image_size, 3)).copy()  # grey pixels have three equal colours
     mask = (np.random.default_rng(1).random(config.num_tokens) < 0.5).astype(np.float32)
@@ -248,7 +248,7 @@ def bundled_case() -> bytes:
     """The bundled model with its weights rounded to float16, and every seventh value of what it sees."""
     checkpoint = safetensors.read(PRESETS[BUNDLED].folder)
     weights = {name: array.astype(np.float16).astype(np.float32) for name, array in checkpoint.weights.items()}
-    trace = keras_classifier(checkpoint.config, weights).trace(
+    trace = open_weights(checkpoint.config, weights).trace(
         np.asarray(Image.open(ROOT / "cct_viz/web/example_images/cat.png").convert("RGB"))
     )
     arrays: dict[str, np.ndarray] = {"pixels": trace.pixels}

@@ -13,7 +13,7 @@ ORDER = (
 )
 FORBIDDEN = {("server", name) for name in ORDER} | {("web", "server")}
 MAY_IMPORT_FRAMEWORKS = {
-    *("architecture/keras_model.py", "architecture/onnx_export.py", "inference/gradients.py"),
+    *("architecture/keras_model.py", "inference/gradients.py"),
     *("evaluation/randomisation.py", "checkpoints/convert.py", "checkpoints/pytorch/state_dict.py"),
     *("checkpoints/saved_model/graph.py", "checkpoints/saved_model/signature.py", "checkpoints/tensor_bundle.py"),
     *("training/data.py", "training/progress.py", "training/train.py", "training/finish.py"),

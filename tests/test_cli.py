@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import prepare, tiny_config, write_random_checkpoint
+from conftest import tiny_config, write_random_checkpoint
 from PIL import Image
 
 from cct_viz.architecture.config import Preprocessing, read_config, write_config
@@ -39,7 +39,7 @@ def test_classify(capsys, tiny_folder, tiny_classifier, photo):
 
 def test_assumptions_are_said_once_on_stderr(capsys, cache, photo, tmp_path):
     config = tiny_config(assumptions=(ASSUMED_LABELS,), channels=1, preprocessing=Preprocessing((0.4,), (0.2,)))
-    folder = prepare(write_random_checkpoint(tmp_path / "assumed", config))
+    folder = write_random_checkpoint(tmp_path / "assumed", config)
     assert main(["classify", photo, photo, "--model", str(folder)]) == 0
     out, err = capsys.readouterr()
     assert err.count("note: ") == 1
@@ -61,7 +61,7 @@ def test_stretching_is_asked_for_and_said(capsys, tiny_folder, tiny_classifier, 
 
 def test_evaluating_one_class_counts_yes_and_no(capsys, cache, tmp_path):
     config = tiny_config(output="sigmoid", labels=("cat",))
-    folder = prepare(write_random_checkpoint(tmp_path / "yes_or_no", config))
+    folder = write_random_checkpoint(tmp_path / "yes_or_no", config)
     x = np.random.default_rng(0).integers(0, 256, (6, *config.image_size), np.uint8)
     np.savez(tmp_path / "data.npz", x=x, y=np.arange(6) % 2)
     command = ["evaluate", "--model", str(folder), "--data", str(tmp_path / "data.npz")]
@@ -197,7 +197,7 @@ def test_train_makes_a_folder_that_loads(tmp_path, cache):
     printed = json.loads(done.stdout)
     assert printed["images"] == 8
     out = tmp_path / "out"
-    names = {"config.json", "model.safetensors", "model.onnx", "metrics.json", "history.json", "README.md"}
+    names = {"config.json", "model.safetensors", "metrics.json", "history.json", "README.md"}
     assert names <= {path.name for path in out.iterdir()}
     with Image.open(out / "learning_curves.png") as curves:
         assert curves.format == "PNG"

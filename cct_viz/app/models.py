@@ -176,9 +176,9 @@ class Models:
             self._thread.start()
 
     def _bring_cached(self) -> None:
-        """Add Hub models that were downloaded and prepared earlier. This makes no request."""
+        """Add Hub models that were downloaded and converted earlier. This makes no request."""
         for snapshot in hub.cached():
-            if snapshot.repo_id not in self._table and cache.is_cached(snapshot.folder):
+            if snapshot.repo_id not in self._table and cache.is_ready(snapshot.folder):
                 try:
                     self._add(snapshot.repo_id, offline=True)
                 except (HubError, CheckpointError) as error:

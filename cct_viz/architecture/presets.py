@@ -35,7 +35,7 @@ class Preset:
         description: the name for people, for example "CCT-2/3x2, sequence pooling".
         config: the architecture with its labels and preprocessing.
         folder: the folder of the bundled weights, or None.
-        sha256: file name in `folder` -> its SHA-256. A model.onnx that is not listed here is never run.
+        sha256: file name in `folder` -> its SHA-256.
         published: name of the weights file that the paper's authors publish for this architecture, or None.
         comparison: a comparison model: trained for a few epochs only, so its accuracy is low.
     """
@@ -238,49 +238,43 @@ def _imagenette() -> CCTConfig:
     )
 
 
-# Comparison models: name -> (the paper's architecture, pooling, SHA-256 of config, weights and graph)
-_COMPARISON: dict[str, tuple[str, str, str, str, str]] = {
+# Comparison models: name -> (the paper's architecture, pooling, SHA-256 of config and weights)
+_COMPARISON: dict[str, tuple[str, str, str, str]] = {
     "cct_2_3x2_seqpool_seed0": (
         "cct_2_3x2_32",
         "seqpool",
         "876ee94a75a74f47504bbebc3484f25c6bbc5196b83915356ce6d337a1d80cca",
         "3d814c43aa90bee9f65e7201f66810cebe3b8919632ee115a0bf6f98284a716d",
-        "424bbc8f3fec66edd8189a64bc79b7e462cad86cbca8427938dab93abc42ea16",
     ),
     "cct_2_3x2_mean_seed0": (
         "cct_2_3x2_32",
         "mean",
         "b2bbdd1acb19ef8a19b200021253caa845f5b826730ba3454fa16b943796c90f",
         "3780459489d50c800bb2d0433a07590e8f91fbc4472b9ef6eb266c218115b7ba",
-        "3c573cde0560ea85ff171905b36fe75058015d259a9f4ce44984d234103d8d01",
     ),
     "cct_2_3x2_class_token_seed0": (
         "cct_2_3x2_32",
         "class_token",
         "ef88c650fc729682d7f2bb8f90c96bee6ceee963ddc7bb7c9c879b64b1fb42ae",
         "979bd705dc478e856bbca6820403eee815ca8a5661bc20812289f348367b764f",
-        "839f55f475b5aa2ac37af134cb8d45aeea1a4b74fc18fe4c48b37289221c7077",
     ),
     "cct_2_3x2_max_seed0": (
         "cct_2_3x2_32",
         "max",
         "fe5b309edce875ba00f8ba11dd510637394efc1f22751a081763427744be71b7",
         "594545196e59f532d89e4d93f293e395654dd28517af91de9c1575ca662d922e",
-        "0ee8f07a7ffcf20d65b80e468d4195d5190dca673ce9eb3f1557664ebfaa155f",
     ),
     "cvt_2_4_seed0": (
         "cvt_2_4_32",
         "seqpool",
         "bb4dcea4fcc2a147c4a07378e9b97811b0d0e4995a9c347d16712e8728119ba0",
         "c5b4df6821ae5920b45b025a61a3c7613af3f4f1f060be5b604eef84ead8f6ea",
-        "e1fd47ad00d61ae96006f6a75601facd0fb5e018c665d5b852cf641d295d84b5",
     ),
     "vit_2_4_seed0": (
         "vit_2_4_32",
         "class_token",
         "06f792c546295ab20be9e404ca89ef1f1b1298fe321c70c19d007e49ed6b5401",
         "f5c4a314b76945018de25a8b6bbf685c690c26cb18ebe90650184a38b5edcb8d",
-        "ef4599c9dd755ac248046a05f86f1b2abd2463557da9b80a989ebf3fff4aaf02",
     ),
 }
 
@@ -291,7 +285,7 @@ def _comparison_models() -> dict[str, Preset]:
             f"{_PAPER_PRESETS[arch].description.split(',')[0]}, {find_pool(pool).name} (comparison model)",
             dataclasses.replace(_PAPER_PRESETS[arch].config, pool=pool),
             WEIGHTS / "comparison" / name,
-            dict(zip(("config.json", "model.safetensors", "model.onnx"), hashes, strict=True)),
+            dict(zip(("config.json", "model.safetensors"), hashes, strict=True)),
             comparison=True,
         )
         for name, (arch, pool, *hashes) in _COMPARISON.items()
@@ -307,7 +301,6 @@ PRESETS: dict[str, Preset] = {
         {
             "config.json": "876ee94a75a74f47504bbebc3484f25c6bbc5196b83915356ce6d337a1d80cca",
             "model.safetensors": "cc06992f7dc8bf222510fd2fdb83856c69f9ba5681a5a6720cd87a9210220e39",
-            "model.onnx": "2cdbb345ad7baa7f704d5ba949b5f7675fa3419b722397d34a0a56956bebad11",
         },
     ),
     "keras_cct_cifar10": Preset(
@@ -317,7 +310,6 @@ PRESETS: dict[str, Preset] = {
         {
             "config.json": "1d5266ddc87b65c4a340a1eb64e2a6a032228a1a98eb6e8ca18c21bf9aa118d0",
             "model.safetensors": "34de8ee9bf19423e33c3d936b7a601a04c431cd1280b55f2127269372f78bd8b",
-            "model.onnx": "89fc9dc2d53e47a70b6da9a504db31f51da2050b417434de1cff6fa156b6d6e7",
         },
     ),
     "cct_imagenette": Preset("CCT-4/7x2 for photos of Imagenette, sequence pooling", _imagenette()),

@@ -1,7 +1,7 @@
-"""A checkpoint folder in any format -> the same weights ready to serve: config.json, model.safetensors, model.onnx.
+"""A checkpoint in a format of other programs -> the same weights in this project's format, kept in a cache.
 
-Reading a foreign checkpoint and exporting the graph need TensorFlow. They run in a child process: its memory is freed
-when it ends, it is killed at a deadline, and its crash is only an error message here. The result is kept in the cache.
+A foreign checkpoint is read in a child process: its memory is freed when it ends, it is killed at a deadline, and its
+crash is only an error message here. Some formats need TensorFlow, which stays there too.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from pathlib import Path
 
 from .. import checkpoints
 from ..architecture.files import sha256
-from . import CheckpointError
+from . import CheckpointError, safetensors
 
-DEADLINE = 180.0  # seconds for reading and exporting; the largest preset takes 26 on two cores
-VERSION = "3"  # raise when the exported graph or the name of an entry changes, so that older ones are not used
-_FILES, _SUMS = ("config.json", "model.safetensors", "model.onnx"), "sha256.json"
+DEADLINE = 180.0  # seconds for reading
+VERSION = "4"  # raise when a reader's result or the name of an entry changes, so that older ones are not used
+_FILES, _SUMS = ("config.json", "model.safetensors"), "sha256.json"
 _REFUSED = 3  # exit status of the child when the checkpoint cannot be used; stdout says why
 
 
 def cache_dir() -> Path:
-    """Where prepared folders are kept: $CCT_VIZ_CACHE, else $XDG_CACHE_HOME/cct_viz, else ~/.cache/cct_viz.
+    """Where converted checkpoints are kept: $CCT_VIZ_CACHE, else $XDG_CACHE_HOME/cct_viz, else ~/.cache/cct_viz.
 
     If that cannot be written, a folder in the temp directory is used.
     """
@@ -45,18 +45,22 @@ def cache_dir() -> Path:
     return fallback
 
 
-def cached_export(folder: str | Path) -> Path:
-    """The cached, ready-to-serve form of the checkpoint in `folder`. It is created on first use, with a line on stderr.
+def own_folder(path: str | Path) -> Path:
+    """The checkpoint at `path` as a folder of this project: itself, or a converted copy, made on first use.
+
+    Making it prints a line on stderr.
 
     Raises:
         CheckpointError: the checkpoint is damaged, incomplete or in no supported format, or reading it took longer than
             DEADLINE seconds.
     """
-    folder = Path(folder).resolve()
+    folder = Path(path).resolve()
+    if checkpoints.detect(folder) == safetensors.FORMAT:
+        return folder
     ready = entry(folder)
     if not _is_complete(ready):
         shutil.rmtree(ready, ignore_errors=True)
-        print(f"Preparing {folder.name}, once on this machine ...", file=sys.stderr, flush=True)
+        print(f"Converting {folder.name}, once on this machine ...", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(dir=ready.parent, prefix="partial_") as scratch:
             out = Path(scratch) / "out"
             _run_child(folder, out)
@@ -69,28 +73,17 @@ def cached_export(folder: str | Path) -> Path:
     return ready
 
 
-def is_cached(folder: str | Path) -> bool:
-    """Whether `cached_export` has done its work on this checkpoint before, on this machine."""
+def is_ready(path: str | Path) -> bool:
+    """Whether `own_folder` has nothing to do: the format is this project's, or the copy was made before."""
     try:
-        return _is_complete(entry(Path(folder).resolve()))
+        path = Path(path).resolve()
+        return checkpoints.detect(path) == safetensors.FORMAT or _is_complete(entry(path))
     except (CheckpointError, OSError):  # files in the Hub's cache may be deleted at any time
         return False
 
 
-def export_here(folder: str | Path) -> None:
-    """Write model.onnx beside the config.json and model.safetensors of `folder`, from these two files alone.
-
-    Raises:
-        CheckpointError: as `cached_export`.
-    """
-    folder = Path(folder)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="partial_") as scratch:
-        _run_child(folder, Path(scratch) / "out")
-        (Path(scratch) / "out" / "model.onnx").replace(folder / "model.onnx")
-
-
 def entry(folder: Path) -> Path:
-    """The folder of the prepared checkpoint; its name depends on the names and the content of the reader's files."""
+    """The folder of the converted checkpoint; its name depends on the names and the content of the reader's files."""
     digest = hashlib.sha256(VERSION.encode())
     parent = folder if folder.is_dir() else folder.parent
     for name in sorted(checkpoints.model_files(folder)):
@@ -99,7 +92,7 @@ def entry(folder: Path) -> Path:
 
 
 def _is_complete(ready: Path) -> bool:
-    """Whether a prepared folder is complete: the disk may have been full, or a file truncated since."""
+    """Whether a converted folder is complete: the disk may have been full, or a file truncated since."""
     try:
         return json.loads((ready / _SUMS).read_text()) == {name: sha256(ready / name) for name in _FILES}
     except (OSError, ValueError):
@@ -134,21 +127,13 @@ def _run_child(folder: Path, out: Path) -> None:
         raise CheckpointError(f"reading {folder.name} failed (status {child.returncode}): {last}")
 
 
-def _main(folder: Path, out: Path) -> int:
-    from . import safetensors
-
+def _main(path: Path, out: Path) -> int:
     try:
-        checkpoint = checkpoints.read(folder)
+        checkpoint = checkpoints.read(path)
     except CheckpointError as error:
         print(error)
         return _REFUSED
     safetensors.write(out, checkpoint.config, checkpoint.weights)
-    from ..architecture.keras_model import build_model
-    from ..architecture.onnx_export import export_onnx
-
-    model = build_model(checkpoint.config)
-    checkpoints.assign(model, checkpoint.weights)
-    export_onnx(model, out / "model.onnx")
     return 0
 
 

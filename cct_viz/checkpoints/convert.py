@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from .. import checkpoints
 from ..architecture.config import CCTConfig
 from ..architecture.files import replace_file
 from ..architecture.presets import AUTHORS, PUBLISHED
-from . import Checkpoint, CheckpointError, cache, safetensors
+from . import Checkpoint, CheckpointError, safetensors
 from .cards import write_card
 from .given import NOTHING, Given
 from .pytorch import outgoing
@@ -139,13 +138,12 @@ def _write_pth(out: Path, config: CCTConfig, weights: Mapping[str, np.ndarray]) 
 
 
 def _write_onnx(out: Path, config: CCTConfig, weights: Mapping[str, np.ndarray]) -> None:
-    """Export in a child process, as for serving, and write the configuration into the file's metadata."""
+    """The graph with which this project computes, and the configuration in the file's metadata."""
     import onnx
 
-    with tempfile.TemporaryDirectory() as scratch:
-        safetensors.write(scratch, config, weights)
-        cache.export_here(scratch)
-        graph = onnx.load(Path(scratch) / "model.onnx")
+    from ..architecture.onnx_graph import build_graph
+
+    graph = build_graph(config, weights)
     onnx.helper.set_model_props(graph, {METADATA: json.dumps(config.to_dict())})
     out.parent.mkdir(parents=True, exist_ok=True)
     replace_file(out, lambda path: onnx.save(graph, path))

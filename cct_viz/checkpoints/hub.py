@@ -35,7 +35,7 @@ REPO_ID = re.compile(r"(?=.{3,96}$)[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*(?<![.
 REVISION = re.compile(r"[\w][\w./+-]*", re.ASCII)
 
 # The files of a folder that a push publishes: the model, its card and its metrics.
-PUSHED = ("README.md", "config.json", "model.safetensors", "model.onnx", "metrics.json", "history.json")
+PUSHED = ("README.md", "config.json", "model.safetensors", "metrics.json", "history.json")
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def randomise_parameters(
 
     One part at a time gets new values from its initialisers; all others stay the same. The maps explain the class that
     the trained model predicts. A map has changed if any value differs by more than ROUNDING times the largest value,
-    on any image. Runs the Keras model.
+    on any image.
 
     Args:
         images: as for `Classifier.trace`; two or three are enough.
@@ -71,10 +71,11 @@ def randomise_parameters(
     import keras
 
     from ..architecture.keras_model import build_model, named_weights
-    from ..inference.keras_runner import keras_classifier
+    from ..inference.load import open_weights
 
     config, trained = classifier.config, classifier.weights
-    original = keras_classifier(config, trained)
+    network = build_model(config)
+    original = open_weights(config, trained, network=network)
     targets = [_two_best(trace) for trace in original.traces(images)]
 
     def explain_images(model: Classifier) -> list[dict[str, Heatmaps | None]]:
@@ -86,7 +87,7 @@ def randomise_parameters(
     table: dict[str, dict[str, bool | None]] = {}
     for part, beginnings in parts_of(config).items():
         weights = {name: fresh[name] if name.startswith(beginnings) else array for name, array in trained.items()}
-        changed = explain_images(keras_classifier(config, weights, model=original.network))
+        changed = explain_images(open_weights(config, weights, network=network))
         table[part] = {
             name: None
             if expected[0][name] is None

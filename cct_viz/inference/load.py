@@ -1,20 +1,26 @@
-"""load(source) -> Classifier, for a preset, a local folder or a Hub repo. Runs only graphs exported by this project."""
+"""load(source) -> Classifier, for a preset, a local folder or file, or a Hub repo."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .. import checkpoints
+from ..architecture.config import CCTConfig
 from ..architecture.files import sha256
 from ..architecture.presets import HUB_LABELS, PRESETS, Preset, suggest, where_to_get
 from ..checkpoints import CheckpointError, cache, hub
 from ..checkpoints.given import NOTHING, Given
 from .classifier import Classifier, Source
 from .onnx_runner import OnnxRunner
+
+if TYPE_CHECKING:
+    from ..architecture.keras_model import CCT
 
 METRICS = "metrics.json"  # in the folder of the weights, written by `evaluate`
 
@@ -58,7 +64,7 @@ def load(
     return _load_path(snapshot.folder, "hub", name, snapshot.revision, given)
 
 
-def open_exported(
+def open_folder(
     ready: Path,
     kind: str,
     name: str,
@@ -67,10 +73,10 @@ def open_exported(
     folder: Path | None = None,
     given: Given = NOTHING,
 ) -> Classifier:
-    """The classifier of a folder with a model.onnx that this project exported.
+    """The classifier of a folder in this project's format.
 
     Args:
-        ready: config.json, model.safetensors and the model.onnx exported from them.
+        ready: the folder of config.json and model.safetensors.
         kind, name, revision: as in `Source`.
         folder: the original folder of the weights, if it is not `ready`; it holds card, history and metrics.
         given: names of the classes and normalisation that replace those of the folder.
@@ -84,10 +90,28 @@ def open_exported(
         checkpoint.config,
         checkpoint.weights,
         Source(kind, name, sha256(ready / "model.safetensors"), revision),
-        OnnxRunner(ready / "model.onnx", checkpoint.config, name),
+        OnnxRunner(checkpoint.config, checkpoint.weights, name),
         folder=folder,
         metrics=_read_metrics(folder),
     )
+
+
+def open_weights(config: CCTConfig, weights: Mapping[str, np.ndarray], *, network: CCT | None = None) -> Classifier:
+    """The classifier of weights in memory.
+
+    Args:
+        weights: canonical name -> float32 array.
+        network: a built Keras model of `config` to use again, which takes seconds less than building one. It gets
+            `weights`, so the gradients of a classifier made with it before are not to be asked for any more.
+
+    Raises:
+        CheckpointError: the weights do not fit the configuration.
+    """
+    checkpoints.check(weights, config)
+    if network is not None:
+        checkpoints.assign(network, weights)
+    runner = OnnxRunner(config, weights, "the model in memory")
+    return Classifier(config, weights, Source("folder", "in memory", ""), runner, network=network)
 
 
 def _exists(path: Path) -> bool:
@@ -105,21 +129,13 @@ def _load_preset(name: str, preset: Preset) -> Classifier:
             raise CheckpointError(f"{name}: {file} is missing from the bundled weights; restore the weights folder")
         if sha256(preset.folder / file) != expected:
             raise CheckpointError(f"{name}: {file} is not the file of this release; restore the weights folder")
-    return open_exported(preset.folder, "bundled", name)
+    return open_folder(preset.folder, "bundled", name)
 
 
 def _load_path(path: Path, kind: str, name: str, revision: str | None = None, given: Given = NOTHING) -> Classifier:
-    """The classifier of a local folder or file, which is prepared on first use."""
-    trusted = any(_is_release_of(preset, path) for preset in PRESETS.values())
-    ready = path if trusted else cache.cached_export(path)
-    return open_exported(ready, kind, name, revision, folder=path if path.is_dir() else None, given=given)
-
-
-def _is_release_of(preset: Preset, folder: Path) -> bool:
-    """Whether `folder` holds exactly the files of a bundled checkpoint, so that its model.onnx may be run."""
-    return bool(preset.sha256) and all(
-        (folder / file).is_file() and sha256(folder / file) == digest for file, digest in preset.sha256.items()
-    )
+    """The classifier of a local folder or file; one of another program is converted on first use."""
+    folder = path if path.is_dir() else None
+    return open_folder(cache.own_folder(path), kind, name, revision, folder=folder, given=given)
 
 
 def _read_metrics(folder: Path) -> dict[str, Any]:

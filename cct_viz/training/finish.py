@@ -1,4 +1,4 @@
-"""From a trained model to a checkpoint folder: weights, ONNX graph, metrics, and a card that says how to repeat it."""
+"""From a trained model to a checkpoint folder: weights, metrics, and a card that says how to repeat it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ import numpy as np
 from ..architecture.config import CCTConfig
 from ..architecture.files import sha256
 from ..architecture.keras_model import CCT, named_weights
-from ..architecture.onnx_export import store_halves
 from ..checkpoints import safetensors
-from ..checkpoints.cache import export_here
-from ..inference.load import METRICS, open_exported
+from ..inference.load import METRICS, open_folder
 from .curves import draw_curves
 from .data import Images, is_cifar10
 from .evaluate import Metrics, evaluate
@@ -61,7 +59,6 @@ A compact transformer with {parameters:,} parameters ({layers} layers, {heads} h
 |---|---|
 {files}
 
-`model.onnx` was exported from `config.json` and `model.safetensors`. It is run only if it has this SHA-256.
 The weights are stored as {dtype}.
 {prior}"""
 
@@ -128,20 +125,20 @@ def finish(
     source: DataSource = UNPUBLISHED,
     float16: bool = False,
 ) -> Metrics:
-    """Write weights, graph, metrics, learning curves and card of a trained model to `out`; return its validation
+    """Write weights, metrics, learning curves and card of a trained model to `out`; return its validation
     metrics.
 
     Args:
         choices: the options that chose model and recipe, as ("--arch", "cct_2_3x2_32"), for the card.
         start: the trained weights with which the training started, None for random weights.
         source: what the card says about the images, unless they are CIFAR-10.
-        float16: store weights and graph as float16 if top-1 accuracy then falls by less than `TOLERANCE`.
+        float16: store the weights as float16 if top-1 accuracy then falls by less than `TOLERANCE`.
     """
     weights = {name: keras.ops.convert_to_numpy(v).astype(np.float32) for name, v in named_weights(model).items()}
     metrics, dtype = _store(out, model.config, weights, validation, float16=float16)
     (out / METRICS).write_text(json.dumps({**metrics.record(), "labels": model.config.labels}) + "\n")
     draw_curves(json.loads((out / HISTORY).read_text()), out / CURVES)
-    files = ("config.json", "model.safetensors", "model.onnx", METRICS, HISTORY, CURVES)
+    files = ("config.json", "model.safetensors", METRICS, HISTORY, CURVES)
     cifar10 = is_cifar10(training, validation)
     held_out = start is None or start.held_out
     source = CIFAR10 if cifar10 else source
@@ -185,14 +182,11 @@ def finish(
 def _store(
     out: Path, config: CCTConfig, weights: dict[str, np.ndarray], validation: Images, *, float16: bool
 ) -> tuple[Metrics, str]:
-    """Write weights and graph; return their metrics and the dtype in which they are stored."""
+    """Write the weights; return their metrics and the dtype in which they are stored."""
 
     def write(dtype: Literal["float32", "float16"]) -> Metrics:
         safetensors.write(out, config, weights, dtype=dtype)
-        export_here(out)
-        if dtype == "float16":
-            store_halves(out / "model.onnx")
-        return evaluate(open_exported(out, "folder", out.name), validation)
+        return evaluate(open_folder(out, "folder", out.name), validation)
 
     metrics = write("float32")
     if not float16:

@@ -4,7 +4,7 @@ import urllib.request
 
 import numpy as np
 import pytest
-from conftest import prepare, tiny_config, write_random_checkpoint
+from conftest import tiny_config, write_random_checkpoint
 from visitor import STATIONS, TOOLS, upload
 from waiting import wait_until
 
@@ -87,7 +87,7 @@ def test_a_large_model_is_asked_on_the_server(visit, cache, tmp_path, monkeypatc
     from cct_viz.server.launch import launch
 
     monkeypatch.setattr(app_page, "MOST_BYTES", 100)
-    folder = prepare(write_random_checkpoint(tmp_path / "large", tiny_config(num_layers=3)))
+    folder = write_random_checkpoint(tmp_path / "large", tiny_config(num_layers=3))
     make_folder()
     models = Models([str(folder)], hub=False)
     made = app_page.build_page(models)

@@ -206,7 +206,7 @@ def test_one_model_call_at_a_time(tmp_path):
 def test_cached_hub_models_are_listed_without_a_request(monkeypatch, tmp_path):
     ready, raw, damaged = (SimpleNamespace(repo_id=f"a/{name}", folder=tmp_path / name) for name in ("b", "c", "d"))
     monkeypatch.setattr(app_models.hub, "cached", lambda: [ready, raw, damaged])
-    monkeypatch.setattr(app_models.cache, "is_cached", lambda folder: folder != raw.folder)
+    monkeypatch.setattr(app_models.cache, "is_ready", lambda folder: folder != raw.folder)
 
     def load(source, *, offline):
         assert offline

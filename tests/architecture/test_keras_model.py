@@ -1,10 +1,9 @@
-"""The Keras model: its parts against the formulas, its masks, and its ONNX graph against the Keras model."""
+"""The Keras model: its parts against the formulas, its masks, and what other tools do with it."""
 
 import dataclasses
 
 import keras
 import numpy as np
-import onnxruntime
 import pytest
 import tensorflow as tf
 from conftest import softmax, tiny_config
@@ -12,7 +11,6 @@ from random_models import FORMS, random_model
 
 import cct_viz
 from cct_viz.architecture.keras_model import build_model, make_functional, named_weights, sinusoidal_position
-from cct_viz.architecture.onnx_export import export_onnx
 from cct_viz.architecture.presets import PRESETS
 
 pytestmark = pytest.mark.slow  # TensorFlow
@@ -116,23 +114,6 @@ def test_all_tokens_masked_gives_the_bias(pool):
     seen = see(model, random_images(model.config), np.zeros((3, model.config.num_tokens), np.float32))
     bias = np.asarray(model.head.bias)
     np.testing.assert_allclose(seen["logits"], np.tile(bias, (3, 1)), atol=1e-6)
-
-
-@pytest.mark.parametrize("config", FORMS.values(), ids=FORMS)
-def test_onnx_graph_agrees_in_every_output(config, tmp_path):
-    model = random_model(config)
-    export_onnx(model, tmp_path / "model.onnx")
-    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
-    names = [output.name for output in session.get_outputs()]
-    images = random_images(config)
-    mask = (np.random.default_rng(2).random((3, config.num_tokens)) > 0.3).astype(np.float32)
-    mask[0] = 1
-    seen = see(model, images, mask)
-    assert set(names) == set(seen)
-    for name, value in zip(names, session.run(names, {"images": images, "token_mask": mask}), strict=True):
-        np.testing.assert_allclose(value, seen[name], atol=FLOAT32 * max(1, np.abs(seen[name]).max()), err_msg=name)
-    one = session.run(["logits"], {"images": images[:1], "token_mask": mask[:1]})[0]
-    np.testing.assert_allclose(one, seen["logits"][:1], atol=FLOAT32 * max(1, np.abs(seen["logits"]).max()))
 
 
 def test_stochastic_depth_keeps_the_expectation_and_does_not_change_inference():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import prepare, tiny_config
+from conftest import tiny_config
 from official_reference import assert_agrees, load_reference, read_state, write_pth
 from random_models import random_model
 
@@ -28,7 +28,7 @@ from cct_viz.checkpoints.given import ASSUMED_LABELS, Given
 from cct_viz.checkpoints.hub import HubError, push
 from cct_viz.cli import main
 from cct_viz.images.preprocessing import normalise
-from cct_viz.inference.load import load, open_exported
+from cct_viz.inference.load import load
 from cct_viz.methods import NotApplicable, explain
 
 pytest_plugins = ["fake_hub"]
@@ -47,7 +47,7 @@ def vit_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def vit(vit_folder, cache):
-    return load(prepare(vit_folder))
+    return load(vit_folder)
 
 
 def random_image(config, seed=0):
@@ -118,7 +118,7 @@ def test_non_square_grid_end_to_end(tmp_path, cache):
         num_layers=1,
     )
     save(random_model(config), tmp_path / "wide")
-    classifier = load(prepare(tmp_path / "wide"))
+    classifier = load(tmp_path / "wide")
     trace = assert_trace_is_keras(classifier, random_image(config))
     assert trace.grid == (14, 20)
     assert trace.attentions.shape == (1, 2, 280, 280)
@@ -134,13 +134,10 @@ def test_non_square_grid_end_to_end(tmp_path, cache):
 @pytest.mark.slow
 @pytest.mark.parametrize("pool", ["mean", "max"])
 def test_static_pools_for_comparison(tmp_path, pool):
-    from cct_viz.architecture.onnx_export import export_onnx
-
     config = tiny_config(pool=pool, num_layers=1)
     model = random_model(config)
     save(model, tmp_path)
-    export_onnx(model, tmp_path / "model.onnx")
-    classifier = open_exported(tmp_path, "folder", pool)
+    classifier = load(tmp_path)
     trace = assert_trace_is_keras(classifier, random_image(config))
     assert trace.readout.sum() == pytest.approx(1, abs=1e-6)
     assert_agrees(trace.contributions.sum(axis=0) + trace.bias, trace.logits, "contributions")

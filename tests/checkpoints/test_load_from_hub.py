@@ -6,7 +6,7 @@ import keras_models
 import numpy as np
 import pytest
 
-from cct_viz.checkpoints.cache import is_cached
+from cct_viz.checkpoints.cache import is_ready
 from cct_viz.checkpoints.hub import cached
 from cct_viz.inference.load import load
 
@@ -29,7 +29,7 @@ def test_saved_model_on_the_hub_classifies_like_its_own_signature(fake_hub, cach
         np.testing.assert_allclose(logits, reference["logits"], atol=1e-4)  # the mark set for ports; 1e-6 is usual
     (snapshot,) = cached()
     assert (snapshot.repo_id, snapshot.revision) == ("keras-io/cct", commit)
-    assert is_cached(snapshot.folder)
+    assert is_ready(snapshot.folder)
     fake_hub.close()
     again = load("keras-io/cct", offline=True)  # from the caches, without the Hub
     assert again.source == classifier.source

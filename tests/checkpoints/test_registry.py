@@ -123,15 +123,14 @@ def test_new_reader_needs_only_its_entry(tmp_path, cache_folder, monkeypatch, ca
 
     def run_child(folder, out):  # a child process has the READERS of the package alone
         safetensors.write(out, checkpoints.read(folder).config, weights)
-        (out / "model.onnx").write_bytes(b"a graph")
 
     monkeypatch.setattr(cache, "_run_child", run_child)
-    assert not cache.is_cached(one)
-    ready = cache.cached_export(one)
+    assert not cache.is_ready(one)
+    ready = cache.own_folder(one)
     assert ready == cache.entry(one)
-    assert cache.is_cached(one)
-    assert not cache.is_cached(two)
-    assert "Preparing one" in capfd.readouterr().err
+    assert cache.is_ready(one)
+    assert not cache.is_ready(two)
+    assert "Converting one" in capfd.readouterr().err
 
 
 def test_a_complete_format_is_preferred_to_an_incomplete_one(tmp_path):
@@ -145,8 +144,8 @@ def test_a_format_that_is_converted_first_is_not_downloaded_or_prepared(tmp_path
     assert checkpoints.select_files(["cct.pth"]) == []
     folder = write_files(tmp_path / "model", ["cct.pth"])
     with pytest.raises(CheckpointError, match=r"cct\.pth has to be converted first: python -m"):
-        cache.cached_export(folder)
-    assert not cache.is_cached(folder)
+        cache.own_folder(folder)
+    assert not cache.is_ready(folder)
     assert capfd.readouterr().err == ""
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import prepare, tiny_config, write_random_checkpoint
+from conftest import tiny_config, write_random_checkpoint
 from PIL import Image
 
 from cct_viz.architecture import presets
 from cct_viz.architecture.config import Preprocessing
 from cct_viz.architecture.files import sha256
-from cct_viz.checkpoints import CheckpointError, cache
-from cct_viz.checkpoints.cache import cached_export, is_cached
+from cct_viz.checkpoints import CheckpointError, convert
+from cct_viz.checkpoints.cache import is_ready, own_folder
 from cct_viz.images.decode import ImageWarning
 from cct_viz.images.preprocessing import ImageError, normalise
 from cct_viz.inference.classifier import Classifier
@@ -283,13 +283,6 @@ def test_class_token_model_has_no_position_prior(class_token_folder, cache, tmp_
     assert (logits.shape, weights) == ((2, 3), None)
 
 
-def test_checkpoint_is_prepared_only_once(tiny_folder, tiny_classifier):
-    graph = cached_export(tiny_folder) / "model.onnx"
-    before = graph.stat().st_mtime_ns
-    assert cached_export(tiny_folder) / "model.onnx" == graph
-    assert graph.stat().st_mtime_ns == before
-
-
 def test_foreign_onnx_graph_is_never_run(tiny_folder, cache, tmp_path):
     folder = tmp_path / "foreign"
     shutil.copytree(tiny_folder, folder)
@@ -347,18 +340,32 @@ def test_damaged_folder_gives_the_readers_message(tiny_folder, cache, tmp_path):
         load(tmp_path / "damaged")
 
 
-def test_truncated_file_in_the_cache_is_created_again(tiny_folder, tiny_classifier, tmp_path, monkeypatch):
-    whole = cached_export(tiny_folder)
-    shutil.copytree(whole, tmp_path / whole.name)  # other tests use the shared one
-    monkeypatch.setenv("CCT_VIZ_CACHE", str(tmp_path))
-    monkeypatch.setattr(cache, "_run_child", lambda folder, out: shutil.copytree(whole, out))
-    graph = cached_export(tiny_folder) / "model.onnx"
-    graph.write_bytes(graph.read_bytes()[:1000])
-    assert not is_cached(tiny_folder)
-    again = load(tiny_folder)
+@pytest.fixture
+def foreign(tiny_folder, tmp_path):
+    """The tiny model as a file of Keras, which has to be converted."""
+    convert.convert(tiny_folder, tmp_path / "model.keras")
+    return tmp_path / "model.keras"
+
+
+@pytest.mark.slow
+def test_a_foreign_file_is_converted_once_and_again_if_its_copy_was_damaged(
+    foreign, tiny_folder, tiny_classifier, tmp_path, monkeypatch
+):
+    """Its own folder never is."""
+    monkeypatch.setenv("CCT_VIZ_CACHE", str(tmp_path / "cache"))
+    assert own_folder(tiny_folder) == tiny_folder.resolve()
+    assert is_ready(tiny_folder)
+    assert not is_ready(foreign)
+    copy = own_folder(foreign) / "model.safetensors"
+    before = copy.stat().st_mtime_ns
+    assert is_ready(foreign)
+    assert own_folder(foreign) == copy.parent
+    assert copy.stat().st_mtime_ns == before
+    copy.write_bytes(copy.read_bytes()[:1000])
+    assert not is_ready(foreign)
     (image,) = random_images(1)
-    np.testing.assert_array_equal(again.trace(image).logits, tiny_classifier.trace(image).logits)
-    assert is_cached(tiny_folder)
+    np.testing.assert_allclose(load(foreign).trace(image).logits, tiny_classifier.trace(image).logits, atol=1e-6)
+    assert is_ready(foreign)
 
 
 @pytest.mark.slow
@@ -428,7 +435,7 @@ def test_few_bits_of_16_are_said_and_stretched_on_demand(tiny_classifier):
 def test_grey_models_see_the_luminance(cache, tmp_path):
     """A grey picture is given exactly as it is; of a colour picture, its luminance as in Pillow's mode L."""
     config = tiny_config(channels=1, preprocessing=Preprocessing((0.4,), (0.2,)))
-    classifier = load(prepare(write_random_checkpoint(tmp_path / "grey", config)))
+    classifier = load(write_random_checkpoint(tmp_path / "grey", config))
     colours = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
     grey = np.asarray(Image.fromarray(colours).convert("L"))
     trace = classifier.trace(colours)

@@ -15,7 +15,7 @@ from cct_viz.cli import main
 from cct_viz.evaluation.randomisation import VARIANTS, format_randomisation, parts_of, randomise_parameters
 from cct_viz.images.preprocessing import normalise
 from cct_viz.inference.gradients import differentiate, differentiate_layers, differentiate_pixels
-from cct_viz.inference.keras_runner import keras_classifier
+from cct_viz.inference.load import open_weights
 from cct_viz.methods import METHODS, NotApplicable, explain, takes
 from cct_viz.methods.attention import attention_shares
 from cct_viz.methods.cam import representation_gradient
@@ -32,7 +32,7 @@ QUICK = {"integrated_gradients": {"steps": 4}, "smooth_grad": {"samples": 2}}  #
 def make_classifier(form):
     config = FORMS[form]
     weights = {name: keras.ops.convert_to_numpy(v) for name, v in named_weights(random_model(config)).items()}
-    return keras_classifier(config, weights)
+    return open_weights(config, weights)
 
 
 def random_pixels(config, seed=1):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import prepare, tiny_config, write_random_checkpoint
+from conftest import tiny_config, write_random_checkpoint
 from PIL import Image
 from playwright.sync_api import expect
 from visitor import STATIONS, TOOLS
@@ -48,7 +48,7 @@ def site(tmp_path_factory):
 def test_every_kind_of_model_opens_in_every_place(visit, picture, tmp_path, cache, kind):
     folder = write_random_checkpoint(tmp_path / "model", MODELS[kind])
     safetensors.write(folder, MODELS[kind], safetensors.read(folder).weights, dtype="float16")
-    classifier = load(prepare(folder))
+    classifier = load(folder)
     write_page(classifier, picture, tmp_path / "page.html")
     visitor = visit((tmp_path / "page.html").as_uri(), size="projector")
     trace = classifier.trace(picture)
