@@ -34,17 +34,15 @@ def test_own_photo_is_explained_in_the_browser(visit, app_address):
     assert len(weights_fetched(visitor)) == 1
 
 
-@pytest.mark.parametrize("size", ["desktop", "projector", "small phone"])
-def test_every_place_fits(visit, app_address, size):
-    visitor = visit(app_address, size=size)
+def test_every_place_fits_on_a_small_phone(visit, app_address):
+    visitor = visit(app_address, size="small phone")
     for place in (None, *STATIONS, *TOOLS):
         visitor.open(place)
         assert visitor.overflow() <= 0, place
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_nothing_serious_stands_in_the_way_of_anyone(visit, app_address, dark):
-    visitor = visit(app_address, dark=dark)
+def test_nothing_stands_in_the_way_of_anyone(visit, app_address):
+    visitor = visit(app_address)
     for place in (None, "pool"):
         visitor.open(place)
         assert visitor.violations() == [], place

@@ -237,10 +237,10 @@ def test_photos_train_a_model_whose_card_says_what_they_are(tmp_path, cache):
     make_photos(tmp_path / "data" / "val", 5, seed=1)
     write_config(tmp_path / "tiny.json", tiny_config(num_layers=1, stochastic_depth=0.1))
     command = [sys.executable, "-m", "cct_viz", "train", "--arch", tmp_path / "tiny.json", "--data", tmp_path / "data"]
-    command += ["--out", tmp_path / "out", "--recipe", "photos", "--epochs", "6", "--batch-size", "20", "--json"]
+    command += ["--out", tmp_path / "out", "--recipe", "photos", "--epochs", "4", "--batch-size", "20", "--json"]
     command += [
         "--learning-rate",
-        "0.02",
+        "0.03",
         "--warmup-epochs",
         "1",
         "--data-note",
@@ -256,7 +256,7 @@ def test_photos_train_a_model_whose_card_says_what_they_are(tmp_path, cache):
     assert "Data: three colours, free to use. 120 images are for training, 15 for validation." in card
     assert "ordered by the SHA-256" not in card
     assert "cutmix (alpha 1) on 40% of the batches, float32 arithmetic, stochastic depth 0.1" in " ".join(card.split())
-    assert "--arch tiny.json --recipe photos --data DATA --out out --epochs 6" in card
+    assert "--arch tiny.json --recipe photos --data DATA --out out --epochs 4" in card
     assert "`python -m cct_viz evaluate --model out --data DATA`" in card
     assert "--seed 0 --float16\n" in card
     assert "The weights are stored as float16." in card

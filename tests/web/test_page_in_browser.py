@@ -50,7 +50,7 @@ def test_every_kind_of_model_opens_in_every_place(visit, picture, tmp_path, cach
     safetensors.write(folder, MODELS[kind], safetensors.read(folder).weights, dtype="float16")
     classifier = load(folder)
     write_page(classifier, picture, tmp_path / "page.html")
-    visitor = visit((tmp_path / "page.html").as_uri(), size="projector")
+    visitor = visit((tmp_path / "page.html").as_uri(), size="projector", still=True)
     trace = classifier.trace(picture)
     shown = visitor.ask("[session.trace.logits, session.trace.evidence].map((values) => Array.from(values))")
     # float32 on both sides, summed in another order

@@ -81,8 +81,10 @@ def learn(visit, site):
     return open_course
 
 
-@pytest.mark.parametrize(("course", "model"), STEPS)
-@pytest.mark.parametrize("touch", [False, True], ids=["keys", "touch"])
+@pytest.mark.parametrize(
+    ("course", "model", "touch"),
+    [*((*key, False) for key in STEPS), *((course, MODELS[0], True) for course in ("tour", "lesson"))],
+)
 def test_a_whole_course_is_answered_and_counted(learn, course, model, touch):
     size = "phone" if touch else "projector"
     learner = learn(f"model={model}&course={course}&step=0", size=size, touch=touch)
@@ -171,8 +173,7 @@ def test_print_shows_the_sheet_and_nothing_else(learn):
     expect(learner.card).to_be_hidden()
 
 
-@pytest.mark.parametrize("size", ["desktop", "projector", "phone"])
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize(("size", "dark"), [("desktop", False), ("projector", True), ("phone", False)])
 def test_every_card_is_whole_in_view_and_accessible(learn, size, dark):
     learner = learn("step=0", size=size, dark=dark)
     for index in range(6):

@@ -162,8 +162,7 @@ def test_removing_a_token_gives_what_python_gives(view, bundled):
     wait_until(lambda: float(re.search(r"([\d.]+)\s%", row.inner_text()).group(1)) == expected, why=row.inner_text)
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", ["desktop", "phone"])
+@pytest.mark.parametrize(("size", "dark"), [("desktop", False), ("phone", True)], ids=["desktop, light", "phone, dark"])
 def test_no_view_breaks_a_rule_of_accessibility(view, size, dark):
     opened = view(size, dark=dark)
     assert opened.violations() == []
