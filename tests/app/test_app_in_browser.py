@@ -3,7 +3,6 @@
 import urllib.request
 
 import numpy as np
-import pytest
 from conftest import tiny_config, write_random_checkpoint
 from visitor import STATIONS, TOOLS, upload
 from waiting import wait_until
