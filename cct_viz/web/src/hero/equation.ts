@@ -34,7 +34,7 @@ export function equationOf(trace: Trace, token: number, target: number, head: nu
   return {
     token: pooling && {
       height: pooling.height,
-      factor: pooling.factors[token] ?? 0,
+      factor: pooling.shares[token] ?? 0,
       length: pooling.lengths[token] ?? 0,
       contribution,
       others: score - bias - contribution,

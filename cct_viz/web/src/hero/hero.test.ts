@@ -53,7 +53,6 @@ test.each([
   ["seqpool", "weight"],
   ["mean", "weight, 1 of 16"],
   ["max", "of the channels"],
-  ["sum", "each token counts once"],
 ] as const)("%s: the equation names its terms", (pool, unit) => {
   const text = equation({ pool });
   expect(text).toContain("Row 2, column 2");

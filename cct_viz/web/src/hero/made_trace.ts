@@ -8,7 +8,7 @@ export interface Made {
   readonly layers?: number;
   readonly heads?: number;
   readonly classes?: number;
-  readonly pool?: "seqpool" | "mean" | "max" | "sum" | "class_token";
+  readonly pool?: "seqpool" | "mean" | "max" | "class_token";
   readonly stages?: number;
   readonly output?: "softmax" | "sigmoid";
 }
@@ -39,7 +39,7 @@ export function madeTrace(given: Made = {}): Trace {
     bias = list(classes, 0.2),
     weights = pool === "seqpool" ? softmax(list(n, 2)) : pool === "mean" ? Array(n).fill(1 / n) : null,
     won = softmax(list(n)),
-    share = (t: number): number => (pool === "sum" ? 1 : pool === "max" ? (won[t] ?? 0) : (weights?.[t] ?? 0)),
+    share = (t: number): number => (pool === "max" ? (won[t] ?? 0) : (weights?.[t] ?? 0)),
     // Max pooling reads other evidence in each channel, so a contribution is not share x evidence.
     twist = pool === "max" ? list(n * classes) : null,
     contributions = classToken

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { madeTrace, type Made } from "./made_trace.ts";
 import { argmax, extent, poolingOf, runningSum, shownClasses } from "./pooling.ts";
 
-const POOLS = ["seqpool", "mean", "max", "sum"] as const satisfies Made["pool"][];
+const POOLS = ["seqpool", "mean", "max"] as const satisfies Made["pool"][];
 
 test.each(POOLS)("%s: factor x length is the contribution, and heights sum to 1", (pool) => {
   const trace = madeTrace({ pool }),
@@ -12,15 +12,14 @@ test.each(POOLS)("%s: factor x length is the contribution, and heights sum to 1"
   expect(pooling.shares.reduce((a, b) => a + b)).toBeCloseTo(1, 5);
   pooling.contributions.forEach((contribution, t) => {
     expect(contribution).toBeCloseTo(trace.contributions?.[t * 5 + k] ?? NaN, 6);
-    expect((pooling.factors[t] ?? 0) * (pooling.lengths[t] ?? 0)).toBeCloseTo(contribution, 5);
+    expect((pooling.shares[t] ?? 0) * (pooling.lengths[t] ?? 0)).toBeCloseTo(contribution, 5);
   });
 });
 
 test("heights are the weights, equal, or the shares of the channels", () => {
   const heightOf = (pool: (typeof POOLS)[number]) => poolingOf(madeTrace({ pool }), 0);
-  expect(POOLS.map((pool) => heightOf(pool)?.height)).toEqual(["weight", "equal", "channels", "sum"]);
+  expect(POOLS.map((pool) => heightOf(pool)?.height)).toEqual(["weight", "equal", "channels"]);
   expect(heightOf("mean")?.shares[3]).toBeCloseTo(1 / 16);
-  expect(heightOf("sum")?.factors[3]).toBe(1);
   const trace = madeTrace({ pool: "seqpool" });
   expect(poolingOf(trace, 0)?.shares[3]).toBeCloseTo(trace.poolingWeights?.[3] ?? NaN);
 });

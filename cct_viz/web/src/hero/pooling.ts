@@ -5,24 +5,22 @@ import type { Trace } from "../model/trace.ts";
 /**
  * What the height of a token's bar is.
  *
- * "weight": its pooling weight. "equal": all alike, 1 / N (mean pooling). "sum": all alike, and the contribution is the
- * evidence itself. "channels": the share of channels in which it is the maximum (max pooling).
+ * "weight": its pooling weight. "equal": all alike, 1 / N (mean pooling). "channels": the share of channels in which it
+ * is the maximum (max pooling).
  */
-export type Height = "weight" | "equal" | "sum" | "channels";
+export type Height = "weight" | "equal" | "channels";
 
 export interface Pooling {
   readonly height: Height;
   /** (N,) heights, summing to 1. */
   readonly shares: Float64Array;
-  /** (N,) what the length is multiplied by to give the contribution. */
-  readonly factors: Float64Array;
   /** (N,) lengths for the target, in logits. */
   readonly lengths: Float64Array;
-  /** (N,) contributions to the target, in logits; factor x length. */
+  /** (N,) contributions to the target, in logits; share x length. */
   readonly contributions: Float64Array;
 }
 
-const HEIGHTS: Readonly<Record<string, Height>> = { seqpool: "weight", mean: "equal", sum: "sum", max: "channels" };
+const HEIGHTS: Readonly<Record<string, Height>> = { seqpool: "weight", mean: "equal", max: "channels" };
 
 const column = (table: ArrayLike<number>, rows: number, columns: number, at: number): Float64Array =>
   Float64Array.from({ length: rows }, (_, row) => table[row * columns + at] ?? 0);
@@ -39,16 +37,12 @@ export function poolingOf(trace: Trace, target: number): Pooling | null {
   if (!table) return null;
   const height = HEIGHTS[trace.config.pool] ?? (poolingWeights ? "weight" : "channels"),
     contributions = column(table, n, numClasses, target),
-    equal = new Float64Array(n).fill(1 / n);
-  if (height === "sum") {
-    return { height, shares: equal, factors: new Float64Array(n).fill(1), lengths: contributions, contributions };
-  }
-  const shares = height === "equal" ? equal : Float64Array.from(poolingWeights ?? readout.slice(-n));
-  const lengths =
-    height === "channels"
-      ? contributions.map((value, t) => (shares[t] ? value / (shares[t] ?? 1) : 0))
-      : column(evidence, n, numClasses, target);
-  return { height, shares, factors: shares, lengths, contributions };
+    shares = Float64Array.from(poolingWeights ?? readout.slice(-n)),
+    lengths =
+      height === "channels"
+        ? contributions.map((value, t) => (shares[t] ? value / (shares[t] ?? 1) : 0))
+        : column(evidence, n, numClasses, target);
+  return { height, shares, lengths, contributions };
 }
 
 /** (N + 1) the bias and then, token by token, the score of `target` so far, in logits. */

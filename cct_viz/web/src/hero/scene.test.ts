@@ -33,7 +33,7 @@ function numbersIn(value: unknown, skip: readonly string[] = ["trace", "colours"
 }
 
 const KINDS: Made[] = [];
-for (const pool of ["seqpool", "mean", "max", "sum", "class_token"] as const)
+for (const pool of ["seqpool", "mean", "max", "class_token"] as const)
   for (const layers of [1, 2, 3, 7, 14]) for (const stages of [1, 2, 3]) KINDS.push({ pool, layers, stages });
 KINDS.push({ rows: 6, columns: 10, classes: 100 }, { rows: 3, columns: 2, classes: 2 }, { output: "sigmoid" });
 KINDS.push({ rows: 16, columns: 16, layers: 7, stages: 1 });
@@ -72,7 +72,7 @@ test("ribbons are as wide as the attention: one factor for all, in the colour of
 });
 
 test("the bar's area is the contribution: height by length in one scale for all tokens", () => {
-  for (const pool of ["seqpool", "mean", "max", "sum"] as const) {
+  for (const pool of ["seqpool", "mean", "max"] as const) {
     const scene = sceneOf({ pool }),
       scale = Array.from({ length: 16 }, (_, t) => {
         const [, height] = scene.layout.segment(t),

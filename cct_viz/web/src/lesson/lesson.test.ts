@@ -56,7 +56,6 @@ const textsOf = (step: Step): string[] => [
 const TRACES: Record<string, () => Trace> = {
   "the bundled model": bundled,
   ...Object.fromEntries(CASES.map((name) => [name, () => readCase(name).trace])),
-  "a sum pool": () => madeTrace({ pool: "sum" }),
   "a mean pool": () => madeTrace({ pool: "mean" }),
   "sigmoid outputs": () => madeTrace({ output: "sigmoid" }),
   "2 classes and 5 layers": () => madeTrace({ classes: 2, layers: 5 }),

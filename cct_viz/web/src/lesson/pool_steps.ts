@@ -13,8 +13,7 @@ const logits = (value: number): string => t("lesson.logits", { value: signed(val
 /** What the pool does with the tokens, by the pool's name. A pool without an entry has no step of its own. */
 const POOL: Readonly<Record<string, (facts: Facts) => Step>> = {
   seqpool: weighed,
-  mean: (facts) => alike(facts, "mean"),
-  sum: (facts) => alike(facts, "sum"),
+  mean: alike,
   max: byChannel,
   class_token: collected,
 };
@@ -47,18 +46,18 @@ function weighed(facts: Facts): Step {
   });
 }
 
-/** Mean or sum: all tokens count the same, so what differs is the evidence. */
-function alike(facts: Facts, kind: "mean" | "sum"): Step {
+/** Mean: all tokens count the same, so what differs is the evidence. */
+function alike(facts: Facts): Step {
   const { n, A, At, contribution, evidence } = facts,
     adds = contribution ?? evidence,
     top = argmax(adds);
   const read = (token: number) => t("lesson.pool.adds", { contribution: logits(adds[token]) });
   return makeStep({
     name: "pool",
-    title: t(`lesson.pool.${kind}.title`),
-    text: [t(`lesson.pool.${kind}.text`, { count: n, even: percent(1 / n, 2) })],
+    title: t("lesson.pool.mean.title"),
+    text: [t("lesson.pool.mean.text", { count: n, even: percent(1 / n, 2) })],
     question: askPatch(facts, adds, { text: t("lesson.pool.adds.question", { label: A }), read }),
-    reveal: t(`lesson.pool.${kind}.reveal`, {
+    reveal: t("lesson.pool.mean.reveal", {
       place: At(top),
       evidence: signed(evidence[top]),
       contribution: signed(adds[top], 3),
@@ -173,7 +172,6 @@ export function whyPool(facts: Facts): Step | null {
 const CONTRIBUTION: Readonly<Record<string, (facts: Facts) => Step>> = {
   seqpool: weightAlone,
   mean: adders,
-  sum: adders,
   max: evidenceAlone,
   class_token: contentAlone,
 };

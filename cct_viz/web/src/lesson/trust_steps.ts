@@ -7,7 +7,6 @@ import { poolWith } from "../derive/laboratory.ts";
 import { rollout } from "../derive/rollout.ts";
 import { t } from "../i18n/index.ts";
 import { percent } from "../i18n/numbers.ts";
-import { probabilitiesOf } from "../model/make_trace.ts";
 import { askOption, type Facts } from "./facts.ts";
 import { makeStep, type Step } from "./step.ts";
 
@@ -67,15 +66,8 @@ export function walkedBack(facts: Facts): Step {
 }
 
 /** (K,) probabilities when the pool leaves some tokens out; null where the score does not split or channels are shared. */
-function without({ trace, k }: Facts, tokens: readonly number[]): ArrayLike<number> | null {
-  if (trace.poolingWeights) return poolWith(trace, { kind: "model" }, new Set(tokens))?.probabilities ?? null;
-  const { contributions } = trace;
-  if (trace.config.pool !== "sum" || !contributions) return null;
-  const logits = Float64Array.from(trace.logits, (logit, c) =>
-    tokens.reduce((left, token) => left - contributions[token * k + c], logit),
-  );
-  return probabilitiesOf(trace.config.output, logits);
-}
+const without = ({ trace }: Facts, tokens: readonly number[]): ArrayLike<number> | null =>
+  trace.poolingWeights ? (poolWith(trace, { kind: "model" }, new Set(tokens))?.probabilities ?? null) : null;
 
 const CHANGES = ["falls", "little", "rises"] as const;
 /** Changes below one point of per cent are little. */

@@ -76,7 +76,7 @@ describe("weights", () => {
 describe("a configuration", () => {
   it.each([
     [{ format_version: 2 }, "format_version is 2; this page reads 1"],
-    [{ pool: "median" }, "pool is median; expected one of seqpool, mean, max, sum, class_token"],
+    [{ pool: "median" }, "pool is median; expected one of seqpool, mean, max, class_token"],
     [{ pool: "toString" }, "pool is toString; expected one of seqpool, "],
     [{ block: "post_norm" }, "block is post_norm; expected one of pre_norm, official"],
     [{ activation: "relu" }, "activation is relu; expected one of gelu, gelu_tanh"],

@@ -48,11 +48,6 @@ export const POOLS: Readonly<Record<string, Pool>> = {
     factors: weightsAsFactors,
   },
   max: { ...WITHOUT_CLASS_TOKEN, weigh: null, factors: winnersAsFactors },
-  sum: {
-    ...WITHOUT_CLASS_TOKEN,
-    weigh: null,
-    factors: (r) => matrix(r.rows, 1, new Float32Array(r.rows).fill(1)),
-  },
   class_token: {
     classToken: true,
     splits: false,
