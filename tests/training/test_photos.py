@@ -3,8 +3,6 @@
 import argparse
 import dataclasses
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -231,12 +229,11 @@ def test_output_in_the_folder_of_validation_is_refused(capsys, tmp_path):
 
 
 @pytest.mark.slow
-def test_photos_train_a_model_whose_card_says_what_they_are(tmp_path, cache):
-    """In a process of its own, because training changes Keras's global state."""
+def test_photos_train_a_model_whose_card_says_what_they_are(capfd, tmp_path, cache):
     make_photos(tmp_path / "data" / "train", 40)
     make_photos(tmp_path / "data" / "val", 5, seed=1)
     write_config(tmp_path / "tiny.json", tiny_config(num_layers=1, stochastic_depth=0.1))
-    command = [sys.executable, "-m", "cct_viz", "train", "--arch", tmp_path / "tiny.json", "--data", tmp_path / "data"]
+    command = ["train", "--arch", tmp_path / "tiny.json", "--data", tmp_path / "data"]
     command += ["--out", tmp_path / "out", "--recipe", "photos", "--epochs", "4", "--batch-size", "20", "--json"]
     command += [
         "--learning-rate",
@@ -247,9 +244,8 @@ def test_photos_train_a_model_whose_card_says_what_they_are(tmp_path, cache):
         "three colours, free to use",
         "--float16",
     ]
-    done = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    printed = json.loads(done.stdout)
+    assert cli.main([*map(str, command)]) == 0
+    printed = json.loads(capfd.readouterr().out)
     assert printed["images"] == 15
     assert printed["accuracy"] > 0.6  # chance is 1/3; colours are easy
     card = (tmp_path / "out" / "README.md").read_text()
@@ -262,6 +258,6 @@ def test_photos_train_a_model_whose_card_says_what_they_are(tmp_path, cache):
     assert "The weights are stored as float16." in card
     with safe_open(tmp_path / "out" / "model.safetensors", framework="np") as file:
         assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}  # noqa: SIM118, file is no dict
-    evaluated = [sys.executable, "-m", "cct_viz", "evaluate", "--model", tmp_path / "out", "--data", tmp_path / "data"]
-    done = subprocess.run([*map(str, evaluated), "--json"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert json.loads(done.stdout) == printed
+    evaluated = ["evaluate", "--model", tmp_path / "out", "--data", tmp_path / "data"]
+    assert cli.main([*map(str, evaluated), "--json"]) == 0
+    assert json.loads(capfd.readouterr().out) == printed
