@@ -1,7 +1,10 @@
 """The drawing from photo to answer in a browser: what follows the pointer, the keys and the classes. Needs Chromium."""
 
+import re
+
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 from visitor import SIZES, page_with
 from waiting import wait_for_rest
 
@@ -47,6 +50,10 @@ def lit(page) -> int:
     return int(page.locator(".hero .stage").get_attribute("aria-valuenow")) - 1
 
 
+def expect_lit(page, token) -> None:
+    expect(page.locator(".hero .stage")).to_have_attribute("aria-valuenow", str(token + 1))
+
+
 def middle_of_photo_cell(page, row, column):
     box = page.locator(".hero svg.still image.picture").first.bounding_box()
     return box["x"] + (column + 0.5) * box["width"] / 8, box["y"] + (row + 0.5) * box["height"] / 8
@@ -56,30 +63,30 @@ def test_pointing_lights_a_token_and_leaving_returns_to_the_strongest(open_hero)
     page = open_hero()
     strongest = lit(page)
     page.mouse.move(*middle_of_photo_cell(page, 5, 6))
-    assert lit(page) == 5 * 8 + 6
-    assert "Row 6, column 7" in page.locator(".equation").last.inner_text()
-    assert page.locator(".hero svg.ribbons.dim").count() == 1
+    expect_lit(page, 5 * 8 + 6)
+    expect(page.locator(".equation").last).to_contain_text("Row 6, column 7")
+    expect(page.locator(".hero svg.ribbons.dim")).to_have_count(1)
     page.mouse.move(700, 20)
-    assert lit(page) == strongest
-    assert page.locator(".hero svg.ribbons.dim").count() == 0
+    expect_lit(page, strongest)
+    expect(page.locator(".hero svg.ribbons.dim")).to_have_count(0)
 
 
 def test_a_click_keeps_a_token_and_arrow_keys_move_it(open_hero):
     page = open_hero()
     page.mouse.click(*middle_of_photo_cell(page, 3, 3))
     page.mouse.move(700, 20)
-    assert lit(page) == 3 * 8 + 3
+    expect_lit(page, 3 * 8 + 3)
     page.locator(".hero .stage").press("ArrowDown")
     page.locator(".hero .stage").press("ArrowRight")
-    assert lit(page) == 4 * 8 + 4
+    expect_lit(page, 4 * 8 + 4)
 
 
 def test_a_class_becomes_the_explained_one(open_hero):
     page = open_hero()
     page.get_by_role("button", name="Explain dog").click()
-    assert page.locator(".hero .head", has_text="Evidence").inner_text().endswith("for dog")
-    assert page.get_by_role("button", name="Explain dog").get_attribute("aria-pressed") == "true"
-    assert "evidence for dog" in page.locator(".equation").last.inner_text()
+    expect(page.locator(".hero .head", has_text="Evidence")).to_have_text(re.compile("for dog$"))
+    expect(page.get_by_role("button", name="Explain dog")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".equation").last).to_contain_text("evidence for dog")
 
 
 def test_the_table_adds_up_to_the_score(open_hero):
