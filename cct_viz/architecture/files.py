@@ -21,6 +21,8 @@ def sha256(path: Path) -> str:
 def replace_file(path: Path, write_to: Callable[[Path], object]) -> None:
     """Write a temporary file beside `path`, then rename it: readers see the old or the new content, never a part.
 
+    The file gets the permissions that the user's other new files get.
+
     Args:
         write_to: called with a temporary path, whose name ends in that of `path`; writes the new content there.
 
@@ -29,7 +31,10 @@ def replace_file(path: Path, write_to: Callable[[Path], object]) -> None:
     """
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         write_to(temporary)
+        temporary.chmod(mode)  # safetensors makes files that only their owner can read
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -33,3 +33,15 @@ def test_failed_write_keeps_the_old_file(tmp_path):
         replace_file(path, fail)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_others_can_read_what_a_writer_kept_to_its_owner(tmp_path):
+    """As safetensors does: a server that runs as another user could not open the weights."""
+    (tmp_path / "usual").touch()
+
+    def write(temporary):
+        temporary.unlink()
+        temporary.touch(mode=0o600)
+
+    replace_file(tmp_path / "kept", write)
+    assert (tmp_path / "kept").stat().st_mode == (tmp_path / "usual").stat().st_mode
