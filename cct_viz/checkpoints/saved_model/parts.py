@@ -35,8 +35,9 @@ GELU_TANH = (
     (ADD, 1.0, ("Tanh", ("Mul", math.sqrt(2 / math.pi), (ADD, "x", ("Mul", 0.044715, ("Pow", "x", 3.0)))))),
 )
 GELUS = {"gelu": (GELU_ERF, GELU_ERFC), "gelu_tanh": (GELU_TANH,)}
-SCALED_QUERY = ("Softmax", ("Einsum", "key", ("Mul", "query", "=scale")))
-SCALED_SCORES = ("Softmax", ("Mul", ("Einsum", "query", "key"), "=scale"))  # Keras 3.7 and later
+SCALED = ("Mul", "x", "=scale")
+# Of attention: a batch, b query, c head, d channel, e key.
+KEY_BY_QUERY, QUERY_BY_KEY = "aecd,abcd->acbe", "abcd,aecd->acbe"
 
 
 class Dense(NamedTuple):
@@ -182,34 +183,75 @@ def read_norm(op: Op, what: str) -> Norm:
 
 
 def read_attention(op: Op) -> Attention:
-    """MultiHeadAttention of one input with itself, as Einsums or, where Keras 3 writes products, as these."""
+    """MultiHeadAttention of one input with itself, in Einsums or products with transposes, which Keras 3 mixes."""
     product, bias = _split_bias(op)
     context, kernel = _read_projection(product)
-    weighted = match(context, ("Einsum", "weights", "value"))
-    terms = weighted and (match(weighted["weights"], SCALED_QUERY) or match(weighted["weights"], SCALED_SCORES))
-    if not weighted or not terms:
+    weighted = _read_contraction(context)
+    if weighted is None or weighted.left.kind != "Softmax":
         refuse(product, "MultiHeadAttention without a mask, or the MLP of an encoder block")
-    scores = weighted["weights"].input(0)
-    if scores.kind == "Einsum":
-        _require_equation(scores, "aecd,abcd->acbe")
-    else:
-        _require_equation(
-            next(op for op in (scores.input(0), scores.input(1)) if op.kind == "Einsum"), "abcd,aecd->acbe"
-        )
-    _require_equation(context, "acbe,aecd->abcd")
-    query, key = (_read_heads(terms[name], name) for name in ("query", "key"))
-    value = _read_heads(weighted["value"], "value")
+    _require_equation(context, weighted.equation, "acbe,aecd->abcd")
+    scaled = match(weighted.left.input(0), SCALED)  # Keras 3.7 and later scale the scores, others the query
+    scores = _read_contraction(scaled["x"] if scaled else weighted.left.input(0))
+    if scores is None:
+        refuse(product, "MultiHeadAttention without a mask, or the MLP of an encoder block")
+    query_op, key_op = scores.left, scores.right
+    if not _same_pattern(scores.equation, QUERY_BY_KEY):
+        _require_equation(weighted.left.input(0), scores.equation, KEY_BY_QUERY)
+        query_op, key_op = key_op, query_op
+    if not scaled and (scaled := match(query_op, SCALED)):
+        query_op = scaled["x"]
+    query, key, value = (
+        _read_heads(op, what) for op, what in ((query_op, "query"), (key_op, "key"), (weighted.right, "value"))
+    )
     if not (query.source is key.source is value.source):
         refuse(product, "attention of one input with itself")
-    if not is_number(terms["scale"], 1 / math.sqrt(query.kernel.shape[2])):
-        refuse(product, f"scores scaled by 1 / sqrt({query.kernel.shape[2]}), not {terms['scale'].tolist()}")
+    if scaled is None or not is_number(scaled["scale"], 1 / math.sqrt(query.kernel.shape[2])):
+        found = "1" if scaled is None else scaled["scale"].tolist()
+        refuse(product, f"scores scaled by 1 / sqrt({query.kernel.shape[2]}), not {found}")
     return Attention(query, key, value, Dense(kernel, bias, context), query.source)
+
+
+class Contraction(NamedTuple):
+    """A product of two arrays with four axes, as the equation of an Einsum."""
+
+    equation: str
+    left: Op
+    right: Op
+
+
+def _read_contraction(op: Op) -> Contraction | None:
+    """An Einsum, or a product of matrices with the axes of factors and result permuted; None if it is neither."""
+    if op.kind == "Einsum" and len(op) == 2:
+        return Contraction(op.attr["equation"].s.decode(), op.input(0), op.input(1))
+    product, result = _unpermute(op, "abcd")
+    if product.kind not in MATMUL.split("|"):
+        return None
+    rows, columns = ("abec" if product.attr["adj_x"].b else "abce"), ("abde" if product.attr["adj_y"].b else "abed")
+    (left, left_axes), (right, right_axes) = (
+        _permuted_source(product.input(i), axes) for i, axes in enumerate((rows, columns))
+    )
+    return Contraction(f"{left_axes},{right_axes}->{result}", left, right)
+
+
+def _unpermute(op: Op, axes: str) -> tuple[Op, str]:
+    """The operation with these axes before its result is transposed, and the axes of `op`."""
+    if op.kind != "Transpose" or sorted(permutation := _permutation(op)) != list(range(len(axes))):
+        return op, axes
+    before, axes = _unpermute(op.input(0), axes)
+    return before, "".join(axes[i] for i in permutation)
+
+
+def _permuted_source(op: Op, axes: str) -> tuple[Op, str]:
+    """What an operation with these axes is a transpose of, and the axes of that."""
+    while op.kind == "Transpose" and sorted(permutation := _permutation(op)) == list(range(len(axes))):
+        op, axes = op.input(0), "".join(axes[permutation.index(i)] for i in range(len(axes)))
+    return op, axes
 
 
 def _read_projection(product: Op) -> tuple[Op, np.ndarray]:
     """The heads' outputs (B, M, A, E), and the kernel (A, E, D) that they are multiplied with."""
     if factors := match(product, ("Einsum", "context", "=kernel")):
-        _require_equation(product, "abcd,cde->abe")
+        _require_equation(product, product.attr["equation"].s.decode(), "abcd,cde->abe")
         return factors["context"], factors["kernel"]
     factors = match(same_order(product), (MATMUL, "context", "kernel"))
     if not factors or (kernel := same_order(factors["kernel"]).value) is None or kernel.ndim != 3:
@@ -220,7 +262,7 @@ def _read_projection(product: Op) -> tuple[Op, np.ndarray]:
 def _read_heads(op: Op, what: str) -> Dense:
     product, bias = _split_bias(op)
     if factors := match(product, ("Einsum", "x", "=kernel")):
-        _require_equation(product, "abc,cde->abde")
+        _require_equation(product, product.attr["equation"].s.decode(), "abc,cde->abde")
         return Dense(factors["kernel"], bias, factors["x"])
     factors = match(same_order(product), (MATMUL, "x", "kernel"))
     if not factors or (kernel := same_order(factors["kernel"]).value) is None or kernel.ndim != 3:
@@ -228,15 +270,18 @@ def _read_heads(op: Op, what: str) -> Dense:
     return Dense(kernel, bias, factors["x"])
 
 
-def _require_equation(op: Op, expected: str) -> None:
-    """The same index pattern, whatever letters it is written with."""
-
-    def numbered(equation: str) -> list[int | str]:
-        return [c if c in ",->" else equation.index(c) for c in equation]
-
-    equation = op.attr["equation"].s.decode()
-    if numbered(equation) != numbered(expected):
+def _require_equation(op: Op, equation: str, expected: str) -> None:
+    if not _same_pattern(equation, expected):
         refuse(op, f"the Einsum {expected}, not {equation}")
+
+
+def _same_pattern(equation: str, other: str) -> bool:
+    """Whether two equations are the same but for their letters."""
+
+    def numbered(text: str) -> list[int | str]:
+        return [c if c in ",->" else text.index(c) for c in text]
+
+    return numbered(equation) == numbered(other)
 
 
 def read_sequence_pooling(op: Op) -> Dense:
