@@ -1127,3 +1127,11 @@ def test_a_checkpoint_of_tensorflow_without_layers_is_refused(tmp_path):
     tf.train.Checkpoint(step=tf.Variable(3)).write(str(tmp_path / "x"))
     with pytest.raises(CheckpointError, match="it has no convolution"):
         checkpoints.read(tmp_path / "x.index")
+
+
+def test_a_checkpoint_of_tensorflow_1_is_refused(tmp_path):
+    tf.raw_ops.SaveV2(
+        prefix=str(tmp_path / "x"), tensor_names=["kernel"], shape_and_slices=[""], tensors=[tf.constant([1.0])]
+    )
+    with pytest.raises(CheckpointError, match=r"x\.index names no objects: it was not saved by TensorFlow 2"):
+        checkpoints.read(tmp_path / "x.index")
