@@ -882,6 +882,25 @@ def test_a_damaged_header_of_texts_is_refused(case):
         read_texts(lambda at, count: content[at : at + count], 0, len(content))
 
 
+REFERENCES = {
+    "length": (lambda heap: (1000, heap, 1), "the text backend is longer than the file"),
+    "heap": (lambda heap: (3, 0, 1), "no heap of texts"),
+}
+
+
+@pytest.mark.parametrize("case", REFERENCES)
+def test_a_damaged_reference_to_a_text_is_refused(tmp_path, case):
+    path = write_hdf5(tmp_path / "x.h5", lambda file: file.attrs.update(backend="jax"))
+    with h5py.File(path) as file:
+        address = h5py.h5o.get_info(file.id).addr
+    content, heap = path.read_bytes(), path.read_bytes().index(b"GCOL")
+    change, message = REFERENCES[case]
+    spoilt = content.replace(struct.pack("<IQI", 3, heap, 1), struct.pack("<IQI", *change(heap)))
+    assert spoilt != content
+    with pytest.raises(ValueError, match=message):
+        read_texts(lambda at, count: spoilt[at : at + count], address, len(spoilt))
+
+
 def archive_of(path, members, **options):
     with zipfile.ZipFile(path, "w", **options) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of two members of one name
