@@ -631,6 +631,7 @@ def insert(after, *kinds_and_configs):
     return describe
 
 
+RELU, OP = ("ReLU", {}), ("TFOpLambda", {"function": "nn.relu"})
 POOL, PAD = ("MaxPooling2D", {"pool_size": [1, 1]}), ("ZeroPadding2D", {"padding": [[1, 1], [1, 1]]})
 # case -> (what is changed in the description, why the file is refused)
 DESCRIPTIONS_REFUSED = {
@@ -669,6 +670,15 @@ DESCRIPTIONS_REFUSED = {
         "its MLPs have the activations relu and gelu; expected GELU, and",
     ),
     "two MLPs": (configure("dense_2", activation="relu"), r"its MLPs differ in their activations \(gelu, relu\)"),
+    "ReLU apart": (
+        all_of(configure("dense", activation=None), configure("dense_2", activation="relu"), insert("dense", RELU)),
+        "its MLPs have the activations relu and gelu; expected GELU, and",
+    ),
+    "two activations": (insert("dense", RELU), r"the layer new_0 is a second activation \(relu after gelu\)"),
+    "ReLU of tf.nn": (
+        all_of(configure("dense_1", activation=None), insert("dense_1", OP)),
+        r"its MLPs differ in their activations \(gelu, relu\)",
+    ),
     "tanh": (configure("answer", activation="tanh"), "its classifier has the activation tanh; expected softmax, sig"),
     "epsilons": (configure("layer_normalization", epsilon=1e-3), r"have different epsilons \(1e-05, 0.001\)"),
     "no norm": (call("multi_head_attention", "position"), "multi_head_attention reads a Position; expected a LayerN"),
@@ -741,6 +751,39 @@ def test_what_a_description_says_is_in_the_configuration(read_tiny, case):
     for name in path.split("."):
         value = value[int(name)] if name.isdigit() else getattr(value, name)
     assert value == expected
+
+
+def test_operations_between_the_layers_of_an_mlp_are_no_activations(read_tiny):
+    describe = insert("dense", ("TFOpLambda", {"function": "math.add"}), ("Activation", {"activation": "linear"}))
+    assert read_tiny(describe=describe).config == read_tiny(describe=insert("dense")).config
+
+
+def test_statistics_of_a_normalisation_that_was_adapted_are_in_the_weights(read_tiny):
+    statistics = [np.full(3, 127.5, "f4"), np.full(3, 51.0**2, "f4"), np.array(0, "i4")]
+    describe = replace("rescaling", "Normalization", mean=None, variance=None)
+    preprocessing = read_tiny(lambda arrays: arrays.update(normalization=statistics), describe).config.preprocessing
+    assert (preprocessing.mean, preprocessing.std) == ((0.5,) * 3, (0.2,) * 3)
+
+
+def test_the_mean_of_the_tokens_is_assumed_where_nothing_says_how_they_are_pooled(read_tiny):
+    config = read_tiny(without_layers("dense_2")).config
+    assert config.pool == "mean"
+    assert "The file does not say how its tokens are pooled: their mean is assumed." in config.assumptions
+
+
+def test_convolutions_are_described_before_blocks_of_the_users_own(read_tiny):
+    def hide(layers):
+        kept = ("images", "rescaling", "conv2d", "dense_2", "softmax", "answer")
+        for name in set(layers) - set(kept):
+            layers[name].update(module=None, class_name="Own", registered_name="Custom>Own")
+
+    stage = read_tiny(describe=hide).config.tokenizer[0]
+    assert (stage.kernel_size, stage.stride, stage.relu, stage.pool_size) == (3, 3, False, 0)
+
+
+def test_a_file_of_weights_is_complete_alone(read_tiny, tmp_path):
+    read_tiny()
+    assert checkpoints.model_files(tmp_path / "x.weights.h5") == ["x.weights.h5"]
 
 
 def test_pictures_that_the_model_resizes_are_noted(read_tiny):

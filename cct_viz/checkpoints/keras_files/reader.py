@@ -477,8 +477,10 @@ def _described_activations(description: Description, layers: int) -> list[str] |
             found.append(_activation_name(layer.config.get("activation")))
             after_dense = True
         elif after_dense and layer.kind in ("Activation", "Gelu", "GELU", "ReLU", "Relu", "TFOpLambda"):
-            if (name := _layer_activation(layer)) and found[-1] == "linear":
-                found[-1] = name
+            name = _layer_activation(layer)
+            if "linear" not in (found[-1], name):
+                refuse(f"the layer {layer.name} is a second activation ({name} after {found[-1]})")
+            found[-1] = name if found[-1] == "linear" else found[-1]
         elif layer.kind not in ("Dropout", "StochasticDepth"):
             after_dense = False
     return found[: 2 * layers] if len(found) in (2 * layers, 2 * layers + 1) and found else None
@@ -490,7 +492,10 @@ def _layer_activation(layer: Described) -> str:
         return {True: "gelu_tanh", False: "gelu_exact"}.get(approximate, "gelu") if approximate is not None else "gelu"
     if layer.kind in ("ReLU", "Relu"):
         return "relu"
-    return _activation_name(layer.config.get("activation")) if layer.kind == "Activation" else ""
+    function = str(layer.config.get("function"))
+    if layer.kind == "TFOpLambda":  # others than those of tf.nn are sums, reshapes and the like
+        return function.removeprefix("nn.") if function.startswith("nn.") else "linear"
+    return _activation_name(layer.config.get("activation"))
 
 
 def _activation_name(value: Any) -> str:
