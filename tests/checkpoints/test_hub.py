@@ -485,6 +485,80 @@ def test_full_disk_error_is_recognised():
     assert (error.kind, "/srv" in str(error)) == ("busy", False)
 
 
+class Response:
+    def __init__(self, status_code, headers=()):
+        self.status_code, self.headers = status_code, headers
+
+
+def client_error(name, *bases, status=None, headers=()):
+    """An error as the client raises it, which `explain` knows by its name and its response."""
+    error = type(name, bases or (Exception,), {})("in /srv/secret")
+    if status is not None:
+        error.response = Response(status, headers)
+    return error
+
+
+# error -> kind and words of the message
+ERRORS = {
+    "offline mode": (client_error("OfflineModeIsEnabled"), "offline", "unset HF_HUB_OFFLINE"),
+    "gated": (client_error("GatedRepoError", status=403), "forbidden", "restricts access: ask the owner"),
+    "disabled": (client_error("DisabledRepoError", status=403), "forbidden", "restricts access: ask the owner"),
+    "no revision": (client_error("RevisionNotFoundError", status=404), "not found", "has no revision main"),
+    "no repository": (
+        client_error("RepositoryNotFoundError", status=401, headers=["X-Error-Code"]),
+        "not found",
+        "no public model repository keras-io/cct",
+    ),
+    "login": (client_error("RepositoryNotFoundError", status=401), "forbidden", "(401) without a login"),
+    "legal": (client_error("HfHubHTTPError", status=451), "forbidden", "(451) without a login"),
+    "busy": (client_error("HfHubHTTPError", status=429), "busy", "(429): try again in a few minutes"),
+    "down": (client_error("HfHubHTTPError", status=503), "busy", "(503): try again in a few minutes"),
+    "no file": (
+        client_error("RemoteEntryNotFoundError", type("EntryNotFoundError", (Exception,), {})),
+        "not found",
+        "A file that",
+    ),
+    "gone": (client_error("HfHubHTTPError", status=410), "not found", "lists is missing: try again later"),
+    "circle": (client_error("TooManyRedirects"), "damaged", "redirects in a loop: check HF_ENDPOINT"),
+    "no address": (client_error("LocalProtocolError"), "offline", "HF_ENDPOINT is not a web address"),
+    "silence": (client_error("ReadTimeout", type("TimeoutException", (Exception,), {})), "busy", "stopped answering"),
+    "no connection": (
+        client_error("ConnectTimeout", type("TimeoutException", (type("TransportError", (Exception,), {}),), {})),
+        "offline",
+        "cannot be reached, or the connection broke: check the connection",
+    ),
+    "disk full": (OSError(errno.EDQUOT, "Disk quota exceeded", "/srv/secret"), "busy", "disk is too full"),
+    "read-only": (OSError(errno.EROFS, "Read-only file system", "/srv/secret"), "forbidden", "cannot be written"),
+    "wrong size": (OSError("Consistency check failed"), "damaged", "arrived with a wrong size"),
+    "no metadata": (
+        client_error("FileMetadataError", OSError),
+        "damaged",
+        "could not be understood (FileMetadataError)",
+    ),
+    "unknown": (KeyError("/srv/secret"), "damaged", "could not be understood (KeyError)"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_an_error_of_the_client_is_explained_by_what_to_do(case):
+    error, kind, words = ERRORS[case]
+    explained = explain(error, REPO, None)
+    assert (explained.kind, words in str(explained)) == (kind, True), explained
+    assert re.search("check |try again|ask the|unset|set HF_HOME|download the|free some", str(explained))
+    assert "/srv" not in str(explained)
+
+
+def test_the_reason_of_an_error_is_in_its_causes():
+    wrapper = client_error("LocalEntryNotFoundError", type("EntryNotFoundError", (Exception,), {}))
+    wrapper.__cause__ = client_error("HfHubHTTPError", status=429)
+    assert explain(wrapper, REPO, None).kind == "busy"
+    reason = HubError("forbidden", "the reason")
+    wrapper.__cause__ = reason
+    assert explain(wrapper, REPO, None) is reason
+    wrapper.__cause__ = None
+    assert "(LocalEntryNotFoundError)" in str(explain(wrapper, REPO, None))
+
+
 def test_importing_the_readers_the_hub_and_convert_loads_no_framework_and_no_client():
     code = (
         "import cct_viz.checkpoints.convert, cct_viz.checkpoints.hub, sys, json; print(json.dumps(list(sys.modules)))"

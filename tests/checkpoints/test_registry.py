@@ -10,6 +10,7 @@ from conftest import tiny_config
 from cct_viz import checkpoints
 from cct_viz.architecture.weights import expected_shapes
 from cct_viz.checkpoints import READERS, CheckpointError, Reader, cache, safetensors
+from cct_viz.checkpoints.other_files import name_other
 
 SAVED_MODEL = [
     "fingerprint.pb",
@@ -153,3 +154,28 @@ def test_files_deeper_than_any_format_are_not_listed(tmp_path):
     write_files(tmp_path, ["a/b/saved_model.pb", "a/saved_model.pb"])
     with pytest.raises(CheckpointError, match="is not a checkpoint"):
         checkpoints.detect(Path(tmp_path))
+
+
+OTHERS = {
+    "empty": (b"", r"is empty \(0 bytes\): download or save it again"),
+    "LFS": (b"version https://git-lfs.github.com/spec/v1", "is a Git LFS pointer, not the file itself: run 'git lfs"),
+    "page": (b"\n <!DOCTYPE html>", "is a web page, not a file of weights: download the file itself"),
+    "gzip": (b"\x1f\x8b\x08", "is a gzip archive: unpack it first"),
+    "zip": (b"PK\x03\x04", "is a zip archive without a model: unpack it first"),
+    "tar": (b"model.h5".ljust(257, b"\0") + b"ustar\x0000", "is a tar archive: unpack it first"),
+    "JSON": (b'{"a": 1}', "is a JSON file, not a file of weights: give the file or folder that it describes"),
+    "unknown": (b"\0\1\2", "is a file of no known format; expected a folder with"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_a_file_of_another_kind_is_named(tmp_path, case):
+    content, message = OTHERS[case]
+    (tmp_path / "model").write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"^model {message}"):
+        checkpoints.read(tmp_path / "model")
+
+
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
+    assert name_other(tmp_path) == "a file that cannot be read (Is a directory)"
+    assert name_other(tmp_path / "gone") == "a file that cannot be read (No such file or directory)"

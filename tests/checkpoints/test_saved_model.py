@@ -10,6 +10,8 @@ import pytest
 import saved_models
 import tensorflow as tf
 import tf_keras
+from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from cct_viz import checkpoints
 from cct_viz.architecture.config import Preprocessing, numbered_labels
@@ -165,6 +167,57 @@ def set_last_epsilon(nodes):
     tensor.CopyFrom(tf.make_tensor_proto(np.float32(1e-6)))
 
 
+def set_input(name, index, source):
+    def change(nodes):
+        nodes[name].input[index] = source if source in ("images", "random:output:0") else f"model_1/{source}"
+
+    return change
+
+
+def set_constant(name, value):
+    return lambda nodes: nodes[name].attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
+
+
+def enlarge_constant(nodes):
+    shape = nodes["sequential/rescaling/Cast/x"].attr["value"].tensor.tensor_shape
+    for _ in range(2):
+        shape.dim.add(size=1 << 20)
+
+
+def set_equation(nodes):
+    nodes["multi_head_attention/einsum_1/Einsum"].attr["equation"].s = b"acbe,aecd->abdc"
+
+
+def set_padding(nodes):
+    nodes["tokenizer/sequential_1/conv2d/Conv2D"].attr["padding"].s = b"EXPLICIT"
+
+
+def set_pool(nodes):
+    nodes["tokenizer/sequential_1/max_pooling2d/MaxPool"].attr["ksize"].list.i[:] = [1, 3, 2, 1]
+
+
+def add_noise(nodes):
+    nodes.add("random", "RandomUniform", "images")
+    set_input("sequential/rescaling/add", 1, "random:output:0")(nodes)
+
+
+def slice_position(nodes):
+    adding = nodes["tf.__operators__.add/AddV2"]
+    bounds = [f"{nodes[f'tokenizer/strided_slice/{name}'].name}:output:0" for name in ("stack", "stack_1", "stack_2")]
+    nodes.add("slice", "StridedSlice", adding.input[1], *bounds)
+    nodes["slice"].attr["new_axis_mask"].i = 1
+    adding.input[1] = "slice:output:0"
+
+
+def add_norm(nodes):
+    adding = nodes["add/add"]
+    adding.input[:] = [
+        "model_1/layer_normalization/batchnorm/add_1:z:0" if "operators" in name else name for name in adding.input
+    ]
+
+
+ADDED = "tf.__operators__.add/AddV2:z:0"
+PADDINGS = "tokenizer/sequential_1/zero_padding2d/Pad/paddings"
 # What is done to the graph of a model with one layer, by the names that Keras gives to its operations.
 EDITED = {
     "ReLU in the MLP": (
@@ -180,6 +233,77 @@ EDITED = {
         r"is Elu; expected a convolution \(with ReLU",
     ),
     "two epsilons": (set_last_epsilon, r"epsilon of LayerNormalization: \[1e-06, 1e-05\]"),
+    "a difference in the norm": (
+        lambda nodes: set_op(nodes, "layer_normalization_2/batchnorm/add_1", "Sub"),
+        "is Sub; expected the LayerNormalization before the pooling",
+    ),
+    "attention without softmax": (
+        lambda nodes: set_op(nodes, "multi_head_attention/softmax/Softmax", "Sigmoid"),
+        "is Einsum; expected MultiHeadAttention without a mask",
+    ),
+    "attention to another input": (
+        set_input("multi_head_attention/key/einsum/Einsum", 0, ADDED),
+        "expected attention of one input with itself",
+    ),
+    "another scale": (
+        set_constant("multi_head_attention/Mul/y", np.float32(0.5)),
+        r"expected scores scaled by 1 / sqrt\(5\), not 0.5",
+    ),
+    "another projection": (
+        lambda nodes: set_op(nodes, "multi_head_attention/attention_output/einsum/Einsum", "MatMul"),
+        "is MatMul; expected MultiHeadAttention without a mask",
+    ),
+    "another query": (
+        lambda nodes: set_op(nodes, "multi_head_attention/query/einsum/Einsum", "MatMul"),
+        "is MatMul; expected the query projection of MultiHeadAttention",
+    ),
+    "another equation": (set_equation, "expected the Einsum acbe,aecd->abcd, not acbe,aecd->abdc"),
+    "pooling without softmax": (
+        lambda nodes: set_op(nodes, "tf.nn.softmax/Softmax", "Sigmoid"),
+        "is Sigmoid; expected the Softmax of sequence pooling",
+    ),
+    "scores in rows": (
+        set_input("tf.nn.softmax/Softmax", 0, "dense_2/BiasAdd:output:0"),
+        "is BiasAdd; expected one score for each token",
+    ),
+    "other tokens pooled": (
+        set_input("tf.linalg.matmul/MatMul", 1, "add_1/add:z:0"),
+        "expected sequence pooling of the tokens that were scored",
+    ),
+    "explicit padding": (set_padding, "expected padding VALID or SAME, not EXPLICIT"),
+    "oblong pool": (set_pool, r"expected ksize the same in both directions, not \[1, 3, 2, 1\]"),
+    "one side padded": (
+        set_constant(PADDINGS, np.int32([[0, 0], [1, 0], [1, 1], [0, 0]])),
+        "is Pad; expected the same zero padding on all four sides",
+    ),
+    "MLP added to another sum": (
+        set_input("add_1/add", 1, ADDED),
+        "expected the sum of attention and its input, which the MLP is added to",
+    ),
+    "attention added to its norm": (add_norm, "expected the input of the attention that is added to it"),
+    "a number for each row": (
+        set_constant("sequential/rescaling/Cast/x", np.ones((16, 1, 1), np.float32)),
+        "is Mul; expected pixels rescaled by one number or by one for each colour",
+    ),
+    "clipped": (
+        lambda nodes: set_op(nodes, "sequential/rescaling/mul", "Maximum"),
+        "is Maximum; expected pixels rescaled, not clipped",
+    ),
+    "negative": (
+        set_constant("sequential/rescaling/Cast/x", np.float32(-0.02)),
+        "describes no model of this family: pixels are multiplied by",
+    ),
+    "noise": (add_noise, "still changes its pictures at random: operation 'random' is RandomUniform, so it has no one"),
+    "cycle": (
+        lambda nodes: set_op(nodes, "dense_3/MatMul", "Reshape", nodes["dense_3/MatMul"].name + ":product:0"),
+        "is damaged: its graph has a cycle",
+    ),
+    "large constant": (enlarge_constant, "is damaged: a constant in its graph is larger than any model"),
+    "long range": (
+        set_constant("tf.nn.softmax/range/limit", np.int32(1 << 30)),
+        "is damaged: a range in its graph is longer than any model",
+    ),
+    "new axis": (slice_position, "slices slice in a way that this reader does not know"),
 }
 REFUSED = {
     "softmax over an axis of size 1": ({"pool": "axis of size 1"}, "over an axis of size 1 every weight is 1"),
@@ -215,6 +339,35 @@ def test_another_operation_is_refused_by_name(saved, tmp_path, case):
     folder = Path(shutil.copytree(saved("colours rescaled apart"), tmp_path / "model"))
     saved_models.edit(folder, change)
     assert_refused(folder, message)
+
+
+def turn_product(nodes):
+    product = nodes["sequential/rescaling/mul"]
+    product.input[:] = product.input[::-1]
+
+
+def cast_image(nodes):
+    nodes.add("cast", "Cast", "images")
+    nodes["sequential/rescaling/mul"].input[0] = "cast:y:0"
+
+
+def reshape_position(nodes):
+    adding = nodes["tf.__operators__.add/AddV2"]
+    nodes.add("shape", "Shape", adding.input[1])
+    nodes.add("again", "Reshape", adding.input[1], "shape:output:0")
+    adding.input[1] = "again:output:0"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [turn_product, cast_image, reshape_position], ids=lambda change: change.__name__)
+def test_another_way_to_write_the_same_is_read_the_same(saved, tmp_path, change):
+    folder = Path(shutil.copytree(saved("colours rescaled apart"), tmp_path / "model"))
+    expected = checkpoints.read(folder)
+    saved_models.edit(folder, change)
+    checkpoint = checkpoints.read(folder)
+    assert checkpoint.config == expected.config
+    for name, array in expected.weights.items():
+        np.testing.assert_array_equal(checkpoint.weights[name], array)
 
 
 @pytest.mark.slow
@@ -298,6 +451,39 @@ def test_damaged_saved_model_is_refused_in_one_sentence(copy, damage):
         checkpoints.read(copy)
     assert "\n" not in str(error.value)
     assert str(copy.parent) not in str(error.value)
+
+
+def bind_twice(graph):
+    for function in graph.object_graph_def.concrete_functions.values():
+        if len(function.bound_inputs) > 1:
+            function.bound_inputs[1] = function.bound_inputs[0]
+
+
+def call_nothing(graph):
+    for output in graph.signature_def["serving_default"].outputs.values():
+        output.name = "nothing:0"
+
+
+SIGNATURES = {
+    "missing": (lambda graph: graph.signature_def.pop("serving_default"), "has no signature serving_default with one"),
+    "no output": (lambda graph: graph.signature_def["serving_default"].outputs.clear(), "one input and one output"),
+    "no call": (call_nothing, "was not made by TensorFlow 2: its signature calls no function"),
+    "a variable twice": (bind_twice, "is damaged: its signature captures one variable twice"),
+}
+
+
+@pytest.mark.parametrize("case", SIGNATURES)
+def test_another_signature_is_refused(copy, case):
+    change, message = SIGNATURES[case]
+    saved = SavedModel.FromString((copy / "saved_model.pb").read_bytes())
+    change(saved.meta_graphs[0])
+    (copy / "saved_model.pb").write_bytes(saved.SerializeToString())
+    assert_refused(copy, message)
+
+
+def test_a_fingerprint_of_the_first_layout_is_not_compared(copy):
+    (copy / "fingerprint.pb").write_bytes(FingerprintDef(saved_model_checksum=1).SerializeToString())
+    assert checkpoints.read(copy).config == checkpoints.read(REFERENCE).config
 
 
 @pytest.mark.slow

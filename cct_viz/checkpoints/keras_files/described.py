@@ -148,8 +148,7 @@ def _array(item: list[Any]) -> np.ndarray | None:
     """A table of numbers written as lists in lists, as float32."""
     if not item or not isinstance(item[0], list) or not item[0] or not _is_number_in(item[0]):
         return None
-    array = np.array(item, np.float32)
-    return array if array.ndim >= 2 else None
+    return np.array(item, np.float32)
 
 
 def _is_number_in(item: Any) -> bool:

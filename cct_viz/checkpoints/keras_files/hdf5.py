@@ -130,8 +130,8 @@ class _Walk:
                 raise self.refuse(f"holds more than {MAX_OBJECTS:,} objects")
             link = group.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink):
-                kind = "external" if isinstance(link, h5py.ExternalLink) else "soft"
-                raise self.refuse(f"holds an {kind} link" if kind == "external" else "holds a soft link")
+                kind = "an external" if isinstance(link, h5py.ExternalLink) else "a soft"
+                raise self.refuse(f"holds {kind} link")
             item = group[name]
             address = h5py.h5o.get_info(item.id).addr
             if address in self.seen:
@@ -164,6 +164,8 @@ class _Walk:
             elif kind.get_class() == h5py.h5t.STRING and kind.is_variable_str():
                 if variable is None:
                     variable = read_texts(self._read_raw, h5py.h5o.get_info(group.id).addr, self.size)
+                if key not in variable:  # the newest layout of HDF5, which Keras does not ask for
+                    raise self.refuse("keeps its texts apart from its objects")
                 texts[key] = variable[key] if attribute.shape else variable[key][0]
             elif kind.get_class() == h5py.h5t.STRING and count * kind.get_size() <= self.size:
                 texts[key] = _decode(group.attrs[key])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,8 +61,6 @@ def from_keras_3(tree: Group) -> list[Layer]:
     for path, group in iterate(tree):
         if "vars" not in path and (own := group.groups.get("vars")) is not None:
             names = sorted(own.arrays, key=natural)
-            if names != sorted(names, key=natural) or not all(name.isdigit() for name in names):
-                names = list(own.arrays)
             layers.append(Layer(path, own.text("name") or (path[-1] if path else ""), _numbers(own.arrays, names)))
     return sorted(layers, key=_place)
 
@@ -118,7 +116,3 @@ def _numbers(arrays: Mapping[str, np.ndarray], names: Iterable[str]) -> tuple[np
 def _floats(arrays: Iterable[np.ndarray]) -> tuple[np.ndarray, ...]:
     """Arrays of numbers that were trained: not the state of random generators, nor counts."""
     return tuple(array for array in arrays if array.dtype == np.float32)
-
-
-def with_arrays(layers: Iterable[Layer]) -> Iterator[Layer]:
-    return (layer for layer in layers if layer.arrays)

@@ -304,7 +304,9 @@ def _described_stages(convs: Sequence[Dense], description: Description) -> tuple
             conv = convs[len(stages)]
             stages.append(_conv(layer, conv, padding))
             padding = 0
-        elif layer.kind == "MaxPooling2D" and stages:
+        elif layer.kind == "MaxPooling2D":
+            if not stages or stages[-1]["pool_size"]:
+                refuse(f"the layer {layer.name} pools again, or before any convolution")
             stages[-1] |= {
                 "pool_size": _square(layer, "pool_size"),
                 "pool_stride": _square(layer, "strides"),
@@ -312,8 +314,12 @@ def _described_stages(convs: Sequence[Dense], description: Description) -> tuple
                 "pool_zero_padding": padding,
             }
             padding = 0
-        elif stages and not stages[-1]["pool_size"] and _is_relu(layer):
-            stages[-1]["relu"] = True
+        elif (name := _stage_activation(layer)) != "linear":
+            if name != "relu" or not stages:
+                refuse(f"the layer {layer.name} has the activation {name}; expected ReLU after a convolution")
+            stages[-1]["relu"] = True  # after a max pool too: both orders give the same
+    if padding:
+        refuse("it pads what no convolution or pool reads")
     return tuple(ConvStage(**stage) for stage in stages)
 
 
@@ -339,8 +345,12 @@ def _conv(layer: Described, conv: Dense, padding: int) -> dict[str, Any]:
     }
 
 
-def _is_relu(layer: Described) -> bool:
-    return layer.kind in ("ReLU", "Relu") or _activation_name(layer.config.get("activation")) == "relu"
+def _stage_activation(layer: Described) -> str:
+    if layer.kind == "Activation":
+        return _activation_name(layer.config.get("activation"))
+    if any(layer.config.get(name) for name in ("max_value", "negative_slope", "threshold")):
+        return "ReLU with limits"
+    return "relu"
 
 
 def _square(layer: Described, name: str, default: int | None = None) -> int:
@@ -467,8 +477,10 @@ def _described_activations(description: Description, layers: int) -> list[str] |
             found.append(_activation_name(layer.config.get("activation")))
             after_dense = True
         elif after_dense and layer.kind in ("Activation", "Gelu", "GELU", "ReLU", "Relu", "TFOpLambda"):
-            if (name := _layer_activation(layer)) and found[-1] == "linear":
-                found[-1] = name
+            name = _layer_activation(layer)
+            if "linear" not in (found[-1], name):
+                refuse(f"the layer {layer.name} is a second activation ({name} after {found[-1]})")
+            found[-1] = name if found[-1] == "linear" else found[-1]
         elif layer.kind not in ("Dropout", "StochasticDepth"):
             after_dense = False
     return found[: 2 * layers] if len(found) in (2 * layers, 2 * layers + 1) and found else None
@@ -480,16 +492,22 @@ def _layer_activation(layer: Described) -> str:
         return {True: "gelu_tanh", False: "gelu_exact"}.get(approximate, "gelu") if approximate is not None else "gelu"
     if layer.kind in ("ReLU", "Relu"):
         return "relu"
-    return _activation_name(layer.config.get("activation")) if layer.kind == "Activation" else ""
+    function = str(layer.config.get("function"))
+    if layer.kind == "TFOpLambda":  # others than those of tf.nn are sums, reshapes and the like
+        return function.removeprefix("nn.") if function.startswith("nn.") else "linear"
+    return _activation_name(layer.config.get("activation"))
 
 
 def _activation_name(value: Any) -> str:
     """The name of an activation, which the JSON writes as text or as an object."""
+    if value is None:
+        return "linear"
     while isinstance(value, dict):
-        value = value.get("config") if isinstance(value.get("config"), (str, dict)) else value.get("class_name")
-        if isinstance(value, dict) and "name" in value and "class_name" not in value:
-            value = value["name"]
-    return "linear" if value is None else str(value)
+        inner = value.get("config")
+        if isinstance(inner, dict) and "class_name" not in inner:
+            inner = inner.get("name")
+        value = inner or value.get("class_name")
+    return str(value)
 
 
 def _output(description: Description, classes: int) -> str:
@@ -546,8 +564,10 @@ def _block_order(description: Description, layers: int) -> str:
         if source is not None and source.kind != "LayerNormalization":
             refuse(f"the layer {attention.name} reads a {source.kind}; expected a LayerNormalization before it")
     replaces = [any(_is_add(layer) for layer in readers.get(norm.name, [])) for norm in norms[:-1]]
-    if any(replaces[::2]) or len(set(replaces[1::2])) > 1:
+    if any(replaces[::2]):
         refuse("a norm before the attention is added to the residual stream")
+    if len(set(replaces[1::2])) > 1:
+        refuse("in some of its blocks alone the norm before the MLP is added to the residual stream")
     return "official" if any(replaces) else "pre_norm"
 
 
@@ -572,8 +592,10 @@ def _scaling(parts: Parts, source: Source, channels: int, notes: Notes) -> tuple
         scale, offset = 1 / deviation, -mean / deviation
         notes.add("The file does not say where its Normalization stands: before the convolutions is assumed.")
         if "rescaling" in {layer.kind for layer in source.layers} and 255 * scale.max() < LARGEST_INPUT:
-            notes.add("The file does not say what its Rescaling does: division by 255 is assumed.")
-            scale = scale / 255
+            raise CheckpointError(
+                "the file holds a Rescaling, and a Normalization of pixels in 0..255, and does not say which comes "
+                "first: save the whole model (model.save('model.keras'))"
+            )
     return scale, offset
 
 
@@ -581,7 +603,9 @@ def _normalise(layer: Described, parts: Parts, channels: int) -> tuple[np.ndarra
     mean, variance = layer.config.get("mean"), layer.config.get("variance")
     if (mean is None or variance is None) and parts.normalisation is not None:
         mean, variance = parts.normalisation
-    if mean is None or variance is None or layer.config.get("invert"):
+    if layer.config.get("invert"):
+        refuse(f"the layer {layer.name} undoes a normalisation (invert=True)")
+    if mean is None or variance is None:
         refuse(f"the layer {layer.name} does not say its mean and variance")
     deviation = np.maximum(np.sqrt(_numbers(variance, channels)), 1e-7)
     return 1 / deviation, -_numbers(mean, channels) / deviation
