@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from .activations import ACTIVATIONS
 from .blocks import BLOCKS
+from .messages import one_line
 from .outputs import OUTPUTS
 from .pools import POOLS, find_pool
 
@@ -42,6 +43,9 @@ Position = Literal["learnable", "sinusoidal", "none"]
 
 class ConfigError(ValueError):
     """An invalid configuration; the message names the value and says what is allowed."""
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message))
 
 
 def _require(condition: bool, message: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..architecture.config import CCTConfig
+from ..architecture.messages import one_line
 from ..architecture.weights import expected_shapes
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message says in one sentence what is wrong and what was expected."""
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message))
 
 
 @dataclass(frozen=True, eq=False)

@@ -130,7 +130,7 @@ def detect(path: str | Path) -> str:
     path = Path(path)
     if path.is_file():
         for name, reader in READERS.items():
-            if reader.holds(path):
+            if _holds(reader, path):
                 return name
     names = _list_files(path) if path.is_dir() else []
     complete = [name for name, reader in READERS.items() if reader.files(names) and reader.claims(path)]
@@ -142,6 +142,16 @@ def detect(path: str | Path) -> str:
     state = "not a checkpoint" if path.is_dir() else "a file of no known format" if path.exists() else "missing"
     *others, last = (reader.description for reader in READERS.values())
     raise CheckpointError(f"{path.name} is {state}; expected a folder with {', '.join(others)}, or {last}")
+
+
+def _holds(reader: Reader, path: Path) -> bool:
+    """Whether a file is in the reader's format; not if it is too damaged to tell."""
+    try:
+        return reader.holds(path)
+    except OSError:
+        raise
+    except Exception:
+        return False
 
 
 def model_files(path: str | Path) -> list[str]:
@@ -182,7 +192,13 @@ def read(path: str | Path, given: Given = NOTHING) -> Checkpoint:
     if useless := [name for name in given.names if name not in reader.accepts]:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in useless)
         raise ConfigError(f"{path.name} says this itself: leave out {options}")
-    return reader.read(path, given)
+    try:
+        return reader.read(path, given)
+    except (CheckpointError, ConfigError, OSError, ImportError):
+        raise
+    except Exception as error:  # the file may be anyone's: what its reader did not foresee gets one sentence too
+        kind = type(error).__name__
+        raise CheckpointError(f"{path.name} is damaged, or of a form that was never seen ({kind})") from error
 
 
 def _list_files(path: Path) -> list[str]:

@@ -250,6 +250,20 @@ def test_an_export_of_keras_3_agrees_with_itself(made, tmp_path):
     assert_equal_logits(compute_logits(checkpoint, pixels), logits)
 
 
+@pytest.mark.slow
+def test_an_export_of_the_example_in_inference_agrees_with_itself(made, tmp_path):
+    """Of a functional model all shapes are known, and Keras writes attention without an Einsum."""
+    model, pixels, logits = made("the example")
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    inputs = [keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32")]
+    archive.add_endpoint("serve", lambda images: model.call(images, training=False), input_signature=inputs)
+    archive.write_out(tmp_path / "exported", verbose=False)
+    assert_equal_logits(compute_logits(checkpoints.read(tmp_path / "exported"), pixels), logits)
+    model.export(tmp_path / "augmenting", verbose=False)
+    assert_refused(tmp_path / "augmenting", "still changes its pictures at random")
+
+
 # --- other models, and files that are damaged or made to do harm ---
 
 

@@ -179,3 +179,35 @@ def test_a_file_of_another_kind_is_named(tmp_path, case):
 def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path):
     assert name_other(tmp_path) == "a file that cannot be read (Is a directory)"
     assert name_other(tmp_path / "gone") == "a file that cannot be read (No such file or directory)"
+
+
+@pytest.mark.parametrize(
+    "error", [IndexError("list index out of range"), RecursionError(), MemoryError(), ValueError(7)]
+)
+def test_what_a_reader_did_not_foresee_is_one_sentence(monkeypatch, tmp_path, error):
+    def fail(path, given):
+        raise error
+
+    def look(path):
+        raise error
+
+    fake = Reader("x.bin", lambda names: "x.bin" in names, lambda names: ["x.bin"] if "x.bin" in names else [], fail)
+    monkeypatch.setitem(READERS, "fake", fake)
+    folder = write_files(tmp_path / "odd", ["x.bin"])
+    with pytest.raises(
+        CheckpointError, match=f"^odd is damaged, or of a form that was never seen .{type(error).__name__}"
+    ):
+        checkpoints.read(folder)
+    monkeypatch.setitem(READERS, "fake", dataclasses.replace(fake, holds=look))
+    (tmp_path / "unknown").write_bytes(b"?")
+    with pytest.raises(CheckpointError, match="unknown is a file of no known format"):
+        checkpoints.detect(tmp_path / "unknown")
+
+
+def test_a_message_that_quotes_a_file_stays_one_printable_line():
+    """Names in a file may be long, and may hold codes that a terminal obeys."""
+    text = str(CheckpointError("the layer \x1b[31mred\n" + "x" * 200_000 + " is unknown"))
+    assert text.startswith(r"the layer \x1b[31mred\nxxx")
+    assert text.isprintable()
+    assert len(text) == 600
+    assert str(CheckpointError("a short one: ü")) == "a short one: ü"

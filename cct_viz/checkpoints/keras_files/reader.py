@@ -462,7 +462,7 @@ def _activation(source: Source, layers: int, given: Given, notes: Notes) -> tupl
     text = (
         "the exact one is assumed, which tf.keras has" if form == "gelu" else "keras.ops.gelu's is assumed, with tanh"
     )
-    notes.add(f"The file does not say which form of GELU the model has: {text}; --activation says otherwise.")
+    notes.add(f"The file does not say which form of GELU the model has: {text}; `convert --activation` says otherwise.")
     return form, both
 
 
