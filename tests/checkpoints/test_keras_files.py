@@ -261,7 +261,7 @@ def test_an_export_of_the_example_in_inference_agrees_with_itself(made, tmp_path
     archive.write_out(tmp_path / "exported", verbose=False)
     assert_equal_logits(compute_logits(checkpoints.read(tmp_path / "exported"), pixels), logits)
     model.export(tmp_path / "augmenting", verbose=False)
-    assert_refused(tmp_path / "augmenting", "still changes its pictures at random")
+    assert_refused(tmp_path / "augmenting", "still draws random numbers")
 
 
 # --- other models, and files that are damaged or made to do harm ---

@@ -293,7 +293,10 @@ EDITED = {
         set_constant("sequential/rescaling/Cast/x", np.float32(-0.02)),
         "describes no model of this family: pixels are multiplied by",
     ),
-    "noise": (add_noise, "still changes its pictures at random: operation 'random' is RandomUniform, so it has no one"),
+    "noise": (
+        add_noise,
+        r"still draws random numbers, .*: operation 'random' is RandomUniform, so it has no one",
+    ),
     "cycle": (
         lambda nodes: set_op(nodes, "dense_3/MatMul", "Reshape", nodes["dense_3/MatMul"].name + ":product:0"),
         "is damaged: its graph has a cycle",

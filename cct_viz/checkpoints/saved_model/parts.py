@@ -70,8 +70,9 @@ class Attention(NamedTuple):
 def refuse(op: Op, expected: str) -> NoReturn:
     if random := _find_random(op):
         raise CheckpointError(
-            f"the SavedModel still changes its pictures at random: operation {random.name!r} is {random.kind}, so it "
-            "has no one answer; export the model without its augmentation layers, or with training=False"
+            f"the SavedModel still draws random numbers, as augmentation and stochastic depth do: operation "
+            f"{random.name!r} is {random.kind}, so it has no one answer; save the model with model.save instead, or "
+            "export its call with training=False (keras.export.ExportArchive)"
         )
     raise CheckpointError(
         f"the SavedModel is not a CCT as in the keras.io example: operation {op.name!r} is {op.kind}; "

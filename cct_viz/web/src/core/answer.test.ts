@@ -8,5 +8,10 @@ it.each([
   [[0.6, 0.4], 1, "wrong"],
   [[0.6, 0.4], null, "other"],
 ] as const)("an answer of %j to class %s is %s", (probabilities, truth, verdict) => {
-  expect(verdictOf(probabilities, truth)).toBe(verdict);
+  expect(verdictOf(probabilities, truth, ["cat", "dog"])).toBe(verdict);
+});
+
+it("classes without names are neither right nor wrong", () => {
+  expect(verdictOf([0.1, 0.9], null, ["class 0", "class 1"])).toBe("unnamed");
+  expect(verdictOf([0.1, 0.9], null, ["class 0", "dog"])).toBe("other");
 });

@@ -94,7 +94,9 @@ export class Session {
     const index = this.trace?.labels.indexOf(this.shownPicture?.truth ?? "") ?? -1;
     return index < 0 ? null : index;
   });
-  readonly verdict: Verdict = $derived(this.trace ? verdictOf(this.trace.probabilities, this.truth) : "other");
+  readonly verdict: Verdict = $derived(
+    this.trace ? verdictOf(this.trace.probabilities, this.truth, this.trace.labels) : "other",
+  );
   readonly layer: number = $derived(Math.min(this.selection.layer, (this.trace?.config.numLayers ?? 1) - 1));
   /** The layer that the drawing opens where it folds the others; null: the drawing's own choice. */
   readonly openLayer: number | null = $derived(
@@ -230,7 +232,7 @@ export class Session {
     const best = argmax(probabilities),
       truth = labels.indexOf(picture.truth ?? "");
     const mark: Mark = {
-      verdict: verdictOf(probabilities, truth < 0 ? null : truth),
+      verdict: verdictOf(probabilities, truth < 0 ? null : truth, labels),
       label: labels[best],
       probability: probabilities[best],
     };
