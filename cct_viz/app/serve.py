@@ -59,7 +59,7 @@ def serve(arguments: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python app.py`: the exit status, 2 with one sentence on stderr where the app cannot start."""
+    """`python app.py`: the exit status, 1 with one sentence on stderr where the app cannot start."""
     settings.set_environment()  # before any other import: the libraries read it once
     settings.set_memory()
     parser = argparse.ArgumentParser(description="Serve the explorer for Compact Convolutional Transformers.")
@@ -71,5 +71,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         serve(parsed)
     except (CheckpointError, OSError) as error:
         print(error, file=sys.stderr)
-        return 2
+        return 1
     return 0

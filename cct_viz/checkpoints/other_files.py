@@ -9,7 +9,7 @@ _BEGINNINGS = {
     b"version https://git-lfs": "a Git LFS pointer, not the file itself: run 'git lfs pull'",
     b"<": "a web page, not a file of weights: download the file itself",
     b"\x1f\x8b": "a gzip archive: unpack it first",
-    b"PK\x03\x04": "a zip archive without a model: unpack it first",
+    b"PK\x03\x04": "a zip archive that is cut off or holds no model: download it again, or unpack it first",
     b"{": "a JSON file, not a file of weights: give the file or folder that it describes",
 }
 

@@ -139,7 +139,7 @@ def run_app(*arguments, **variables):
 
 
 def check_one_sentence(status, out, said):
-    assert status == 2
+    assert status == 1
     assert said in out.err
     assert out.err.count("\n") == 1
     assert out.out == ""
