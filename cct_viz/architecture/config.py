@@ -25,6 +25,7 @@ FORMAT_VERSION = 1
 _LATER_ENTRIES = ("activation", "channels", "output", "assumptions")  # of CCTConfig, unknown to the first release
 # Upper limits: a larger model runs out of memory in one attention map or in the positional embedding.
 LARGEST_SIDE, MOST_TOKENS, MOST_CLASSES = 4096, 16_384, 100_000
+MASKED = -1e9  # added to a masked score: exp() of it is exactly 0 in float32 and bfloat16
 CIFAR10_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 

@@ -21,13 +21,10 @@ from keras import layers, ops
 
 from .activations import find_activation
 from .blocks import find_block
-from .config import CCTConfig
+from .config import MASKED, CCTConfig
 from .lookup import look_up
 from .position import sinusoidal_position
 from .presets import configure
-
-MASKED = -1e9  # added to a masked score: exp() of it is exactly 0 in float32 and bfloat16
-
 
 _registered = keras.saving.register_keras_serializable(package="cct_viz")
 

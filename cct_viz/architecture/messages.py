@@ -11,7 +11,7 @@ def one_line(text: str) -> str:
     escape codes, and what to do stands at the end."""
     shown = _escape(text if len(text) <= MOST else text[:MOST] + text[-MOST:])
     half = (MOST - len(_CUT)) // 2
-    return shown if len(text) <= MOST and len(shown) <= MOST else shown[:half] + _CUT + shown[-half:]
+    return shown if len(shown) <= MOST else shown[:half] + _CUT + shown[-half:]
 
 
 def _escape(text: str) -> str:

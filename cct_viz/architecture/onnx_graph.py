@@ -21,13 +21,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from .activations import find_activation
 from .blocks import find_block
-from .config import CCTConfig, slide
+from .config import MASKED, CCTConfig, slide
 from .lookup import look_up
 
 IMAGES, TOKEN_MASK = "images", "token_mask"
 OPSET, IR_VERSION = 17, 8  # of 2022: LayerNormalization is an operator, and older runtimes still read it
 LOWEST = np.finfo(np.float32).min
-MASKED = np.float32(-1e9)  # added to a masked score: exp() of it is exactly 0
 
 
 class Tensor:
@@ -103,8 +102,7 @@ def build_graph(config: CCTConfig, weights: Mapping[str, np.ndarray]) -> onnx.Mo
     """
     graph = Graph()
     images, token_mask = Tensor(graph, IMAGES), Tensor(graph, TOKEN_MASK)
-    seen, shapes = graph.outputs, _shapes(config)
-    key_mask = token_mask
+    seen, key_mask = graph.outputs, token_mask
     if config.has_class_token:
         key_mask = graph.node("Pad", token_mask, [0, 1, 0, 0], np.float32(1))  # (B, M): it is never masked
     hidden = graph.node("Unsqueeze", (1.0 - key_mask) * MASKED, [1, 2])  # (B, 1, 1, M)
@@ -129,7 +127,7 @@ def build_graph(config: CCTConfig, weights: Mapping[str, np.ndarray]) -> onnx.Mo
     representation = seen["representation"] = _norm(x, config, weights, "norm")
     pooled = look_up(POOLING_GRAPHS, "pool", config.pool)(representation, token_mask, weights)
     seen["logits"] = _dense(pooled, weights, "head")
-    return _finish(graph, config, shapes)
+    return _finish(graph, config)
 
 
 def _tokenize(graph: Graph, images: Tensor, config: CCTConfig, weights: Mapping[str, np.ndarray]) -> Tensor:
@@ -263,8 +261,9 @@ def _shapes(config: CCTConfig) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _finish(graph: Graph, config: CCTConfig, shapes: Mapping[str, tuple[int, ...]]) -> onnx.ModelProto:
+def _finish(graph: Graph, config: CCTConfig) -> onnx.ModelProto:
     """Name the outputs and put the model together."""
+    shapes = _shapes(config)
 
     def describe(name: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
