@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -224,26 +225,60 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def free_tabs(chromium):
+    """Tabs that tests have left, by the options they were opened with."""
+    return defaultdict(list)
+
+
 @pytest.fixture
-def visit(chromium):
+def visit(chromium, free_tabs):
     """Open addresses, each in a tab of its own; at the end none may have complained or asked another host."""
     from visitor import Visitor
 
     visitors = []
 
     def open_page(url, **options):
-        visitors.append(Visitor(chromium, url, **options))
-        return visitors[-1]
+        left = free_tabs[tuple(sorted(options.items()))]
+        if url.startswith("file:") and left:
+            visitor = left.pop()
+            visitor.start_again(url)
+        else:
+            visitor = Visitor(chromium, url, **options)
+        visitors.append((visitor, left if url.startswith("file:") else None))
+        return visitor
 
     yield open_page
-    for visitor in visitors:
+    for visitor, _ in visitors:
         visitor.check_quiet()
-        visitor.close()
+    for visitor, left in visitors:
+        if left is None:
+            visitor.close()
+        else:
+            left.append(visitor)
 
 
 @pytest.fixture(scope="session")
 def torch():
     return pytest.importorskip("torch", reason="PyTorch is missing; get it with: pip install torch")
+
+
+def leave_out_xla(monkeypatch) -> None:
+    """For what a training does, not how fast: XLA compiles a tiny model for 30 times as long as it then trains."""
+    from cct_viz.training import train
+
+    compile_model = train.compile_model
+
+    def compile_without(model, *rest):
+        compile_model(model, *rest)
+        model.jit_compile = False
+
+    monkeypatch.setattr(train, "compile_model", compile_without)
+
+
+@pytest.fixture
+def without_xla(monkeypatch):
+    leave_out_xla(monkeypatch)
 
 
 def free_port() -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import tiny_config, write_random_checkpoint
+from conftest import leave_out_xla, tiny_config, write_random_checkpoint
 from PIL import Image
 
 from cct_viz.architecture.config import Preprocessing, read_config, write_config
@@ -76,7 +76,7 @@ def test_evaluating_one_class_counts_yes_and_no(capsys, cache, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_grey_model_of_one_class_is_trained_and_measured(capsys, cache, tmp_path):
+def test_a_grey_model_of_one_class_is_trained_and_measured(capsys, cache, tmp_path, without_xla):
     grey = Preprocessing((0.5,), (0.2,))
     config = tiny_config(channels=1, preprocessing=grey, output="sigmoid", labels=("cat",), activation="gelu_tanh")
     write_config(tmp_path / "arch.json", config)
@@ -175,7 +175,7 @@ def test_evaluate(capsys, tiny_folder, tiny_classifier, tmp_path):
 
 
 @pytest.mark.slow
-def test_train_makes_a_folder_that_loads(capfd, tmp_path, cache):
+def test_train_makes_a_folder_that_loads(capfd, tmp_path, cache, monkeypatch):
     """--json leaves stdout to the answer, whatever the libraries print there."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 80)
@@ -219,6 +219,7 @@ def test_train_makes_a_folder_that_loads(capfd, tmp_path, cache):
     for i in range(20):
         (pictures / f"kind_{i % 2}").mkdir(parents=True, exist_ok=True)
         Image.fromarray(x[i].astype(np.uint8)).save(pictures / f"kind_{i % 2}" / f"{i}.png")
+    leave_out_xla(monkeypatch)
     arguments = ["train", "--from", out, "--data", pictures, "--epochs", "1", "--batch-size", "8", "--out"]
     assert main([*map(str, arguments), str(pictures / "out")]) == 1  # it would pass for a class the next time
     assert main([*map(str, arguments), str(out)]) == 1

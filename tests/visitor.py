@@ -21,8 +21,9 @@ class Visitor:
     def __init__(self, browser, url, *, size="desktop", dark=False, still=False, script="", **options):
         """`still`: as for people who asked their system for less motion. A page from disk reaches no network."""
         width, height = SIZES[size]
+        self.size = {"width": width, "height": height}
         self.context = browser.new_context(
-            viewport={"width": width, "height": height},
+            viewport=self.size,
             color_scheme="dark" if dark else "light",
             offline=url.startswith("file:"),
             has_touch="phone" in size,
@@ -47,6 +48,18 @@ class Visitor:
     def go(self, url: str) -> None:
         self.page.goto(url)
         self.wait()
+
+    def start_again(self, url: str) -> None:
+        """Come as a new visitor in the same tab, which costs half of what a new one does. For pages from disk, which
+        keep nothing but these two storages."""
+        self.page.evaluate("localStorage.clear(), sessionStorage.clear()")
+        self.page.goto("about:blank")
+        self.page.mouse.move(0, 0)
+        self.page.set_viewport_size(self.size)
+        self.page.emulate_media(media="screen")
+        self.errors.clear()
+        self.requests.clear()
+        self.go(url)
 
     def wait(self) -> None:
         """Until a picture is explained and the page rests."""

@@ -229,7 +229,7 @@ def test_output_in_the_folder_of_validation_is_refused(capsys, tmp_path):
 
 
 @pytest.mark.slow
-def test_photos_train_a_model_whose_card_says_what_they_are(capfd, tmp_path, cache):
+def test_photos_train_a_model_whose_card_says_what_they_are(capfd, tmp_path, cache, without_xla):
     make_photos(tmp_path / "data" / "train", 40)
     make_photos(tmp_path / "data" / "val", 5, seed=1)
     write_config(tmp_path / "tiny.json", tiny_config(num_layers=1, stochastic_depth=0.1))

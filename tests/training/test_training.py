@@ -336,7 +336,7 @@ from cct_viz.training.data import Images, split
 
 
 @pytest.mark.slow
-def test_training_killed_in_mid_epoch_ends_with_the_same_weights(tmp_path, images):
+def test_training_killed_in_mid_epoch_ends_with_the_same_weights(tmp_path, images, without_xla):
     from cct_viz.architecture.keras_model import named_weights
     from cct_viz.training import train as module
 
@@ -358,7 +358,10 @@ def test_training_killed_in_mid_epoch_ends_with_the_same_weights(tmp_path, image
     whole = module.train(config, training, validation, recipe, tmp_path / "whole")
     save(tmp_path / "images.npz", images)
     killed = f"""
-import os, signal
+import os, pytest, signal
+from conftest import leave_out_xla
+
+leave_out_xla(pytest.MonkeyPatch())
 
 class Killing(module.Batches):
     def __getitem__(self, index):
@@ -468,7 +471,7 @@ train("one")
 
 
 @pytest.mark.slow
-def test_training_goes_on_from_a_trained_model(tmp_path, images, tiny_classifier):
+def test_training_goes_on_from_a_trained_model(tmp_path, images, tiny_classifier, without_xla):
     """The same classes keep the head, so not a step makes no difference; others get a new one, and the rest is kept."""
     from cct_viz.architecture.keras_model import named_weights
     from cct_viz.training import train as module
