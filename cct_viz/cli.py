@@ -240,9 +240,9 @@ def train(options: argparse.Namespace) -> int:
     recipe = dataclasses.replace(RECIPES[recipe_name], **given)
     begin = _begin_untrained if options.start is None else _begin_trained
     (training, validation), config, start, choices = begin(options, recipe)
-    choices += ["--recipe", recipe_name]
+    choices += ["--recipe", recipe_name, *(["--on-device"] if options.on_device else [])]
     with contextlib.redirect_stdout(sys.stderr):  # progress; stdout is for the answer
-        model = train(config, training, validation, recipe, options.out, start=start)
+        model = train(config, training, validation, recipe, options.out, start=start, on_device=options.on_device)
         metrics = finish(
             model,
             recipe,
@@ -605,6 +605,11 @@ def _parser() -> argparse.ArgumentParser:
         "--mixed-bfloat16", action="store_true", default=None, help="compute in bfloat16 instead of float32"
     )
     sub.add_argument("--seed", type=int, help="random seed")
+    sub.add_argument(
+        "--on-device",
+        action="store_true",
+        help="keep images and augmentation on one accelerator too; needs JAX (KERAS_BACKEND=jax)",
+    )
 
     sub = command(evaluate, "Measure accuracy, loss, calibration error and the confusion matrix.", loads=True)
     sub.add_argument(

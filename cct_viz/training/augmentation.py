@@ -78,7 +78,7 @@ def jitter(batch: np.ndarray, rng: np.random.Generator, *, strength: float) -> n
 
 def _affine(image: Image.Image, a: float, b: float, c: float, d: float, e: float, f: float) -> Image.Image:
     """Pixel (x, y) comes from (a x + b y + c, d x + e y + f), both relative to the image's centre; outside is grey."""
-    x, y = (image.width - 1) / 2, (image.height - 1) / 2
+    x, y = image.width / 2, image.height / 2  # Pillow takes pixels at their middles
     matrix = (a, b, c + x - a * x - b * y, d, e, f + y - d * x - e * y)
     return image.transform(
         image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=(128, 128, 128)

@@ -22,12 +22,14 @@ class Plan:
     Attributes:
         start: SHA-256 of the initial weights, None for random ones.
         data: SHA-256 of the images and their classes.
+        on_device: whether the accelerator draws the random numbers.
     """
 
     recipe: Recipe
     config: CCTConfig
     start: str | None
     data: str
+    on_device: bool = False
 
 
 def agree(out: Path, plan: Plan, *, begun: bool) -> None:
@@ -56,6 +58,6 @@ def _read_plan(file: Path) -> Plan:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
         config = CCTConfig.from_dict(record["config"])
-        return Plan(Recipe(**record["recipe"]), config, record["start"], record["data"])
+        return Plan(Recipe(**record["recipe"]), config, record["start"], record["data"], record.get("on_device", False))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file} is missing or damaged: delete its folder, or choose another") from error

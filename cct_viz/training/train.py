@@ -155,6 +155,7 @@ def train(
     out: Path,
     *,
     start: Start | None = None,
+    on_device: bool = False,
 ) -> CCT:
     """Train `config` on `training`, or continue from the state in `out`, and return the trained model.
 
@@ -164,9 +165,13 @@ def train(
     If JAX sees several devices, they share each batch (`keras.distribution.DataParallel`). The metrics in the history
     then use the largest number of validation images that they can share equally.
 
+    Args:
+        on_device: keep images and augmentation on the accelerator too (`on_device`), on JAX. Its random numbers are
+            others, so a training goes on as it began.
+
     Raises:
         DataError: fewer images than one batch, a batch that the devices cannot share, classes that the model does not
-            have, or `out` has a checkpoint or another training.
+            have, `out` has a checkpoint or another training, or `on_device` without JAX or on several devices.
         CheckpointError: the initial weights do not fit the architecture.
     """
     if len(training.x) < recipe.batch_size:
@@ -179,13 +184,18 @@ def train(
     if training.y.ndim == 2 and find_output(config.output).exclusive:
         raise DataError('y is a table of images and classes; a config.json with "output": "sigmoid" can learn it')
     devices = _count_devices(recipe, validation)
+    if on_device and (keras.backend.backend() != "jax" or devices > 1):
+        raise DataError(
+            "--on-device needs JAX as the backend (KERAS_BACKEND=jax) and one device; here are "
+            f"{keras.backend.backend()} and {devices}"
+        )
     out.mkdir(parents=True, exist_ok=True)
-    plan = Plan(recipe, config, start.sha256 if start else None, digest(training, validation))
+    plan = Plan(recipe, config, start.sha256 if start else None, digest(training, validation), on_device)
     agree(out, plan, begun=(out / STATE).exists())
     if devices > 1:
         print(f"Training on {devices} devices", flush=True)
     with keras.distribution.DataParallel().scope() if devices > 1 else contextlib.nullcontext():
-        return _fit(config, training, validation, recipe, out, start=start, devices=devices)
+        return _fit(config, training, validation, recipe, out, start=start, devices=devices, on_device=on_device)
 
 
 def _fit(
@@ -197,6 +207,7 @@ def _fit(
     *,
     start: Start | None,
     devices: int,
+    on_device: bool,
 ) -> CCT:
     """Build the model, load the state in `out` if there is one, and train the remaining epochs."""
     begun = (out / STATE).exists()
@@ -227,19 +238,29 @@ def _fit(
     y = make_targets(validation.y[:validated], config.num_classes)
     progress = Progress(recipe.epochs, images_per_epoch=steps * recipe.batch_size)
     averages = [keras.callbacks.SwapEMAWeights()] if recipe.ema else []  # validates the average instead of the weights
+    callbacks = [*averages, _Resumable(out, history, recipe.seed), progress]
+    if on_device:
+        from .on_device import make_fit
+
+        fit = make_fit(model, training, (x, y), recipe, callbacks)
+    else:
+
+        def fit(epoch: int) -> None:
+            model.fit(
+                Batches(training, config, recipe, epoch),
+                epochs=epoch + 1,
+                initial_epoch=epoch,
+                validation_data=(x, y),
+                validation_batch_size=500 // devices * devices,
+                shuffle=False,
+                verbose=0,
+                callbacks=callbacks,
+            )
+
     for epoch in range(len(history), recipe.epochs):
         if history:  # also without an interruption, because fit ends with the average as weights
             model.load_weights(out / STATE)
-        model.fit(
-            Batches(training, config, recipe, epoch),
-            epochs=epoch + 1,
-            initial_epoch=epoch,
-            validation_data=(x, y),
-            validation_batch_size=500 // devices * devices,
-            shuffle=False,
-            verbose=0,
-            callbacks=[*averages, _Resumable(out, history, recipe.seed), progress],
-        )
+        fit(epoch)
     model.load_weights(out / STATE)
     model.optimizer.finalize_variable_values(model.trainable_variables)
     return model

@@ -315,6 +315,9 @@ def test_calibrated_predictions_have_little_calibration_error():
     assert measure(logits, make_targets(y, 4)).ece < 0.015  # 20,000 draws in 15 bins leave about .01 of noise
 
 
+QUICKLY = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"  # compiled for a few steps
+
+
 def run_apart(script, **environment):
     """Run `script`, which knows the names below, in a process of its own."""
     names = f"""
