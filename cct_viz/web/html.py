@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +28,13 @@ PHOTOS = Path(__file__).parent / "photos"
 TITLE = "CCT Explorer: how a small vision transformer recognises a picture"
 DESCRIPTION = "See how a small vision transformer recognises a picture, step by step. Try it with your own photo."
 
-# Name -> (what it shows, its class where it has one). The page shows these first.
-SHARP = {"chelsea": ("cat", "cat"), "rocket": ("rocket", None), "coffee": ("cup of coffee", None)}
+# Name -> (what it shows, its class where it has one). The page shows these first, each to the models that know its class.
+SHARP = {
+    "chelsea": ("cat", "cat"),
+    **{name: (name, name) for name in ("parachute", "church", "cassette player", "gas pump", "golf ball")},
+    "rocket": ("rocket", None),
+    "coffee": ("cup of coffee", None),
+}
 _MEASURED = ("accuracy", "top5", "loss", "ece", "images", "confusion")
 _CURVES = ("accuracy", "loss", "val_accuracy", "val_loss")
 _TEMPLATE = """<!doctype html>
@@ -154,23 +159,24 @@ def carry_weights(classifier: Classifier) -> dict[str, str]:
     return {"base64": base64.b64encode(to_bytes(classifier.weights, dtype="float16")).decode()}
 
 
-def describe_gallery() -> list[dict[str, Any]]:
-    """The three photos and the ten examples: id, name, kind, true class or None, and a data: address of each."""
-    photos = [
-        {"id": name, "name": shows, "kind": "photo", "truth": truth, "address": _jpeg_url(PHOTOS / f"{name}.jpg")}
-        for name, (shows, truth) in SHARP.items()
+def describe_gallery(labels: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """The photos and the ten examples: id, name, kind, true class or None, and a data: address of each.
+
+    Args:
+        labels: names of classes. Pictures of others are left out, unless all would be; None takes all.
+    """
+    pictures = [(name, shows, truth, "photo") for name, (shows, truth) in SHARP.items()]
+    pictures += [(path.stem, path.stem, path.stem, "example") for path in EXAMPLES]
+    if labels is not None and any(truth in labels for _, _, truth, _ in pictures):
+        pictures = [picture for picture in pictures if picture[2] is None or picture[2] in labels]
+    return [
+        {"id": name, "name": shows, "kind": kind, "truth": truth, "address": _address(name, kind)}
+        for name, shows, truth, kind in pictures
     ]
-    examples = read_examples()
-    return photos + [
-        {
-            "id": path.stem,
-            "name": path.stem,
-            "kind": "example",
-            "truth": path.stem,
-            "address": data_url(examples[path.stem]),
-        }
-        for path in EXAMPLES
-    ]
+
+
+def _address(name: str, kind: str) -> str:
+    return _jpeg_url(PHOTOS / f"{name.replace(' ', '_')}.jpg") if kind == "photo" else data_url(read_examples()[name])
 
 
 def describe_picture(path: Path, name: str) -> dict[str, Any]:

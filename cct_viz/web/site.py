@@ -35,7 +35,8 @@ def write_site(
     """
     check_place(out, space=space)
     named = _name_pictures(images)
-    pictures = [describe_picture(path, name) for name, path in named.items()] or describe_gallery()
+    labels = {label for classifier in classifiers for label in classifier.labels}
+    pictures = [describe_picture(path, name) for name, path in named.items()] or describe_gallery(labels)
     models = [describe_model(classifier, carry_weights(classifier)) for classifier in classifiers]
     page = page_html(models, pictures, head=HEAD)
     out.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { bytesOf, decode, decodeFloats, widen } from "./arrays.ts";
+import { galleryOf, type PictureEntry } from "./entries.ts";
 import { lookUp } from "./lookup.ts";
 import { argmax, descending, effectiveTokens, extent, quantile, sigmoid, softmax, timesMatrix } from "./maths.ts";
 import { columnsOf, layerNorm, matrix, multiply, normaliseRows, rowsOf, takeRows, transpose } from "./matrix.ts";
@@ -113,4 +114,22 @@ it("keeps the last result until an argument changes", () => {
   const double = keepLast((x: number, y: number) => (calls++, x + y));
   expect([double(1, 2), double(1, 2), double(2, 2), double(1, 2)]).toEqual([3, 3, 4, 3]);
   expect(calls).toBe(3);
+});
+
+describe("the gallery of a model", () => {
+  const source = (): Promise<Blob> => Promise.resolve(new Blob());
+  const picture = (id: string, truth: string | null): PictureEntry => ({
+    ...{ id, truth, source, name: id, address: "" },
+    kind: truth ? "photo" : "own",
+  });
+  const pictures = [picture("cat", "cat"), picture("church", "church"), picture("mine", null)];
+  const shown = (labels: string[]): string[] => galleryOf(pictures, labels).map(({ id }) => id);
+
+  it("has the pictures of its classes and those of no class", () => {
+    expect(shown(["church", "tench"])).toEqual(["church", "mine"]);
+  });
+
+  it("has all pictures where it knows none of their classes", () => {
+    expect(shown(["class 0", "class 1"])).toEqual(["cat", "church", "mine"]);
+  });
 });

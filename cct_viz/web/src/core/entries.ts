@@ -25,6 +25,8 @@ export interface ModelEntry {
   readonly randomisation: Readonly<Record<string, Readonly<Record<string, boolean | null>>>> | null;
   /** The content of config.json. */
   readonly config: string;
+  /** The names of its classes. */
+  readonly labels: readonly string[];
   /** The content of model.safetensors; null: the model is too large for a page, so the server runs it. */
   readonly weights: (() => Promise<ArrayBuffer>) | null;
 }
@@ -60,4 +62,11 @@ export interface PictureEntry {
   readonly address: string;
   /** What is decoded: a file, or what a page draws. */
   readonly source: () => Promise<Blob | HTMLCanvasElement>;
+}
+
+/** The pictures of the classes that a model knows, the visitor's own and those of no class; all of them for a model that
+ * knows none of the classes. */
+export function galleryOf(pictures: readonly PictureEntry[], labels: readonly string[]): readonly PictureEntry[] {
+  const known = (picture: PictureEntry): boolean => picture.truth !== null && labels.includes(picture.truth);
+  return pictures.some(known) ? pictures.filter((picture) => picture.truth === null || known(picture)) : pictures;
 }

@@ -2,7 +2,7 @@
 // stays until the next one is there; whatever fails leaves it and says why.
 
 import { verdictOf, type Verdict } from "./answer.ts";
-import type { ModelEntry, PictureEntry } from "./entries.ts";
+import { galleryOf, type ModelEntry, type PictureEntry } from "./entries.ts";
 import { argmax } from "./maths.ts";
 import { DEFAULTS, fromHash, isEntry, Selection, toHash, type Choices } from "./state.svelte.ts";
 import { probabilitiesOf } from "../model/make_trace.ts";
@@ -94,6 +94,8 @@ export class Session {
     const index = this.trace?.labels.indexOf(this.shownPicture?.truth ?? "") ?? -1;
     return index < 0 ? null : index;
   });
+  /** The pictures to choose from. */
+  readonly gallery: readonly PictureEntry[] = $derived(galleryOf(this.pictures, this.shownModel?.labels ?? []));
   readonly verdict: Verdict = $derived(
     this.trace ? verdictOf(this.trace.probabilities, this.truth, this.trace.labels) : "other",
   );
@@ -119,19 +121,22 @@ export class Session {
   }
 
   modelOf = (id: string): ModelEntry => this.models.find((model) => model.id === id) ?? this.models[0];
-  pictureOf = (id: string): PictureEntry => this.pictures.find((picture) => picture.id === id) ?? this.pictures[0];
+  /** The picture of this id; where none has it, the one that `model` starts with. */
+  pictureOf = (id: string, model: ModelEntry): PictureEntry =>
+    this.pictures.find((picture) => picture.id === id) ?? galleryOf(this.pictures, model.labels)[0];
 
   /** Show what an address names. */
   async open(hash: string): Promise<void> {
     this.selection.set(fromHash(hash));
-    await this.show(this.pictureOf(this.selection.picture), this.modelOf(this.selection.model), { fresh: false });
+    const model = this.modelOf(this.selection.model);
+    await this.show(this.pictureOf(this.selection.picture, model), model, { fresh: false });
   }
 
   /** Follow the address, where Back or Forward changed it. */
   async follow(hash: string): Promise<void> {
     const choices = fromHash(hash),
-      picture = this.pictureOf(choices.picture),
-      model = this.modelOf(choices.model);
+      model = this.modelOf(choices.model),
+      picture = this.pictureOf(choices.picture, model);
     this.selection.set(choices);
     if (picture.id !== this.shownPicture?.id || model.id !== this.shownModel?.id)
       await this.show(picture, model, { fresh: false });
@@ -139,21 +144,26 @@ export class Session {
 
   /** The address of what is shown now; an own photo is not in it. */
   get hash(): string {
-    const choices: Choices = this.selection.choices;
-    const own = this.pictureOf(choices.picture).kind === "own";
+    const choices: Choices = this.selection.choices,
+      model = this.modelOf(choices.model),
+      own = this.pictureOf(choices.picture, model).kind === "own";
     return toHash({
       ...choices,
-      picture: own || choices.picture === this.pictures[0]?.id ? DEFAULTS.picture : choices.picture,
+      picture: own || choices.picture === this.pictureOf("", model).id ? DEFAULTS.picture : choices.picture,
       model: choices.model === this.models[0]?.id ? DEFAULTS.model : choices.model,
     });
   }
 
   choosePicture(id: string): Promise<void> {
-    return this.show(this.pictureOf(id), this.modelOf(this.selection.model));
+    const model = this.modelOf(this.selection.model);
+    return this.show(this.pictureOf(id, model), model);
   }
 
+  /** Another model for the shown picture, or for one of its own gallery where it knows other classes. */
   chooseModel(id: string): Promise<void> {
-    return this.show(this.pictureOf(this.selection.picture), this.modelOf(id));
+    const model = this.modelOf(id),
+      shown = this.pictureOf(this.selection.picture, model);
+    return this.show(galleryOf(this.pictures, model.labels).includes(shown) ? shown : this.pictureOf("", model), model);
   }
 
   /** Explain a photo of the visitor's. */
@@ -242,7 +252,7 @@ export class Session {
   /** Answer the other pictures of the gallery, one after the other, until something else is asked for. */
   async #markAll(model: ModelEntry, runner: RunningModel, mine: number): Promise<void> {
     const { output, labels } = runner.config;
-    for (const picture of this.pictures) {
+    for (const picture of this.gallery) {
       if (mine !== this.#latest) return;
       if (this.marks[picture.id]) continue;
       try {

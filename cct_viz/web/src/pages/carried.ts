@@ -6,7 +6,7 @@ import { problem } from "../core/problem.ts";
 
 /** Where a model's weights are: base64 in an element of the page, or a file of its server; null: on the server alone. */
 type Weights = { readonly element: string } | { readonly address: string };
-export type CarriedModel = Omit<ModelEntry, "weights"> & { readonly weights: Weights | null };
+export type CarriedModel = Omit<ModelEntry, "weights" | "labels"> & { readonly weights: Weights | null };
 export type CarriedPicture = Omit<PictureEntry, "source">;
 
 /** The text of an element of the page. @throws {Error} the page is cut short */
@@ -20,7 +20,11 @@ function textOf(id: string): string {
 export const carried = <T>(id: string): T => JSON.parse(textOf(id)) as T;
 
 export const openModels = (models: readonly CarriedModel[]): ModelEntry[] =>
-  models.map(({ weights, ...rest }) => ({ ...rest, weights: weights && (() => read(weights)) }));
+  models.map(({ weights, ...rest }) => ({
+    ...rest,
+    labels: (JSON.parse(rest.config) as { labels: string[] }).labels,
+    weights: weights && (() => read(weights)),
+  }));
 
 export const openPictures = (pictures: readonly CarriedPicture[]): PictureEntry[] =>
   pictures.map((picture) => ({ ...picture, source: () => Promise.resolve(blobOf(picture.address)) }));
