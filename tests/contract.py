@@ -24,6 +24,8 @@ NOT_APPLICABLE = {
         )
     ),
 }
+# They read the model's weights: tests/methods/test_input_split.py tests them, a trace of random arrays is not enough.
+FROM_WEIGHTS = ("input_contribution", "contribution_by_depth", "depth_sum", "pixel_contribution")
 MAY_BE_EMPTY = {"chefer", "grad_cam", "legrad"}  # they set negative values to 0, so a map may be 0 everywhere
 # Exact only in the limit of many steps; the map shows the error of its number of steps.
 POSITION_ONLY: frozenset[str] = frozenset()  # methods that look at places, not at what was computed there

@@ -17,6 +17,7 @@ from types import MappingProxyType
 import numpy as np
 
 from ..architecture.blocks import find_block
+from ..architecture.config import CCTConfig
 from ..architecture.geometry import StageGeometry
 from ..architecture.outputs import find_output
 from ..architecture.pools import find_pool
@@ -88,6 +89,8 @@ class Trace:
         output: a name in OUTPUTS.
         channels: of the model's input: 3, or 1 for grey.
         note: what is unusual about how the image was read, one sentence; mostly empty.
+        config, weights: of the model, the weights by canonical name; shared by all traces of a classifier. None for a
+            trace made of arrays alone.
 
     Raises:
         ValueError: no such pool, block or output, or an array does not fit the token grid of the last feature map; the
@@ -114,6 +117,8 @@ class Trace:
     output: str = "softmax"
     channels: int = 3
     note: str = ""
+    config: CCTConfig | None = None
+    weights: Mapping[str, np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         pool = find_pool(self.pool)
