@@ -32,14 +32,15 @@ def _before_stage(slope: np.ndarray, x: np.ndarray, stage: ConvStage, kernel: np
     """The slope by the input x (h, w, c) of a stage, from the slope (C, h', w', c') by its output."""
     place = _Windows(x.shape[:2], stage.kernel_size, stage.stride, stage.padding, stage.conv_padding)
     padded = place.pad(x, 0.0)
-    convolved = sum(window @ kernel[i, j] for i, j, window in place.each(padded))
+    matrix = kernel.reshape(-1, kernel.shape[-1])  # (k k c, c')
+    convolved = np.concatenate(list(place.each(padded)), axis=-1) @ matrix
     if stage.pool_size:
         slope = _before_pool(slope, np.maximum(convolved, 0) if stage.relu else convolved, stage)
     if stage.relu:
         slope = slope * (convolved > 0)
     out = np.zeros((len(slope), *padded.shape), np.float32)
-    for i, j, window in place.each(out):
-        window += slope @ kernel[i, j].T
+    for window, part in zip(place.each(out), np.split(slope @ matrix.T, stage.kernel_size**2, axis=-1), strict=True):
+        window += part
     return place.crop(out)
 
 
@@ -49,9 +50,9 @@ def _before_pool(slope: np.ndarray, x: np.ndarray, stage: ConvStage) -> np.ndarr
     x = np.pad(x, ((zeros, zeros), (zeros, zeros), (0, 0)))  # zeros can win, unlike the padding of "same"
     place = _Windows(x.shape[:2], stage.pool_size, stage.pool_stride, 0, stage.pool_padding)
     padded = place.pad(x, -np.inf)
-    winner = np.argmax([window for _, _, window in place.each(padded)], axis=0)
+    winner = np.argmax(list(place.each(padded)), axis=0)
     out = np.zeros((len(slope), *padded.shape), np.float32)
-    for n, (_, _, window) in enumerate(place.each(out)):
+    for n, window in enumerate(place.each(out)):
         window += slope * (winner == n)
     out = place.crop(out)
     return out[:, zeros : out.shape[1] - zeros, zeros : out.shape[2] - zeros]
@@ -73,13 +74,13 @@ class _Windows:
         ]
         return np.pad(x, (*around, (0, 0)), constant_values=value)
 
-    def each(self, padded: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
-        """(i, j, the view (..., height, width, c) of the cells that stand at offset (i, j) of their windows)."""
+    def each(self, padded: np.ndarray) -> Iterator[np.ndarray]:
+        """Views (..., height, width, c), one for each offset in a window: the cells that stand there, row by row."""
         for i in range(self.size):
             for j in range(self.size):
                 rows = slice(i, i + (self.height - 1) * self.stride + 1, self.stride)
                 columns = slice(j, j + (self.width - 1) * self.stride + 1, self.stride)
-                yield i, j, padded[..., rows, columns, :]
+                yield padded[..., rows, columns, :]
 
     def crop(self, padded: np.ndarray) -> np.ndarray:
         """(..., h, w, c): what `pad` put around is cut off."""
