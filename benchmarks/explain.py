@@ -4,8 +4,8 @@
 
 Medians over rounds, measured in turn in one process. Targets for the bundled model and two cores: 3 ms for all methods
 that need only the arrays of a trace, 2 s for a deletion curve with one step a token and a band of 20 random orders.
-Target for CCT-7/3x1: the split of one class over the tokens at every depth takes at most 3 forward passes. The ratio for
-all classes in one walk is printed too; it grows with their number.
+Target for CCT-7/3x1: the split of one class over the tokens at every depth takes at most 3 forward passes. The ratio
+for all classes in one walk is printed too; it grows with their number.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ from cct_viz.methods.ablation import paint_over
 from cct_viz.methods.attention import attention_shares, effective_tokens, fused_attentions
 from cct_viz.methods.depth import attribute_logits, read_lens
 from cct_viz.methods.input_split import class_direction, split_pixels, split_scores
+from cct_viz.methods.pooling import weights_explain
 from cct_viz.methods.projection import nearest_token
 from cct_viz.methods.rollout_paths import split_rollout
 from cct_viz.web.payload import About, make_payload
@@ -221,6 +222,8 @@ def derive(classifier: Classifier, trace: Trace) -> tuple[dict[str, np.ndarray],
     maps("attention/token_2", "attention", layer=0, token=2)
     paths = split_rollout(trace, alpha="measured")
     arrays |= {"rollout_paths/masses": paths.masses, "rollout_paths/rows": paths.rows}
+    if (share := weights_explain(trace, TARGET)) is not None:
+        arrays["weights_explain"] = np.array([share])
     lens = read_lens(trace)
     for name in ("readouts", "logits", "probabilities", "votes"):
         arrays[f"lens/{name}"] = getattr(lens, name)

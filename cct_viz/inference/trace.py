@@ -270,7 +270,8 @@ class Heatmaps:
         signed: whether values can be negative.
         method: the method's name in METHODS.
         checks: identity -> its numerical error on this image.
-        class_share: (n,) float32, the share of the class token in each map; zeros without one.
+        class_share: (n,) float32, the part of the class token in each map, in its unit; zeros without one.
+        note: what a reader of these maps must know of this image, one sentence; mostly empty.
     """
 
     maps: np.ndarray
@@ -279,6 +280,7 @@ class Heatmaps:
     method: str
     checks: Mapping[str, float] = field(default_factory=dict)
     class_share: np.ndarray | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.maps.ndim != 3 or len(self.names) != len(self.maps):

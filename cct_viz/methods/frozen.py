@@ -57,7 +57,7 @@ class Scores:
     def before_norm(self, x: np.ndarray, weights: Weights, name: str, epsilon: float) -> Scores:
         """Of x, where these are scores of gamma (x - mean x) / sigma + beta; sigma stays that of `x`."""
         added = self.slope.sum(axis=1, dtype=np.float64) @ weights[f"{name}/beta"]
-        slope = self.slope * (weights[f"{name}/gamma"] / _deviation(x, epsilon))
+        slope = self.slope * (weights[f"{name}/gamma"] / deviation(x, epsilon))
         slope -= slope.mean(axis=-1, keepdims=True)  # the transpose of centring is centring
         return Scores(slope, self.constant + added)
 
@@ -97,7 +97,7 @@ def walk_back(trace: Trace, directions: np.ndarray) -> Iterator[tuple[np.ndarray
         name = f"block_{layer}"
         x = trace.stream[layer]
         middle = x + trace.attention_outputs[layer]
-        normed = _layer_norm(middle, weights, f"{name}/norm_2", epsilon)
+        normed = layer_norm(middle, weights, f"{name}/norm_2", epsilon)
 
         def before_norm_2(scores: Scores, middle: np.ndarray = middle, name: str = name) -> Scores:
             return scores.before_norm(middle, weights, f"{name}/norm_2", epsilon)
@@ -148,11 +148,12 @@ class _Arrays:
         return np.copysign(1 - series * np.exp(-x * x), x)
 
 
-def _deviation(x: np.ndarray, epsilon: float) -> np.ndarray:
+def deviation(x: np.ndarray, epsilon: float) -> np.ndarray:
     """(M, 1) float32: the square root of the variance of each row, plus epsilon."""
     return np.sqrt(x.var(axis=-1, keepdims=True) + np.float32(epsilon))
 
 
-def _layer_norm(x: np.ndarray, weights: Weights, name: str, epsilon: float) -> np.ndarray:
+def layer_norm(x: np.ndarray, weights: Weights, name: str, epsilon: float) -> np.ndarray:
+    """(M, D) float32: the LayerNorm called `name` of x."""
     centred = x - x.mean(axis=-1, keepdims=True)
-    return weights[f"{name}/gamma"] * centred / _deviation(x, epsilon) + weights[f"{name}/beta"]
+    return weights[f"{name}/gamma"] * centred / deviation(x, epsilon) + weights[f"{name}/beta"]

@@ -69,9 +69,9 @@ def split_scores(trace: Trace, directions: np.ndarray | None = None) -> InputSpl
 def input_contribution(trace: Trace, *, target: int, against: int | str | None = None) -> Heatmaps:
     """Input contribution: what each token brings to the class score before attention mixes the tokens.
 
-    <G_tc, token_t> with all decisions of the network frozen, (1, gh, gw) in logits against the mean class. The caption
-    gives the parts of the positional embedding (in the encoder's input, all tokens together), a class token and the
-    biases; with them the map sums exactly to the score. Source: ours, from the frozen network of Ali et al. 2022,
+    <G_tc, token_t> with all decisions of the network frozen, (1, gh, gw) in logits against the mean class. The note
+    gives the parts of the positional embedding (of all tokens together), a class token and the biases; with them the
+    map sums exactly to the score. Source: ours, from the frozen network of Ali et al. 2022,
     https://arxiv.org/abs/2202.07304, and LibraGrad (Mehri et al. 2025), https://arxiv.org/abs/2411.16760. Limit: a
     frozen decision is not explained: which token attends to which, and by how much, is taken as given.
 
@@ -86,9 +86,11 @@ def input_contribution(trace: Trace, *, target: int, against: int | str | None =
     tokens = (split.parts[0] - split.position)[:, 0]
     first = int(trace.has_class_token)
     others = {"position": split.position.sum(), "class token": tokens[:first].sum(), "biases": split.constants[0, 0]}
-    told = ", ".join(f"{name} {value:+.2f}" for name, value in others.items() if value)
-    name = f"{_versus(trace, target, against)}: tokens {tokens[first:].sum():+.2f}{told and f', {told}'}"
-    return _signed(trace, tokens[None], (name,), "input_contribution", {"sums to the score": float(split.errors[0])})
+    summands = {"tokens": tokens[first:].sum(), **{name: value for name, value in others.items() if value}}
+    score = sum(summands.values())
+    note = f"Score {score:+.2f} = {', '.join(f'{name} {value:+.2f}' for name, value in summands.items())}."
+    checks = {"sums to the score": float(split.errors[0])}
+    return _signed(trace, tokens[None], (_versus(trace, target, against),), "input_contribution", checks, note)
 
 
 def contribution_by_depth(trace: Trace, *, target: int, against: int | str | None = None) -> Heatmaps:
@@ -127,7 +129,7 @@ def depth_sum(trace: Trace, *, target: int, against: int | str | None = None) ->
         ValueError: both classes are the same.
     """
     split = _split(trace, target, against)
-    name = f"{_versus(trace, target, against)}, summed over {len(split.parts)} depths"
+    name = f"{_versus(trace, target, against)}, {len(split.parts)} depths"
     checks = {"every depth sums to the score": float(split.errors.max())}
     return _signed(trace, split.parts[..., 0].sum(axis=0)[None], (name,), "depth_sum", checks)
 
@@ -189,7 +191,9 @@ def _versus(trace: Trace, target: int, against: int | str | None) -> str:
     return label if against is None else f"{label} over {trace.labels[trace.class_index(against)]}"
 
 
-def _signed(trace: Trace, rows: np.ndarray, names: tuple[str, ...], method: str, checks: dict[str, float]) -> Heatmaps:
+def _signed(
+    trace: Trace, rows: np.ndarray, names: tuple[str, ...], method: str, checks: dict[str, float], note: str = ""
+) -> Heatmaps:
     """Heatmaps of (n, M) rows in logits; a class token's part goes to class_share."""
     first = int(trace.has_class_token)
     return Heatmaps(
@@ -199,4 +203,5 @@ def _signed(trace: Trace, rows: np.ndarray, names: tuple[str, ...], method: str,
         method=method,
         checks=checks,
         class_share=rows[:, :first].sum(axis=1).astype(np.float32),
+        note=note,
     )

@@ -182,6 +182,6 @@ def figure(trace: Trace, heatmaps: Heatmaps) -> Figure:
     bar.ax.tick_params(labelsize=8)
     checks = "; ".join(f"{name}, error {error:.0e}" for name, error in heatmaps.checks.items())
     caption = describe(heatmaps.method) if heatmaps.method in METHODS else heatmaps.method
-    text = "\n".join(filter(None, [caption, checks and f"Checked on this image: {checks}."]))
+    text = "\n".join(filter(None, [caption, heatmaps.note, checks and f"Checked on this image: {checks}."]))
     drawing.supxlabel(text, fontsize=8, wrap=True, parse_math=False)
     return drawing

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import make_trace, tiny_config
+from conftest import layer_norm, make_trace, tiny_config
 from contract import FROM_WEIGHTS, check_contract
 from page_vectors import random_weights
 from random_models import FORMS
@@ -15,6 +15,7 @@ from cct_viz.architecture.config import ConvStage
 from cct_viz.images.preprocessing import normalise
 from cct_viz.inference.load import open_weights
 from cct_viz.methods import NotApplicable, explain
+from cct_viz.methods.alti import alti_matrices
 from cct_viz.methods.frozen import gate_of, walk_back
 from cct_viz.methods.input_split import class_direction, split_pixels, split_scores
 
@@ -155,12 +156,12 @@ def test_one_class_against_another_is_antisymmetric(case):
 def test_the_parts_of_the_input_sum_to_the_score(case):
     _, trace = case
     heat = explain(trace, "input_contribution", target=1)
-    told = {
-        words.rsplit(" ", 1)[0]: float(words.rsplit(" ", 1)[1]) for words in heat.names[0].split(": ")[1].split(", ")
-    }
+    score, parts = heat.note.removeprefix("Score ").rstrip(".").split(" = ")
+    told = {words.rsplit(" ", 1)[0]: float(words.rsplit(" ", 1)[1]) for words in parts.split(", ")}
     assert ("position" in told) == (trace.config.position != "none")
     assert ("class token" in told) == trace.has_class_token
-    assert sum(told.values()) == pytest.approx(trace.relative(trace.logits)[1], abs=0.005 * len(told))  # two decimals
+    assert float(score) == pytest.approx(trace.relative(trace.logits)[1], abs=0.0051)  # two decimals
+    assert sum(told.values()) == pytest.approx(float(score), abs=0.0051 * (len(told) + 1))
     assert heat.maps.sum() == pytest.approx(told["tokens"], abs=0.0051)
 
 
@@ -204,3 +205,37 @@ def test_gates_give_the_activation(name):
     assert gate[-1] == pytest.approx(1, abs=1e-6)
     if exact:
         np.testing.assert_allclose(gate, [exact(x) for x in u.tolist()], atol=3e-7)  # the formula's 1.5e-7 and float32
+
+
+def test_alti_by_hand(case):
+    """One entry of each layer, with the vectors of its token written out head by head."""
+    _, trace = case
+    config, weights = trace.config, {name: array.astype(np.float64) for name, array in trace.weights.items()}
+    matrices = alti_matrices(trace)
+    np.testing.assert_allclose(matrices.sum(axis=-1), 1, atol=1e-12)
+    for layer, matrix in enumerate(matrices):
+        name, x = f"block_{layer}", trace.stream[layer].astype(np.float64)
+        gamma, beta = weights[f"{name}/norm_1/gamma"], weights[f"{name}/norm_1/beta"]
+        values = layer_norm(x, gamma, beta) @ weights[f"{name}/attention/value/kernel"]
+        values = values + weights.get(f"{name}/attention/value/bias", 0)
+        parts = np.zeros((len(x), config.embedding_dim))
+        for head in range(config.num_heads):
+            own = slice(head * config.key_dim, (head + 1) * config.key_dim)
+            output = values[:, own] @ weights[f"{name}/attention/projection/kernel"][own]
+            parts += trace.attentions[layer, head, 3][:, None] * output
+        parts[3] += x[3]
+        if config.block == "official":
+            middle = x[3] + trace.attention_outputs[layer, 3]
+            parts = weights[f"{name}/norm_2/gamma"] * (parts - parts.mean(axis=1, keepdims=True))
+            parts /= np.sqrt(middle.var() + config.layer_norm_epsilon)
+        near = np.maximum(0, np.abs(parts.sum(axis=0)).sum() - np.abs(parts.sum(axis=0) - parts).sum(axis=1))
+        np.testing.assert_allclose(matrix[3], near / near.sum(), atol=1e-5)
+
+
+def test_contribution_rollout_through_alti(keras_io):
+    _, trace = keras_io
+    second, first = alti_matrices(trace)[::-1]
+    heat = check_contract(trace, "contribution_rollout", exact=bound(trace), mixing="alti")
+    parts = trace.relative(trace.contributions)[:, 1]
+    np.testing.assert_allclose(heat.maps.ravel(), parts @ second @ first, atol=1e-6)
+    assert heat.maps.sum() == pytest.approx(parts.sum(), abs=bound(trace))

@@ -7,7 +7,7 @@ import { CASES, type Case, expectClose, joined, readCase } from "../testing/vect
 import { ablateInPool, coverBoxes, falls } from "./ablation.ts";
 import { attentionFrom, attentionMatrix, attentionTo, imageTokens, rowError } from "./attention.ts";
 import { gradCam, hiresCam } from "./cam.ts";
-import { contribution, evidence, usual } from "./contrast.ts";
+import { contribution, evidence, usual, weightsExplain } from "./contrast.ts";
 import { logitLens, readLens } from "./depth.ts";
 import { attributeLogits, directLogitAttribution } from "./direct_logit_attribution.ts";
 import { maskWithout, masksAlong, spreadSteps, srg } from "./faithfulness.ts";
@@ -47,6 +47,8 @@ describe.each(CASES)("%s", (name) => {
     check("evidence", evidence(trace, TARGET, usual(trace)));
     check("contribution", contribution(trace, TARGET, usual(trace)));
     check("contrast", contribution(trace, TARGET, 0));
+    const share = weightsExplain(trace, TARGET);
+    check("weights_explain", share === null ? null : [share]);
     checkAttention(one, check);
     checkDepth(one, check);
     checkInputSplit(one, check);
@@ -197,7 +199,7 @@ function checkInputSplit({ trace, model }: Case, check: Check): void {
   for (const error of [...split.errors, ...over.errors]) expect(error).toBeLessThan(1e-5 * largest);
   const turned = splitScore(trace, model, 0, TARGET);
   over.parts.forEach((part, depth) =>
-    expectClose(part, { values: turned?.parts[depth].map((x) => -x) ?? [] }, "A over B"),
+    expectClose(part, { values: Float32Array.from(turned?.parts[depth] ?? [], (x) => -x) }, "A over B"),
   );
 }
 

@@ -14,7 +14,7 @@ import { findActivation } from "../model/activations.ts";
 import { findBlock } from "../model/blocks.ts";
 import type { Layers } from "../model/layers.ts";
 import type { Model } from "../model/model.ts";
-import type { Trace, Vectors } from "../model/trace.ts";
+import type { Vectors } from "../model/trace.ts";
 
 /** A score as an affine function of an array x (M, D): sum_t <slope_t, x_t> + constant. */
 export interface Score {
@@ -39,7 +39,6 @@ export const partsOf = ({ slope }: Score, x: Matrix): Float64Array =>
  * @param direction (K,): the score is the logits times it
  */
 export function* walkBack(
-  trace: Trace,
   vectors: Vectors,
   attentions: Float32Array,
   { config, layers }: Pick<Model, "config" | "layers">,

@@ -56,7 +56,7 @@ const kept = keepLast((trace: Trace, model: Model, target: number, against: Agai
   const { vectors, attentions } = trace;
   if (!vectors || !attentions) return null;
   const direction = directionOf(trace.config.numClasses, target, against);
-  const walk = [...walkBack(trace, vectors, attentions, model, direction)].reverse();
+  const walk = [...walkBack(vectors, attentions, model, direction)].reverse();
   const parts = walk.map(({ x, score }) => partsOf(score, x));
   const constants = walk.map(({ score }) => score.constant);
   const score = dot(trace.logits, direction);
