@@ -117,8 +117,8 @@ class Trace:
     output: str = "softmax"
     channels: int = 3
     note: str = ""
-    config: CCTConfig | None = None
-    weights: Mapping[str, np.ndarray] | None = None
+    config: CCTConfig | None = field(default=None, repr=False)
+    weights: Mapping[str, np.ndarray] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         pool = find_pool(self.pool)
