@@ -87,29 +87,33 @@ def walk_back(trace: Trace, directions: np.ndarray) -> Iterator[tuple[np.ndarray
         NotApplicable: the trace does not come with the weights of its model.
     """
     config, weights = require_weights_of_model(trace)
-    block, epsilon = find_block(config.block), config.layer_norm_epsilon
     towards = (weights["head/kernel"] @ directions).T.astype(np.float32)  # (C, D)
     slope = trace.pooling_factors * towards[:, None, :]  # (C, M, D): the pool reads f_td r_td
     scores = Scores(slope, directions.T @ weights["head/bias"].astype(np.float64))
     yield trace.representation, scores
-    scores = scores.before_norm(trace.stream[-1], weights, "norm", epsilon)
+    scores = scores.before_norm(trace.stream[-1], weights, "norm", config.layer_norm_epsilon)
     for layer in reversed(range(config.num_layers)):
-        name = f"block_{layer}"
-        x = trace.stream[layer]
-        middle = x + trace.attention_outputs[layer]
-        normed = layer_norm(middle, weights, f"{name}/norm_2", epsilon)
+        scores = _before_block(scores, trace, layer)
+        yield trace.stream[layer], scores
 
-        def before_norm_2(scores: Scores, middle: np.ndarray = middle, name: str = name) -> Scores:
-            return scores.before_norm(middle, weights, f"{name}/norm_2", epsilon)
 
-        def before_mlp(scores: Scores, normed: np.ndarray = normed, name: str = name) -> Scores:
-            return _before_mlp(scores.branch(), normed, config, weights, name)
+def _before_block(scores: Scores, trace: Trace, layer: int) -> Scores:
+    """Scores of the stream before a block, from scores of the stream after it."""
+    config, weights = require_weights_of_model(trace)
+    name, epsilon = f"block_{layer}", config.layer_norm_epsilon
+    x, attended = trace.stream[layer], trace.attention_outputs[layer]
+    normed = layer_norm(x + attended, weights, f"{name}/norm_2", epsilon)  # what the MLP reads
 
-        scores = block.split_mlp(scores, before_norm_2, before_mlp)
-        attended = scores.branch().before_dense(weights, f"{name}/attention/projection")
-        attended = attended.before_attention(trace.attentions[layer]).before_dense(weights, f"{name}/attention/value")
-        scores = scores + attended.before_norm(x, weights, f"{name}/norm_1", epsilon)
-        yield x, scores
+    def norm_2(scores: Scores) -> Scores:
+        return scores.before_norm(x + attended, weights, f"{name}/norm_2", epsilon)
+
+    def mlp(scores: Scores) -> Scores:
+        return _before_mlp(scores.branch(), normed, config, weights, name)
+
+    scores = find_block(config.block).split_mlp(scores, norm_2, mlp)
+    branch = scores.branch().before_dense(weights, f"{name}/attention/projection")
+    branch = branch.before_attention(trace.attentions[layer]).before_dense(weights, f"{name}/attention/value")
+    return scores + branch.before_norm(x, weights, f"{name}/norm_1", epsilon)
 
 
 def require_weights_of_model(trace: Trace) -> tuple[CCTConfig, Weights]:

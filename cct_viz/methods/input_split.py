@@ -56,14 +56,14 @@ def split_scores(trace: Trace, directions: np.ndarray | None = None) -> InputSpl
         NotApplicable: the trace does not come with the weights of its model.
     """
     directions = np.eye(len(trace.labels)) if directions is None else directions
-    walk = list(walk_back(trace, directions))[::-1]
-    parts = np.stack([scores.parts(x).T for x, scores in walk])
-    constants = np.stack([scores.constant for _, scores in walk])
-    (_, first), position = walk[0], trace.readout_weights.position
-    brought = np.zeros_like(parts[0]) if position is None else first.parts(position).T
+    depths = []
+    for x, scores in walk_back(trace, directions):
+        depths.append((scores.parts(x).T, scores.constant))
+    parts, constants = (np.stack(arrays) for arrays in zip(*reversed(depths), strict=True))
     errors = np.abs(parts.sum(axis=1) + constants - trace.logits.astype(np.float64) @ directions).max(axis=1)
-    names = (*depth_names(trace)[:-1], "at the pool")
-    return InputSplit(names, parts, constants, brought, errors, first)
+    position = trace.readout_weights.position
+    brought = np.zeros_like(parts[0]) if position is None else scores.parts(position).T
+    return InputSplit((*depth_names(trace)[:-1], "at the pool"), parts, constants, brought, errors, scores)
 
 
 def input_contribution(trace: Trace, *, target: int, against: int | str | None = None) -> Heatmaps:
