@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,7 @@ class Trace:
         channels: of the model's input: 3, or 1 for grey.
         note: what is unusual about how the image was read, one sentence; mostly empty.
         config, weights: of the model, the weights by canonical name; shared by all traces of a classifier. None for a
-            trace made of arrays alone.
+            trace made of arrays alone; a pickled or copied trace has no weights, so that it stays small.
 
     Raises:
         ValueError: no such pool, block or output, or an array does not fit the token grid of the last feature map; the
@@ -142,6 +143,9 @@ class Trace:
         for stage, feature_map in zip(self.stages, self.feature_maps, strict=True):
             _require_shape("stages", stage.centres, (*feature_map.shape[:2], 2))
         _freeze(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "weights": None}
 
     @property
     def has_class_token(self) -> bool:

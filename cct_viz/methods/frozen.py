@@ -119,7 +119,7 @@ def _before_block(scores: Scores, trace: Trace, layer: int) -> Scores:
 def require_weights_of_model(trace: Trace) -> tuple[CCTConfig, Weights]:
     """The configuration and weights of the model that made the trace; NotApplicable if it was made of arrays alone."""
     if trace.config is None or trace.weights is None:
-        raise NotApplicable("this trace came without the weights of its model; use one that Classifier.trace made")
+        raise NotApplicable("this trace came without the weights of its model; make one with Classifier.trace")
     return trace.config, trace.weights
 
 

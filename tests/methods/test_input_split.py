@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -188,6 +189,14 @@ def test_a_trace_of_arrays_alone_is_refused():
     for method in FROM_WEIGHTS:
         with pytest.raises(NotApplicable, match="without the weights of its model"):
             explain(make_trace(tiny_config()), method)
+
+
+def test_a_pickled_trace_leaves_the_weights_behind(keras_io):
+    again = pickle.loads(pickle.dumps(keras_io[1]))
+    assert again.weights is None
+    assert again.config == keras_io[1].config
+    np.testing.assert_array_equal(again.stream, keras_io[1].stream)
+    assert "mlp_1/kernel" not in repr(keras_io[1])
 
 
 def test_a_class_is_not_compared_with_itself(keras_io):
