@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 
@@ -169,6 +170,15 @@ def format_swaps(swaps: dict[str, tuple[dict[str, np.ndarray], np.ndarray]]) -> 
     return "\n".join(parts)
 
 
+def _together(differences: int) -> str:
+    """What the intervals of several differences from one model are worth."""
+    wider = NormalDist().inv_cdf(1 - 0.025 / max(1, differences)) / Z
+    return (
+        f"Each interval holds for one difference alone. For all {differences} together (Bonferroni) they are "
+        f"{wider:.2f} times as wide:\na difference of less than that may be chance."
+    )
+
+
 def write_report(
     outcomes: dict[Model, Outcome],
     swaps: dict[str, tuple[dict[str, np.ndarray], np.ndarray]],
@@ -192,6 +202,7 @@ budget.{" Not trained yet: " + "; ".join(missing) + "." if missing else ""}
 
 The interval of an accuracy is the Wilson interval over the validation images. The interval of a difference is narrower,
 because it compares the same images in pairs. Neither interval includes the variation between seeds{unknown}.
+{_together(len(outcomes) - 1)}
 
 {format_models(outcomes, options)}
 

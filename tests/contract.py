@@ -24,6 +24,10 @@ NOT_APPLICABLE = {
         )
     ),
 }
+# They read the model's weights: tests/methods/test_input_split.py tests them, a trace of random arrays is not enough.
+FROM_WEIGHTS = ("input_contribution", "contribution_by_depth", "depth_sum", "pixel_contribution")
+# Every other map satisfies an identity, whose error it reports.
+WITHOUT_IDENTITY = {("evidence", "max"), ("evidence", "class_token"), ("ablate_in_pool", "max")}
 MAY_BE_EMPTY = {"chefer", "grad_cam", "legrad"}  # they set negative values to 0, so a map may be 0 everywhere
 # Exact only in the limit of many steps; the map shows the error of its number of steps.
 POSITION_ONLY: frozenset[str] = frozenset()  # methods that look at places, not at what was computed there
@@ -47,6 +51,7 @@ def check_contract(trace, method, *, exact, classifier=None, target=1, **options
         total = heat.maps.sum(axis=(1, 2)) + heat.class_share
         np.testing.assert_allclose(total[total > 0], 1, atol=1e-5)  # float32 sums of 15 shares
         assert method in MAY_BE_EMPTY or (total > 0).all() or method == "rollout_paths"
+    assert bool(heat.checks) != ((method, trace.pool) in WITHOUT_IDENTITY)
     for name, error in heat.checks.items():
         assert type(error) is float
         assert 0 <= error < (np.inf if name in APPROXIMATE else exact), (name, error)

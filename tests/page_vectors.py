@@ -34,6 +34,8 @@ from cct_viz.methods import explain, laboratory
 from cct_viz.methods.ablation import paint_over
 from cct_viz.methods.attention import attention_shares, effective_tokens, fused_attentions
 from cct_viz.methods.depth import attribute_logits, read_lens
+from cct_viz.methods.input_split import class_direction, split_pixels, split_scores
+from cct_viz.methods.pooling import weights_explain
 from cct_viz.methods.projection import nearest_token
 from cct_viz.methods.rollout_paths import split_rollout
 from cct_viz.web.payload import About, make_payload
@@ -200,6 +202,13 @@ def derive(classifier: Classifier, trace: Trace) -> tuple[dict[str, np.ndarray],
         maps(method, method, target=TARGET)
     for method in ("ablate_in_pool", "grad_cam", "hires_cam"):
         maps(method, method, target=TARGET)
+    for method in ("input_contribution", "contribution_by_depth", "depth_sum"):
+        maps(method, method, target=TARGET)
+    maps("contribution_by_depth/against", "contribution_by_depth", target=TARGET, against=0)
+    split = split_scores(trace, class_direction(trace, TARGET, None))
+    arrays |= {"input_split/constants": split.constants, "input_split/position": split.position}
+    with contextlib.suppress(NotApplicable):
+        arrays["input_split/pixels"] = split_pixels(trace, TARGET).values
     maps("contrast", "contrast", target=TARGET, against=0)
     for black in ("black", "mean"):
         maps(f"hide_pixels/{black}", "hide_pixels", target=TARGET, classifier=classifier, baseline=black)
@@ -213,6 +222,8 @@ def derive(classifier: Classifier, trace: Trace) -> tuple[dict[str, np.ndarray],
     maps("attention/token_2", "attention", layer=0, token=2)
     paths = split_rollout(trace, alpha="measured")
     arrays |= {"rollout_paths/masses": paths.masses, "rollout_paths/rows": paths.rows}
+    if (share := weights_explain(trace, TARGET)) is not None:
+        arrays["weights_explain"] = np.array([share])
     lens = read_lens(trace)
     for name in ("readouts", "logits", "probabilities", "votes"):
         arrays[f"lens/{name}"] = getattr(lens, name)

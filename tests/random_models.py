@@ -4,7 +4,6 @@ import numpy as np
 from conftest import tiny_config
 
 from cct_viz.architecture.config import ConvStage, Preprocessing
-from cct_viz.architecture.keras_model import build_model, named_weights
 
 FORMS = {
     "keras.io": tiny_config(),
@@ -31,6 +30,8 @@ FORMS = {
 
 def random_model(config, seed=0):
     """A model with random weights, including biases and norms, so that no term is 0 or 1 by default."""
+    from cct_viz.architecture.keras_model import build_model, named_weights
+
     model = build_model(config)
     rng = np.random.default_rng(seed)
     for name, variable in named_weights(model).items():

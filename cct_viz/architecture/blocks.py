@@ -1,6 +1,6 @@
 """BLOCKS: the orders of norm and MLP in an encoder block. Every block starts with x += attention(norm_1(x)).
 
-To add an order, write it here and in web/src/model/blocks.ts.
+Its MLP reads what norm_2 gives. To add an order, write it here and in web/src/model/blocks.ts.
 """
 
 from __future__ import annotations
@@ -24,11 +24,15 @@ class Block:
             Works on arrays of any framework.
         overwrites_stream: whether norm_2 replaces the residual stream instead of reading a copy of it. Direct logit
             attribution then starts after the last norm_2, because what came before is no longer a sum.
+        split_mlp: `add_mlp` backwards, (scores, norm_2, mlp) -> scores: from scores as a function of the stream after
+            the block to scores as a function of the stream after attention; `norm_2` and `mlp` take them back through
+            each part. Works on anything that can be added.
     """
 
     summary: str
     add_mlp: Callable[[Any, Step, Step], tuple[Any, Any]]
     overwrites_stream: bool
+    split_mlp: Callable[[Any, Step, Step], Any]
 
 
 def _norm_in_branch(x: Any, norm_2: Step, mlp: Step) -> tuple[Any, Any]:
@@ -43,8 +47,18 @@ def _norm_in_stream(x: Any, norm_2: Step, mlp: Step) -> tuple[Any, Any]:
 
 
 BLOCKS: dict[str, Block] = {
-    "pre_norm": Block("norm before each part", _norm_in_branch, overwrites_stream=False),
-    "official": Block("the paper's own block", _norm_in_stream, overwrites_stream=True),
+    "pre_norm": Block(
+        "norm before each part",
+        _norm_in_branch,
+        overwrites_stream=False,
+        split_mlp=lambda scores, norm_2, mlp: scores + norm_2(mlp(scores)),
+    ),
+    "official": Block(
+        "the paper's own block",
+        _norm_in_stream,
+        overwrites_stream=True,
+        split_mlp=lambda scores, norm_2, mlp: norm_2(scores + mlp(scores)),
+    ),
 }
 
 

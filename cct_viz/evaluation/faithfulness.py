@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PROTOCOLS = ("token_drop", *BASELINES)
 PERMUTATIONS = 20
 # Methods with one map per head, path, depth or part of the model, so that no single map ranks the tokens.
-PARTS = ("attention", "rollout_paths", "logit_lens", "direct_logit_attribution")
+PARTS = ("attention", "rollout_paths", "logit_lens", "direct_logit_attribution", "contribution_by_depth")
 RANKINGS = tuple(method for method in METHODS if method not in PARTS)
 
 

@@ -231,6 +231,8 @@ class Classifier:
             output=self.config.output,
             channels=self.config.channels,
             note=prepared.note,
+            config=self.config,
+            weights=self.weights,
         )
 
     def _run(self, names: Sequence[str], batch: np.ndarray, token_mask: np.ndarray | None) -> list[np.ndarray]:

@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from ..architecture.blocks import find_block
+from ..architecture.config import CCTConfig
 from ..architecture.geometry import StageGeometry
 from ..architecture.outputs import find_output
 from ..architecture.pools import find_pool
@@ -88,6 +90,8 @@ class Trace:
         output: a name in OUTPUTS.
         channels: of the model's input: 3, or 1 for grey.
         note: what is unusual about how the image was read, one sentence; mostly empty.
+        config, weights: of the model, the weights by canonical name; shared by all traces of a classifier. None for a
+            trace made of arrays alone; a pickled or copied trace has no weights, so that it stays small.
 
     Raises:
         ValueError: no such pool, block or output, or an array does not fit the token grid of the last feature map; the
@@ -114,6 +118,8 @@ class Trace:
     output: str = "softmax"
     channels: int = 3
     note: str = ""
+    config: CCTConfig | None = field(default=None, repr=False)
+    weights: Mapping[str, np.ndarray] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         pool = find_pool(self.pool)
@@ -137,6 +143,9 @@ class Trace:
         for stage, feature_map in zip(self.stages, self.feature_maps, strict=True):
             _require_shape("stages", stage.centres, (*feature_map.shape[:2], 2))
         _freeze(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "weights": None}
 
     @property
     def has_class_token(self) -> bool:
@@ -265,7 +274,8 @@ class Heatmaps:
         signed: whether values can be negative.
         method: the method's name in METHODS.
         checks: identity -> its numerical error on this image.
-        class_share: (n,) float32, the share of the class token in each map; zeros without one.
+        class_share: (n,) float32, the part of the class token in each map, in its unit; zeros without one.
+        note: what a reader of these maps must know of this image, one sentence; mostly empty.
     """
 
     maps: np.ndarray
@@ -274,6 +284,7 @@ class Heatmaps:
     method: str
     checks: Mapping[str, float] = field(default_factory=dict)
     class_share: np.ndarray | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.maps.ndim != 3 or len(self.names) != len(self.maps):

@@ -19,6 +19,7 @@ from .cam import grad_cam, hires_cam
 from .depth import direct_logit_attribution, logit_lens
 from .features import rank_channels
 from .gradient import chefer, gradient_rollout, legrad
+from .input_split import contribution_by_depth, depth_sum, input_contribution, pixel_contribution
 from .pixels import gradient_x_input, integrated_gradients, smooth_grad
 from .pooling import contrast, contribution, evidence, seqpool
 from .rollout_paths import rollout_paths
@@ -31,6 +32,10 @@ METHODS: dict[str, Callable[..., Heatmaps]] = {
     "evidence": evidence,
     "contribution": contribution,
     "contrast": contrast,
+    "input_contribution": input_contribution,
+    "contribution_by_depth": contribution_by_depth,
+    "depth_sum": depth_sum,
+    "pixel_contribution": pixel_contribution,
     "attention": attention,
     "rollout": rollout,
     "contribution_rollout": contribution_rollout,

@@ -57,7 +57,8 @@ def rollout(
 
     Args:
         head_fusion: "mean", "max" or "min" over the heads.
-        alpha: share of attention against the residual connection, 0 to 1, or "measured" for each token and layer.
+        alpha: share of attention against the residual connection, 0 to 1, or "measured" for each token and layer; see
+            `attention_shares`.
         discard: share of each row's smallest attentions set to 0 before the row is normalised again, 0 <= share < 1.
         readout: "model" for its pooling weights or class token, "mean" for equal weights on all image tokens.
 
@@ -76,33 +77,47 @@ def rollout(
 
 
 def contribution_rollout(
-    trace: Trace, *, target: int, head_fusion: str = "mean", alpha: float | str = "measured", discard: float = 0.0
+    trace: Trace,
+    *,
+    target: int,
+    mixing: str = "attention",
+    head_fusion: str = "mean",
+    alpha: float | str = "measured",
+    discard: float = 0.0,
 ) -> Heatmaps:
     """Contribution rollout: each token's contribution to the class score, followed back through attention to the input.
 
     C~_c^T Abar_L ... Abar_1, (1, gh, gw) in logits against the mean class. Rows of every Abar sum to 1, so the map has
     the same sum as the contributions: y_c - mean_k y_k minus the biases. Source: ours, the contributions of SeqPool
     (Hassani et al. 2021, https://arxiv.org/abs/2104.05704) through rollout (Abnar and Zuidema 2020,
-    https://arxiv.org/abs/2005.00928). Limit: it follows only which tokens attend to which, not how the value
-    projections and the MLPs change a token.
+    https://arxiv.org/abs/2005.00928) or through the mixing of ALTI (Ferrando et al. 2022,
+    https://arxiv.org/abs/2203.04212). Limit: it follows only how tokens mix in attention, not how the MLPs change a
+    token; without ALTI, not how the value projections do either.
 
     Args:
+        mixing: "attention", or "alti" for matrices of vectors, which the three options below do not change.
         head_fusion: "mean", "max" or "min" over the heads.
-        alpha: share of attention against the residual connection, 0 to 1, or "measured" for each token and layer.
+        alpha: share of attention against the residual connection, 0 to 1, or "measured" for each token and layer; see
+            `attention_shares`.
         discard: share of each row's smallest attentions set to 0 before the row is normalised again, 0 <= share < 1.
 
     Raises:
-        NotApplicable: the model has a class token.
+        NotApplicable: the model has a class token; or with "alti", the trace has no weights.
         ValueError: an option out of range.
     """
+    from .alti import alti_matrices  # which imports from here
+
+    if mixing not in ("attention", "alti"):
+        raise ValueError(f"mixing is {mixing!r}; expected attention or alti")
     row = trace.relative(trace.contributions.astype(np.float64))[:, target]
     total = row.sum()
-    for mixing in reversed(mixing_matrices(trace, head_fusion=head_fusion, alpha=alpha, discard=discard)):
-        row = row @ mixing
+    layers = mixing_matrices(trace, head_fusion=head_fusion, alpha=alpha, discard=discard)
+    for matrix in reversed(alti_matrices(trace) if mixing == "alti" else layers):
+        row = row @ matrix
     score = trace.relative(trace.logits - trace.bias)[target]
     return Heatmaps(
         row.reshape(1, *trace.grid).astype(np.float32),
-        (f"contribution to {trace.labels[target]}, through attention",),
+        (f"contribution to {trace.labels[target]}, through {'ALTI' if mixing == 'alti' else mixing}",),
         signed=True,
         method="contribution_rollout",
         checks={
@@ -137,7 +152,9 @@ def attention_shares(trace: Trace, alpha: float | str) -> np.ndarray:
     """(L, M) float64: alpha for each layer and token.
 
     "measured" is |attention output| / (|attention output| + |stream|): the Euclidean norm of the output that attention
-    adds to a token, and that of the residual stream before it.
+    adds to a token, and that of the residual stream before it. This form is ours. The mixing ratio of Kobayashi et al.
+    2021, https://arxiv.org/abs/2109.07152, has the same shape, but counts what a token attends to in itself with the
+    stream.
     """
     layers, m = trace.attention_outputs.shape[:2]
     if alpha == "measured":

@@ -12,18 +12,23 @@ from .pooling import require_split
 
 
 def grad_cam(trace: Trace, *, target: int) -> Heatmaps:
-    """Grad-CAM: the encoder's last tokens, channels weighted by their mean gradient, negative values set to 0.
+    """Grad-CAM: positive evidence, which Grad-CAM on the encoder's last tokens is for every pool of this family.
 
-    relu(sum_d alpha_d r_td) with alpha_d = mean_t dy_c/dr_td; (1, gh, gw) shares. Source: Selvaraju et al. 2017,
-    https://arxiv.org/abs/1610.02391. Limit: a channel has one weight for all tokens, and the map does not sum to the
-    score.
+    relu(e_tc) with the evidence e_tc = W_c . r_t, (1, gh, gw) shares. Grad-CAM weights the channels of the tokens by
+    their mean gradient, alpha_d = mean_t dy_c/dr_td. Theorem: alpha = W_c / N. The gradient is f_td W_dc plus, for
+    SeqPool, w_t (e_tc - sum_s w_s e_sc) a_d; the pooling factors f sum to 1 over the tokens, and so do the weights w,
+    so that the second term sums to 0. Source: Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391; the theorem is
+    ours. Limit: the map does not sum to the score, and it does not know how much the pool weights a token.
 
     Raises:
         NotApplicable: the model has a class token.
     """
     gradient = representation_gradient(trace, target)
-    row = np.maximum(trace.representation @ gradient.mean(axis=0), 0)
-    return share_maps(trace, to_share(row[None]), (f"Grad-CAM for {trace.labels[target]}",), "grad_cam", {})
+    evidence = trace.evidence[:, target].astype(np.float64)
+    published = len(evidence) * (trace.representation @ gradient.mean(axis=0))
+    row = to_share(np.maximum(evidence, 0)[None])
+    check = {"channels weighted by their mean gradient": float(np.abs(published - evidence).max())}
+    return share_maps(trace, row, (f"Grad-CAM for {trace.labels[target]}",), "grad_cam", check)
 
 
 def hires_cam(trace: Trace, *, target: int) -> Heatmaps:

@@ -44,7 +44,7 @@ def read_lens(trace: Trace) -> Lens:
     """
     early = [read_early(trace, depth) for depth in range(len(trace.stream))]
     return Lens(
-        _depth_names(trace),
+        depth_names(trace),
         np.stack([t.readout for t in early]),
         np.stack([t.logits for t in early]),
         np.stack([t.probabilities for t in early]),
@@ -79,7 +79,7 @@ def logit_lens(trace: Trace, *, target: int) -> Heatmaps:
     maps = np.stack([t.relative(t.contributions)[:, target] for t in early])
     return Heatmaps(
         maps.reshape(-1, *trace.grid).astype(np.float32),
-        _depth_names(trace),
+        depth_names(trace),
         signed=True,
         method="logit_lens",
         checks={"the last is the model": float(np.abs(early[-1].logits - trace.logits).max())},
@@ -215,5 +215,6 @@ def _layer_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: flo
     return gamma * (x - mean) / np.sqrt(variance + np.asarray(epsilon, x.dtype)) + beta
 
 
-def _depth_names(trace: Trace) -> tuple[str, ...]:
+def depth_names(trace: Trace) -> tuple[str, ...]:
+    """L + 1 captions of the places in the residual stream."""
     return ("after the tokenizer", *(f"after block {i + 1}" for i in range(len(trace.stream) - 1)))

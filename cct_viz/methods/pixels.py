@@ -51,7 +51,8 @@ def integrated_gradients(
     Raises:
         ValueError: an option out of range.
     """
-    return _on_tokens(trace, integrate_gradients(trace, target, classifier, baseline=baseline, steps=steps), target)
+    pixels = integrate_gradients(trace, target, classifier, baseline=baseline, steps=steps)
+    return on_tokens(trace, pixels, trace.labels[target])
 
 
 def smooth_grad(
@@ -71,9 +72,8 @@ def smooth_grad(
     Raises:
         ValueError: an option out of range.
     """
-    return _on_tokens(
-        trace, smooth_gradient(trace, target, classifier, samples=samples, noise=noise, seed=seed), target
-    )
+    pixels = smooth_gradient(trace, target, classifier, samples=samples, noise=noise, seed=seed)
+    return on_tokens(trace, pixels, trace.labels[target])
 
 
 def gradient_x_input(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps:
@@ -83,7 +83,7 @@ def gradient_x_input(trace: Trace, *, target: int, classifier: Classifier) -> He
     Source: Shrikumar et al. 2016, https://arxiv.org/abs/1605.01713. Limit: black pixels get 0, and the map does not sum
     to the score, which is not linear in the pixels.
     """
-    return _on_tokens(trace, multiply_gradient(trace, target, classifier), target)
+    return on_tokens(trace, multiply_gradient(trace, target, classifier), trace.labels[target])
 
 
 def integrate_gradients(
@@ -130,13 +130,16 @@ def multiply_gradient(trace: Trace, target: int, classifier: Classifier) -> Pixe
     return PixelMap(((x - black) * gradients[0].astype(np.float64)).sum(axis=-1), True, "gradient_x_input", {})
 
 
-def _on_tokens(trace: Trace, pixels: PixelMap, target: int) -> Heatmaps:
-    """The map over tokens: every pixel shared evenly among the tokens that see it. A class token gets nothing."""
+def on_tokens(trace: Trace, pixels: PixelMap, classes: str) -> Heatmaps:
+    """The map over tokens: every pixel shared evenly among the tokens that see it. A class token gets nothing.
+
+    `classes` says in the caption what is explained.
+    """
     values = gather(pixels.values, trace.stages[-1])
     lost = abs(float(values.sum() - pixels.values.sum()))
     return Heatmaps(
         values[None].astype(np.float32),
-        (f"{pixels.method.replace('_', ' ')} for {trace.labels[target]}",),
+        (f"{pixels.method.replace('_', ' ')} for {classes}",),
         signed=pixels.signed,
         method=pixels.method,
         checks={**pixels.checks, "tokens sum to the pixels": lost},

@@ -13,6 +13,8 @@ import numpy as np
 from ..architecture.pools import find_pool
 from ..inference.trace import Heatmaps, NotApplicable, Trace
 
+TELLING = 0.9  # of the contributions' variance: from here on the note says that the pooling weights explain it
+
 
 def seqpool(trace: Trace) -> Heatmaps:
     """Pooling weight: how much each token counts in the pool, the same for every class.
@@ -62,8 +64,11 @@ def contribution(trace: Trace, *, target: int) -> Heatmaps:
 
     C~_tc = w_t (W_c - mean_k W_k) . r_t, (1, gh, gw) in logits against the mean class; they sum exactly to the score:
     sum_t C~_tc + b~_c = y_c - mean_k y_k. With max pooling a token contributes the channels in which it is largest.
-    Source: ours, from SeqPool (Hassani et al. 2021, https://arxiv.org/abs/2104.05704). Limit: contributions are not
-    causes, because attention has already mixed the tokens.
+    Where all tokens have nearly the same evidence, as after many layers of attention, the map is that of the pooling
+    weights in another colour. The note says so if the weights explain 90 % or more of its variance
+    (`weights_explain`); `input_contribution` and `depth_sum` then tell more. Source: ours, from SeqPool (Hassani et al.
+    2021, https://arxiv.org/abs/2104.05704). Limit: contributions are not causes, because attention has already mixed
+    the tokens.
 
     Raises:
         NotApplicable: the model has a class token.
@@ -74,13 +79,32 @@ def contribution(trace: Trace, *, target: int) -> Heatmaps:
         + trace.relative(trace.bias)[target]
         - trace.relative(trace.logits)[target]
     )
+    share = weights_explain(trace, target)
+    note = (
+        "" if share is None or share < TELLING else f"The pooling weights explain {share:.0%} of this map's variance."
+    )
     return Heatmaps(
         parts[:, target].reshape(1, *trace.grid),
         (f"contribution to {trace.labels[target]}",),
         signed=True,
         method="contribution",
         checks={"sums to the score": abs(float(gap))},
+        note=note and f"{note} Input contribution tells more.",
     )
+
+
+def weights_explain(trace: Trace, target: int) -> float | None:
+    """The share, 0 to 1, of the variance of a class's contributions over the tokens that the pooling weights explain.
+
+    The squared correlation of C~_tc and w_t. None where either is the same for all tokens, or the pool has no weights.
+    """
+    if trace.pooling_weights is None:
+        return None
+    parts = trace.relative(trace.contributions)[:, target].astype(np.float64)
+    c, w = parts - parts.mean(), trace.pooling_weights - trace.pooling_weights.mean(dtype=np.float64)
+    if np.ptp(trace.pooling_weights) == 0 or np.ptp(parts) == 0:
+        return None
+    return float((c @ w) ** 2 / ((c @ c) * (w @ w)))
 
 
 def contrast(trace: Trace, *, target: int, against: int | str | None = None) -> Heatmaps:

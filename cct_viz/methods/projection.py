@@ -1,6 +1,7 @@
 """Between tokens and pixels through the true receptive fields: S_tp is 1 where token t sees pixel p.
 
-Tokens overlap, and padding shifts their windows, so a stretched grid is wrong by up to half a window.
+The tokens of convolutions overlap, and padding shifts their windows, so a stretched grid would be wrong by up to half a
+window. It is right for patches, which do neither.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Bundle:
 
 
 def heatmaps_to_json(heatmaps: Heatmaps) -> dict[str, Any]:
-    """Maps, names, unit and checks as JSON values."""
+    """Maps, names, unit, checks and note as JSON values."""
     assert heatmaps.class_share is not None  # set at construction
     return {
         "method": heatmaps.method,
@@ -60,6 +60,7 @@ def heatmaps_to_json(heatmaps: Heatmaps) -> dict[str, Any]:
         "maps": heatmaps.maps.tolist(),
         "class_share": heatmaps.class_share.tolist(),
         "checks": dict(heatmaps.checks),
+        "note": heatmaps.note,
     }
 
 

@@ -150,7 +150,8 @@ def contact_sheet(maps: np.ndarray, *, columns: int, tile: int, limit: float, si
 
 
 def figure(trace: Trace, heatmaps: Heatmaps) -> Figure:
-    """The photo, then every map laid over it on one scale, with colour bar, the method in words and identity checks.
+    """The photo, then every map laid over it on one scale, with colour bar, the method in words, and its identity with
+    the error on this image, if it has one.
 
     Save it with `figure(...).savefig("map.png")` or "map.svg". It does not use pyplot, so it has no global state and
     threads can make figures at the same time.
@@ -182,6 +183,7 @@ def figure(trace: Trace, heatmaps: Heatmaps) -> Figure:
     bar.ax.tick_params(labelsize=8)
     checks = "; ".join(f"{name}, error {error:.0e}" for name, error in heatmaps.checks.items())
     caption = describe(heatmaps.method) if heatmaps.method in METHODS else heatmaps.method
-    text = "\n".join(filter(None, [caption, checks and f"Checked on this image: {checks}."]))
+    checked = f"Checked on this image: {checks}." if checks else "This map has no identity to check."
+    text = "\n".join(filter(None, [caption, heatmaps.note, checked]))
     drawing.supxlabel(text, fontsize=8, wrap=True, parse_math=False)
     return drawing

@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 import pytest
 from conftest import layer_norm, make_trace, tiny_config
-from contract import NOT_APPLICABLE, POSITION_ONLY, check_contract
+from contract import FROM_WEIGHTS, NOT_APPLICABLE, POSITION_ONLY, check_contract
 
 import cct_viz
 from cct_viz.architecture.outputs import OUTPUTS
@@ -22,12 +22,13 @@ from cct_viz.methods import (
     takes,
 )
 from cct_viz.methods.attention import attention_shares, effective_tokens, mixing_matrices
+from cct_viz.methods.cam import representation_gradient
 from cct_viz.methods.depth import read_early, read_lens
 from cct_viz.methods.laboratory import pool_with
 
 EXACT = 1e-5  # float32 sums of 15 tokens and 8 channels of order 1
 POOLS = ["seqpool", "mean", "max", "class_token"]
-TRACE_ONLY = [method for method in METHODS if not takes(method, "classifier")]
+TRACE_ONLY = [method for method in METHODS if not takes(method, "classifier") and method not in FROM_WEIGHTS]
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -147,6 +148,7 @@ def test_unknown_methods_options_and_classes_are_refused(trace):
         ("rollout", {"alpha": 1.5}),
         ("rollout", {"alpha": "half"}),
         ("rollout", {"readout": "max"}),
+        ("contribution_rollout", {"mixing": "ALTI"}),
         ("rollout", {"discard": 1.0}),
         ("rollout", {"head_fusion": "median"}),
         ("attention", {"layer": 2}),
@@ -327,6 +329,18 @@ def test_contribution_rollout_by_hand(trace):
     assert heat.maps.sum() == pytest.approx(explain(trace, "contribution", target=1).maps.sum(), abs=EXACT)
     unmoved = explain(trace, "contribution_rollout", target=1, alpha=0.0).maps
     np.testing.assert_allclose(unmoved, explain(trace, "contribution", target=1).maps, atol=1e-7)
+
+
+def test_grad_cam_is_positive_evidence():
+    """Channels weighted by their mean gradient, as published, give the evidence over N for every pool that splits."""
+    for pool in ("seqpool", "mean", "max"):
+        trace = make_trace(tiny_config(pool=pool))
+        target = int(trace.evidence.max(axis=0).argmax())  # of which some evidence is positive
+        heat = explain(trace, "grad_cam", target=target)
+        published = np.maximum(trace.representation @ representation_gradient(trace, target).mean(axis=0), 0)
+        np.testing.assert_allclose(heat.maps.ravel(), published / published.sum(), atol=1e-6)
+        positive = np.maximum(trace.evidence[:, target], 0)
+        np.testing.assert_allclose(heat.maps.ravel(), positive / positive.sum(), atol=1e-6)
 
 
 def test_effective_tokens_of_simple_maps():

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import tiny_config
-from contract import NOT_APPLICABLE, check_contract
+from contract import FROM_WEIGHTS, NOT_APPLICABLE, check_contract
 from PIL import Image
 from random_models import FORMS, random_model
 
@@ -65,7 +65,11 @@ def test_every_check_holds_on_a_real_trace(case):
     """What methods of a trace alone claim of their maps, as that they sum to the score, is true of a real pass too."""
     _, trace = case
     for method in METHODS:
-        if not takes(method, "classifier") and (method, trace.pool) not in NOT_APPLICABLE:
+        if (
+            not takes(method, "classifier")
+            and method not in FROM_WEIGHTS
+            and (method, trace.pool) not in NOT_APPLICABLE
+        ):
             check_contract(trace, method, exact=bound(trace))
 
 
@@ -199,6 +203,7 @@ def test_pixel_maps_have_the_models_resolution(keras_io):
         ("smooth_grad", {"seed": -1}),
         ("gradient_rollout", {"alpha": -1}),
         ("gradient_rollout", {"alpha": "half"}),
+        ("chefer", {"normalise": 1}),
     ],
 )
 def test_options_out_of_range_are_refused(keras_io, method, options):
@@ -241,9 +246,22 @@ def test_chefer_by_hand(keras_io):
     first, second = (np.maximum(trace.attentions[i] * gradients[i], 0).mean(axis=0) for i in (0, 1))
     relevance = np.eye(15) + first
     relevance = relevance + second @ relevance
-    row = np.maximum(trace.contributions[:, 0], 0) @ relevance
+    query = np.maximum(trace.contributions[:, 0], 0)
+    row = query @ relevance
+    heat = explain(trace, "chefer", target=0, classifier=classifier, normalise=False)
+    np.testing.assert_allclose(heat.maps.reshape(-1), row / row.sum(), atol=1e-6)
+    beyond = relevance - np.eye(15)
+    row = query @ (beyond / beyond.sum(axis=1, keepdims=True) + np.eye(15))  # eq. 8, 9 and 10
     heat = explain(trace, "chefer", target=0, classifier=classifier)
     np.testing.assert_allclose(heat.maps.reshape(-1), row / row.sum(), atol=1e-6)
+
+
+def test_chefer_reads_a_class_token_by_its_row_alone():
+    """Equations 8 and 9 belong to attention to another sequence; a class token is in the same one."""
+    classifier = make_classifier("class token")
+    trace = classifier.trace(random_pixels(classifier.config))
+    maps = [explain(trace, "chefer", classifier=classifier, normalise=choice).maps for choice in (True, False)]
+    np.testing.assert_array_equal(*maps)
 
 
 def test_legrad_of_the_pool_is_positive_evidence(keras_io):

@@ -1,11 +1,14 @@
-"""The pooling laboratory, by hand."""
+"""The pooling laboratory and what pooling weights explain, by hand."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 from conftest import make_trace, softmax, tiny_config
 
-from cct_viz.methods import NotApplicable
+from cct_viz.methods import NotApplicable, explain
 from cct_viz.methods import laboratory as lab
+from cct_viz.methods.pooling import weights_explain
 
 EXACT = 1e-5  # float32 logits of order 10
 
@@ -66,3 +69,16 @@ def test_impossible_tokens_and_temperatures_are_refused(trace):
         lab.pool_one(trace, 1.5)
     with pytest.raises(ValueError, match="beta is inf"):
         lab.sharpen(trace, np.inf)
+
+
+def test_the_note_says_where_the_weights_explain_the_contributions():
+    trace = make_trace(tiny_config())
+    own = np.corrcoef(trace.relative(trace.contributions)[:, 1], trace.pooling_weights)[0, 1] ** 2
+    assert weights_explain(trace, 1) == pytest.approx(own, rel=1e-6)
+    assert own < 0.9
+    assert explain(trace, "contribution", target=1).note == ""
+    deep = dataclasses.replace(trace, representation=np.tile(trace.representation[:1], (15, 1)))  # all tokens alike
+    assert weights_explain(deep, 1) == pytest.approx(1)
+    assert explain(deep, "contribution", target=1).note.startswith("The pooling weights explain 100% of this map's")
+    assert weights_explain(make_trace(tiny_config(pool="mean")), 1) is None
+    assert weights_explain(make_trace(tiny_config(pool="max")), 1) is None

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import make_trace, tiny_config
+from contract import FROM_WEIGHTS
 from PIL import Image
 
 from cct_viz.architecture.config import ConvStage
@@ -111,7 +112,9 @@ def test_an_all_negative_map_is_described():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", [method for method in METHODS if not takes(method, "classifier")])
+@pytest.mark.parametrize(
+    "method", [method for method in METHODS if not takes(method, "classifier") and method not in FROM_WEIGHTS]
+)
 def test_every_method_makes_a_figure_with_its_caption_and_checks(trace, method, tmp_path):
     trace = dataclasses.replace(trace, labels=("a $x$ b", "$", "<b>{y}</b>"))  # math and markup
     heatmaps = explain(trace, method, target=0)
@@ -125,6 +128,13 @@ def test_every_method_makes_a_figure_with_its_caption_and_checks(trace, method, 
     titles = [ax.get_title() for ax in drawing.axes]
     assert titles[0] == "photo"
     assert [title.split("\n")[0] for title in titles[1 : len(heatmaps.names) + 1]] == list(heatmaps.names)
+
+
+def test_a_figure_says_what_to_know_of_its_map(trace):
+    told = dataclasses.replace(explain(trace, "contribution", target=0), note="Know this.")
+    assert "\nKnow this.\nChecked on this image: sums to the score" in plots.figure(trace, told).get_supxlabel()
+    unchecked = dataclasses.replace(told, checks={}, note="")
+    assert plots.figure(trace, unchecked).get_supxlabel().endswith("\nThis map has no identity to check.")
 
 
 def test_figures_do_not_import_pyplot():

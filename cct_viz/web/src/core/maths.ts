@@ -6,6 +6,13 @@ export function sum(values: Iterable<number>): number {
   return total;
 }
 
+/** The sum of the products, as far as `one` goes. */
+export function dot(one: ArrayLike<number>, other: ArrayLike<number>): number {
+  let total = 0;
+  for (let i = 0; i < one.length; i++) total += one[i] * other[i];
+  return total;
+}
+
 /** NaN for an empty list. */
 export const mean = (values: ArrayLike<number> & Iterable<number>): number => sum(values) / values.length;
 

@@ -9,20 +9,14 @@ import type { Trace } from "../model/trace.ts";
 import { contrast } from "./contrast.ts";
 
 /**
- * Grad-CAM: (N,) shares, the last tokens with channels weighted by their mean gradient, negative values set to 0.
- * Source: Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391. Limit: a channel has one weight for all tokens, and
- * the map does not sum to the score. Null where the map is not defined.
+ * Grad-CAM: (N,) shares, the positive evidence. Grad-CAM weights the channels of the last tokens by their mean gradient,
+ * which is W_c / N for every pool: the pooling factors sum to 1 over the tokens, and what SeqPool's weights add to the
+ * gradient sums to 0. Source: Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391; the theorem is ours. Limit: the
+ * map does not sum to the score. Null where the map is not defined.
  */
 export function gradCam(trace: Trace, target: number): Float64Array | null {
-  const gradient = representationGradient(trace, target);
-  if (!gradient || !trace.vectors) return null;
-  const { embeddingDim: dim, representation } = trace.vectors;
-  const n = trace.config.numTokens;
-  const mean = new Float64Array(dim);
-  gradient.forEach((value, i) => (mean[i % dim] += value / n));
-  const row = new Float64Array(n);
-  for (let i = 0; i < n * dim; i++) row[Math.floor(i / dim)] += representation[i] * mean[i % dim];
-  const positive = row.map((value) => Math.max(value, 0));
+  if (!findPool(trace.config.pool).splits) return null;
+  const positive = contrast(trace.evidence, trace.config.numClasses, target).map((value) => Math.max(value, 0));
   const total = sum(positive);
   return total > 0 ? positive.map((value) => value / total) : positive;
 }

@@ -1,5 +1,6 @@
 /** Class scores in a table of tokens and classes, as cct_viz/methods/pooling.py has them. */
 
+import { dot, maximum, mean, minimum } from "../core/maths.ts";
 import type { Trace } from "../model/trace.ts";
 
 /** What a class is held against: another class, the mean of all classes, or nothing (null). */
@@ -40,6 +41,21 @@ export const evidence = (trace: Trace, target: number, against: Against = null):
  */
 export const contribution = (trace: Trace, target: number, against: Against = null): Float64Array | null =>
   trace.contributions && contrast(trace.contributions, trace.config.numClasses, target, against);
+
+/**
+ * The share, 0 to 1, of the variance of a class's contributions over the tokens that the pooling weights explain: their
+ * squared correlation. From 0.9 on, contribution is the map of the weights in another colour, and the input split tells
+ * more. Null where either is the same for all tokens, or there are no weights.
+ */
+export function weightsExplain(trace: Trace, target: number): number | null {
+  const parts = contribution(trace, target, usual(trace));
+  const { poolingWeights: weights } = trace;
+  if (!parts || !weights || extentOf(parts) === 0 || extentOf(weights) === 0) return null;
+  const [c, w] = [parts, weights].map((values) => Float64Array.from(values, (value) => value - mean(values)));
+  return dot(c, w) ** 2 / (dot(c, c) * dot(w, w));
+}
+
+const extentOf = (values: Float64Array | Float32Array): number => maximum(values) - minimum(values);
 
 /** (N, K) logits: evidence above what the mean class has. */
 export function centred(table: ArrayLike<number>, k: number): Float64Array {

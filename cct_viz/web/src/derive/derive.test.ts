@@ -7,10 +7,11 @@ import { CASES, type Case, expectClose, joined, readCase } from "../testing/vect
 import { ablateInPool, coverBoxes, falls } from "./ablation.ts";
 import { attentionFrom, attentionMatrix, attentionTo, imageTokens, rowError } from "./attention.ts";
 import { gradCam, hiresCam } from "./cam.ts";
-import { contribution, evidence, usual } from "./contrast.ts";
+import { contribution, evidence, usual, weightsExplain } from "./contrast.ts";
 import { logitLens, readLens } from "./depth.ts";
 import { attributeLogits, directLogitAttribution } from "./direct_logit_attribution.ts";
 import { maskWithout, masksAlong, spreadSteps, srg } from "./faithfulness.ts";
+import { contributionByDepth, depthSum, inputContribution, splitPixels, splitScore } from "./input_split.ts";
 import { poolWith, topToken } from "./laboratory.ts";
 import { meanColour } from "./painting.ts";
 import { contributionRollout, rollout } from "./rollout.ts";
@@ -46,8 +47,11 @@ describe.each(CASES)("%s", (name) => {
     check("evidence", evidence(trace, TARGET, usual(trace)));
     check("contribution", contribution(trace, TARGET, usual(trace)));
     check("contrast", contribution(trace, TARGET, 0));
+    const share = weightsExplain(trace, TARGET);
+    check("weights_explain", share === null ? null : [share]);
     checkAttention(one, check);
     checkDepth(one, check);
+    checkInputSplit(one, check);
     checkPool(one, check);
     checkRemoval(one, check);
     check("nearest_token", nearestToken(trace.stages[trace.stages.length - 1], model.config.imageSize));
@@ -170,6 +174,33 @@ function checkDepth({ trace, model, about }: Case, check: Check): void {
   check("attribution/parts", joined(whole.map(({ logits }) => logits)));
   check("attribution/heads", joined((attributeLogits(trace, model.layers) ?? []).map(({ logits }) => logits)));
   expect(whole.map(({ part }) => nameOf(part))).toEqual(about.parts);
+}
+
+function checkInputSplit({ trace, model }: Case, check: Check): void {
+  const split = splitScore(trace, model, TARGET);
+  const over = splitScore(trace, model, TARGET, 0);
+  if (!split || !over) throw new Error("the stream is known");
+  const { map, position, classToken, biases } = inputContribution(split, trace);
+  check("input_contribution", map);
+  check("input_split/position", split.position);
+  check("input_split/constants", split.constants);
+  expect(map.reduce((a, b) => a + b) + position + classToken + biases).toBeCloseTo(split.score, 5);
+  check("contribution_by_depth", joined(contributionByDepth(split, trace)));
+  check("contribution_by_depth/against", joined(contributionByDepth(over, trace)));
+  check("depth_sum", depthSum(split, trace));
+  const pixels = splitPixels(split, trace, model);
+  check("input_split/pixels", pixels);
+  if (pixels)
+    expect(pixels.reduce((a, b) => a + b)).toBeCloseTo(
+      map.reduce((a, b) => a + b),
+      5,
+    );
+  const largest = Math.max(1, ...trace.logits.map(Math.abs));
+  for (const error of [...split.errors, ...over.errors]) expect(error).toBeLessThan(1e-5 * largest);
+  const turned = splitScore(trace, model, 0, TARGET);
+  over.parts.forEach((part, depth) =>
+    expectClose(part, { values: Float32Array.from(turned?.parts[depth] ?? [], (x) => -x) }, "A over B"),
+  );
 }
 
 /** A part as Python names it. */

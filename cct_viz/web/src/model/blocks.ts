@@ -12,6 +12,17 @@ export interface Block {
   readonly addMlp: (x: Matrix, norm: Step, mlp: Step) => { stream: Matrix; added: Matrix };
   /** Whether the second norm replaces the stream; direct logit attribution then starts after the last one. */
   readonly overwritesStream: boolean;
+  /**
+   * `addMlp` backwards: from scores as a function of the stream after the block to scores as a function of the stream
+   * after the attention; the steps take them back through each part.
+   */
+  readonly splitMlp: <S>(scores: S, steps: StepsBack<S>) => S;
+}
+
+export interface StepsBack<S> {
+  readonly norm: (scores: S) => S;
+  readonly mlp: (scores: S) => S;
+  readonly add: (one: S, other: S) => S;
 }
 
 export const BLOCKS: Readonly<Record<string, Block>> = {
@@ -21,6 +32,7 @@ export const BLOCKS: Readonly<Record<string, Block>> = {
       return { stream: add(x, added), added };
     },
     overwritesStream: false,
+    splitMlp: (scores, { norm, mlp, add }) => add(scores, norm(mlp(scores))),
   },
   official: {
     addMlp(x, norm, mlp) {
@@ -29,6 +41,7 @@ export const BLOCKS: Readonly<Record<string, Block>> = {
       return { stream: add(normed, added), added };
     },
     overwritesStream: true,
+    splitMlp: (scores, { norm, mlp, add }) => norm(add(scores, mlp(scores))),
   },
 };
 

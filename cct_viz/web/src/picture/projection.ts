@@ -1,6 +1,7 @@
 /**
- * Between tokens and pixels through the true receptive fields, as cct_viz/methods/projection.py. Tokens overlap, and
- * padding shifts their windows, so a stretched grid is wrong by up to half a window.
+ * Between tokens and pixels through the true receptive fields, as cct_viz/methods/projection.py. The tokens of
+ * convolutions overlap, and padding shifts their windows, so a stretched grid would be wrong by up to half a window. It
+ * is right for patches, which do neither.
  */
 
 import type { StageGeometry } from "../model/trace.ts";
