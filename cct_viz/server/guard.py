@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any, NoReturn
 
 from python_multipart.multipart import parse_options_header
@@ -19,6 +19,8 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import JSONResponse
 
 from . import settings
+from .log import LOG
+from .shutdown import Traffic
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -36,9 +38,12 @@ OPEN = re.compile(
     r"|/gradio_api/file(=|/)(?![a-zA-Z][a-zA-Z0-9+.-]+:).+"
 )
 MCP = re.compile(r"/gradio_api/mcp(/.*)?")
+CALL = re.compile(r"/gradio_api/call/(?:v2/)?([^/]+)/?")  # with POST
+SHOWN = re.compile(r"/gradio_api/(heartbeat/|mcp)")  # streams that are open as long as a page is shown
 UPLOAD, JOIN = "/gradio_api/upload", "/gradio_api/queue/join"
 FORM_BYTES = 100_000  # for the multipart headers of an upload
 DRAIN_SECONDS = 5.0
+LOCAL = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")  # Host of an app on one's own machine
 SCHEME = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]+:")  # two letters or more: one letter is a Windows drive
 
 
@@ -60,29 +65,53 @@ class Guard:
         health: Callable[[], dict[str, bool]],
         admit: Callable[[int], bool],
         give_back: Callable[[int], None],
+        traffic: Traffic,
+        endpoints: Collection[str] = (),
+        shown: Callable[[], Collection[str]] = tuple,
         mcp: bool = False,
     ) -> None:
         """`health` gives the response of /healthz; `admit(n)` says whether `n` more bytes may be stored; `give_back(n)`
-        releases admitted bytes that were not stored."""
+        releases admitted bytes that were not stored; `endpoints` are the names that may be called; `shown()` are the
+        files of the page itself, which browsers may keep."""
         self.app, self.health, self.mcp = app, health, mcp
         self.admit, self.give_back = admit, give_back
+        self.traffic, self.endpoints, self.shown = traffic, endpoints, shown
+        self.behind_proxy = settings.is_behind_proxy()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if not self.behind_proxy:  # otherwise callers choose the addresses in the answers
+            headers = [pair for pair in scope["headers"] if not pair[0].startswith(b"x-forwarded-")]
+            scope = {**scope, "headers": headers}
         exchange = Exchange(self, scope, receive, send, path)
+        if path == "/healthz":
+            report = {"stopping": True} if self.traffic.stopping else self.health()
+            healthy = all(report.values()) and not self.traffic.stopping
+            return await exchange.reply(200 if healthy else 503, report)
+        if SHOWN.match(path):
+            return await self.answer_or_explain(exchange, scope, path)
+        self.traffic.under_way += 1
+        try:
+            await self.answer_or_explain(exchange, scope, path)
+        finally:
+            self.traffic.under_way -= 1
+
+    async def answer_or_explain(self, exchange: Exchange, scope: Message, path: str) -> None:
         try:
             await self.answer(exchange, scope, path)
         except BodyError as error:
             await exchange.refuse(error.status, error.message)
+        except Exception as error:
+            LOG.warning("%s %s failed", scope["method"], path, exc_info=error)
+            await exchange.give_up(error)
 
     async def answer(self, exchange: Exchange, scope: Message, path: str) -> None:
-        if path == "/healthz":
-            report = self.health()
-            return await exchange.reply(200 if all(report.values()) else 503, report)
         if not OPEN.fullmatch(path) and not (self.mcp and MCP.fullmatch(path)):
             return await exchange.refuse(404, "Not found.")
+        if scope["method"] == "POST":
+            self.check_post(exchange.headers, path)
         exchange.check_length()
         if exchange.upload:
             exchange.take_room(b"")
@@ -94,13 +123,29 @@ class Guard:
         if scope["method"] in ("GET", "HEAD", "OPTIONS"):  # event streams stay open for hours: no time limit
             return await self.app(scope, exchange.pass_on, exchange.send)
         body = await exchange.read()
-        check_paths(body)
+        check_json(body)
         messages = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:
             return messages.pop() if messages else await exchange.pass_on()
 
         await self.app(scope, replay, exchange.send)
+
+    def check_post(self, headers: Headers, path: str) -> None:
+        """Refuse a POST that need not be read.
+
+        Raises:
+            BodyError: the app is stopping, another website's page sends to the app on one's own machine, or there is no
+                such endpoint.
+        """
+        if LOCAL.fullmatch(headers.get("host", "")) and headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+            raise BodyError(403, "Pages of other websites cannot use this app.")
+        if self.traffic.stopping:
+            raise BodyError(503, "The app is stopping; try again in a minute.")
+        call = CALL.fullmatch(path)
+        if call and call[1] not in self.endpoints:
+            names = ", ".join(f"/{name}" for name in sorted(self.endpoints)) or "none"
+            raise BodyError(404, f"There is no endpoint of this name; there are: {names}.")
 
 
 class Exchange:
@@ -115,9 +160,10 @@ class Exchange:
         self.headers = Headers(scope=scope)
         content_length = self.headers.get("content-length", "")
         self.length = int(content_length) if content_length.isdecimal() else self.limit
-        self.size, self.complete, self.started = 0, False, False
-        self.reserved_bytes, self.parts, self.tail = 0, 0, b""
+        self.size, self.complete, self.started, self.event_stream = 0, False, False, False
+        self.reserved_bytes, self.parts, self.tail, self.end = 0, 0, b"", b""
         self.boundary = b"--" + parse_options_header(self.headers.get("content-type"))[1].get(b"boundary", b"")
+        self.closed = self.boundary == b"--"  # whether the closing boundary came; without a boundary, Gradio refuses
         self.fault: BodyError | None = None
 
     def check_length(self) -> None:
@@ -153,6 +199,8 @@ class Exchange:
             self.fail(413, "")
         if self.upload:
             self.take_room(message.get("body", b""))
+            if self.complete and not self.closed:
+                self.fail(400, "The upload ends before its closing boundary; send it again.")
         return message
 
     def take_room(self, body: bytes) -> None:
@@ -164,6 +212,9 @@ class Exchange:
         window = self.tail + body
         files = window.count(self.boundary)
         self.tail = window[-len(self.boundary) + 1 :]
+        self.end += body
+        self.closed = self.closed or self.boundary + b"--" in self.end
+        self.end = self.end[-len(self.boundary) - 1 :]
         self.parts += files
         if self.parts > settings.MAX_FILES + 1:  # the closing boundary counts too
             self.fail(413, f"An upload can have at most {settings.MAX_FILES} files; send the others separately.")
@@ -199,8 +250,19 @@ class Exchange:
         self.fault = None
         await self.reply(status, {"detail": text})
 
+    async def give_up(self, error: Exception) -> None:
+        """Answer a request at which Gradio failed: mostly at its form, because calls only join the queue here."""
+        if self.started:
+            if not self.event_stream:
+                raise RuntimeError("The response ended early.") from None
+            return await self._send({"type": "http.response.body", "body": b""})
+        if self.scope["method"] == "POST" and isinstance(error, (LookupError, TypeError, ValueError)):
+            return await self.refuse(400, "The request does not have the expected form; see /gradio_api/info.")
+        await self.refuse(500, "The app failed at this request; its log says why.")
+
     async def reply(self, status: int, content: object) -> None:
-        response = JSONResponse(content, status, headers={"Cache-Control": "no-store"})
+        headers = {"Cache-Control": "no-store"} | ({"Retry-After": "60"} if status == 503 else {})
+        response = JSONResponse(content, status, headers=headers)
         await response(self.scope, self.pass_on, self.send)
 
     async def send(self, message: Message) -> None:
@@ -210,10 +272,13 @@ class Exchange:
                 await self.drain()
                 message = {**message, "status": self.fault.status}
             headers = MutableHeaders(scope=message)
+            self.event_stream = headers.get("content-type", "").startswith("text/event-stream")
             for name, value in settings.HEADERS.items():
                 headers[name] = value
             if self.path.startswith("/gradio_api/file"):
                 headers["Content-Security-Policy"] = settings.FILE_POLICY
+                if self.path.removeprefix("/gradio_api/file")[1:] not in self.guard.shown():
+                    headers["Cache-Control"] = "no-store"
             # Gradio's page shows a fixed sentence for 503 and the response's text for any other status. Only browsers
             # send this header; gradio_client handles 503.
             full = message["status"] == 503 and self.path == JOIN and "sec-fetch-mode" in self.headers
@@ -221,11 +286,11 @@ class Exchange:
         await self._send(message)
 
 
-def check_paths(body: bytes) -> None:
-    """Refuse JSON with a URL as a file's path: Gradio would fetch or decode it without a size limit.
+def check_json(body: bytes) -> None:
+    """Refuse JSON with a URL as a file's path, which Gradio would fetch or decode without a size limit.
 
     Raises:
-        BodyError: it has such a path, or is nested too deeply to check.
+        BodyError: it has such a path, has too many values, or is nested too deeply to check.
     """
     if not body:
         return
@@ -235,8 +300,12 @@ def check_paths(body: bytes) -> None:
         raise BodyError(400, "The JSON of the request is nested too deeply.") from None
     except ValueError:
         return  # not JSON: Gradio responds itself
+    values = 0
     while pending:
         value = pending.pop()
+        values += 1
+        if values + len(pending) > settings.MAX_VALUES:
+            raise BodyError(400, f"The JSON of the request has more than {settings.MAX_VALUES} values.")
         if isinstance(value, dict):
             path = value.get("path")
             if isinstance(path, str) and SCHEME.match(path):
