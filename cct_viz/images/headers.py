@@ -23,6 +23,7 @@ MAX_JPEG_PIXELS = 64 * 2**20  # decoded at reduced scale, so that it needs less 
 # A JPEG of several scans is decoded from all its coefficients, 2 bytes each: 157 MB. So a progressive one may have 50
 # megapixels with halved colours, 25 with full ones and 18 in CMYK.
 MAX_COEFFICIENTS = 3 * MAX_PIXELS
+MAX_WEBP_PIXELS = 16 * 2**20  # Pillow holds a WebP four times while it decodes it: 270 MB
 MAX_RLE_PIXELS = 2**20  # Pillow decodes run-length BMP in Python, 0.3 s per megapixel
 MAX_BLOCKS = 100_000  # chunks, segments or blocks per file; the largest PNG has 10,000 chunks of 8 kB
 MAX_SCANS = 50  # each scan of a progressive JPEG visits the whole picture, even without data; 10 are usual
@@ -245,7 +246,7 @@ def _read_webp(data: bytes) -> Header:
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
     else:
         raise DamagedError("no picture in the container")
-    return Header((height, width), MAX_PIXELS, orientation, [data])
+    return Header((height, width), MAX_WEBP_PIXELS, orientation, [data])
 
 
 def _webp_orientation(data: bytes) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import gradio as gr
@@ -12,6 +13,7 @@ UNREADABLE = (
     'The inputs are not as expected. Upload a file to /gradio_api/upload first and send {"path": the path that it '
     'answers, "meta": {"_type": "gradio.FileData"}}; /gradio_api/info lists the inputs of each endpoint.'
 )
+DISK_FULL = "The disk of the app is full; try again in a few minutes."
 FAILED = "The app failed at this call; its log says why."
 
 
@@ -36,10 +38,14 @@ def explain_failures(page: gr.Blocks) -> None:
             raise
         except Exception as error:
             LOG.error("A call failed", exc_info=error)
-            raise gr.Error(FAILED, print_exception=False) from error
+            raise gr.Error(DISK_FULL if is_disk_full(error) else FAILED, print_exception=False) from error
 
     page.preprocess_data = preprocess_data  # type: ignore[method-assign]
     page.process_api = process_api  # type: ignore[method-assign]
+
+
+def is_disk_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def endpoint_names(page: gr.Blocks) -> frozenset[str]:

@@ -19,6 +19,7 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import JSONResponse
 
 from . import settings
+from .calls import DISK_FULL, is_disk_full
 from .log import LOG
 from .shutdown import Traffic
 
@@ -65,16 +66,17 @@ class Guard:
         health: Callable[[], dict[str, bool]],
         admit: Callable[[int], bool],
         give_back: Callable[[int], None],
+        has_space: Callable[[], bool] = lambda: True,
         traffic: Traffic,
         endpoints: Collection[str] = (),
         shown: Callable[[], Collection[str]] = tuple,
         mcp: bool = False,
     ) -> None:
         """`health` gives the response of /healthz; `admit(n)` says whether `n` more bytes may be stored; `give_back(n)`
-        releases admitted bytes that were not stored; `endpoints` are the names that may be called; `shown()` are the
-        files of the page itself, which browsers may keep."""
+        releases admitted bytes that were not stored; `has_space()` is whether an upload fits on the disk; `endpoints`
+        are the names that may be called; `shown()` are the files of the page itself, which browsers may keep."""
         self.app, self.health, self.mcp = app, health, mcp
-        self.admit, self.give_back = admit, give_back
+        self.admit, self.give_back, self.has_space = admit, give_back, has_space
         self.traffic, self.endpoints, self.shown = traffic, endpoints, shown
         self.behind_proxy = settings.is_behind_proxy()
 
@@ -218,6 +220,8 @@ class Exchange:
         self.parts += files
         if self.parts > settings.MAX_FILES + 1:  # the closing boundary counts too
             self.fail(413, f"An upload can have at most {settings.MAX_FILES} files; send the others separately.")
+        if not self.guard.has_space():  # Gradio's parser removes what arrived
+            self.fail(507, DISK_FULL)
         room = len(body) + files * settings.FILE_BYTES
         if not self.guard.admit(room):
             self.fail(503, "The app has no room for more pictures now; try again in a few minutes.")
@@ -256,6 +260,8 @@ class Exchange:
             if not self.event_stream:
                 raise RuntimeError("The response ended early.") from None
             return await self._send({"type": "http.response.body", "body": b""})
+        if is_disk_full(error):
+            return await self.refuse(507, DISK_FULL)
         if self.scope["method"] == "POST" and isinstance(error, (LookupError, TypeError, ValueError)):
             return await self.refuse(400, "The request does not have the expected form; see /gradio_api/info.")
         await self.refuse(500, "The app failed at this request; its log says why.")

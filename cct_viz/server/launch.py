@@ -72,9 +72,10 @@ def launch(
     traffic = Traffic()
     guard = Middleware(
         Guard,
-        health=make_report(page, checks or {}),
+        health=make_report(page, {**(checks or {}), "disk": janitor.has_space}),
         admit=janitor.admit,
         give_back=janitor.give_back,
+        has_space=janitor.has_space,
         traffic=traffic,
         endpoints=endpoint_names(page),
         shown=lambda: _shown_files(page),

@@ -1,6 +1,7 @@
 """Calls that fail: each answers with a sentence, and callers share the places of the queue."""
 
 import asyncio
+import errno
 from collections import Counter
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 from gradio.queueing import Event, Queue
 
 from cct_viz.server import settings
-from cct_viz.server.calls import FAILED, UNREADABLE, endpoint_names, explain_failures
+from cct_viz.server.calls import DISK_FULL, FAILED, UNREADABLE, endpoint_names, explain_failures
 from cct_viz.server.queue import Mailboxes, caller_of, limit_queue, take_turns
 
 
@@ -45,6 +46,15 @@ def test_a_failing_function_answers_with_a_sentence_and_leaves_one_line_in_the_l
         call(make_page(fail), None)
     assert (error.value.message, error.value.print_exception) == (FAILED, False)
     assert "A call failed" in caplog.text
+
+
+def test_a_full_disk_is_said():
+    def write(file, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(gr.Error) as error:
+        call(make_page(write), None)
+    assert error.value.message == DISK_FULL
 
 
 def test_a_refusal_keeps_its_message_and_is_not_printed():

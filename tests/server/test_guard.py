@@ -1,11 +1,13 @@
 """The middleware in front of Gradio, called as an ASGI server calls it, without a network or a page."""
 
 import asyncio
+import errno
 import json
 
 import pytest
 
 from cct_viz.server import settings
+from cct_viz.server.calls import DISK_FULL
 from cct_viz.server.guard import JOIN, UPLOAD, BodyError, Guard, check_json
 from cct_viz.server.shutdown import Traffic
 
@@ -115,6 +117,11 @@ def test_uploads_are_refused_when_there_is_no_room():
     status, _, body = ask(UPLOAD, b"x", app=app, room=False)
     assert (status, app.called) == (503, False)
     assert "no room" in json.loads(body)["detail"]
+
+
+def test_uploads_are_refused_when_the_disk_is_full():
+    status, _, body = ask(UPLOAD, b"x", has_space=lambda: False)
+    assert (status, json.loads(body)["detail"]) == (507, DISK_FULL)
 
 
 @pytest.mark.parametrize(
@@ -303,6 +310,7 @@ def test_a_call_of_an_unknown_endpoint_names_those_there_are():
         (TypeError("not a file"), UPLOAD, "POST", 400),
         (ValueError("x"), "/config", "GET", 500),
         (RuntimeError("a bug"), JOIN, "POST", 500),
+        (OSError(errno.ENOSPC, "No space left on device"), UPLOAD, "POST", 507),
     ],
 )
 def test_errors_of_gradio_answer_with_a_sentence(error, path, method, status):

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import httpx
@@ -211,6 +212,12 @@ def test_the_oldest_files_are_removed_when_there_are_too_many(folder, monkeypatc
     assert sweeper.admit(200_000)
     sweeper.sweep()
     assert sweeper.admit(200_000)
+
+
+def test_the_disk_has_space_while_one_more_upload_fits(folder, monkeypatch):
+    for free, fits in ((settings.MAX_UPLOAD_MB * settings.MB, True), (settings.MAX_UPLOAD_MB * settings.MB - 1, False)):
+        monkeypatch.setattr(janitor.shutil, "disk_usage", lambda path, free=free: SimpleNamespace(free=free))
+        assert Janitor(folder).has_space() == fits
 
 
 @pytest.mark.parametrize("limit", ["MAX_TEMP_FILES", "MAX_TEMP_MB"])
