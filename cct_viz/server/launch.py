@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import signal
 import socket
 import sys
@@ -63,6 +64,7 @@ def launch(
     if mcp and importlib.util.find_spec("mcp") is None:
         raise OSError("The package for MCP is not installed: run pip install 'gradio[mcp]', or start without --mcp.")
     _try_address(host, port)
+    _use_no_proxy(host)
     if block and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _end)
     page.queue(**QUEUE)
@@ -129,6 +131,13 @@ def _forget(page: gr.Blocks, removed: set[str]) -> None:
     for files in page.temp_file_sets:
         files.difference_update(removed)
     drop_closed_sessions(page._queue)
+
+
+def _use_no_proxy(host: str) -> None:
+    """Gradio requests its own page when it starts, which a proxy of the environment cannot reach."""
+    for name in ("no_proxy", "NO_PROXY"):
+        given = filter(None, os.environ.get(name, "").split(","))
+        os.environ[name] = ",".join(dict.fromkeys([*given, "localhost", "127.0.0.1", host]))
 
 
 def _try_address(host: str, port: int | None) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from cct_viz.server import settings
 from cct_viz.server.calls import DISK_FULL
-from cct_viz.server.guard import JOIN, UPLOAD, BodyError, Guard, check_json
+from cct_viz.server.exchange import JOIN, UPLOAD, BodyError
+from cct_viz.server.guard import Guard, check_json
 from cct_viz.server.shutdown import Traffic
 
 RUN = "/gradio_api/call/classify"
@@ -91,7 +92,7 @@ def test_bodies_up_to_the_limit_arrive_complete():
 def test_a_body_that_takes_too_long_is_refused(monkeypatch, path):
     monkeypatch.setattr(settings, "JSON_SECONDS", 0.05)
     monkeypatch.setattr(settings, "UPLOAD_SECONDS", 0.05)
-    monkeypatch.setattr("cct_viz.server.guard.DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr("cct_viz.server.exchange.DRAIN_SECONDS", 0.05)
     status, _, body = ask(path, *[b"x"] * 20, pause=0.02)
     assert status == 408
     assert "did not arrive within" in json.loads(body)["detail"]
@@ -331,6 +332,17 @@ def test_an_event_stream_that_fails_ends_cleanly():
         raise RuntimeError("the session is unknown")
 
     assert ask("/gradio_api/call/classify/0123", b"", method="GET", app=gradio)[2] == b"event: error\n\n"
+
+
+def test_a_call_to_another_process_is_explained():
+    async def gradio(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"type": "http.response.body", "body": b'event: error\ndata: "404: Not Found"\n\n'})
+
+    body = ask("/gradio_api/call/classify/0123", b"", method="GET", app=gradio)[2]
+    assert b"404" not in body
+    assert b"several processes" in body
+    assert json.loads(body.partition(b"data: ")[2])
 
 
 def test_a_stopping_app_refuses_new_work_and_says_so():

@@ -97,6 +97,20 @@ def test_settings_take_effect(folder):
         page.close()
 
 
+def test_the_app_starts_behind_a_proxy_that_does_not_reach_it(folder, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "example.com")
+    monkeypatch.setenv("NO_PROXY", "")
+    with gr.Blocks() as page:
+        gr.Textbox()
+    try:
+        launch.launch(page, host="127.0.0.1", block=False)
+        assert os.environ["no_proxy"] == "example.com,localhost,127.0.0.1"
+    finally:
+        page.close()
+
+
 @pytest.mark.slow
 def test_the_environment_is_set_before_libraries_read_it():
     code = (

@@ -83,7 +83,9 @@ def test_the_next_load_after_an_update_is_the_new_site(chromium, tmp_path):
         page.evaluate("async () => { await navigator.serviceWorker.ready }")
         publish("new")
         page.reload()
-        page.evaluate("navigator.serviceWorker.getRegistration().then((own) => own.update())")  # Chromium waits a second
+        page.evaluate(
+            "navigator.serviceWorker.getRegistration().then((own) => own.update())"
+        )  # Chromium waits a second
         page.wait_for_function(
             "navigator.serviceWorker.getRegistration()"
             ".then((own) => !own.installing && !own.waiting && own.active.state === 'activated')"
