@@ -32,9 +32,9 @@ def test_inputs_that_are_left_out_get_their_defaults():
 
 
 @pytest.mark.parametrize("picture", ["a plain path", 3, [], {"path": "/etc/passwd"}, {"x": 1}])
-def test_unreadable_inputs_answer_with_what_is_expected(picture):
+def test_unreadable_inputs_answer_with_what_is_expected(page, picture):
     with pytest.raises(gr.Error) as error:
-        call(make_page(lambda file, text: text), picture)
+        call(page, picture)
     assert (error.value.message, error.value.print_exception) == (UNREADABLE, False)
 
 
@@ -66,16 +66,20 @@ def test_a_refusal_keeps_its_message_and_is_not_printed():
     assert (error.value.message, error.value.print_exception) == ("not today", False)
 
 
-def test_private_functions_are_no_endpoints():
-    assert endpoint_names(make_page(lambda file, text: text)) == {"work"}
+def test_private_functions_are_no_endpoints(page):
+    assert endpoint_names(page) == {"work"}
+
+
+@pytest.fixture(scope="module")
+def page():
+    return make_page(lambda file, text: text)
 
 
 class Waiting:
     """A queue whose calls wait: nothing processes them."""
 
-    def __init__(self):
-        page = make_page(lambda file, text: text)
-        self.queue = page._queue = Queue(True, 8, 1, None, page)
+    def __init__(self, page):
+        self.queue = Queue(True, 8, 1, None, page)
         limit_queue(self.queue)
 
     def join(self, address, session="one", number=0, data=(None,)):
@@ -88,23 +92,23 @@ class Waiting:
         return [event.request.client.host for event in self.queue.event_queue_per_concurrency_id["work"].queue]
 
 
-def test_a_call_of_an_unknown_function_is_refused():
+def test_a_call_of_an_unknown_function_is_refused(page):
     for number, data in ((999, ()), (None, ()), (0, [1] * 3)):
-        accepted, message, state = Waiting().join("a", number=number, data=data)
+        accepted, message, state = Waiting(page).join("a", number=number, data=data)
         assert (accepted, state) == (False, "error")
         assert "/gradio_api/info" in message
 
 
-def test_a_session_that_never_fetches_answers_is_refused():
-    waiting = Waiting()
+def test_a_session_that_never_fetches_answers_is_refused(page):
+    waiting = Waiting(page)
     answers = [waiting.join("a") for _ in range(settings.MAX_CALLS + 5)]
     assert [answer[0] for answer in answers] == [True] * settings.MAX_CALLS + [False] * 5
     assert "unfinished" in answers[-1][1]
     assert waiting.join("a", session="another")[0]
 
 
-def test_each_kind_of_call_has_places_of_its_own():
-    waiting = Waiting()
+def test_each_kind_of_call_has_places_of_its_own(page):
+    waiting = Waiting(page)
     for i in range(settings.MAX_WAITING):
         assert waiting.join("a", session=str(i))[0]
     refused, message, state = waiting.join("a", session="last")
@@ -113,8 +117,8 @@ def test_each_kind_of_call_has_places_of_its_own():
     assert waiting.join("a", session="last", number=1)[0]
 
 
-def test_a_caller_with_few_calls_takes_a_place_from_one_with_many():
-    waiting = Waiting()
+def test_a_caller_with_few_calls_takes_a_place_from_one_with_many(page):
+    waiting = Waiting(page)
     for i in range(settings.MAX_WAITING):
         waiting.join("greedy", session=f"greedy {i}")
     for i in range(3):
