@@ -11,7 +11,9 @@ COPY cct_viz ./cct_viz
 COPY weights ./weights
 RUN python -m compileall -q app.py cct_viz && useradd --uid 1000 --create-home app
 USER 1000
+# The disk is read-only, also the home folder. Mount a volume at /tmp to keep downloads and converted models.
+ENV HF_HOME=/tmp/huggingface CCT_VIZ_CACHE=/tmp/cct_viz MPLCONFIGDIR=/tmp/matplotlib
 ENV GRADIO_SERVER_NAME=0.0.0.0 GRADIO_SERVER_PORT=7860
 EXPOSE 7860
-HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:7860/healthz', timeout=8)"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["python", "-c", "from urllib.request import ProxyHandler, build_opener; build_opener(ProxyHandler({})).open('http://127.0.0.1:7860/healthz', timeout=8)"]
 CMD ["python", "app.py"]

@@ -116,10 +116,17 @@ def wait_for_page(port: int, process: subprocess.Popen, log: Path) -> None:
             time.sleep(0.01)
 
 
-async def request(port: int, method: str, path: str, body: bytes = b"", kind: str = "application/json") -> Answer:
-    """Send one request on a new connection and read the answer to its end."""
+async def request(
+    port: int,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    kind: str = "application/json",
+    source: str = "127.0.0.1",
+) -> Answer:
+    """Send one request on a new connection, from the address `source`, and read the answer to its end."""
     started = time.monotonic()
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24, local_addr=(source, 0))
     try:
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n"
@@ -147,7 +154,11 @@ def join_chunks(content: bytes) -> bytes:
 
 
 async def upload(port: int, name: str, data: bytes) -> str:
-    """Upload a file; returns the path that the app gave it."""
+    """Upload a file; returns the path that the app gave it.
+
+    Raises:
+        Refused: the app answered with another status than 200.
+    """
     mark = secrets.token_hex(8)
     part = f'--{mark}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'.encode()
     body = part + data + f"\r\n--{mark}--\r\n".encode()

@@ -47,7 +47,7 @@ def with_jpeg_segment(jpeg, marker, content):
 
 
 def patch_jpeg_size(jpeg, width, height):
-    frame = jpeg.index(b"\xff\xc0")
+    frame = max(jpeg.find(b"\xff\xc0"), jpeg.find(b"\xff\xc2"))  # baseline or progressive
     return jpeg[: frame + 5] + struct.pack(">HH", height, width) + jpeg[frame + 9 :]
 
 

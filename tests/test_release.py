@@ -125,7 +125,11 @@ def test_the_container_runs_without_root_and_has_a_health_check():
     words = [word for word, _ in steps]
     assert ["USER", "1000"] in steps
     assert not {"COPY", "ADD", "RUN"} & set(words[words.index("USER") :])  # its user can change no file of the image
+    assert "ProxyHandler({})" in dict(steps)["HEALTHCHECK"]  # a proxy of the environment does not reach the container
     assert "/healthz" in dict(steps)["HEALTHCHECK"]
+    writable = dict(pair.split("=") for word, rest in steps if word == "ENV" for pair in rest.split())
+    for name in ("HF_HOME", "CCT_VIZ_CACHE", "MPLCONFIGDIR"):  # --read-only --tmpfs /tmp, as documented
+        assert writable[name].startswith("/tmp/")
     assert any(word == "RUN" and "requirements.lock" in rest for word, rest in steps)
     copied = [rest.split()[0] for word, rest in steps if word == "COPY"]
     included = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)

@@ -50,17 +50,17 @@ def add_endpoints(models: Models) -> None:
             "note": trace.note,
         }
 
-    def explain_image(image: str | None, method: str = "rollout", target: str = "") -> tuple[str, str]:
+    def explain_image(image: str | None, method: str | None = "rollout", target: str | None = "") -> tuple[str, str]:
         """A PNG with the maps of one method over the image, and a JSON file with every number and the identity checks.
 
         `method` is one of METHODS; `target` is a class name or number, empty for the predicted class.
         """
-        method = method.strip()
+        method = (method or "rollout").strip()
         if method in METHODS and takes(method, "classifier"):
             raise _refuse(f"{method} runs the model again; use it in Python or on the command line.")
         trace = _trace(models, image)
-        chosen: int | str | None = target.strip() or None
-        if isinstance(chosen, str) and chosen not in trace.labels and chosen.isdecimal():
+        chosen: int | str | None = (target or "").strip() or None
+        if isinstance(chosen, str) and chosen not in trace.labels and chosen.isdecimal() and len(chosen) < 10:
             chosen = int(chosen)
         try:
             heatmaps = explain(trace, method, target=chosen)

@@ -18,11 +18,11 @@ import numpy as np
 from ..architecture.presets import DEFAULT, PRESETS
 from ..checkpoints import CheckpointError, cache, hub
 from ..checkpoints.hub import HubError
-from ..images.decode import read_picture
 from ..images.preprocessing import Preprocessed, centre_crop
 from ..inference.classifier import Classifier
 from ..inference.load import load
 from ..inference.trace import Trace
+from .pictures import Pictures
 
 HUB_REPO = "keras-io/cct"
 STUCK_SECONDS = 60.0  # seconds; a call of the largest model takes two
@@ -64,6 +64,7 @@ class Models:
         self._load = load
         self._lock = threading.Lock()  # guards the table and the line
         self._running = threading.Lock()  # guards `trace`: one picture at a time for all visitors
+        self._pictures = Pictures()
         self._table: dict[str, Classifier] = {}
         self._failed: dict[str, str] = {}
         self._line = HubLine("")
@@ -124,8 +125,7 @@ class Models:
             ImageError: the image cannot be read.
         """
         model = self.get(name)
-        picture = read_picture(image)  # type: ignore[arg-type]  # outside the lock, so that a large photo delays nobody
-        return self._run(model, picture)
+        return self._run(model, self._pictures.prepare(model, image))
 
     def _run(self, model: Classifier, picture: Any) -> Trace:
         with self._running:

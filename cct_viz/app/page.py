@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 from typing import Any
 
 import gradio as gr
@@ -80,18 +81,19 @@ def build_page(models: Models) -> gr.Blocks:
 
 
 class ModelFiles:
-    """The weights that visitors' pages fetch: one file for each model, written once and kept while the app runs."""
+    """The weights that visitors' pages fetch: one file for each model, written again if a cleaner took it."""
 
     def __init__(self, owner: gr.HTML):
         self._owner = owner
-        self._addresses: dict[str, str | None] = {}
+        self._paths: dict[str, str | None] = {}
 
     def address(self, classifier: Classifier) -> str | None:
         """Where a page fetches the weights, relative to it; None if the model is too large for a page."""
         name = classifier.source.sha256
-        if name not in self._addresses:
-            self._addresses[name] = self._write(classifier) if _fits(classifier) else None
-        return self._addresses[name]
+        path = self._paths.get(name, "")
+        if path is not None and not os.path.exists(path):
+            path = self._paths[name] = self._write(classifier) if _fits(classifier) else None
+        return path and f"gradio_api/file={path}"
 
     def _write(self, classifier: Classifier) -> str | None:
         try:
@@ -101,7 +103,7 @@ class ModelFiles:
         name = f"{classifier.source.sha256[:16]}.safetensors"
         path = save_bytes_to_cache(content, name, self._owner.GRADIO_CACHE)
         self._owner.keep_in_cache.add(path)
-        return f"gradio_api/file={path}"
+        return path
 
 
 def _fits(classifier: Classifier) -> bool:

@@ -184,6 +184,7 @@ def _decode_file(data: bytes, name: str, stretch: bool = False) -> Picture:
         if orientation is None:
             orientation = read_orientation(image.info.get("exif", b""))
         rgb, note = _to_rgb(image, name, stretch)
+        del image  # copies of a large picture: NumPy makes two more below
         if orientation in _UPRIGHT:
             rgb = rgb.transpose(_UPRIGHT[orientation])
     except ImageError:
@@ -214,6 +215,7 @@ def _open(header: Header, image_format: str) -> Image.Image:
     if image.size[0] * image.size[1] > MAX_PIXELS:
         image.draft(None, (SHORT_SIDE, SHORT_SIDE))
     image.load()
+    image.__dict__.pop("_decoder", None)  # of WebP and AVIF, which holds the picture twice
     return image
 
 
@@ -257,7 +259,7 @@ def _to_rgb(image: Image.Image, name: str, stretch: bool) -> tuple[Image.Image, 
     if image.mode.startswith("I"):
         image, note = _reduce_depth(image, name, stretch)
     if image.has_transparency_data:
-        alpha = image.convert("RGBA")
+        alpha = image if image.mode == "RGBA" else image.convert("RGBA")
         image = Image.new("RGB", image.size, "white")
         image.paste(alpha, mask=alpha)
     return (image if image.mode == "RGB" else image.convert("RGB")), note

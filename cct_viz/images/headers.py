@@ -20,6 +20,10 @@ from .avif import is_avif, read_avif
 # In units of 2**20, so that "64 megapixel" phones (9248x6944) and "26 megapixel" cameras (6240x4160) fit.
 MAX_PIXELS = 25 * 2**20
 MAX_JPEG_PIXELS = 64 * 2**20  # decoded at reduced scale, so that it needs less memory than the other formats
+# A JPEG of several scans is decoded from all its coefficients, 2 bytes each: 157 MB. So a progressive one may have 50
+# megapixels with halved colours, 25 with full ones and 18 in CMYK.
+MAX_COEFFICIENTS = 3 * MAX_PIXELS
+MAX_WEBP_PIXELS = 16 * 2**20  # Pillow holds a WebP four times while it decodes it: 270 MB
 MAX_RLE_PIXELS = 2**20  # Pillow decodes run-length BMP in Python, 0.3 s per megapixel
 MAX_BLOCKS = 100_000  # chunks, segments or blocks per file; the largest PNG has 10,000 chunks of 8 kB
 MAX_SCANS = 50  # each scan of a progressive JPEG visits the whole picture, even without data; 10 are usual
@@ -135,13 +139,15 @@ def _read_jpeg(data: bytes) -> Header:
     parts: list[bytes | memoryview] = [b"\xff\xd8"]
     size, orientation, position = None, 1, 2
     scans, first_scan = 0, 0
+    progressive, sampling = False, b""
     for _ in range(MAX_BLOCKS):
         match = _MARKER.search(data, position)
         if match is None or match[0] == b"\xff\xd9":  # end of image; a second picture or a video may follow
             if size is None or not scans:
                 raise DamagedError("no picture before the end")
             parts.append(view[first_scan : match.end() if match else None])
-            return Header(size, MAX_JPEG_PIXELS, orientation, parts)
+            buffered = progressive or scans > 1
+            return Header(size, _max_buffered(sampling) if buffered else MAX_JPEG_PIXELS, orientation, parts)
         start, marker = match.start(), data[match.start() + 1]
         length = int.from_bytes(data[start + 2 : start + 4], "big")
         position = start + 2 + length
@@ -152,6 +158,8 @@ def _read_jpeg(data: bytes) -> Header:
                 raise DamagedError("two frame headers")
             height, width = struct.unpack_from(">HH", data, start + 5)
             size = (height, width)
+            progressive = marker & 3 == 2
+            sampling = data[start + 11 : position : 3]  # one byte for each component: its samples across and down
         elif marker == 0xDA:
             first_scan = first_scan if scans else start
             scans += 1
@@ -165,6 +173,15 @@ def _read_jpeg(data: bytes) -> Header:
         if not scans and (not metadata or content[:5] in (b"JFIF\0", b"Adobe")):
             parts.append(view[start:position])
     raise DamagedError("too many segments")
+
+
+def _max_buffered(sampling: bytes) -> int:
+    """The largest number of pixels of a JPEG of several scans; `sampling` as in its frame header."""
+    samples = [(byte >> 4) * (byte & 15) for byte in sampling]
+    largest = max(byte >> 4 for byte in sampling) * max(byte & 15 for byte in sampling) if sampling else 0
+    if not largest:
+        raise DamagedError("a frame without components")
+    return min(MAX_JPEG_PIXELS, MAX_COEFFICIENTS * largest // max(1, sum(samples)))
 
 
 def read_orientation(exif: bytes) -> int:
@@ -229,7 +246,7 @@ def _read_webp(data: bytes) -> Header:
         width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
     else:
         raise DamagedError("no picture in the container")
-    return Header((height, width), MAX_PIXELS, orientation, [data])
+    return Header((height, width), MAX_WEBP_PIXELS, orientation, [data])
 
 
 def _webp_orientation(data: bytes) -> int:

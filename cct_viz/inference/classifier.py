@@ -160,7 +160,7 @@ class Classifier:
             ImageWarning: the image uses a small part of its range and looks dark. `Trace.note` says it too.
         """
         (prepared,), seen = self._see(self._preprocess_chunk([image], stretch))
-        if prepared.note and not stretch and not isinstance(image, Picture):
+        if prepared.note and not stretch and not isinstance(image, (Picture, Preprocessed)):
             warnings.warn(prepared.note, ImageWarning, stacklevel=2)
         return self._make_trace(prepared, seen, 0)
 

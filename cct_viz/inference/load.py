@@ -16,6 +16,7 @@ from ..architecture.files import sha256
 from ..architecture.presets import HUB_LABELS, PRESETS, Preset, suggest, where_to_get
 from ..checkpoints import CheckpointError, cache, hub
 from ..checkpoints.given import NOTHING, Given
+from ..images.preprocessing import normalise
 from .classifier import Classifier, Source
 from .onnx_runner import OnnxRunner
 
@@ -61,7 +62,11 @@ def load(
         )
     snapshot = hub.fetch(name, revision=revision, offline=offline, progress=progress)
     given = Given(labels=HUB_LABELS.get(name))
-    return _load_path(snapshot.folder, "hub", name, snapshot.revision, given)
+    try:
+        return _load_path(snapshot.folder, "hub", name, snapshot.revision, given)
+    except CheckpointError as error:  # the readers know the folder, whose name is the hash of a commit
+        text = str(error).replace(snapshot.folder.name, name)
+        raise CheckpointError(text if name in text else f"{name}: {text}") from error
 
 
 def open_folder(
@@ -135,7 +140,27 @@ def _load_preset(name: str, preset: Preset) -> Classifier:
 def _load_path(path: Path, kind: str, name: str, revision: str | None = None, given: Given = NOTHING) -> Classifier:
     """The classifier of a local folder or file; one of another program is converted on first use."""
     folder = path if path.is_dir() else None
-    return open_folder(cache.own_folder(path), kind, name, revision, folder=folder, given=given)
+    classifier = open_folder(cache.own_folder(path), kind, name, revision, folder=folder, given=given)
+    _try(classifier)
+    return classifier
+
+
+def _try(classifier: Classifier) -> None:
+    """Run the model on a black, a white and a random picture: finite weights can overflow.
+
+    Raises:
+        CheckpointError: an output is not finite.
+    """
+    shape = (*classifier.config.image_size, 3)
+    noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    with np.errstate(all="ignore"):
+        for picture in (np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), noise):
+            logits = classifier.forward(normalise(picture[None], classifier.config.preprocessing))
+            if not np.isfinite(logits).all():
+                raise CheckpointError(
+                    f"{classifier.source.name} gives class scores that are not finite: its weights are too large, or "
+                    "mean and std in config.json do not fit; export it again"
+                )
 
 
 def _read_metrics(folder: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import gradio as gr
 
 from . import settings
 
+TOO_MANY = b"Service Unavailable"  # uvicorn's response when there are too many connections: the process works
 DEAD = 70  # exit status, EX_SOFTWARE
 Checks = Mapping[str, Callable[[], bool]]
 
@@ -41,9 +42,9 @@ def ask(address: str) -> str:
     except OSError:
         return "The app no longer responds."
     try:
-        works = json.loads(report)["queue"]
-    except (ValueError, KeyError, TypeError):
-        works = False
+        works = json.loads(report).get("queue", True)  # an app that is stopping says only that
+    except ValueError:
+        works = report == TOO_MANY
     return "" if works else "The queue has stopped, so no request is served."
 
 

@@ -58,6 +58,10 @@ class Janitor:
         self.size += length
         return True
 
+    def has_space(self) -> bool:
+        """Whether one more upload fits on the disk."""
+        return shutil.disk_usage(self.folder).free >= settings.MAX_UPLOAD_MB * settings.MB
+
     def give_back(self, length: int) -> None:
         """Release `length` bytes that were admitted but not stored."""
         self.size = max(0, self.size - length)  # not below 0, because a sweep may have released them already

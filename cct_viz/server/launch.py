@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import signal
 import socket
 import sys
@@ -16,12 +17,16 @@ import gradio as gr
 from anyio import to_thread
 from starlette.middleware import Middleware
 
+from .calls import endpoint_names, explain_failures
+from .connections import limited_connections
 from .guard import Guard
 from .health import Checks, make_report, start_watchdog
 from .janitor import Janitor
-from .queue import drop_closed_sessions, tolerate_closed_sessions
+from .log import limit_log
+from .queue import count_calls, drop_closed_sessions, limit_queue
 from .sessions import keep_only_state
 from .settings import LAUNCH, MAX_THREADS, QUEUE
+from .shutdown import Traffic
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # No file of these may be fetched: the repository, or an installed package (beside it lie Gradio's own files).
@@ -59,13 +64,25 @@ def launch(
     if mcp and importlib.util.find_spec("mcp") is None:
         raise OSError("The package for MCP is not installed: run pip install 'gradio[mcp]', or start without --mcp.")
     _try_address(host, port)
+    _use_no_proxy(host)
     if block and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _end)
     page.queue(**QUEUE)
-    tolerate_closed_sessions(page._queue)
+    limit_queue(page._queue)
+    explain_failures(page)
     janitor = Janitor(Path(page.GRADIO_CACHE), keep=lambda: _shown_files(page))
-    report = make_report(page, checks or {})
-    guard = Middleware(Guard, health=report, admit=janitor.admit, give_back=janitor.give_back, mcp=mcp)
+    traffic = Traffic()
+    guard = Middleware(
+        Guard,
+        health=make_report(page, {**(checks or {}), "disk": janitor.has_space}),
+        admit=janitor.admit,
+        give_back=janitor.give_back,
+        has_space=janitor.has_space,
+        traffic=traffic,
+        endpoints=endpoint_names(page),
+        shown=lambda: _shown_files(page),
+        mcp=mcp,
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
@@ -73,21 +90,28 @@ def launch(
         async with janitor.at_work(lambda removed: _forget(page, removed)):
             yield
 
-    served = page.launch(
-        server_name=host,
-        server_port=port,
-        prevent_thread_lock=True,
-        blocked_paths=[str(PRIVATE)],
-        mcp_server=mcp,
-        app_kwargs={"middleware": [guard], "lifespan": lifespan},
-        **(appearance or {}),
-        **LAUNCH,
-    )
+    limit_log()
+    with limited_connections():
+        served = page.launch(
+            server_name=host,
+            server_port=port,
+            prevent_thread_lock=True,
+            blocked_paths=[str(PRIVATE)],
+            mcp_server=mcp,
+            app_kwargs={"middleware": [guard], "lifespan": lifespan},
+            **(appearance or {}),
+            **LAUNCH,
+        )
+    limit_log()  # again, because uvicorn has set up its own
     keep_only_state(served[0], page)
     print(f"CCT Explorer is at {served[1]} (Ctrl+C to stop).", flush=True)
     if block:
         start_watchdog(served[1].replace("//0.0.0.0", "//127.0.0.1"))
-        page.block_thread()
+        try:
+            page.block_thread()
+        except SystemExit:
+            traffic.finish(lambda: count_calls(page._queue))
+            raise
     return served
 
 
@@ -107,6 +131,13 @@ def _forget(page: gr.Blocks, removed: set[str]) -> None:
     for files in page.temp_file_sets:
         files.difference_update(removed)
     drop_closed_sessions(page._queue)
+
+
+def _use_no_proxy(host: str) -> None:
+    """Gradio requests its own page when it starts, which a proxy of the environment cannot reach."""
+    for name in ("no_proxy", "NO_PROXY"):
+        given = filter(None, os.environ.get(name, "").split(","))
+        os.environ[name] = ",".join(dict.fromkeys([*given, "localhost", "127.0.0.1", host]))
 
 
 def _try_address(host: str, port: int | None) -> None:

@@ -24,9 +24,20 @@ MAX_TEMP_FILES = 2000  # of all visitors, because file systems also limit the nu
 MAX_FILES = 8  # in one upload; gradio_client sends one at a time, Gradio's limit is a thousand
 FILE_BYTES = 8192  # on disk for a file and its folder, in addition to its content
 SWEEP_SECONDS = 60.0
-MAX_WAITING = 32  # calls in the queue, of all functions
+MAX_WAITING = 32  # calls in the queue, of each kind (Gradio's concurrency_id)
+MAX_VALUES = 2000  # lists, objects and their members in one JSON body: parsed, each takes up to 30 times its bytes
 MAX_SESSIONS = 48  # of visitors, whose gr.State values are kept
 MAX_MAILBOXES = 256  # sessions with unfetched answers; Gradio keeps 2,000 of about 100 kB each
+MAX_CALLS = 16  # of one session that wait, run or are not fetched
+MAX_UNREAD = 1000  # messages in all mailboxes; the fullest is emptied first
+MAX_CONNECTIONS = 1000  # fewer if the system allows fewer open files
+BACKLOG = 128  # connections that asyncio accepts at once, up to three times before the first is counted
+OWN_FILES = 500  # open files that are not connections, and connections that are not counted yet
+REQUEST_SECONDS = 20.0  # until the headers of a request have arrived
+RESPONSE_SECONDS = 60.0  # without progress while a response is read
+KEEP_ALIVE_SECONDS = 5  # after a response
+GRACE_SECONDS = 10.0  # for what is under way when the app is terminated
+LOG_SECONDS = 60.0  # between two log lines of one kind
 MAX_THREADS = 8  # for requests; as many again run the functions of the page
 WATCH_SECONDS = 10.0
 WATCH_FAILURES = 6  # in a row, before the watchdog ends the process
@@ -55,7 +66,7 @@ MEMORY = {
 
 QUEUE: dict[str, Any] = {
     "api_open": False,  # all calls go through the queue
-    "max_size": MAX_WAITING,
+    "max_size": None,  # queue.py limits each kind of call by itself
     "default_concurrency_limit": 1,
 }
 
@@ -110,6 +121,11 @@ def set_environment() -> None:
             os.environ[name] = value
         else:  # the machine's owner decides how many cores to use
             os.environ.setdefault(name, value)
+
+
+def is_behind_proxy() -> bool:
+    """Whether X-Forwarded headers are trusted: on a Space, or if uvicorn's own variable names the proxy's addresses."""
+    return bool(os.environ.get("FORWARDED_ALLOW_IPS") or os.environ.get("SPACE_ID"))
 
 
 def set_memory() -> None:

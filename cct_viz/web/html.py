@@ -19,6 +19,7 @@ from ..images.decode import decode
 from ..images.encode import data_url
 from ..images.headers import find_format
 from .examples import EXAMPLES, read_examples
+from .measured import read_history, read_metrics, read_randomisation
 
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
@@ -35,8 +36,6 @@ SHARP = {
     "rocket": ("rocket", None),
     "coffee": ("cup of coffee", None),
 }
-_MEASURED = ("accuracy", "top5", "loss", "ece", "images", "confusion")
-_CURVES = ("accuracy", "loss", "val_accuracy", "val_loss")
 _TEMPLATE = """<!doctype html>
 <html lang="en">
 <head>
@@ -130,7 +129,6 @@ def describe_model(classifier: Classifier, weights: Mapping[str, str] | None) ->
     name = classifier.source.name
     preset = PRESETS.get(name)
     title = preset.description if preset else name
-    metrics = {key: classifier.metrics[key] for key in _MEASURED if key in classifier.metrics}
     prior = classifier.position_prior
     return {
         "id": name,
@@ -141,10 +139,10 @@ def describe_model(classifier: Classifier, weights: Mapping[str, str] | None) ->
         "sha256": classifier.source.sha256,
         "bytes": 2 * classifier.num_parameters,  # float16
         "assumptions": list(classifier.config.assumptions),
-        "metrics": metrics or None,
+        "metrics": read_metrics(classifier.metrics, classifier.config.num_classes),
         "prior": None if prior is None else prior.tolist(),
-        "history": _read_list(classifier.folder, "history.json"),
-        "randomisation": _read_table(classifier.folder, "randomisation.json"),
+        "history": read_history(classifier.folder),
+        "randomisation": read_randomisation(classifier.folder),
         "config": json.dumps(classifier.config.to_dict()),
         "weights": weights,
     }
@@ -194,26 +192,6 @@ def describe_picture(path: Path, name: str) -> dict[str, Any]:
 
 def _jpeg_url(path: Path) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
-
-
-def _read(folder: Path | None, name: str) -> Any:
-    """A JSON file in the folder of the weights; None if it is missing or damaged."""
-    try:
-        return json.loads((folder / name).read_text(encoding="utf-8")) if folder else None
-    except (OSError, ValueError):
-        return None
-
-
-def _read_list(folder: Path | None, name: str) -> list[dict[str, float]] | None:
-    epochs = _read(folder, name)
-    if not isinstance(epochs, list) or len(epochs) < 2:
-        return None
-    return [{key: round(float(epoch[key]), 5) for key in _CURVES if key in epoch} for epoch in epochs]
-
-
-def _read_table(folder: Path | None, name: str) -> dict[str, Any] | None:
-    table = _read(folder, name)
-    return table if isinstance(table, dict) else None
 
 
 def _carry(value: Any) -> str:

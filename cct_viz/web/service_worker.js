@@ -1,11 +1,13 @@
 // Keeps the site's files, so that it opens with no network. VERSION and FILES stand before this; a changed file makes a
-// new version, which is fetched whole and takes over when the page is opened again.
+// new version, which is fetched whole and takes over at once: the next load of the page is the new one. An open page
+// needs nothing of the old version.
 
 const OWN = `${registration.scope} `,
   NAME = OWN + VERSION; // other sites of this address have caches of their own
 const PAGES = [registration.scope, `${registration.scope}index.html`]; // other pages may lie in the same folder
 
 addEventListener("install", (event) => {
+  skipWaiting();
   event.waitUntil(
     caches.open(NAME).then((cache) => cache.addAll(FILES.map((file) => new Request(file, { cache: "reload" })))),
   );

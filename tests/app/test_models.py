@@ -32,6 +32,9 @@ class Net:
         self.inside = self.most = 0
         self.crowded = threading.Event()
 
+    def preprocess(self, image):
+        return image
+
     def trace(self, image):
         self.inside += 1
         self.most = max(self.most, self.inside)

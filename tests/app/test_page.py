@@ -92,6 +92,9 @@ def test_weights_are_one_file_that_stays():
     assert owner.keep_in_cache == {path}
     assert path.endswith("abcdef.safetensors")
     assert Path(path).stat().st_size < 4 * 1234 * 10
+    Path(path).unlink()  # a cleaner of temporary files took it
+    assert files.address(models.get("tiny")) == address
+    assert Path(path).is_file()
 
 
 @pytest.mark.parametrize("weight", [1.0, 1e6])

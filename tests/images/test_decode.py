@@ -28,8 +28,8 @@ from odd_images import (
 )
 from PIL import Image
 
-from cct_viz.images.decode import MAX_BYTES, ImageError, decode, read_picture
-from cct_viz.images.headers import MAX_BLOCKS, MAX_JPEG_PIXELS, MAX_PIXELS, find_format
+from cct_viz.images.decode import MAX_BYTES, ImageError, _open, decode, read_picture
+from cct_viz.images.headers import MAX_BLOCKS, MAX_JPEG_PIXELS, MAX_PIXELS, find_format, read_header
 
 REPOSITORY = Path(__file__).parents[2]
 JPEG_TOLERANCE = 12  # grey levels on smooth pictures at quality 90 and more
@@ -495,7 +495,7 @@ BOMBS = ["avif", "png", "jpeg", "gif", "gif frame", "bmp", "bmp core", "webp", "
 def test_decompression_bombs_are_refused_from_their_header(kind, recwarn, monkeypatch):
     data = bomb(kind)
     monkeypatch.setattr(Image, "open", None)  # Pillow is not asked
-    with pytest.raises(ImageError, match=r"(177\.8|4294\.8) megapixels\); up to (64|25) megapixels are accepted"):
+    with pytest.raises(ImageError, match=r"(177\.8|4294\.8) megapixels\); up to (64|25|16) megapixels are accepted"):
         decode(data)
     assert not recwarn.list
 
@@ -528,6 +528,48 @@ except ImageError as error:
 def test_pixel_limits_accept_the_largest_phones_and_cameras():
     assert MAX_JPEG_PIXELS >= 9248 * 6944
     assert MAX_PIXELS >= 6240 * 4160
+
+
+def save_jpeg(mode="RGB", **options):
+    buffer = io.BytesIO()
+    Image.new(mode, (64, 48)).save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "megapixels"),
+    [
+        ("RGB", {"subsampling": 2}, 64),
+        ("RGB", {"subsampling": 0}, 64),
+        ("L", {}, 64),
+        ("CMYK", {}, 64),
+        ("RGB", {"progressive": True, "subsampling": 2}, 50),
+        ("RGB", {"progressive": True, "subsampling": 0}, 25),
+        ("L", {"progressive": True}, 64),
+        ("CMYK", {"progressive": True}, 18),
+    ],
+)
+def test_a_jpeg_that_is_decoded_from_all_its_coefficients_may_have_fewer_pixels(mode, options, megapixels):
+    """libjpeg keeps 2 bytes a coefficient until the last scan came: 520 MB for 64 megapixels in CMYK."""
+    data = save_jpeg(mode, **options)
+    assert read_header(data, "JPEG").max_pixels // 2**20 == megapixels
+    with pytest.raises(ImageError, match=f"up to {megapixels} megapixels"):
+        decode(patch_jpeg_size(data, 60_000, 60_000))
+
+
+def test_a_jpeg_of_several_scans_is_buffered_too():
+    data = save_jpeg("CMYK")
+    start = data.index(b"\xff\xda")
+    assert read_header(data[:-2] + data[start:], "JPEG").max_pixels < read_header(data, "JPEG").max_pixels
+
+
+def test_a_decoded_picture_holds_no_second_copy(tmp_path):
+    """The decoder of WebP keeps two canvases of the picture."""
+    path = tmp_path / "large.webp"
+    Image.new("RGBA", (20, 20), (1, 2, 3, 4)).save(path, lossless=True, exact=True)
+    tracked = _open(read_header(path.read_bytes(), "WEBP"), "WEBP")
+    assert "_decoder" not in vars(tracked)
+    assert tracked.getpixel((19, 19)) == (1, 2, 3, 4)
 
 
 def test_files_with_zero_pixels_are_refused():

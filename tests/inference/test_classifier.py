@@ -11,16 +11,18 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import tiny_config, write_random_checkpoint
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 from cct_viz.architecture import presets
 from cct_viz.architecture.config import Preprocessing
 from cct_viz.architecture.files import sha256
-from cct_viz.checkpoints import CheckpointError, convert
+from cct_viz.checkpoints import CheckpointError, convert, hub
 from cct_viz.checkpoints.cache import is_ready, own_folder
 from cct_viz.images.decode import ImageWarning
 from cct_viz.images.preprocessing import ImageError, normalise
@@ -338,6 +340,33 @@ def test_damaged_folder_gives_the_readers_message(tiny_folder, cache, tmp_path):
     (tmp_path / "damaged" / "model.safetensors").write_bytes(b"short")
     with pytest.raises(CheckpointError, match="safetensors"):
         load(tmp_path / "damaged")
+
+
+@pytest.mark.parametrize("what", ["head", "mean"])
+def test_finite_weights_that_overflow_are_refused(tiny_folder, cache, tmp_path, what):
+    """Each number is finite; the class scores are not."""
+    shutil.copytree(tiny_folder, tmp_path / "large")
+    if what == "head":
+        weights = load_file(tiny_folder / "model.safetensors")
+        weights["head/kernel"] = np.full_like(weights["head/kernel"], 3e38)
+        save_file(weights, tmp_path / "large" / "model.safetensors")
+    else:
+        config = json.loads((tiny_folder / "config.json").read_text())
+        config["preprocessing"] = {"mean": [1e308, 0, 0], "std": [1e-300, 1, 1]}
+        (tmp_path / "large" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="large gives class scores that are not finite"):
+        load(tmp_path / "large")
+
+
+@pytest.mark.parametrize("damage", ["no config", "no weights"])
+def test_an_error_of_a_hub_model_names_the_repo(monkeypatch, tiny_folder, cache, tmp_path, damage):
+    commit = tmp_path / "0123abcd"
+    shutil.copytree(tiny_folder, commit)
+    (commit / "config.json").unlink() if damage == "no config" else (commit / "model.safetensors").write_bytes(b"x")
+    monkeypatch.setattr(hub, "fetch", lambda *_, **__: SimpleNamespace(folder=commit, revision=commit.name))
+    with pytest.raises(CheckpointError, match="owner/name") as error:
+        load("owner/name")
+    assert commit.name not in str(error.value)
 
 
 @pytest.fixture

@@ -1,12 +1,16 @@
 """The middleware in front of Gradio, called as an ASGI server calls it, without a network or a page."""
 
 import asyncio
+import errno
 import json
 
 import pytest
 
 from cct_viz.server import settings
-from cct_viz.server.guard import JOIN, UPLOAD, BodyError, Guard, check_paths
+from cct_viz.server.calls import DISK_FULL
+from cct_viz.server.exchange import JOIN, UPLOAD, BodyError
+from cct_viz.server.guard import Guard, check_json
+from cct_viz.server.shutdown import Traffic
 
 RUN = "/gradio_api/call/classify"
 
@@ -31,7 +35,8 @@ def ask(path, *parts, app=None, method="POST", length=None, pause=0.0, room=True
     """Send one request through the guard; `length` is its Content-Length. Returns status, headers, body."""
     app = app or Gradio()
     janitor = {"admit": lambda length: room, "give_back": lambda length: None} if isinstance(room, bool) else room
-    guard = Guard(app, health=lambda: health or {"queue": True}, **janitor, **options)
+    known = {"traffic": Traffic(), "endpoints": ["classify"]}
+    guard = Guard(app, health=lambda: health or {"queue": True}, **janitor, **known | options)
     length_header = [] if length is None else [(b"content-length", str(length).encode())]
     scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": [*length_header, *headers]}
     waiting, sent = list(parts), []
@@ -87,7 +92,7 @@ def test_bodies_up_to_the_limit_arrive_complete():
 def test_a_body_that_takes_too_long_is_refused(monkeypatch, path):
     monkeypatch.setattr(settings, "JSON_SECONDS", 0.05)
     monkeypatch.setattr(settings, "UPLOAD_SECONDS", 0.05)
-    monkeypatch.setattr("cct_viz.server.guard.DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr("cct_viz.server.exchange.DRAIN_SECONDS", 0.05)
     status, _, body = ask(path, *[b"x"] * 20, pause=0.02)
     assert status == 408
     assert "did not arrive within" in json.loads(body)["detail"]
@@ -115,14 +120,19 @@ def test_uploads_are_refused_when_there_is_no_room():
     assert "no room" in json.loads(body)["detail"]
 
 
+def test_uploads_are_refused_when_the_disk_is_full():
+    status, _, body = ask(UPLOAD, b"x", has_space=lambda: False)
+    assert (status, json.loads(body)["detail"]) == (507, DISK_FULL)
+
+
 @pytest.mark.parametrize(
     ("method", "parts", "length", "reserved"),
     [
         ("GET", [b""], None, 0),
         ("PUT", [b"{}"], None, 0),
         ("POST", [b""], None, 0),  # an empty body
-        ("POST", [b"x" * 500], None, 500),
-        ("POST", [b"x" * 500], settings.MB, 500),
+        ("POST", [b"x" * 500 + b"--b--"], None, 505 + settings.FILE_BYTES),
+        ("POST", [b"x" * 500 + b"--b--"], settings.MB, 505 + settings.FILE_BYTES),
         ("POST", [b"x" * settings.MB] * 30, None, 0),  # refused, so its room is released
         ("POST", [b"--b\r\n--", b"b\r\n\r\n--b--"], None, 17 + 3 * settings.FILE_BYTES),
         ("POST", [b"--b"] * (settings.MAX_FILES + 2), None, 0),
@@ -188,12 +198,12 @@ def test_requests_of_the_page_pass_unchanged(body):
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"1" * 5000, b"null"])
 def test_bodies_that_are_not_json_pass_to_gradio(body):
-    check_paths(body)
+    check_json(body)
 
 
 def test_json_nested_too_deeply_is_refused():
     with pytest.raises(BodyError) as error:
-        check_paths(b"[" * 100_000)
+        check_json(b"[" * 100_000)
     assert error.value.status == 400
 
 
@@ -271,3 +281,125 @@ def test_browsers_get_the_message_of_a_full_queue(headers, status):
     """Gradio's page shows a fixed sentence for 503, so browsers get 429."""
     assert ask(JOIN, b"{}", app=Gradio(503), headers=headers)[0] == status
     assert ask(RUN, b"{}", app=Gradio(503), headers=headers)[0] == 503
+
+
+def test_an_upload_without_its_closing_boundary_is_refused():
+    headers = [(b"content-type", b"multipart/form-data; boundary=b")]
+    start = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\nabc'
+    assert ask(UPLOAD, start, headers=headers)[0] == 400
+    assert ask(UPLOAD, start, b"\r\n--b-", headers=headers)[0] == 400
+    assert ask(UPLOAD, start, b"\r\n--b", b"-", b"-\r\n", headers=headers)[0] == 200
+
+
+def test_json_with_too_many_values_is_refused():
+    check_json(json.dumps({"data": [1] * 1000}).encode())
+    with pytest.raises(BodyError, match="values") as error:
+        check_json(b"[" + b"[]," * 300_000 + b"[]]")
+    assert error.value.status == 400
+
+
+def test_a_call_of_an_unknown_endpoint_names_those_there_are():
+    for path in ("/gradio_api/call/clasify", "/gradio_api/call/v2/clasify/"):
+        status, _, body = ask(path, b"{}")
+        assert (status, "/classify" in json.loads(body)["detail"]) == (404, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "path", "method", "status"),
+    [
+        (KeyError("x"), JOIN, "POST", 400),
+        (TypeError("not a file"), UPLOAD, "POST", 400),
+        (ValueError("x"), "/config", "GET", 500),
+        (RuntimeError("a bug"), JOIN, "POST", 500),
+        (OSError(errno.ENOSPC, "No space left on device"), UPLOAD, "POST", 507),
+    ],
+)
+def test_errors_of_gradio_answer_with_a_sentence(error, path, method, status):
+    async def gradio(scope, receive, send):
+        await receive()
+        raise error
+
+    answer, _, body = ask(path, b"{}", method=method, app=gradio)
+    assert answer == status
+    assert json.loads(body)["detail"].endswith(".")
+
+
+def test_an_event_stream_that_fails_ends_cleanly():
+    async def gradio(scope, receive, send):
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"event: error\n\n", "more_body": True})
+        raise RuntimeError("the session is unknown")
+
+    assert ask("/gradio_api/call/classify/0123", b"", method="GET", app=gradio)[2] == b"event: error\n\n"
+
+
+def test_a_call_to_another_process_is_explained():
+    async def gradio(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await send({"type": "http.response.body", "body": b'event: error\ndata: "404: Not Found"\n\n'})
+
+    body = ask("/gradio_api/call/classify/0123", b"", method="GET", app=gradio)[2]
+    assert b"404" not in body
+    assert b"several processes" in body
+    assert json.loads(body.partition(b"data: ")[2])
+
+
+def test_a_stopping_app_refuses_new_work_and_says_so():
+    traffic = Traffic()
+    traffic.stopping = True
+    for path in (JOIN, UPLOAD, RUN):
+        status, headers, _ = ask(path, b"{}", traffic=traffic)
+        assert (status, headers[b"retry-after"]) == (503, b"60")
+    assert ask("/gradio_api/queue/data", b"", method="GET", traffic=traffic)[0] == 200  # answers are still fetched
+    assert ask("/healthz", method="GET", traffic=traffic)[::2] == (503, b'{"stopping":true}')
+
+
+def test_requests_under_way_are_counted_without_those_of_an_open_page():
+    traffic, seen = Traffic(), []
+
+    async def gradio(scope, receive, send):
+        seen.append(traffic.under_way)
+        raise RuntimeError
+
+    for path in ("/gradio_api/queue/data", "/gradio_api/heartbeat/abc"):
+        ask(path, b"", method="GET", app=gradio, traffic=traffic)
+    assert (seen, traffic.under_way) == ([1, 0], 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "site", "status"),
+    [
+        (b"127.0.0.1:7860", b"cross-site", 403),
+        (b"localhost:7860", b"same-site", 403),  # another port of the same machine
+        (b"[::1]:7860", b"cross-site", 403),
+        (b"localhost:7860", b"same-origin", 200),
+        (b"localhost:7860", None, 200),  # not a browser
+        (b"owner-name.hf.space", b"cross-site", 200),  # embedded by another website
+    ],
+)
+def test_pages_of_other_websites_cannot_send_to_the_own_machine(host, site, status):
+    headers = [(b"host", host)] + ([(b"sec-fetch-site", site)] if site else [])
+    for path in (UPLOAD, JOIN):
+        assert ask(path, b"{}", headers=headers)[0] == status
+
+
+@pytest.mark.parametrize(("proxy", "kept"), [("", False), ("10.0.0.1", True)])
+def test_forwarded_headers_are_trusted_only_when_told(monkeypatch, proxy, kept):
+    seen = []
+
+    async def gradio(scope, receive, send):
+        seen.extend(name for name, _ in scope["headers"])
+        await Gradio()(scope, receive, send)
+
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", proxy)
+    ask("/config", b"", method="GET", app=gradio, headers=[(b"x-forwarded-host", b"evil.example")])
+    assert (b"x-forwarded-host" in seen) == kept
+
+
+def test_browsers_keep_the_files_of_the_page_only():
+    for path, kept in (("/tmp/weights", True), ("/tmp/visitor.png", False)):
+        shown = ["/tmp/weights"].copy
+        headers = ask(f"/gradio_api/file={path}", b"", method="GET", shown=shown)[1]
+        assert headers.get(b"cache-control") == (None if kept else b"no-store")

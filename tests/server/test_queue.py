@@ -79,7 +79,7 @@ def test_visitors_who_disconnect_free_their_place_and_slot(served, client):
     wait_until(lambda: len(served.queue) == 0 and served.running == 0)
     assert served.done == ["running", "stays"]
     assert not served.queue.stopped
-    assert client.get(f"{served.address}healthz").json() == {"queue": True}
+    assert client.get(f"{served.address}healthz").json() == {"queue": True, "disk": True}
 
 
 def test_a_cancelled_call_frees_its_place(served, client):

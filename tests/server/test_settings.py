@@ -1,21 +1,26 @@
 """The settings of the served app: every argument of Gradio is reviewed, and every setting takes effect."""
 
 import asyncio
+import http.server
 import inspect
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
+import httpx
 import pytest
 from gradio.queueing import Queue
-from waiting import PATIENCE
+from waiting import PATIENCE, wait_until
 
 from cct_viz.server import health, janitor, launch, settings
 from cct_viz.server.janitor import PREFIX, Janitor, make_folder
-from cct_viz.server.queue import Mailboxes, drop_closed_sessions, tolerate_closed_sessions
+from cct_viz.server.queue import Mailboxes, drop_closed_sessions, limit_queue
+from cct_viz.server.shutdown import Traffic
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,7 +85,7 @@ def test_settings_take_effect(folder):
     try:
         app, _, _ = launch.launch(page, block=False)
         queue = page._queue
-        assert (page.api_open, queue.max_size) == (False, settings.MAX_WAITING)
+        assert (page.api_open, queue.max_size) == (False, None)  # limit_queue limits each kind
         assert page.max_file_size == settings.MAX_UPLOAD_MB * 2**20  # Gradio's MB
         assert (page.max_threads, queue.max_thread_count) == (8, 8)
         assert (page.show_error, page.share, page.enable_monitoring) == (False, False, False)
@@ -88,6 +93,20 @@ def test_settings_take_effect(folder):
         assert page.allowed_paths == []
         assert app.state_holder.capacity == settings.MAX_SESSIONS
         assert isinstance(queue.pending_messages_per_session, Mailboxes)
+    finally:
+        page.close()
+
+
+def test_the_app_starts_behind_a_proxy_that_does_not_reach_it(folder, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "example.com")
+    monkeypatch.setenv("NO_PROXY", "")
+    with gr.Blocks() as page:
+        gr.Textbox()
+    try:
+        launch.launch(page, host="127.0.0.1", block=False)
+        assert os.environ["no_proxy"] == "example.com,localhost,127.0.0.1"
     finally:
         page.close()
 
@@ -137,7 +156,7 @@ def test_memory_of_photos_goes_back_to_the_system():
 
 def make_queue(size=2):
     queue = Queue(True, 8, 1, size, None)
-    tolerate_closed_sessions(queue)
+    limit_queue(queue)
     return queue
 
 
@@ -153,16 +172,6 @@ def test_a_message_to_a_closed_session_is_dropped():
     assert box["c"].get_nowait() == "kept"
     del box["c"]
     assert "c" not in box
-
-
-def test_a_full_queue_says_how_many_wait(monkeypatch):
-    async def full(self, **_):
-        return False, "Queue is full. Max size is 2 and size is 2.", "queue_full"
-
-    monkeypatch.setattr(Queue, "push", full)
-    monkeypatch.setattr(Queue, "__len__", lambda self: 2)
-    answer = asyncio.run(make_queue().push(body=None, request=None, username=None))
-    assert answer == (False, "The app is busy: 2 others wait before you. Try again in a minute.", "queue_full")
 
 
 def test_records_of_closed_sessions_are_deleted():
@@ -217,6 +226,12 @@ def test_the_oldest_files_are_removed_when_there_are_too_many(folder, monkeypatc
     assert sweeper.admit(200_000)
     sweeper.sweep()
     assert sweeper.admit(200_000)
+
+
+def test_the_disk_has_space_while_one_more_upload_fits(folder, monkeypatch):
+    for free, fits in ((settings.MAX_UPLOAD_MB * settings.MB, True), (settings.MAX_UPLOAD_MB * settings.MB - 1, False)):
+        monkeypatch.setattr(janitor.shutil, "disk_usage", lambda path, free=free: SimpleNamespace(free=free))
+        assert Janitor(folder).has_space() == fits
 
 
 @pytest.mark.parametrize("limit", ["MAX_TEMP_FILES", "MAX_TEMP_MB"])
@@ -276,6 +291,53 @@ def test_visitors_files_are_removed_when_the_app_is_terminated(tmp_path):
     assert (len(there), status, list(tmp_path.glob(f"{PREFIX}*"))) == (1, 128 + 15, [])
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM to catch")
+def test_a_terminated_app_finishes_what_is_under_way(tmp_path):
+    """A call waits for a file. After SIGTERM it still gets its answer, while new calls are refused."""
+    code = (
+        "import pathlib, time, gradio as gr; from cct_viz.server.janitor import make_folder\n"
+        "from cct_viz.server.launch import launch\n"
+        "def work(name):\n"
+        "    while not pathlib.Path(name).exists(): time.sleep(0.01)\n"
+        "    return 'done'\n"
+        "make_folder()\n"
+        "with gr.Blocks() as page: gr.Textbox().submit(work, gr.Textbox(), gr.Textbox(), api_name='work')\n"
+        "launch(page)"
+    )
+    environment = os.environ | {"GRADIO_TEMP_DIR": str(tmp_path / "temp"), "PYTHONPATH": str(ROOT)}
+    with (
+        subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True) as app,
+        httpx.Client(trust_env=False, timeout=PATIENCE) as client,
+    ):
+        address = app.stdout.readline().split()[4].rstrip("/")
+        call = f"{address}/gradio_api/call/work"
+        event = client.post(call, json={"data": [str(tmp_path / "go")]}).json()["event_id"]
+        with client.stream("GET", f"{call}/{event}") as answer:
+            app.terminate()
+            wait_until(lambda: client.get(f"{address}/healthz").json() == {"stopping": True})
+            refused = client.post(call, json={"data": ["x"]})
+            (tmp_path / "go").touch()
+            text = answer.read().decode()
+        status = app.wait(PATIENCE)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "60")
+    assert 'event: complete\ndata: ["done"]' in text
+    assert status == 128 + 15
+
+
+@pytest.mark.parametrize("waiting", [0, 1])
+def test_the_end_of_an_app_waits_for_calls_but_not_for_ever(monkeypatch, waiting):
+    monkeypatch.setattr(settings, "GRACE_SECONDS", 0.01)
+    traffic, asked = Traffic(), []
+
+    def count():
+        asked.append(traffic.stopping)
+        return waiting
+
+    traffic.finish(count)
+    assert asked[0]
+
+
 def test_the_janitor_sweeps_while_the_app_is_served(folder, monkeypatch):
     monkeypatch.setattr(settings, "SWEEP_SECONDS", 0.01)
     write(folder, "abc/old.png", 2 * settings.KEEP_SECONDS)
@@ -290,6 +352,34 @@ def test_the_janitor_sweeps_while_the_app_is_served(folder, monkeypatch):
 
     asyncio.run(serve())
     assert removed[0] == {str(folder / "abc" / "old.png")}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "works"),
+    [
+        (200, b'{"queue": true}', True),
+        (503, b'{"queue": false}', False),
+        (503, b'{"queue": true, "model": false}', True),  # may recover
+        (503, b'{"stopping": true}', True),
+        (503, b"Service Unavailable", True),  # too many connections: ending the process would please an attacker
+        (500, b"Internal Server Error", False),
+    ],
+)
+def test_only_a_queue_that_stopped_cannot_recover(status, body, works):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        assert (health.ask(f"http://127.0.0.1:{server.server_port}/") == "") == works
+        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from cct_viz.images.decode import ImageError
 from cct_viz.web.examples import EXAMPLES
 from cct_viz.web.html import carry_weights, page_html
 from cct_viz.web.site import write_site
+from cct_viz.web.site_files import site_files
 
 MODEL = {"id": "tiny", "weights": {"base64": "AAAA"}}
 DEER = next(path for path in EXAMPLES if path.stem == "deer")
@@ -62,6 +63,40 @@ def test_site_works_under_a_sub_path_and_offline_after_a_visit(chromium, site):
     wait_until(lambda: visitor.ask("session.shownPicture.kind") == "own")
     visitor.check_quiet()
     visitor.close()
+
+
+def test_the_next_load_after_an_update_is_the_new_site(chromium, tmp_path):
+    """In one tab, which stays open: the old version is kept offline until the new one has arrived."""
+
+    def publish(title):
+        register = "<script>navigator.serviceWorker.register('service_worker.js')</script>"
+        for name, content in site_files(f"<title>{title}</title>{register}", space=False).items():
+            (tmp_path / name).write_bytes(content)
+
+    publish("old")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=tmp_path))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    page = chromium.new_context().new_page()
+    try:
+        page.goto(f"http://127.0.0.1:{server.server_port}/")
+        page.evaluate("async () => { await navigator.serviceWorker.ready }")
+        publish("new")
+        page.reload()
+        page.evaluate(
+            "navigator.serviceWorker.getRegistration().then((own) => own.update())"
+        )  # Chromium waits a second
+        page.wait_for_function(
+            "navigator.serviceWorker.getRegistration()"
+            ".then((own) => !own.installing && !own.waiting && own.active.state === 'activated')"
+        )
+        page.reload()
+        assert page.title() == "new"
+    finally:
+        page.context.close()
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def test_site_is_installable_and_a_static_space(site):
