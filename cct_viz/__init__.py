@@ -21,6 +21,7 @@ _HOMES = {
     "Trace": "inference.trace",
     "build": "architecture.keras_model",
     "explain": "methods",
+    "explore": "web.notebook",
     "figure": "reports.figures",
     "load": "inference.load",
     "read_bundle": "reports.bundle",

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +21,12 @@ from ..architecture.blocks import find_block
 from ..architecture.geometry import StageGeometry
 from ..architecture.outputs import find_output
 from ..architecture.pools import find_pool
+from ..architecture.reprs import short_repr
 from ..images.preprocessing import Geometry
+from .projection import project
+
+if TYPE_CHECKING:
+    from .classifier import Classifier
 
 
 class NotApplicable(ValueError):
@@ -59,6 +65,8 @@ class ReadoutWeights:
     pool_bias: float = 0.0
     position: np.ndarray | None = None
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
         _freeze(self)
 
@@ -88,6 +96,7 @@ class Trace:
         output: a name in OUTPUTS.
         channels: of the model's input: 3, or 1 for grey.
         note: what is unusual about how the image was read, one sentence; mostly empty.
+        classifier: what made the trace, for `explore`; None in a trace that was made or unpickled without one.
 
     Raises:
         ValueError: no such pool, block or output, or an array does not fit the token grid of the last feature map; the
@@ -114,6 +123,7 @@ class Trace:
     output: str = "softmax"
     channels: int = 3
     note: str = ""
+    classifier: Classifier | None = None
 
     def __post_init__(self) -> None:
         pool = find_pool(self.pool)
@@ -137,6 +147,27 @@ class Trace:
         for stage, feature_map in zip(self.stages, self.feature_maps, strict=True):
             _require_shape("stages", stage.centres, (*feature_map.shape[:2], 2))
         _freeze(self)
+
+    def __repr__(self) -> str:
+        answer = ", ".join(f"{label} {p:.1%}" for label, p in self.top(3))
+        (layers, heads), (gh, gw) = self.attentions.shape[:2], self.grid
+        of = f"{gh}x{gw} tokens, {layers} layers, {heads} heads, {len(self.labels)} classes"
+        return f"<Trace: {answer}; {of}, {find_pool(self.pool).name}>"
+
+    def _repr_html_(self) -> str:
+        from .notebook import trace_card
+
+        return trace_card(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A classifier holds a running session, which is not for copies and other processes."""
+        return {**vars(self), "classifier": None}
+
+    def explore(self, *, height: int = 760) -> Any:
+        """The explorer of this picture, for the output cell of a notebook: see `cct_viz.explore`."""
+        from .. import explore  # lazily, by its public name: what shows a record lies above it
+
+        return explore(self, height=height)
 
     @property
     def has_class_token(self) -> bool:
@@ -266,6 +297,7 @@ class Heatmaps:
         method: the method's name in METHODS.
         checks: identity -> its numerical error on this image.
         class_share: (n,) float32, the share of the class token in each map; zeros without one.
+        trace: what they explain; None for maps that were made by hand.
     """
 
     maps: np.ndarray
@@ -274,6 +306,7 @@ class Heatmaps:
     method: str
     checks: Mapping[str, float] = field(default_factory=dict)
     class_share: np.ndarray | None = None
+    trace: Trace | None = None
 
     def __post_init__(self) -> None:
         if self.maps.ndim != 3 or len(self.names) != len(self.maps):
@@ -289,6 +322,33 @@ class Heatmaps:
     def unit(self) -> str:
         """The unit of the values: "logits" for signed maps, "share" (of 1) for the others."""
         return "logits" if self.signed else "share"
+
+    def at_pixels(self, size: tuple[int, int]) -> np.ndarray:
+        """(n, H, W) float32: the maps at the pixels of the displayed crop, `size` (H, W) of them, in the maps' unit.
+
+        Values are linear between the centres of the tokens' receptive fields, where each token keeps its value. So a
+        share no longer sums to 1. `trace.image` is the crop, `trace.geometry` its place in the original picture.
+
+        Raises:
+            ValueError: the maps belong to no trace, or a side is below 1.
+        """
+        if self.trace is None:
+            raise ValueError("these maps belong to no picture; make them with explain(trace, ...)")
+        if min(size) < 1:
+            raise ValueError(f"the size is {tuple(size)}; expected a height and a width of 1 or more pixels")
+        extent = self.trace.pixels.shape[:2]
+        return project(self.trace.stages[-1], self.maps, size, extent).astype(np.float32)
+
+    def __repr__(self) -> str:
+        n, gh, gw = self.maps.shape
+        names = ", ".join(self.names[:3]) + (", ..." if n > 3 else "")
+        low, high = self.maps.min(initial=0.0), self.maps.max(initial=0.0)
+        return f"<Heatmaps: {self.method}, {n} of {gh}x{gw} tokens ({names}), {low:.3g} to {high:.3g} {self.unit}>"
+
+    def _repr_png_(self) -> bytes | None:
+        from .. import figure  # lazily, by its public name: what shows a record lies above it
+
+        return figure(self.trace, self)._repr_png_() if self.trace else None
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return zip(self.names, self.maps, strict=True)

@@ -20,6 +20,7 @@ import numpy as np
 
 from .. import __version__
 from ..architecture.files import sha256
+from ..architecture.reprs import short_repr
 from ..images.encode import png
 from ..inference.classifier import Classifier
 from ..inference.trace import Heatmaps, Trace, trace_arrays
@@ -48,6 +49,8 @@ class Bundle:
     arrays: dict[str, np.ndarray]
     logits: np.ndarray
     error: float
+
+    __repr__ = short_repr
 
 
 def heatmaps_to_json(heatmaps: Heatmaps) -> dict[str, Any]:

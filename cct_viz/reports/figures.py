@@ -7,6 +7,7 @@ signed values are blue, white and orange with white at 0.
 
 from __future__ import annotations
 
+import io
 import math
 
 import matplotlib
@@ -16,6 +17,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ..inference.projection import project as project_stage
 from ..inference.trace import Heatmaps, Trace
 from ..methods import METHODS, describe
 from .palette import DIVERGING
@@ -61,31 +63,12 @@ def describe_flat(values: np.ndarray) -> str:
 
 
 def project(trace: Trace, values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(*size) values at the picture's pixels: linear between the cells' receptive-field centres, constant beyond them.
-
-    Stretching the grid instead would put every cell too far up and left, because padding shifts the windows.
-
-    Args:
-        trace: provides the positions of the tokens and the size of the model's input.
-        values: (gh, gw), one per token.
-        size: (height, width) of the result, which covers the displayed crop.
+    """(*size) values (gh, gw) of the tokens at the pixels of the displayed crop, see `inference.projection.project`.
 
     Raises:
         ValueError: values that do not fit the token grid.
     """
-    centres = trace.stages[-1].centres
-    if values.shape != trace.grid:
-        raise ValueError(f"the map has shape {values.shape}; the tokens lie on a grid of {trace.grid}")
-    height, width = trace.pixels.shape[:2]
-    rows = _interpolation(centres[:, 0, 0], size[0], height)
-    columns = _interpolation(centres[0, :, 1], size[1], width)
-    return rows @ values @ columns.T
-
-
-def _interpolation(centres: np.ndarray, count: int, length: int) -> np.ndarray:
-    """(count, cells) weights of the cells at `count` output pixels that cover `length` pixels of the model's input."""
-    places = (np.arange(count) + 0.5) * (length / count)
-    return np.stack([np.interp(places, centres, cell) for cell in np.eye(len(centres))], axis=1)
+    return project_stage(trace.stages[-1], values, size, trace.pixels.shape[:2])
 
 
 def overlay(
@@ -149,7 +132,16 @@ def contact_sheet(maps: np.ndarray, *, columns: int, tile: int, limit: float, si
     return sheet
 
 
-def figure(trace: Trace, heatmaps: Heatmaps) -> Figure:
+class Drawing(Figure):
+    """A Matplotlib figure that a notebook shows, although pyplot does not know it."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=100)
+        return buffer.getvalue()
+
+
+def figure(trace: Trace, heatmaps: Heatmaps) -> Drawing:
     """The photo, then every map laid over it on one scale, with colour bar, the method in words and identity checks.
 
     Save it with `figure(...).savefig("map.png")` or "map.svg". It does not use pyplot, so it has no global state and
@@ -167,7 +159,7 @@ def figure(trace: Trace, heatmaps: Heatmaps) -> Figure:
         )
     columns = min(len(panels), 4)
     rows = math.ceil(len(panels) / columns)
-    drawing = Figure(figsize=(2.6 * columns + 1.0, 2.75 * rows + 0.7), dpi=150, layout="constrained")
+    drawing = Drawing(figsize=(2.6 * columns + 1.0, 2.75 * rows + 0.7), dpi=150, layout="constrained")
     axes = drawing.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
