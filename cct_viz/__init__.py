@@ -23,7 +23,9 @@ _HOMES = {
     "explain": "methods",
     "explore": "web.notebook",
     "figure": "reports.figures",
+    "launch": "app.embed",
     "load": "inference.load",
+    "mount": "app.embed",
     "read_bundle": "reports.bundle",
 }
 

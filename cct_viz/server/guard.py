@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, NoReturn
 
 from python_multipart.multipart import parse_options_header
@@ -61,10 +61,11 @@ class Guard:
         admit: Callable[[int], bool],
         give_back: Callable[[int], None],
         mcp: bool = False,
+        headers: Mapping[str, str] = settings.HEADERS,
     ) -> None:
         """`health` gives the response of /healthz; `admit(n)` says whether `n` more bytes may be stored; `give_back(n)`
         releases admitted bytes that were not stored."""
-        self.app, self.health, self.mcp = app, health, mcp
+        self.app, self.health, self.mcp, self.headers = app, health, mcp, headers
         self.admit, self.give_back = admit, give_back
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -210,7 +211,7 @@ class Exchange:
                 await self.drain()
                 message = {**message, "status": self.fault.status}
             headers = MutableHeaders(scope=message)
-            for name, value in settings.HEADERS.items():
+            for name, value in self.guard.headers.items():
                 headers[name] = value
             if self.path.startswith("/gradio_api/file"):
                 headers["Content-Security-Policy"] = settings.FILE_POLICY

@@ -30,6 +30,7 @@ GIVEN = {
     "blocked_paths",
     "mcp_server",
     "app_kwargs",
+    "root_path",
 }
 LEFT = {
     "self",
@@ -45,7 +46,6 @@ LEFT = {
     "ssl_certfile",
     "ssl_keyfile_password",
     "ssl_verify",
-    "root_path",
     "share_server_address",
     "share_server_protocol",
     "share_server_tls_certificate",
