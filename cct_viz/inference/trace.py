@@ -258,10 +258,7 @@ class Trace:
         Raises:
             ValueError: `k` is below 1.
         """
-        if k < 1:
-            raise ValueError(f"k is {k}; expected 1 or more classes")
-        best = np.argsort(-self.probabilities, kind="stable")[:k]
-        return [(self.labels[c], float(self.probabilities[c])) for c in best]
+        return best_classes(self.labels, self.probabilities, k)
 
     def class_index(self, target: int | str | None = None) -> int:
         """The index of a class given by name or index (also as text); None means the predicted class.
@@ -283,6 +280,18 @@ class Trace:
         if not 0 <= index < len(self.labels):
             raise ValueError(f"class {index} does not exist; this model has classes 0 to {len(self.labels) - 1}")
         return index
+
+
+def best_classes(labels: tuple[str, ...], probabilities: np.ndarray, k: int) -> list[tuple[str, float]]:
+    """The `k` most probable of K classes, best first, as (label, probability).
+
+    Raises:
+        ValueError: `k` is below 1.
+    """
+    if k < 1:
+        raise ValueError(f"k is {k}; expected 1 or more classes")
+    best = np.argsort(-probabilities, kind="stable")[:k]
+    return [(labels[c], float(probabilities[c])) for c in best]
 
 
 @dataclass(frozen=True, eq=False)
