@@ -32,7 +32,7 @@ class Running:
 
     def close(self) -> None:
         """Stop the app and free its port."""
-        self.page.close()
+        self.page.close(verbose=False)
 
     def __repr__(self) -> str:
         return f"<CCT Explorer at {self.url}; .close() stops it>"

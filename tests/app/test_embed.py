@@ -82,7 +82,10 @@ def test_a_proxys_path_is_where_the_page_finds_its_files():
         page.close()
 
 
-def test_in_a_notebook_the_app_may_be_framed_by_notebooks_of_this_machine(monkeypatch):
+def test_a_notebook_shows_the_app_in_a_frame_that_notebooks_of_this_machine_may_have(monkeypatch):
+    shown = []
+    monkeypatch.setattr("gradio.utils.ipython_check", lambda: True)
+    monkeypatch.setattr("IPython.display.display", shown.append)
     monkeypatch.setattr(embed, "make_page", lambda models, hub: {"page": blocks(), "appearance": {}, "checks": {}})
     for name in settings.ENVIRONMENT:
         monkeypatch.setenv(name, "kept")
@@ -90,7 +93,7 @@ def test_in_a_notebook_the_app_may_be_framed_by_notebooks_of_this_machine(monkey
     try:
         policy = httpx.get(running.url, trust_env=False, timeout=60).headers["Content-Security-Policy"]
         assert policy.endswith("http://localhost:* http://127.0.0.1:*")
-        assert running.page.height == 500
+        assert f'<iframe src="{running.url}" width="100%" height="500"' in shown[0].data
         assert running.url in repr(running)
     finally:
         running.close()

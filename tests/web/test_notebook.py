@@ -2,12 +2,15 @@
 
 import dataclasses
 import pickle
+from types import SimpleNamespace
 
+import nbformat
 import numpy as np
 import pytest
-from conftest import make_trace, tiny_config
+from conftest import ROOT, make_trace, tiny_config
+from nbclient import NotebookClient
 from visitor import Visitor
-from waiting import wait_for_rest
+from waiting import PATIENCE, wait_for_rest
 
 import cct_viz
 from cct_viz.web import notebook
@@ -25,14 +28,14 @@ HOST = '<!doctype html><title>Notebook</title><meta charset="utf-8">{policy}<h1>
 class Cell(Visitor):
     """A page with an output in it; questions go to the explorer in the frame."""
 
-    def __init__(self, browser, url):
-        self.frame = None
+    def __init__(self, browser, url, drawn=True):
+        self.frame, self.state = None, "visible" if drawn else "attached"
         super().__init__(browser, url)
 
     def wait(self):
-        handle = self.page.wait_for_selector("iframe")
+        handle = self.page.wait_for_selector("iframe", state="attached")
         self.frame = handle.content_frame()
-        self.frame.wait_for_selector(".cct[data-ready]")
+        self.frame.wait_for_selector(".cct[data-ready]", state=self.state)
         self.frame.wait_for_function("cctExplorer.session.progress === null")
         wait_for_rest(self.frame)
 
@@ -45,11 +48,11 @@ class Cell(Visitor):
 def show(chromium, tmp_path):
     cells = []
 
-    def open_cell(output, policy=""):
+    def open_cell(output, policy="", drawn=True):
         meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">' if policy else ""
         page = tmp_path / "notebook.html"
         page.write_text(HOST.format(policy=meta, output=output._repr_html_()), encoding="utf-8")
-        cells.append(Cell(chromium, page.as_uri()))
+        cells.append(Cell(chromium, page.as_uri(), drawn))
         return cells[-1]
 
     yield open_cell
@@ -96,6 +99,16 @@ def test_without_model_or_workers_it_shows_python_s_numbers_and_says_what_is_mis
         cell.check_quiet()
 
 
+def test_a_cell_that_is_folded_draws_when_it_is_opened(chelsea, show, monkeypatch):
+    monkeypatch.setattr(notebook, "MOST_BYTES", 1000)
+    html = chelsea.explore()._repr_html_()
+    cell = show(SimpleNamespace(_repr_html_=lambda: f"<div id=fold style='width:0'>{html}</div>"), drawn=False)
+    assert cell.frame.locator("svg").count() == 0
+    cell.page.evaluate("fold.style.width = '1000px'")
+    cell.frame.get_by_text("Convolution").first.wait_for()
+    cell.check_quiet()
+
+
 def test_a_cell_carries_the_model_only_up_to_a_size(chelsea, monkeypatch):
     with_model = len(chelsea.explore()._repr_html_())
     monkeypatch.setattr(notebook, "MOST_BYTES", 1000)
@@ -112,3 +125,20 @@ def test_a_trace_of_another_process_says_how_to_explore_it(rounded):
     ):
         with pytest.raises(ValueError, match=r"classifier\.trace"):
             lone.explore()
+
+
+@pytest.mark.slow
+def test_the_example_notebook_runs_and_its_explorer_opens(show, tmp_path):
+    (path,) = (ROOT / "examples").glob("*.ipynb")
+    book = nbformat.read(path, as_version=4)
+    assert not any(cell.get("outputs") for cell in book.cells)  # they would make each commit large
+    NotebookClient(book, timeout=PATIENCE, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = [out for cell in book.cells if cell.cell_type == "code" for out in cell.outputs]
+    assert not [out for out in outputs if out.get("name") == "stderr"]
+    shown = [out["data"] for out in outputs if "data" in out]
+    assert any("image/png" in data for data in shown)
+    assert any("97.4%" in data.get("text/html", "") for data in shown)
+    (explorer,) = [data["text/html"] for data in shown if "srcdoc" in data.get("text/html", "")]
+    cell = show(SimpleNamespace(_repr_html_=lambda: explorer))
+    assert cell.ask("session.trace.labels[session.target]") == "cat"
+    cell.check_quiet()
