@@ -11,7 +11,7 @@ _HOMES = {
     "CCTConfig": "architecture.config",
     "CheckpointError": "checkpoints",
     "Classifier": "inference.classifier",
-    "Heatmaps": "inference.trace",
+    "Heatmaps": "inference.heatmaps",
     "HubError": "checkpoints.hub",
     "ImageError": "images.preprocessing",
     "ImageWarning": "images.decode",

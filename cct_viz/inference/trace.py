@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +21,8 @@ from ..architecture.outputs import find_output
 from ..architecture.pools import find_pool
 from ..architecture.reprs import short_repr
 from ..images.preprocessing import Geometry
-from .projection import project
+from .heatmaps import Heatmaps as Heatmaps  # part of this module for those who use it
+from .heatmaps import freeze
 
 if TYPE_CHECKING:
     from .classifier import Classifier
@@ -31,14 +30,6 @@ if TYPE_CHECKING:
 
 class NotApplicable(ValueError):
     """The explanation does not apply to this model; the message says why."""
-
-
-def _freeze(record: object) -> None:
-    """Make every array of the record read-only."""
-    for value in vars(record).values():
-        for array in value if isinstance(value, tuple) else (value,):
-            if isinstance(array, np.ndarray):
-                array.setflags(write=False)
 
 
 def _require_shape(name: str, array: np.ndarray | None, shape: tuple[int, ...] | None) -> None:
@@ -68,7 +59,7 @@ class ReadoutWeights:
     __repr__ = short_repr
 
     def __post_init__(self) -> None:
-        _freeze(self)
+        freeze(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +137,7 @@ class Trace:
         _require_shape("readout_weights.pool_kernel", kernel, (dim,) if pool.has_scores else None)
         for stage, feature_map in zip(self.stages, self.feature_maps, strict=True):
             _require_shape("stages", stage.centres, (*feature_map.shape[:2], 2))
-        _freeze(self)
+        freeze(self)
 
     def __repr__(self) -> str:
         answer = ", ".join(f"{label} {p:.1%}" for label, p in self.top(3))
@@ -292,75 +283,6 @@ def best_classes(labels: tuple[str, ...], probabilities: np.ndarray, k: int) -> 
         raise ValueError(f"k is {k}; expected 1 or more classes")
     best = np.argsort(-probabilities, kind="stable")[:k]
     return [(labels[c], float(probabilities[c])) for c in best]
-
-
-@dataclass(frozen=True, eq=False)
-class Heatmaps:
-    """Maps over the token grid, made by an explanation method from a Trace.
-
-    Attributes:
-        maps: (n, gh, gw) float32. Unsigned maps are shares: >= 0, each summing to 1 (with a class token to
-            1 - class_share), or 0 everywhere if the method gives no positive value. Signed maps are in logits.
-        names: one caption for each map.
-        signed: whether values can be negative.
-        method: the method's name in METHODS.
-        checks: identity -> its numerical error on this image.
-        class_share: (n,) float32, the share of the class token in each map; zeros without one.
-        trace: what they explain; None for maps that were made by hand.
-    """
-
-    maps: np.ndarray
-    names: tuple[str, ...]
-    signed: bool
-    method: str
-    checks: Mapping[str, float] = field(default_factory=dict)
-    class_share: np.ndarray | None = None
-    trace: Trace | None = None
-
-    def __post_init__(self) -> None:
-        if self.maps.ndim != 3 or len(self.names) != len(self.maps):
-            raise ValueError(f"{len(self.names)} names for maps of shape {self.maps.shape}; expected (n, gh, gw)")
-        share = np.zeros(len(self.maps), np.float32) if self.class_share is None else self.class_share
-        if share.shape != (len(self.maps),):
-            raise ValueError(f"class_share has shape {share.shape}; expected {(len(self.maps),)}")
-        object.__setattr__(self, "class_share", share)
-        object.__setattr__(self, "checks", MappingProxyType(dict(self.checks)))
-        _freeze(self)
-
-    @property
-    def unit(self) -> str:
-        """The unit of the values: "logits" for signed maps, "share" (of 1) for the others."""
-        return "logits" if self.signed else "share"
-
-    def at_pixels(self, size: tuple[int, int]) -> np.ndarray:
-        """(n, H, W) float32: the maps at the pixels of the displayed crop, `size` (H, W) of them, in the maps' unit.
-
-        Values are linear between the centres of the tokens' receptive fields, where each token keeps its value. So a
-        share no longer sums to 1. `trace.image` is the crop, `trace.geometry` its place in the original picture.
-
-        Raises:
-            ValueError: the maps belong to no trace, or a side is below 1.
-        """
-        if self.trace is None:
-            raise ValueError("these maps belong to no picture; make them with explain(trace, ...)")
-        if min(size) < 1:
-            raise ValueError(f"the size is {tuple(size)}; expected a height and a width of 1 or more pixels")
-        extent = self.trace.pixels.shape[:2]
-        return project(self.trace.stages[-1], self.maps, size, extent).astype(np.float32)
-
-    def __repr__(self) -> str:
-        n, gh, gw = self.maps.shape
-        names = ", ".join(self.names[:3]) + (", ..." if n > 3 else "")
-        low, high = self.maps.min(initial=0.0), self.maps.max(initial=0.0)
-        return f"<Heatmaps: {self.method}, {n} of {gh}x{gw} tokens ({names}), {low:.3g} to {high:.3g} {self.unit}>"
-
-    def _repr_png_(self) -> bytes | None:
-        from .. import figure  # lazily, by its public name: what shows a record lies above it
-
-        return figure(self.trace, self)._repr_png_() if self.trace else None
-
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return zip(self.names, self.maps, strict=True)
 
 
 def trace_arrays(trace: Trace) -> dict[str, np.ndarray]:
