@@ -11,7 +11,7 @@ _HOMES = {
     "CCTConfig": "architecture.config",
     "CheckpointError": "checkpoints",
     "Classifier": "inference.classifier",
-    "Heatmaps": "inference.trace",
+    "Heatmaps": "inference.heatmaps",
     "HubError": "checkpoints.hub",
     "ImageError": "images.preprocessing",
     "ImageWarning": "images.decode",
@@ -21,8 +21,11 @@ _HOMES = {
     "Trace": "inference.trace",
     "build": "architecture.keras_model",
     "explain": "methods",
+    "explore": "web.notebook",
     "figure": "reports.figures",
+    "launch": "app.embed",
     "load": "inference.load",
+    "mount": "app.embed",
     "read_bundle": "reports.bundle",
 }
 

@@ -122,6 +122,7 @@ def test_explain_writes_pictures_numbers_and_the_trace(capsys, tiny_folder, tiny
         np.testing.assert_allclose(total, record["logits"], atol=1e-4)  # of logits of order 10
     assert {path.name for path in out.iterdir()} == {
         "explanation.json",
+        "captions.tex",
         "trace.npz",
         "feature_maps_0.png",
         "feature_maps_1.png",

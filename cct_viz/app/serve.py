@@ -18,6 +18,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on (GRADIO_SERVER_NAME, else 127.0.0.1)")
     parser.add_argument("--port", help="port to listen on (GRADIO_SERVER_PORT, else 7860 or the next free)")
     parser.add_argument("--no-hub", action="store_true", help="make no request to the Hugging Face Hub")
+    parser.add_argument(
+        "--root-path",
+        metavar="PATH",
+        help="path under which a proxy publishes the app, such as /cct",
+    )
+    parser.add_argument(
+        "--frame-ancestors",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="URL",
+        help="pages on other hosts that may show the app in a frame, such as https://course.example.org",
+    )
     parser.add_argument("--mcp", action="store_true", help="also offer the endpoints to language models as MCP tools")
 
 
@@ -43,19 +56,21 @@ def serve(arguments: argparse.Namespace) -> None:
     Raises:
         CheckpointError: a requested model cannot be loaded.
         OSError: the address does not exist, or the port is taken.
+        ValueError: not a URL in --frame-ancestors.
     """
     host, port = read_address(arguments)  # before Gradio is imported, which fails on a bad port
-    from ..server.janitor import make_folder
     from ..server.launch import launch
-    from .models import Models
+    from .embed import make_page
 
-    models = Models(arguments.model, hub=not arguments.no_hub)
-    make_folder()  # before the page is built, because its pictures are stored there
-    from .page import build_page
-    from .theme import appearance
-
-    checks = {"model": models.is_there, "inference": models.works}
-    launch(build_page(models), host=host, port=port, checks=checks, mcp=arguments.mcp, appearance=appearance())
+    page = make_page(arguments.model, hub=not arguments.no_hub)
+    launch(
+        host=host,
+        port=port,
+        mcp=arguments.mcp,
+        root_path=arguments.root_path,
+        frame_ancestors=arguments.frame_ancestors,
+        **page,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         serve(parsed)
-    except (CheckpointError, OSError) as error:
+    except (CheckpointError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

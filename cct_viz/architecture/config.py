@@ -20,6 +20,7 @@ from .blocks import BLOCKS
 from .messages import one_line
 from .outputs import OUTPUTS
 from .pools import POOLS, find_pool
+from .reprs import short_repr
 
 FORMAT_VERSION = 1
 _LATER_ENTRIES = ("activation", "channels", "output", "assumptions")  # of CCTConfig, unknown to the first release
@@ -198,6 +199,8 @@ class CCTConfig:
     channels: int = 3
     output: str = "softmax"
     assumptions: tuple[str, ...] = ()
+
+    __repr__ = short_repr  # a thousand labels stay out of it
 
     def __post_init__(self) -> None:
         _require(

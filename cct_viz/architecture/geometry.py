@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .config import CCTConfig, ConvStage, slide
+from .reprs import short_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,8 @@ class StageGeometry:
     centres: np.ndarray
     stride: tuple[int, int]
     window_size: tuple[int, int]
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         height, width = self.windows.shape[:2]

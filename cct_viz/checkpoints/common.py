@@ -14,6 +14,7 @@ import numpy as np
 
 from ..architecture.config import CCTConfig
 from ..architecture.messages import one_line
+from ..architecture.reprs import short_repr
 from ..architecture.weights import expected_shapes
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Checkpoint:
     config: CCTConfig
     weights: Mapping[str, np.ndarray]
     format: str
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         check(self.weights, self.config)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..architecture.outputs import find_output
+from ..architecture.reprs import short_repr
 from ..inference.arguments import is_whole, require_whole
 from ..inference.trace import Heatmaps, Trace
 from ..methods import METHODS, NotApplicable, explain
@@ -51,6 +52,8 @@ class Curves:
     counts: np.ndarray
     deletion: np.ndarray
     insertion: np.ndarray
+
+    __repr__ = short_repr
 
     @property
     def deletion_auc(self) -> np.ndarray:

@@ -19,6 +19,7 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401
 )
 
+from ..architecture.reprs import short_repr
 from .headers import MAX_JPEG_PIXELS, MAX_PIXELS, DamagedError, Header, find_format, read_header, read_orientation
 from .kinds import describe
 
@@ -59,6 +60,8 @@ class Picture:
 
     pixels: np.ndarray
     note: str = ""
+
+    __repr__ = short_repr
 
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray | Picture

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ..architecture.config import Preprocessing
+from ..architecture.reprs import short_repr
 from .decode import ImageError, decode, read_picture
 
 __all__ = ["MAX_SIDE", "Geometry", "ImageError", "Preprocessed", "crop_and_resize", "decode", "normalise"]
@@ -90,6 +91,8 @@ class Preprocessed:
     pixels: np.ndarray
     geometry: Geometry
     note: str = ""
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         if self.pixels.shape != (*self.geometry.model_size, 3):

@@ -93,6 +93,11 @@ class Classifier:
         self._stages = stage_geometry(config)
         self._readout = read_readout_weights(config, self.weights)
 
+    def __repr__(self) -> str:
+        size, (gh, gw) = "x".join(map(str, self.config.image_size)), self.config.grid
+        of = f"{self.num_parameters:,} parameters, {size} pixels, {gh}x{gw} tokens, {len(self.labels)} classes"
+        return f"<Classifier: {self.source.name} ({self.source.kind}), {of}, {find_pool(self.config.pool).name}>"
+
     @property
     def num_parameters(self) -> int:
         return sum(array.size for array in self.weights.values())
@@ -233,6 +238,7 @@ class Classifier:
             note=prepared.note,
             config=self.config,
             weights=self.weights,
+            classifier=self,
         )
 
     def _run(self, names: Sequence[str], batch: np.ndarray, token_mask: np.ndarray | None) -> list[np.ndarray]:

@@ -12,8 +12,7 @@ import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,19 +21,17 @@ from ..architecture.config import CCTConfig
 from ..architecture.geometry import StageGeometry
 from ..architecture.outputs import find_output
 from ..architecture.pools import find_pool
+from ..architecture.reprs import short_repr
 from ..images.preprocessing import Geometry
+from .heatmaps import Heatmaps as Heatmaps  # part of this module for those who use it
+from .heatmaps import freeze
+
+if TYPE_CHECKING:
+    from .classifier import Classifier
 
 
 class NotApplicable(ValueError):
     """The explanation does not apply to this model; the message says why."""
-
-
-def _freeze(record: object) -> None:
-    """Make every array of the record read-only."""
-    for value in vars(record).values():
-        for array in value if isinstance(value, tuple) else (value,):
-            if isinstance(array, np.ndarray):
-                array.setflags(write=False)
 
 
 def _require_shape(name: str, array: np.ndarray | None, shape: tuple[int, ...] | None) -> None:
@@ -61,8 +58,10 @@ class ReadoutWeights:
     pool_bias: float = 0.0
     position: np.ndarray | None = None
 
+    __repr__ = short_repr
+
     def __post_init__(self) -> None:
-        _freeze(self)
+        freeze(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +91,7 @@ class Trace:
         note: what is unusual about how the image was read, one sentence; mostly empty.
         config, weights: of the model, the weights by canonical name; shared by all traces of a classifier. None for a
             trace made of arrays alone; a pickled or copied trace has no weights, so that it stays small.
+        classifier: what made the trace, for `explore`; None in a trace that was made or unpickled without one.
 
     Raises:
         ValueError: no such pool, block or output, or an array does not fit the token grid of the last feature map; the
@@ -120,6 +120,7 @@ class Trace:
     note: str = ""
     config: CCTConfig | None = field(default=None, repr=False)
     weights: Mapping[str, np.ndarray] | None = field(default=None, repr=False)
+    classifier: Classifier | None = None
 
     def __post_init__(self) -> None:
         pool = find_pool(self.pool)
@@ -142,10 +143,28 @@ class Trace:
         _require_shape("readout_weights.pool_kernel", kernel, (dim,) if pool.has_scores else None)
         for stage, feature_map in zip(self.stages, self.feature_maps, strict=True):
             _require_shape("stages", stage.centres, (*feature_map.shape[:2], 2))
-        _freeze(self)
+        freeze(self)
+
+    def __repr__(self) -> str:
+        answer = ", ".join(f"{label} {p:.1%}" for label, p in self.top(3))
+        (layers, heads), (gh, gw) = self.attentions.shape[:2], self.grid
+        of = f"{gh}x{gw} tokens, {layers} layers, {heads} heads, {len(self.labels)} classes"
+        return f"<Trace: {answer}; {of}, {find_pool(self.pool).name}>"
+
+    def _repr_html_(self) -> str:
+        from .notebook import trace_card
+
+        return trace_card(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "weights": None}
+        """A classifier holds a running session, which is not for copies and other processes; weights are large."""
+        return {**vars(self), "classifier": None, "weights": None}
+
+    def explore(self, *, height: int = 760) -> Any:
+        """The explorer of this picture, for the output cell of a notebook: see `cct_viz.explore`."""
+        from .. import explore  # lazily, by its public name: what shows a record lies above it
+
+        return explore(self, height=height)
 
     @property
     def has_class_token(self) -> bool:
@@ -236,10 +255,7 @@ class Trace:
         Raises:
             ValueError: `k` is below 1.
         """
-        if k < 1:
-            raise ValueError(f"k is {k}; expected 1 or more classes")
-        best = np.argsort(-self.probabilities, kind="stable")[:k]
-        return [(self.labels[c], float(self.probabilities[c])) for c in best]
+        return best_classes(self.labels, self.probabilities, k)
 
     def class_index(self, target: int | str | None = None) -> int:
         """The index of a class given by name or index (also as text); None means the predicted class.
@@ -263,46 +279,16 @@ class Trace:
         return index
 
 
-@dataclass(frozen=True, eq=False)
-class Heatmaps:
-    """Maps over the token grid, made by an explanation method from a Trace.
+def best_classes(labels: tuple[str, ...], probabilities: np.ndarray, k: int) -> list[tuple[str, float]]:
+    """The `k` most probable of K classes, best first, as (label, probability).
 
-    Attributes:
-        maps: (n, gh, gw) float32. Unsigned maps are shares: >= 0, each summing to 1 (with a class token to
-            1 - class_share), or 0 everywhere if the method gives no positive value. Signed maps are in logits.
-        names: one caption for each map.
-        signed: whether values can be negative.
-        method: the method's name in METHODS.
-        checks: identity -> its numerical error on this image.
-        class_share: (n,) float32, the part of the class token in each map, in its unit; zeros without one.
-        note: what a reader of these maps must know of this image, one sentence; mostly empty.
+    Raises:
+        ValueError: `k` is below 1.
     """
-
-    maps: np.ndarray
-    names: tuple[str, ...]
-    signed: bool
-    method: str
-    checks: Mapping[str, float] = field(default_factory=dict)
-    class_share: np.ndarray | None = None
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        if self.maps.ndim != 3 or len(self.names) != len(self.maps):
-            raise ValueError(f"{len(self.names)} names for maps of shape {self.maps.shape}; expected (n, gh, gw)")
-        share = np.zeros(len(self.maps), np.float32) if self.class_share is None else self.class_share
-        if share.shape != (len(self.maps),):
-            raise ValueError(f"class_share has shape {share.shape}; expected {(len(self.maps),)}")
-        object.__setattr__(self, "class_share", share)
-        object.__setattr__(self, "checks", MappingProxyType(dict(self.checks)))
-        _freeze(self)
-
-    @property
-    def unit(self) -> str:
-        """The unit of the values: "logits" for signed maps, "share" (of 1) for the others."""
-        return "logits" if self.signed else "share"
-
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return zip(self.names, self.maps, strict=True)
+    if k < 1:
+        raise ValueError(f"k is {k}; expected 1 or more classes")
+    best = np.argsort(-probabilities, kind="stable")[:k]
+    return [(labels[c], float(probabilities[c])) for c in best]
 
 
 def trace_arrays(trace: Trace) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ write the function and add a line here. Captions, the command line and the contr
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import warnings
@@ -159,7 +160,7 @@ def explain(
             raise ValueError(f"{method} runs the model again: pass classifier=")
         options["classifier"] = classifier
     try:
-        return METHODS[method](trace, **options)
+        return dataclasses.replace(METHODS[method](trace, **options), trace=trace)
     except (TypeError, IndexError) as error:
         if not assignments:
             raise

@@ -20,13 +20,15 @@ import numpy as np
 
 from .. import __version__
 from ..architecture.files import sha256
+from ..architecture.reprs import short_repr
 from ..images.encode import png
 from ..inference.classifier import Classifier
 from ..inference.trace import Heatmaps, Trace, trace_arrays
 from ..methods import METHODS, NotApplicable, explain, find_method, method_options, rank_channels
 from .figures import contact_sheet, figure
+from .paper import Look, latex_figure
 
-MANIFEST, ARRAYS = "explanation.json", "trace.npz"
+MANIFEST, ARRAYS, CAPTIONS = "explanation.json", "trace.npz", "captions.tex"
 
 
 class BundleError(ValueError):
@@ -48,6 +50,8 @@ class Bundle:
     arrays: dict[str, np.ndarray]
     logits: np.ndarray
     error: float
+
+    __repr__ = short_repr
 
 
 def heatmaps_to_json(heatmaps: Heatmaps) -> dict[str, Any]:
@@ -72,8 +76,9 @@ def write_bundle(
     methods: Iterable[str] = METHODS,
     target: int | str | None = None,
     options: Mapping[str, Any] | None = None,
+    look: Look | None = None,
 ) -> dict[str, Any]:
-    """Write METHOD.png for each method, feature_maps_STAGE.png, trace.npz and explanation.json to `out`.
+    """Write METHOD.png for each method, captions.tex, feature_maps_STAGE.png, trace.npz and explanation.json to `out`.
 
     It writes only after all maps are computed. Other files in `out` stay and are not part of the bundle.
 
@@ -81,6 +86,7 @@ def write_bundle(
         methods: names in METHODS.
         target: the class to explain; by default the predicted class.
         options: name -> value, passed to every method that has an option with this name.
+        look: how the figures of the methods are drawn; by default PNGs in full.
 
     Returns the contents of explanation.json: model, versions, preprocessing, prediction, the files' sha256, and for
     each method its options, maps and checks, or the reason why it does not apply.
@@ -90,8 +96,11 @@ def write_bundle(
         OSError: `out` cannot be written.
     """
     out = Path(out)
+    asked = target
     target = trace.class_index(target)
     names, options = [find_method(method) for method in methods], dict(options or {})
+    look = look or Look()
+    request = make_request(names, asked, options, look)
     all_defaults = {method: method_options(method) for method in names}
     for name in options:
         if not any(name in defaults for defaults in all_defaults.values()):
@@ -108,10 +117,15 @@ def write_bundle(
         explanations[method] = {"options": defaults | own_options, **heatmaps_to_json(heatmaps)}
         maps_by_method[method] = heatmaps
     out.mkdir(parents=True, exist_ok=True)  # after the last step that can be refused
-    files = [ARRAYS]
+    files, captions = [ARRAYS, CAPTIONS], []
     for method, heatmaps in maps_by_method.items():
-        files.append(f"{method}.png")
-        figure(trace, heatmaps).savefig(out / files[-1], dpi=150)
+        files.append(f"{method}.{look.format}")
+        figure(trace, heatmaps, style=look.style, size=look.size, dpi=look.dpi).savefig(out / files[-1])
+        source = classifier.source
+        captions.append(
+            latex_figure(trace, heatmaps, files[-1], look, model=source.name, sha256=source.sha256, target=target)
+        )
+    (out / CAPTIONS).write_text("\n".join(captions), encoding="utf-8")
     for stage in range(len(trace.feature_maps)):
         maps = rank_channels(trace, stage)
         sheet = contact_sheet(maps, columns=16, tile=64, limit=float(np.abs(maps).max()), signed=bool(maps.min() < 0))
@@ -132,6 +146,7 @@ def write_bundle(
             "box": list(trace.geometry.box),
             "model_size": list(trace.geometry.model_size),
         },
+        "request": request,
         "target": trace.labels[target],
         "top": [{"label": label, "probability": p} for label, p in trace.top(5)],
         "labels": list(trace.labels),
@@ -148,8 +163,18 @@ def write_bundle(
     record = json.loads(json.dumps(record))  # as it is read back: lists instead of tuples
     record["resummed_error"] = float(np.abs(_resum(arrays) - trace.logits).max())
     record["files"] = {name: _digest(out / name) for name in sorted(files)}
-    (out / MANIFEST).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    part = out / f"{MANIFEST}.part"
+    part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    part.replace(out / MANIFEST)  # so that a bundle with a manifest is whole
     return record
+
+
+def make_request(
+    methods: Iterable[str], target: int | str | None, options: Mapping[str, Any], look: Look
+) -> dict[str, Any]:
+    """What a bundle was asked to hold, as its manifest says it."""
+    asked = {"methods": list(methods), "target": target, "options": dict(options), "look": dataclasses.asdict(look)}
+    return json.loads(json.dumps(asked))
 
 
 def read_bundle(folder: str | Path) -> Bundle:

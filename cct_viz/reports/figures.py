@@ -13,12 +13,13 @@ import matplotlib
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
-from matplotlib.figure import Figure
 from PIL import Image
 
+from ..inference.projection import project as project_stage
 from ..inference.trace import Heatmaps, Trace
 from ..methods import METHODS, describe
 from .palette import DIVERGING
+from .paper import Drawing, Look, read_width
 
 _DIVERGING = LinearSegmentedColormap.from_list("blue_white_orange", DIVERGING)
 _LUMINANCE = np.array([[0.299], [0.587], [0.114]])  # of red, green and blue (ITU-R BT.601)
@@ -61,31 +62,12 @@ def describe_flat(values: np.ndarray) -> str:
 
 
 def project(trace: Trace, values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(*size) values at the picture's pixels: linear between the cells' receptive-field centres, constant beyond them.
-
-    Stretching the grid instead would put every cell too far up and left, because padding shifts the windows.
-
-    Args:
-        trace: provides the positions of the tokens and the size of the model's input.
-        values: (gh, gw), one per token.
-        size: (height, width) of the result, which covers the displayed crop.
+    """(*size) values (gh, gw) of the tokens at the pixels of the displayed crop, see `inference.projection.project`.
 
     Raises:
         ValueError: values that do not fit the token grid.
     """
-    centres = trace.stages[-1].centres
-    if values.shape != trace.grid:
-        raise ValueError(f"the map has shape {values.shape}; the tokens lie on a grid of {trace.grid}")
-    height, width = trace.pixels.shape[:2]
-    rows = _interpolation(centres[:, 0, 0], size[0], height)
-    columns = _interpolation(centres[0, :, 1], size[1], width)
-    return rows @ values @ columns.T
-
-
-def _interpolation(centres: np.ndarray, count: int, length: int) -> np.ndarray:
-    """(count, cells) weights of the cells at `count` output pixels that cover `length` pixels of the model's input."""
-    places = (np.arange(count) + 0.5) * (length / count)
-    return np.stack([np.interp(places, centres, cell) for cell in np.eye(len(centres))], axis=1)
+    return project_stage(trace.stages[-1], values, size, trace.pixels.shape[:2])
 
 
 def overlay(
@@ -149,41 +131,103 @@ def contact_sheet(maps: np.ndarray, *, columns: int, tile: int, limit: float, si
     return sheet
 
 
-def figure(trace: Trace, heatmaps: Heatmaps) -> Figure:
+def figure(
+    trace: Trace,
+    heatmaps: Heatmaps,
+    *,
+    style: str = "full",
+    size: str | float | None = None,
+    dpi: int | None = None,
+) -> Drawing:
     """The photo, then every map laid over it on one scale, with colour bar, the method in words, and its identity with
     the error on this image, if it has one.
 
-    Save it with `figure(...).savefig("map.png")` or "map.svg". It does not use pyplot, so it has no global state and
-    threads can make figures at the same time.
+    Save it with `figure(...).savefig("map.pdf")`, "map.svg" or "map.png"; fonts are embedded as TrueType, and SVG keeps
+    text as text. It does not use pyplot, so it has no global state and threads can make figures at the same time.
+
+    Args:
+        style: a name in `paper.STYLES`: "full", "panels" (without words), "overlay" (the maps alone, without text) or
+            "bar" (the colour bar alone).
+        size: width of the figure: "single" (89 mm), "double" (183 mm) or millimetres; by default 66 mm for each panel.
+        dpi: pixels in an inch, also of the photos inside SVG and PDF; by default 300 with a size, else 150.
+
+    Raises:
+        ValueError: no such style, or a size or resolution out of range.
     """
+    Look(style=style, size=size, dpi=dpi)  # refuses what does not exist
+    dpi = dpi or (150 if size is None else 300)
     limit = scale_limit(heatmaps)
-    panels = [("photo", enlarge(trace.image, 320))]
-    for name, values in heatmaps:
-        note = describe_flat(values)
-        panels.append(
-            (
-                f"{name}\n({note.rstrip('.')})" if note else name,
-                overlay(trace, values, signed=heatmaps.signed, limit=limit, side=320),
-            )
-        )
-    columns = min(len(panels), 4)
-    rows = math.ceil(len(panels) / columns)
-    drawing = Figure(figsize=(2.6 * columns + 1.0, 2.75 * rows + 0.7), dpi=150, layout="constrained")
+    scale = ScalarMappable(
+        Normalize(-limit if heatmaps.signed else 0.0, limit or 1.0),
+        colour_map(signed=heatmaps.signed, over_photo=True),
+    )
+    unit = "logits" if heatmaps.signed else "share of 1"
+    width = None if size is None else read_width(size) / 25.4  # inches
+    if style == "bar":
+        return _draw_bar(scale, unit, width or 3.5, dpi)
+    count = len(heatmaps.maps) + (style != "overlay")
+    most = 4 if width is None else max(1, round(width * 25.4 / 30))  # panels of about 30 mm
+    columns = math.ceil(count / math.ceil(count / most))  # no row is nearly empty
+    bar = 0.0 if style == "overlay" else 1.0 if width is None else 0.55  # inches for the colour bar
+    panel = 2.6 if width is None else (width - bar) / columns
+    side = max(320, math.ceil(panel * dpi))
+    pictures = [overlay(trace, values, signed=heatmaps.signed, limit=limit, side=side) for values in heatmaps.maps]
+    if style == "overlay":
+        return _draw_overlays(pictures, columns, panel, dpi)
+    notes = map(describe_flat, heatmaps.maps)
+    names = [
+        f"{name}\n({note.rstrip('.')})" if note else name for name, note in zip(heatmaps.names, notes, strict=True)
+    ]
+    named = list(zip(["photo", *names], [enlarge(trace.image, side), *pictures], strict=True))
+    points = (9, 8) if width is None else (7, 6)
+    height, rows = panel * pictures[0].shape[0] / pictures[0].shape[1], math.ceil(count / columns)
+    words = _words(heatmaps) if style == "full" else ""
+    titles = 0.15 if width is None else 0.16 * (1 + max(name.count("\n") for name, _ in named))
+    drawing = Drawing(
+        figsize=(panel * columns + bar, (height + titles) * rows + (0.7 if words else 0.05)),
+        dpi=dpi,
+        layout="constrained",
+    )
     axes = drawing.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
-    for ax, (name, picture) in zip(axes.flat, panels, strict=False):
+    for ax, (name, picture) in zip(axes.flat, named, strict=False):
         ax.imshow(picture)
-        ax.set_title(name, fontsize=9, parse_math=False)
-    norm = Normalize(-limit if heatmaps.signed else 0.0, limit or 1.0)
-    bar = drawing.colorbar(
-        ScalarMappable(norm, colour_map(signed=heatmaps.signed, over_photo=True)), ax=axes, shrink=0.7, aspect=24
-    )
-    bar.set_label("logits" if heatmaps.signed else "share of 1", fontsize=8)
-    bar.ax.tick_params(labelsize=8)
+        ax.set_title(name, fontsize=points[0], parse_math=False)
+    legend = drawing.colorbar(scale, ax=axes, shrink=0.7, aspect=24)
+    legend.set_label(unit, fontsize=points[1])
+    legend.ax.tick_params(labelsize=points[1])
+    drawing.supxlabel(words, fontsize=points[1], wrap=True, parse_math=False)
+    return drawing
+
+
+def _words(heatmaps: Heatmaps) -> str:
+    """The method in a sentence, and its identity checks."""
     checks = "; ".join(f"{name}, error {error:.0e}" for name, error in heatmaps.checks.items())
     caption = describe(heatmaps.method) if heatmaps.method in METHODS else heatmaps.method
     checked = f"Checked on this image: {checks}." if checks else "This map has no identity to check."
-    text = "\n".join(filter(None, [caption, heatmaps.note, checked]))
-    drawing.supxlabel(text, fontsize=8, wrap=True, parse_math=False)
+    return "\n".join(filter(None, [caption, heatmaps.note, checked]))
+
+
+def _draw_overlays(pictures: list[np.ndarray], columns: int, panel: float, dpi: int) -> Drawing:
+    """The pictures edge to edge, `panel` inches wide each, with 1 mm between them."""
+    gap, rows = 1 / 25.4, math.ceil(len(pictures) / columns)
+    wide = panel - gap * (columns - 1) / columns
+    tall = wide * pictures[0].shape[0] / pictures[0].shape[1]
+    width, height = panel * columns, tall * rows + gap * (rows - 1)
+    drawing = Drawing(figsize=(width, height), dpi=dpi)
+    for i, picture in enumerate(pictures):
+        left, top = i % columns * (wide + gap), i // columns * (tall + gap)
+        box = (left / width, 1 - (top + tall) / height, wide / width, tall / height)
+        ax = drawing.add_axes(box)
+        ax.set_axis_off()
+        ax.imshow(picture, aspect="auto")
+    return drawing
+
+
+def _draw_bar(scale: ScalarMappable, unit: str, width: float, dpi: int) -> Drawing:
+    drawing = Drawing(figsize=(width, 0.5), dpi=dpi, layout="constrained")
+    legend = drawing.colorbar(scale, cax=drawing.add_subplot(), orientation="horizontal")
+    legend.set_label(unit, fontsize=7)
+    legend.ax.tick_params(labelsize=6)
     return drawing

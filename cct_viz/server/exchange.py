@@ -170,7 +170,7 @@ class Exchange:
                 message = {**message, "status": self.fault.status}
             headers = MutableHeaders(scope=message)
             self.event_stream = headers.get("content-type", "").startswith("text/event-stream")
-            for name, value in settings.HEADERS.items():
+            for name, value in self.guard.headers.items():
                 headers[name] = value
             if self.path.startswith("/gradio_api/file"):
                 headers["Content-Security-Policy"] = settings.FILE_POLICY

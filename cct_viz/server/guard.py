@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from starlette.datastructures import Headers
 
@@ -49,11 +49,12 @@ class Guard:
         endpoints: Collection[str] = (),
         shown: Callable[[], Collection[str]] = tuple,
         mcp: bool = False,
+        headers: Mapping[str, str] = settings.HEADERS,
     ) -> None:
         """`health` gives the response of /healthz; `admit(n)` says whether `n` more bytes may be stored; `give_back(n)`
         releases admitted bytes that were not stored; `has_space()` is whether an upload fits on the disk; `endpoints`
         are the names that may be called; `shown()` are the files of the page itself, which browsers may keep."""
-        self.app, self.health, self.mcp = app, health, mcp
+        self.app, self.health, self.mcp, self.headers = app, health, mcp, headers
         self.admit, self.give_back, self.has_space = admit, give_back, has_space
         self.traffic, self.endpoints, self.shown = traffic, endpoints, shown
         self.behind_proxy = settings.is_behind_proxy()

@@ -29,6 +29,8 @@ def make_folder() -> Path:
     removed now.
     """
     home = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir())
+    if home.name.startswith(PREFIX):  # of an earlier call, as in a notebook
+        home = home.parent
     home.mkdir(parents=True, exist_ok=True)
     for other in home.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):  # owned by another user, or removed meanwhile

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import inspect
 import os
+import re
 import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import gradio as gr
 from anyio import to_thread
+from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from .calls import endpoint_names, explain_failures
@@ -25,7 +28,7 @@ from .janitor import Janitor
 from .log import limit_log
 from .queue import count_calls, drop_closed_sessions, limit_queue
 from .sessions import keep_only_state
-from .settings import LAUNCH, MAX_THREADS, QUEUE
+from .settings import LAUNCH, MAX_SESSIONS, MAX_THREADS, QUEUE, headers
 from .shutdown import Traffic
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -42,6 +45,8 @@ def launch(
     checks: Checks | None = None,
     mcp: bool = False,
     appearance: Mapping[str, Any] | None = None,
+    root_path: str | None = None,
+    frame_ancestors: Iterable[str] = (),
 ) -> Any:
     """Serve `page` at `host` (None: 127.0.0.1) and `port` (None: 7860, or the next free port).
 
@@ -53,12 +58,15 @@ def launch(
         checks: name -> whether that part works, besides the queue, for /healthz.
         appearance: arguments of Gradio's `launch` for the look of the page.
         mcp: also serve the endpoints as tools for language models; needs `pip install 'gradio[mcp]'`.
+        root_path: the path under which a proxy publishes the app, such as "/cct".
+        frame_ancestors: URLs of pages on other hosts that may show the app in a frame.
 
     Returns:
         The FastAPI app, its local address and its public one (always None), when not blocking.
 
     Raises:
         OSError: no such address on this machine, or the port is in use; the message is one sentence.
+        ValueError: not a URL in `frame_ancestors`.
     """
     host = host or "127.0.0.1"
     if mcp and importlib.util.find_spec("mcp") is None:
@@ -67,29 +75,8 @@ def launch(
     _use_no_proxy(host)
     if block and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _end)
-    page.queue(**QUEUE)
-    limit_queue(page._queue)
-    explain_failures(page)
-    janitor = Janitor(Path(page.GRADIO_CACHE), keep=lambda: _shown_files(page))
     traffic = Traffic()
-    guard = Middleware(
-        Guard,
-        health=make_report(page, {**(checks or {}), "disk": janitor.has_space}),
-        admit=janitor.admit,
-        give_back=janitor.give_back,
-        has_space=janitor.has_space,
-        traffic=traffic,
-        endpoints=endpoint_names(page),
-        shown=lambda: _shown_files(page),
-        mcp=mcp,
-    )
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_: Any) -> AsyncIterator[None]:
-        to_thread.current_default_thread_limiter().total_tokens = MAX_THREADS
-        async with janitor.at_work(lambda removed: _forget(page, removed)):
-            yield
-
+    app_kwargs = _protect(page, checks or {}, frame_ancestors, traffic, mcp=mcp, max_threads=MAX_THREADS)
     limit_log()
     with limited_connections():
         served = page.launch(
@@ -98,7 +85,8 @@ def launch(
             prevent_thread_lock=True,
             blocked_paths=[str(PRIVATE)],
             mcp_server=mcp,
-            app_kwargs={"middleware": [guard], "lifespan": lifespan},
+            root_path=root_path,
+            app_kwargs=app_kwargs,
             **(appearance or {}),
             **LAUNCH,
         )
@@ -113,6 +101,79 @@ def launch(
             traffic.finish(lambda: count_calls(page._queue))
             raise
     return served
+
+
+def mount(
+    app: FastAPI,
+    page: gr.Blocks,
+    path: str,
+    *,
+    checks: Checks | None = None,
+    appearance: Mapping[str, Any] | None = None,
+    frame_ancestors: Iterable[str] = (),
+) -> None:
+    """Serve `page` under `path` of a FastAPI app, with guard, headers, janitor and `path`/healthz as `launch` does.
+
+    The app's own routes are not touched: they get no headers and no limits.
+
+    Args:
+        page, checks, appearance, frame_ancestors: as in `launch`.
+
+    Raises:
+        ValueError: the path is not like "/cct", or not a URL in `frame_ancestors`.
+    """
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
+        raise ValueError(f"{path!r} is not a path to mount at; expected one like '/cct'")
+    page.max_threads, page._queue.max_thread_count = MAX_THREADS, MAX_THREADS
+    page.state_session_capacity = MAX_SESSIONS
+    app_kwargs = _protect(page, checks or {}, frame_ancestors, Traffic())
+    takes = inspect.signature(gr.mount_gradio_app).parameters
+    common = {name: value for name, value in LAUNCH.items() if name in takes}
+    gr.mount_gradio_app(
+        app, page, path, blocked_paths=[str(PRIVATE)], app_kwargs=app_kwargs, **(appearance or {}), **common
+    )
+    keep_only_state(app.routes[-1].app, page)  # type: ignore[attr-defined]  # the route that it has just added
+
+
+def _protect(
+    page: gr.Blocks,
+    checks: Checks,
+    frame_ancestors: Iterable[str],
+    traffic: Traffic,
+    *,
+    mcp: bool = False,
+    max_threads: int | None = None,
+) -> dict[str, Any]:
+    """Set the page's queue up. Returns arguments for FastAPI that bring guard and janitor.
+
+    `max_threads` limits all threads for requests, where the process serves nothing else.
+    """
+    page.queue(**QUEUE)
+    limit_queue(page._queue)
+    explain_failures(page)
+    janitor = Janitor(Path(page.GRADIO_CACHE), keep=lambda: _shown_files(page))
+    guard = Middleware(
+        Guard,
+        health=make_report(page, {**checks, "disk": janitor.has_space}),
+        admit=janitor.admit,
+        give_back=janitor.give_back,
+        has_space=janitor.has_space,
+        traffic=traffic,
+        endpoints=endpoint_names(page),
+        shown=lambda: _shown_files(page),
+        mcp=mcp,
+        headers=headers(frame_ancestors),
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        if max_threads:
+            to_thread.current_default_thread_limiter().total_tokens = max_threads
+        page.is_running = True  # which Gradio sets only in its own server
+        async with janitor.at_work(lambda removed: _forget(page, removed)):
+            yield
+
+    return {"middleware": [guard], "lifespan": lifespan}
 
 
 def _end(number: int, _: object) -> NoReturn:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 MB = 1_000_000
@@ -102,9 +104,10 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "object-src 'none'",
         "base-uri 'self'",
         "form-action 'self'",
-        "frame-ancestors 'self' https://huggingface.co https://*.hf.space",
+        "frame-ancestors 'self' https://huggingface.co https://*.hf.space",  # the last: `headers` adds to it
     ]
 )
+ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*://(?:\*\.)?[a-zA-Z0-9.-]+(?::(?:[0-9]+|\*))?)(?:/\S*)?")
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -114,9 +117,29 @@ HEADERS = {
 FILE_POLICY = "sandbox; default-src 'none'"  # an uploaded file is shown as a picture and never executed
 
 
-def set_environment() -> None:
-    """Set the environment variables that libraries read at import. Call it before importing any of them."""
+def headers(frame_ancestors: Iterable[str] = ()) -> dict[str, str]:
+    """HEADERS, where pages at `frame_ancestors` (URLs, of which the origin counts) may show the app in a frame too.
+
+    Raises:
+        ValueError: not a URL with a scheme and a host.
+    """
+    origins = []
+    for url in frame_ancestors:
+        match = ORIGIN.fullmatch(url)
+        if not match:
+            raise ValueError(f"{url!r} is not the URL of a page; expected one like https://course.example.org")
+        origins.append(match[1])
+    return HEADERS | {"Content-Security-Policy": " ".join([CONTENT_SECURITY_POLICY, *origins])}
+
+
+def set_environment(*, threads: bool = True) -> None:
+    """Set the environment variables that libraries read at import. Call it before importing any of them.
+
+    Without `threads`, those that limit threads are left alone: the process also does other work.
+    """
     for name, value in ENVIRONMENT.items():
+        if not threads and name.endswith("_NUM_THREADS"):
+            continue
         if name.startswith("GRADIO_"):
             os.environ[name] = value
         else:  # the machine's owner decides how many cores to use

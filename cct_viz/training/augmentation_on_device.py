@@ -1,8 +1,8 @@
 """The operations of `augmentation.py` in jax.numpy, for a whole batch on an accelerator.
 
 Pixels are float32 in 0..255, whole numbers after each operation as in the uint8 images there. Every draw comes from a
-JAX key, so the numbers drawn differ from NumPy's; what an operation does with a number is the same within one grey level,
-except for bilinear sampling at the edges of rotation, shear and translation.
+JAX key, so the numbers drawn differ from NumPy's. What an operation does with a number is the same within one grey
+level, except for bilinear sampling at the edges of rotation, shear and translation.
 """
 
 from __future__ import annotations
@@ -73,9 +73,7 @@ def _whole(pixels: Array) -> Array:
 
 def jitter(images: Array, key: Array, *, strength: float) -> Array:
     """Multiply the brightness of each image by a random factor, then its contrast around its mean grey by another."""
-    brightness, contrast = jax.random.uniform(
-        key, (2, len(images), 1, 1, 1), minval=1 - strength, maxval=1 + strength
-    )
+    brightness, contrast = jax.random.uniform(key, (2, len(images), 1, 1, 1), minval=1 - strength, maxval=1 + strength)
     mean = brightness * (images.mean(axis=(1, 2)) @ jnp.array(_LUMA))[:, None, None, None]
     return _whole(mean + contrast * (brightness * images - mean))
 
@@ -165,7 +163,7 @@ def rand_augment(images: Array, key: Array, *, magnitude: float) -> Array:
     return images
 
 
-def _box(key: Array, size: tuple[int, int], area: Array, aspect: Array | float) -> Array:
+def _box(key: Array, size: Sequence[int], area: Array, aspect: Array | float) -> Array:
     """(h, w) bool: a random rectangle of this share of the area and this aspect relative to the image's."""
     inside = []
     for full, shape, part in zip(size, (aspect, 1 / aspect), jax.random.split(key), strict=True):

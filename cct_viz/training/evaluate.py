@@ -16,6 +16,7 @@ import numpy as np
 
 from ..architecture.outputs import find_output
 from ..architecture.pools import find_pool
+from ..architecture.reprs import short_repr
 from ..images.preprocessing import normalise
 from .data import DataError, Images, check_classes, make_targets
 
@@ -49,6 +50,8 @@ class Metrics:
     images: int
     confusion: np.ndarray
     position_prior: np.ndarray | None = None
+
+    __repr__ = short_repr
 
     def summary(self) -> dict[str, float]:
         """The numbers without the matrix and the prior, ready for JSON."""

@@ -29,7 +29,7 @@ PHOTOS = Path(__file__).parent / "photos"
 TITLE = "CCT Explorer: how a small vision transformer recognises a picture"
 DESCRIPTION = "See how a small vision transformer recognises a picture, step by step. Try it with your own photo."
 
-# Name -> (what it shows, its class where it has one). The page shows these first, each to the models that know its class.
+# Name -> (what it shows, its class where it has one). The page shows these first, each to models of its class.
 SHARP = {
     "chelsea": ("cat", "cat"),
     **{name: (name, name) for name in ("parachute", "church", "cassette player", "gas pump", "golf ball")},
@@ -56,7 +56,7 @@ body {{ margin: 0; }}
 <noscript><p>This page computes what it shows in the browser: it needs JavaScript.</p></noscript>
 <script type="application/json" id="pictures">{pictures}</script>
 <script type="application/json" id="models">{models}</script>
-{weights}
+{weights}{payload}
 <script>{script}</script>
 </body>
 </html>
@@ -70,17 +70,21 @@ def page_html(
     title: str = TITLE,
     description: str = DESCRIPTION,
     head: str = "",
+    payload: str = "",
 ) -> str:
     """A self-contained page that runs `models` on `pictures` and on any photo of the visitor.
 
     The page's Content-Security-Policy forbids all requests, so it can report neither its visitors nor their pictures.
 
     Args:
-        models: from `describe_model` with weights in base64; the first one runs at the start.
+        models: from `describe_model` with weights in base64, or without where there is a `payload`; the first one runs
+            at the start.
         pictures: from `describe_gallery` or `describe_picture`; the first one is shown at the start.
         title: text of the browser's tab.
         description: the sentence that link previews show.
         head: markup that links to files next to the page, which the policy then allows.
+        payload: from `make_payload`, of the first picture under the first model: shown where the page has no weights
+            or cannot run them.
 
     Raises:
         ValueError: there is no model or no picture.
@@ -96,14 +100,15 @@ def page_html(
         style=page_style(),
         pictures=_carry(pictures),
         models=_carry([_place_weights(model) for model in models]),
-        weights="\n".join(map(_carry_weights, models)),
+        weights="\n".join(_carry_weights(model) for model in models if model["weights"]),
+        payload=f'<script type="application/json" id="payload">{_escape_json(payload)}</script>' if payload else "",
         script=script,
     )
 
 
 def _place_weights(model: Mapping[str, Any]) -> dict[str, Any]:
     """The model with its weights in an element of their own, which the page reads when it needs them."""
-    return {**model, "weights": {"element": f"weights-{model['id']}"}}
+    return {**model, "weights": {"element": f"weights-{model['id']}"} if model["weights"] else None}
 
 
 def _carry_weights(model: Mapping[str, Any]) -> str:
@@ -196,7 +201,11 @@ def _jpeg_url(path: Path) -> str:
 
 def _carry(value: Any) -> str:
     """JSON to embed in an element: its value is unchanged, and no text in it can close the element."""
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+    return _escape_json(json.dumps(value, separators=(",", ":")))
+
+
+def _escape_json(text: str) -> str:
+    return text.replace("<", "\\u003c")
 
 
 def _policy(script: str, *, beside: bool) -> str:

@@ -92,7 +92,7 @@ def make_payload(trace: Trace, about: About) -> str:
         "layers": layers,
         "heads": heads,
         "tokens": m,
-        "photo": _photo(trace.image),
+        "photo": shown_photo(trace.image),
         "pixels": data_url(trace.pixels),
         "size": trace.pixels.shape[:2],
         "original": trace.geometry.original_size,
@@ -149,7 +149,7 @@ def _optional(array: np.ndarray | None) -> dict[str, Any] | None:
     return None if array is None else encode(array, "float32")
 
 
-def _photo(image: np.ndarray) -> str:
+def shown_photo(image: np.ndarray) -> str:
     """The crop as a data URL: unchanged if it is small, else a reduced JPEG."""
     if max(image.shape[:2]) <= 96:
         return data_url(image)

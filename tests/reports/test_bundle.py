@@ -53,6 +53,7 @@ def test_the_manifest_records_model_versions_and_options(tmp_path):
     assert set(record["files"]) == {
         "rollout.png",
         "seqpool.png",
+        "captions.tex",
         "trace.npz",
         "feature_maps_0.png",
         "feature_maps_1.png",
@@ -65,7 +66,13 @@ def test_only_files_of_this_run_are_listed(tmp_path):
     for name in ("feature_maps_7.png", "seqpool.png", "notes.txt"):
         (tmp_path / name).write_text("earlier")
     record = write_bundle(FakeClassifier(config), make_trace(config), tmp_path, methods=["seqpool", "rollout"])
-    assert set(record["files"]) == {"rollout.png", "trace.npz", "feature_maps_0.png", "feature_maps_1.png"}
+    assert set(record["files"]) == {
+        "rollout.png",
+        "captions.tex",
+        "trace.npz",
+        "feature_maps_0.png",
+        "feature_maps_1.png",
+    }
     (tmp_path / "feature_maps_7.png").unlink()
     assert read_bundle(tmp_path).record == record
 

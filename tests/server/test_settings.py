@@ -35,6 +35,7 @@ GIVEN = {
     "blocked_paths",
     "mcp_server",
     "app_kwargs",
+    "root_path",
 }
 LEFT = {
     "self",
@@ -50,7 +51,6 @@ LEFT = {
     "ssl_certfile",
     "ssl_keyfile_password",
     "ssl_verify",
-    "root_path",
     "share_server_address",
     "share_server_protocol",
     "share_server_tls_certificate",

@@ -1,5 +1,7 @@
 // What a host hands to the page: models and pictures.
 
+import type { Picture } from "../model/trace.ts";
+
 /** A model that the page can run, or that a server runs for it. */
 export interface ModelEntry {
   readonly id: string;
@@ -62,6 +64,8 @@ export interface PictureEntry {
   readonly address: string;
   /** What is decoded: a file, or what a page draws. */
   readonly source: () => Promise<Blob | HTMLCanvasElement>;
+  /** What Python gave to the model, where a page is of one trace; else the page prepares the source. */
+  readonly prepared?: (() => Promise<Picture>) | undefined;
 }
 
 /** The pictures of the classes that a model knows, the visitor's own and those of no class; all of them for a model that

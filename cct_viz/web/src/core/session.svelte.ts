@@ -6,6 +6,7 @@ import { galleryOf, type ModelEntry, type PictureEntry } from "./entries.ts";
 import { argmax } from "./maths.ts";
 import { DEFAULTS, fromHash, isEntry, Selection, toHash, type Choices } from "./state.svelte.ts";
 import { probabilitiesOf } from "../model/make_trace.ts";
+import type { Config } from "../model/config.ts";
 import type { TokenMask } from "../model/forward.ts";
 import type { Model } from "../model/model.ts";
 import type { AnswersOptions, RunningModel } from "../model/runner.ts";
@@ -36,6 +37,8 @@ export interface Hub {
 }
 
 const isAbort = (error: unknown): boolean => error instanceof DOMException && error.name === "AbortError";
+const prepare = async (picture: PictureEntry, config: Config): Promise<Picture> =>
+  picture.prepared ? picture.prepared() : preparePicture(await picture.source(), config);
 const sentence = (error: unknown): string => {
   const text = (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
   return `${text.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase())}.`; // but not photo.jpg
@@ -187,7 +190,7 @@ export class Session {
     this.progress = 0;
     try {
       const runner = await this.#start(model);
-      const prepared = await preparePicture(await picture.source(), runner.config);
+      const prepared = await prepare(picture, runner.config);
       if (mine !== this.#latest) return;
       const trace = await runner.explain(prepared, (done, all) => {
         if (mine === this.#latest) this.progress = done / all;
@@ -256,7 +259,7 @@ export class Session {
       if (mine !== this.#latest) return;
       if (this.marks[picture.id]) continue;
       try {
-        const { pixels } = await preparePicture(await picture.source(), runner.config);
+        const { pixels } = await prepare(picture, runner.config);
         const [logits] = await runner.answers(pixels, [null], { background: true });
         if (this.shownModel === model) this.#mark(picture, labels, probabilitiesOf(output, logits));
       } catch (error) {
@@ -299,7 +302,7 @@ export class Session {
     const same = model === this.shownModel;
     const runner = await (same ? this.running() : this.#startModel(model));
     try {
-      return await runner.trace(await preparePicture(await picture.source(), runner.config));
+      return await runner.trace(await prepare(picture, runner.config));
     } finally {
       if (!same) runner.close();
     }

@@ -3,11 +3,20 @@
 import { bytesOf } from "../core/arrays.ts";
 import type { ModelEntry, PictureEntry } from "../core/entries.ts";
 import { problem } from "../core/problem.ts";
+import type { Picture } from "../model/trace.ts";
+import { readPixels } from "../picture/canvas.ts";
 
 /** Where a model's weights are: base64 in an element of the page, or a file of its server; null: on the server alone. */
 type Weights = { readonly element: string } | { readonly address: string };
 export type CarriedModel = Omit<ModelEntry, "weights" | "labels"> & { readonly weights: Weights | null };
-export type CarriedPicture = Omit<PictureEntry, "source">;
+/** `prepared` as Python made it for the model; `pixels` is the address of a PNG. */
+export type CarriedPicture = Omit<PictureEntry, "source" | "prepared"> & {
+  readonly prepared?: {
+    readonly pixels: string;
+    readonly original: Picture["geometry"]["originalSize"];
+    readonly crop: Picture["geometry"]["box"];
+  };
+};
 
 /** The text of an element of the page. @throws {Error} the page is cut short */
 function textOf(id: string): string {
@@ -27,7 +36,18 @@ export const openModels = (models: readonly CarriedModel[]): ModelEntry[] =>
   }));
 
 export const openPictures = (pictures: readonly CarriedPicture[]): PictureEntry[] =>
-  pictures.map((picture) => ({ ...picture, source: () => Promise.resolve(blobOf(picture.address)) }));
+  pictures.map(({ prepared, ...picture }) => ({
+    ...picture,
+    source: () => Promise.resolve(blobOf(picture.address)),
+    prepared: prepared && (() => openPrepared(picture.address, prepared)),
+  }));
+
+async function openPrepared(
+  address: string,
+  { pixels, original, crop }: NonNullable<CarriedPicture["prepared"]>,
+): Promise<Picture> {
+  return { pixels: await readPixels(pixels), image: { address }, geometry: { originalSize: original, box: crop } };
+}
 
 async function read(weights: Weights): Promise<ArrayBuffer> {
   if ("element" in weights) return bytesOf(textOf(weights.element)).buffer;

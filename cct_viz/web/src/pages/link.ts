@@ -2,6 +2,9 @@
 
 import type { Session } from "../core/session.svelte.ts";
 
+/** Whether the page has an address that opens it again; a frame in a notebook's cell has none. */
+export const hasAddress = (): boolean => location.protocol !== "about:";
+
 /** The page's address with every choice in it. */
 export function linkOf(session: Session): string {
   const address = new URL(location.href);

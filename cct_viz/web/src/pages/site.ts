@@ -2,21 +2,41 @@
 
 import { mount } from "svelte";
 import App from "../App.svelte";
-import { Session } from "../core/session.svelte.ts";
+import type { PictureEntry } from "../core/entries.ts";
+import { problem } from "../core/problem.ts";
+import { Session, type StartModel } from "../core/session.svelte.ts";
 import { carried, type CarriedModel, type CarriedPicture, openModels, openPictures } from "./carried.ts";
-import { startWith } from "./engine.ts";
+import { type AskServer, startWith } from "./engine.ts";
+import { hasAddress } from "./link.ts";
 
 export function openSite(): Session {
   const host = document.getElementById("explorer");
   if (!host) throw new Error("the page has no element for the explorer");
   const models = openModels(carried<CarriedModel[]>("models"));
   const pictures = openPictures(carried<CarriedPicture[]>("pictures"));
-  const session = new Session(startWith(), models, pictures);
+  const payload = document.getElementById("payload")?.textContent;
+  const start = payload ? startOrAnswer(answerOnly(pictures[0], payload)) : startWith();
+  const session = new Session(start, models, pictures);
   host.replaceChildren();
-  mount(App, { target: host, props: { session } });
+  mount(App, { target: host, props: { session, address: hasAddress() } });
   keepOffline();
   return session;
 }
+
+/** A page of one trace, as a notebook's cell shows it: without a model, or without workers, it has the trace alone. */
+function startOrAnswer(answer: AskServer): StartModel {
+  const start = startWith(),
+    alone = startWith(answer, "trace.alone");
+  return (model) => start(model).catch(() => alone({ ...model, weights: null }));
+}
+
+const answerOnly =
+  (picture: PictureEntry, payload: string): AskServer =>
+  async (_, pixels) => {
+    const own = await picture.prepared?.();
+    if (own?.pixels.some((value, i) => value !== pixels[i])) throw problem("trace.alone");
+    return payload;
+  };
 
 /** Where a browser allows it; where it does not, the site goes on with the network. */
 function keepOffline(): void {

@@ -1,0 +1,62 @@
+"""What several commands share: the model, the trace of a file, notes on stderr, metrics."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..architecture.config import CCTConfig
+from ..checkpoints.hub import print_progress
+from ..images.decode import ImageWarning
+
+if TYPE_CHECKING:
+    from ..inference.classifier import Classifier
+    from ..inference.trace import Trace
+
+AddCommand = Callable[..., argparse.ArgumentParser]  # `_command` of the parser: (run, text, *, loads, answers, aliases)
+
+
+def load_model(options: argparse.Namespace) -> Any:
+    from ..inference.load import load
+
+    return load(options.model, revision=options.revision, offline=options.offline, progress=print_progress)
+
+
+def trace_image(classifier: Classifier, image: str, options: argparse.Namespace) -> Trace:
+    """The trace of an image file; what is unusual about the image goes to stderr."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImageWarning)  # the trace's note says the same
+        trace = classifier.trace(image, stretch=options.stretch)
+    if trace.note:
+        print(f"cct_viz: note: {trace.note}", file=sys.stderr)
+    return trace
+
+
+def print_assumptions(config: CCTConfig) -> None:
+    """What the file of the weights did not say, once for each command."""
+    for text in config.assumptions:
+        print(f"cct_viz: note: {text}", file=sys.stderr)
+
+
+def note_not_applicable(methods: Iterable[str]) -> None:
+    if methods := list(methods):
+        print(f"cct_viz: note: not applicable to this model: {', '.join(methods)}", file=sys.stderr)
+
+
+def print_metrics(summary: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(summary))
+    else:
+        right = "right answers (yes from 50 %)"
+        if "top5" in summary:
+            right, top5 = "top-1 accuracy", f", top-5 {summary['top5']:.2%}"
+        else:
+            top5 = ""
+        print(
+            f"{right} {summary['accuracy']:.2%}{top5}, loss {summary['loss']:.4f}, "
+            f"calibration error {summary['ece']:.4f} on {summary['images']:,} images"
+        )

@@ -1,0 +1,166 @@
+"""`evaluate`, `score` and `randomisation`: what a model and its maps are worth."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..architecture.config import CCTConfig
+from .common import AddCommand, load_model, note_not_applicable, print_metrics
+
+if TYPE_CHECKING:
+    from ..training.data import Images
+
+DATA = (
+    '"cifar10" (its validation images), an .npz with x and y, or a folder with one subfolder for each class '
+    "(with train/ and val/, those in val/)"
+)
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    from ..training.data import split
+    from ..training.evaluate import evaluate
+
+    classifier = load_model(options)
+    images = _read_labelled(options, classifier.config)
+    if options.data == "cifar10":
+        _, images = split(images)
+    metrics = evaluate(classifier, images)
+    if options.out:
+        options.out.write_text(json.dumps(metrics.record()) + "\n", encoding="utf-8")
+    print_metrics(metrics.summary(), as_json=options.json)
+    if not options.json:
+        _print_confusion(metrics.confusion, classifier.labels)
+    return 0
+
+
+def score(options: argparse.Namespace) -> int:
+    from ..evaluation.faithfulness import RANKINGS
+    from ..evaluation.score import write_scores
+
+    methods = RANKINGS if options.methods == "all" else _split_names(options.methods)
+    classifier = load_model(options)
+    x = _read_images(options, classifier.config)
+    named = "all" if options.methods == "all" else ",".join(methods)
+    words = [f"python -m cct_viz score --model {options.model} --data {Path(options.data).name}"]
+    words += [f"--methods {named} --images {options.images} --seed {options.seed}"]
+    words += [f"--points {options.points}"] * (options.points is not None)
+    words += [f"--permutations {options.permutations}"]
+    record = write_scores(
+        classifier,
+        x,
+        options.out,
+        methods=methods,
+        points=options.points,
+        permutations=options.permutations,
+        seed=options.seed,
+        command=" ".join(words),
+        progress=lambda done, count: print(f"\r{done} of {count} images", end="", file=sys.stderr, flush=True),
+    )
+    print(file=sys.stderr)
+    note_not_applicable(record["not_applicable"])
+    print(json.dumps(record) if options.json else (options.out / "score.md").read_text(encoding="utf-8"))
+    return 0
+
+
+def randomisation(options: argparse.Namespace) -> int:
+    from ..evaluation.randomisation import format_randomisation, randomise_parameters
+    from ..methods import METHODS
+
+    methods = tuple(METHODS) if options.methods == "all" else _split_names(options.methods)
+    classifier = load_model(options)
+    x = _read_images(options, classifier.config)
+    table = randomise_parameters(classifier, x, methods=methods, seed=options.seed)
+    print(json.dumps(table) if options.json else format_randomisation(table))
+    return 0
+
+
+def _split_names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in map(str.strip, text.split(",")) if name)
+
+
+def _read_images(options: argparse.Namespace, config: CCTConfig) -> np.ndarray:
+    """(n, H, W, 3) uint8: the first --images of --data."""
+    from ..training.data import split
+
+    if options.images < 1:
+        raise ValueError(f"--images is {options.images}; expected 1 or more")
+    images = _read_labelled(options, config)
+    if options.data == "cifar10":
+        _, images = split(images)
+    return images.x[: options.images]
+
+
+def _read_labelled(options: argparse.Namespace, config: CCTConfig) -> Images:
+    """The images of --data, of which only `val` if it has `train` and `val`; picture files are cropped and scaled for
+    this model."""
+    from ..training.data import find_parts, load_images
+
+    parts = find_parts(options.data)
+    return load_images(
+        str(parts[1]) if parts else options.data, image_size=config.image_size, preprocessing=config.preprocessing
+    )
+
+
+def _print_confusion(confusion: np.ndarray, labels: Sequence[str]) -> None:
+    """The matrix of classes that compete, or the counts of each independent class."""
+    if confusion.ndim == 2:
+        print("confusion matrix (rows are the true classes):")
+        for row in confusion:
+            print("  " + " ".join(f"{count:5d}" for count in row))
+        return
+    print("right no, wrong yes, wrong no and right yes of each class:")
+    for label, counts in zip(labels, confusion, strict=True):
+        print("  " + " ".join(f"{count:5d}" for count in counts.ravel()) + f"  {label}")
+
+
+def add(command: AddCommand) -> None:
+    """Add the commands to the parser."""
+    sub = command(evaluate, "Measure accuracy, loss, calibration error and the confusion matrix.", loads=True)
+    sub.add_argument(
+        "--data",
+        required=True,
+        help=DATA,
+    )
+    sub.add_argument(
+        "--out", type=Path, metavar="FILE", help="write the metrics, confusion matrix and mean pooling weights as JSON"
+    )
+
+    text = "Run the parameter randomisation test: randomise one part of the weights at a time and compare every map."
+    sub = command(randomisation, text, loads=True, aliases=["dependence"])  # its earlier name, for one release
+    sub.add_argument(
+        "--data",
+        required=True,
+        help=DATA,
+    )
+    sub.add_argument("--methods", default="all", help='"all", or names separated by commas (default: %(default)s)')
+    sub.add_argument("--images", type=int, default=3, metavar="N", help="use the first N images (default: %(default)s)")
+    sub.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
+
+    sub = command(score, "Measure how faithful each map is: deletion, insertion and SRG over many images.", loads=True)
+    sub.add_argument(
+        "--data",
+        required=True,
+        help=DATA,
+    )
+    sub.add_argument("--methods", default="all", help='"all", or names separated by commas (default: %(default)s)')
+    sub.add_argument(
+        "--images", type=int, default=1000, metavar="N", help="use the first N images (default: %(default)s)"
+    )
+    sub.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for score.json, score.md and the rows"
+    )
+    sub.add_argument("--points", type=int, help="steps of each curve (default: one for each token)")
+    sub.add_argument(
+        "--permutations",
+        type=int,
+        default=20,
+        help="random orders for each image, an even number (default: %(default)s)",
+    )
+    sub.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")

@@ -1,0 +1,299 @@
+"""`classify` and `explain`: what a model says about pictures, and why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..architecture.outputs import find_output
+from ..images.decode import ImageError
+from ..images.gather import Item, gather
+from ..images.preprocessing import Preprocessed, normalise
+from ..inference.parallel import CHUNK, batched, spread
+from ..inference.trace import best_classes
+from .common import AddCommand, load_model, note_not_applicable, print_assumptions, trace_image
+from .progress import Progress
+from .table import Table
+
+if TYPE_CHECKING:
+    from ..inference.classifier import Classifier
+
+STRETCH = "use the whole range of a 16-bit grey image that uses its lower bits only, as 12-bit data does"
+SOURCES = "a file, a folder (with its subfolders) or a pattern in quotes, such as 'scans/*.png'"
+Answer = tuple[Item, Preprocessed | ImageError, "np.ndarray | None"]  # and the logits (K,)
+
+
+def classify(options: argparse.Namespace) -> int:
+    items = gather(options.images)
+    classifier = load_model(options)
+    if options.strict and (bad := _find_bad(classifier, items, options.stretch)):
+        return _refuse(bad, len(items))
+    print_assumptions(classifier.config)
+    table = Table(options.out, _columns(classifier, options.top), _model(classifier)) if options.out else None
+    left = [item for item in items if table is None or item.name not in table.names]
+    _note_resumed(len(items) - len(left))
+    answers, bad, progress = [], {}, Progress(len(left))
+    probabilities = find_output(classifier.config.output).probabilities
+    for item, prepared, logits in _answers(classifier, left, options.stretch):
+        progress.step()
+        if isinstance(prepared, ImageError) or logits is None:
+            bad[item] = str(prepared)
+            continue
+        if prepared.note:
+            progress.clear()
+            print(f"cct_viz: note: {prepared.note}", file=sys.stderr)
+        top = best_classes(classifier.labels, probabilities(logits), options.top)
+        if table is not None:
+            table.add({"image": item.name, "note": prepared.note, **_flat(top)})
+        elif options.json:
+            answers.append({"image": str(item.path), "top": [{"label": label, "probability": p} for label, p in top]})
+        else:
+            progress.clear()
+            print(f"{item.path}: " + ", ".join(f"{label} {p:.1%}" for label, p in top))
+    progress.clear()
+    if table is not None:
+        table.close()
+        print(json.dumps({"table": str(table.path), "rows": len(table.names)}) if options.json else table.path)
+    elif options.json:
+        print(json.dumps(answers))
+    return _report(bad, len(items))
+
+
+def explain(options: argparse.Namespace) -> int:
+    from ..reports.paper import Look
+
+    items = gather([options.image, *options.images])
+    look = Look(options.format, options.style, options.size, options.dpi)
+    chosen = dict(_read_option(text) for text in options.option)
+    for source in (options.image, *options.images):
+        if Path(source).is_dir() and options.out.resolve().is_relative_to(Path(source).resolve()):
+            raise ValueError(f"{options.out} is in {source}, where its figures would be pictures; choose another --out")
+    classifier = load_model(options)
+    if options.strict and (bad := _find_bad(classifier, items, options.stretch)):
+        return _refuse(bad, len(items))
+    print_assumptions(classifier.config)
+    if len(items) == 1 and items[0].named:
+        return _explain_one(classifier, items[0].path, options.out, options, chosen, look)
+    return _explain_many(classifier, items, options, chosen, look)
+
+
+def _explain_one(
+    classifier: Classifier, path: Path, out: Path, options: argparse.Namespace, chosen: dict[str, Any], look: Any
+) -> int:
+    record = _write(classifier, path, out, options, chosen, look)
+    _note_missing([record])
+    if options.json:
+        print(json.dumps(record))
+    else:
+        best = record["top"][0]
+        print(f"{path}: {best['label']} {best['probability']:.1%}")
+        print(f"The explanation of class {record['target']} is in {out}")
+    return 0
+
+
+def _explain_many(
+    classifier: Classifier, items: Sequence[Item], options: argparse.Namespace, chosen: dict[str, Any], look: Any
+) -> int:
+    """One folder a picture in --out, and pictures.csv; what an earlier run has finished is not done again."""
+    from ..methods import METHODS, find_method
+    from ..reports.bundle import make_request
+
+    methods = [find_method(name) for name in options.method or METHODS]
+    request = make_request(methods, options.target, chosen, look)
+    table = Table(options.out / "pictures.csv", ["target", *_columns(classifier, 5)], _model(classifier))
+    records, bad, resumed, progress = [], {}, 0, Progress(len(items))
+    for item in items:
+        folder = options.out / item.name
+        record = _read_finished(folder, classifier, request)
+        resumed += record is not None
+        try:
+            record = record or _write(classifier, item.path, folder, options, chosen, look)
+        except ImageError as error:
+            bad[item] = str(error)
+        else:
+            records.append(record)
+            if item.name not in table.names:
+                top = [(entry["label"], entry["probability"]) for entry in record["top"]]
+                table.add({"image": item.name, "target": record["target"], "note": record["note"], **_flat(top)})
+        progress.step()
+    progress.clear()
+    table.close()
+    _note_resumed(resumed)
+    _note_missing(records)
+    answer = {"out": str(options.out), "table": str(table.path), "pictures": len(records)}
+    print(json.dumps(answer) if options.json else f"{len(records)} explanations are in {options.out}")
+    return _report(bad, len(items))
+
+
+def _write(
+    classifier: Classifier, path: Path, out: Path, options: argparse.Namespace, chosen: dict[str, Any], look: Any
+) -> dict[str, Any]:
+    from ..reports.bundle import write_bundle
+
+    methods = {"methods": options.method} if options.method else {}
+    trace = trace_image(classifier, str(path), options)
+    record = write_bundle(classifier, trace, out, target=options.target, options=chosen, look=look, **methods)
+    if options.page:
+        from ..web.site import write_page
+
+        write_page(classifier, path, out / "explorer.html")
+    return record
+
+
+def _read_finished(folder: Path, classifier: Classifier, request: dict[str, Any]) -> dict[str, Any] | None:
+    """The manifest of a bundle that an earlier run made of the same model with the same options."""
+    from ..reports.bundle import MANIFEST
+
+    try:
+        record = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        same = record["request"] == request and record["model"]["sha256"] == classifier.source.sha256
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return record if same else None
+
+
+def _answers(classifier: Classifier, items: Sequence[Item], stretch: bool) -> Iterator[Answer]:
+    """Each picture, prepared, with its logits; files are decoded in the same threads that run the model."""
+
+    def answer(chunk: Sequence[Item]) -> list[Answer]:
+        prepared = [_prepare(classifier, item, stretch) for item in chunk]
+        good = [one for one in prepared if isinstance(one, Preprocessed)]
+        if not good:
+            return [(item, one, None) for item, one in zip(chunk, prepared, strict=True)]
+        batch = normalise(np.stack([one.pixels for one in good]), classifier.config.preprocessing)
+        logits = iter(classifier.forward(batch))
+        return [
+            (item, one, next(logits) if isinstance(one, Preprocessed) else None)
+            for item, one in zip(chunk, prepared, strict=True)
+        ]
+
+    for answers in spread(answer, batched(items, CHUNK)):
+        yield from answers
+
+
+def _prepare(classifier: Classifier, item: Item, stretch: bool) -> Preprocessed | ImageError:
+    try:
+        return classifier.preprocess(item.path, stretch=stretch)
+    except ImageError as error:
+        return error
+
+
+def _find_bad(classifier: Classifier, items: Sequence[Item], stretch: bool) -> dict[Item, str]:
+    """Every file that is no readable picture, with the reason."""
+
+    def look(item: Item) -> str:
+        prepared = _prepare(classifier, item, stretch)
+        return str(prepared) if isinstance(prepared, ImageError) else ""
+
+    return {item: problem for item, problem in zip(items, spread(look, items), strict=True) if problem}
+
+
+def _refuse(bad: dict[Item, str], count: int) -> int:
+    print(f"cct_viz: {len(bad)} of {count} files are no readable pictures; nothing was done:", file=sys.stderr)
+    _list_bad(bad)
+    return 1
+
+
+def _report(bad: dict[Item, str], count: int) -> int:
+    """List all skipped files at once. Returns 1 if one of them was named itself."""
+    if bad and count == 1:
+        print(f"cct_viz: {next(iter(bad.values()))}", file=sys.stderr)
+    elif bad:
+        print(f"cct_viz: skipped {len(bad)} of {count} files, which are no readable pictures:", file=sys.stderr)
+        _list_bad(bad)
+    return int(any(item.named for item in bad))
+
+
+def _list_bad(bad: dict[Item, str]) -> None:
+    for item, problem in bad.items():
+        print(f"  {item.path}: {problem.removeprefix(f'{item.path.name} is ')}", file=sys.stderr)
+
+
+def _note_resumed(count: int) -> None:
+    if count:
+        print(f"cct_viz: note: {count} pictures were done by an earlier run", file=sys.stderr)
+
+
+def _note_missing(records: Sequence[dict[str, Any]]) -> None:
+    """Name the methods that do not apply, which are the same for all pictures."""
+    entries = records[0]["explanations"] if records else {}
+    note_not_applicable(name for name, entry in entries.items() if "not_applicable" in entry)
+
+
+def _columns(classifier: Classifier, top: int) -> list[str]:
+    ranks = range(1, min(max(top, 1), len(classifier.labels)) + 1)
+    return ["image", *(f"{name}_{rank}" for rank in ranks for name in ("label", "probability")), "note"]
+
+
+def _flat(top: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    """Columns of the best classes: label_1, probability_1, label_2, ..."""
+    row: dict[str, Any] = {}
+    for rank, (label, probability) in enumerate(top, 1):
+        row |= {f"label_{rank}": label, f"probability_{rank}": probability}
+    return row
+
+
+def _model(classifier: Classifier) -> str:
+    return f"{classifier.source.name}@{classifier.source.sha256[:12]}"
+
+
+def _read_option(text: str) -> tuple[str, Any]:
+    """NAME=VALUE -> name and value; a value that is not JSON is text."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--option {text!r} has no '='; write NAME=VALUE, for example alpha=0.3")
+    try:
+        return name, json.loads(value)
+    except (ValueError, RecursionError):
+        return name, value
+
+
+def add(command: AddCommand) -> None:
+    """Add the commands to the parser."""
+    sub = command(classify, "Name the most probable classes of pictures.", loads=True)
+    sub.add_argument("images", nargs="+", metavar="IMG", help=SOURCES)
+    _add_for_many(sub)
+    sub.add_argument("--top", type=int, default=5, help="number of classes to print (default: %(default)s)")
+    text = "write a table: .csv, .jsonl or .parquet. Repeat the command to continue it"
+    sub.add_argument("--out", type=Path, metavar="FILE", help=text)
+
+    text = "Write pictures, numbers and the whole trace of an image to a folder, or to one subfolder for each image."
+    sub = command(explain, text, loads=True)
+    sub.add_argument("image", metavar="IMG", help=SOURCES)
+    sub.add_argument("images", nargs="*", metavar="IMG")
+    text = "folder to write to. With several images, repeat the command to continue"
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help=text)
+    sub.add_argument("--method", action="append", help="name of a method; may be repeated (default: all)")
+    sub.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set an option of every method that has it; may be repeated",
+    )
+    _add_for_many(sub)
+    sub.add_argument("--target", help="class to explain, name or index (default: the top-1 class)")
+    sub.add_argument("--format", default="png", metavar="FORMAT", help="png, svg or pdf (default: %(default)s)")
+    sub.add_argument(
+        "--style",
+        default="full",
+        help="full, panels (without words), overlay (maps alone) or bar (colour bar alone) (default: %(default)s)",
+    )
+    sub.add_argument(
+        "--size",
+        metavar="WIDTH",
+        help="width of figures: single (89 mm), double (183 mm) or millimetres (default: 66 mm for each panel)",
+    )
+    sub.add_argument("--dpi", type=int, help="pixels in an inch (default: 150, with --size 300)")
+    sub.add_argument("--page", action="store_true", help="also write explorer.html, with the model inside")
+
+
+def _add_for_many(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--strict", action="store_true", help="do nothing if a file is no readable picture; list them all")
+    sub.add_argument("--stretch", action="store_true", help=STRETCH)
