@@ -597,6 +597,10 @@ def test_long_names_that_a_pickle_imports_are_kept_once(torch, state, tmp_path):
         for name in old.namelist():
             new.writestr(name, b"\x80\x04" + 2 * text + b"\x93" * 20_000 + b"." if "pkl" in name else old.read(name))
     assert state_dict._imports(tmp_path / "b.pth") == [".".join(["x" * 200] * 2)]
+    with pytest.raises(
+        CheckpointError, match=r"damaged or no PyTorch file; .*: it asks for a class with a name of more"
+    ):
+        checkpoints.read(tmp_path / "b.pth")
 
 
 def mutate(content, rng):

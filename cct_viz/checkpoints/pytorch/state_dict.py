@@ -68,6 +68,8 @@ def read_contents(path: Path) -> Contents:
     if program := _name_program(path):
         raise CheckpointError(f"{path.name} is a {program} program, which would have to be run; {_SAVE}")
     try:
+        if any(len(name) >= _LONGEST_NAME for name in _imports(path)):  # PyTorch copies it once for each letter
+            raise CheckpointError(f"{damaged}: it asks for a class with a name of more than {_LONGEST_NAME} letters")
         packed = zipfile.is_zipfile(path) and _check_members(path, damaged)
         with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless()):
             warnings.simplefilter("ignore")  # they address the author of the file
