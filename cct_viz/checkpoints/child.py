@@ -112,7 +112,7 @@ def _run(arguments: list[str], given: str, name: str) -> tuple[int, str]:
 
 def _explain_end(name: str, status: int, errors: str) -> str:
     """What to say of a child that ended without an answer."""
-    if status == -getattr(signal, "SIGXCPU", 0):
+    if hasattr(signal, "SIGXCPU") and status == -signal.SIGXCPU:
         return f"reading {name} took far longer than a file of its size needs, and was stopped; download it again"
     if status < 0:
         return f"{name} is damaged: its reader crashed ({signal.Signals(-status).name}); download it again"

@@ -150,7 +150,7 @@ def _canonical_layers(tree: Group) -> dict[str, dict[str, Any]]:
     pending: list[tuple[tuple[str, ...], Group]] = [((), tree)]
     while pending:
         names, group = pending.pop()
-        if (own := group.groups.get("vars")) is not None:
+        if group is not tree and (own := group.groups.get("vars")) is not None:  # names in the model, without its own
             names = (*names, own.text("name"))
             if sum(map(len, names)) > LONGEST_NAME:  # of no layer, nor of any inside it
                 continue
