@@ -82,4 +82,4 @@ def _open(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def _is_outside(name: str) -> bool:
     """Whether a member's name leaves the folder that the archive would be unpacked to."""
-    return name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or ":" in name
+    return re.match(r"[/\\]|[A-Za-z]:[/\\]", name) is not None or ".." in re.split(r"[/\\]", name)
