@@ -68,7 +68,9 @@ class _File(io.BufferedReader):
 
     def read(self, size: int | None = -1) -> bytes:
         if self.most is not None and size is not None and size > self.most:
-            raise zipfile.BadZipFile("its list of members is too long")
+            raise CheckpointError(
+                f"the archive has a list of members of {size:,} bytes; expected {self.most:,} at most"
+            )
         return super().read(size)
 
 

@@ -589,6 +589,17 @@ def test_integers_in_a_safetensors_file_are_called_quantised(torch, state, tmp_p
         checkpoints.read(tmp_path / "a.safetensors")
 
 
+def test_a_list_of_far_too_many_arrays_is_not_read(tmp_path):
+    header = json.dumps(
+        {f"a{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(80_000)}
+    ).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    with pytest.raises(
+        CheckpointError, match=r"begins with a list of arrays of [\d,]+ bytes; expected 4,000,000 at most"
+    ):
+        checkpoints.read(tmp_path / "a.safetensors")
+
+
 def test_long_names_that_a_pickle_imports_are_kept_once(torch, state, tmp_path):
     """The opcode that imports is one byte long, and may be repeated: all names together would fill the memory."""
     torch.save(state, tmp_path / "a.pth")

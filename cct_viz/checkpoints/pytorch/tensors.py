@@ -51,6 +51,8 @@ def read_contents(path: Path, beside: Mapping[str, Any] | None = None) -> Conten
         with safe_open(path, framework="np") as file:  # checks the whole header against the file's length
             written = file.metadata() or {}
         begin, header = _read_header(path)
+    except CheckpointError:
+        raise
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path.name} is truncated, damaged or no safetensors file; download it again") from error
     header.pop("__metadata__", None)
