@@ -27,7 +27,7 @@ from . import Checkpoint, CheckpointError, registry, safetensors
 from .given import NOTHING, Given
 from .pytorch.contents import CheckpointWarning
 
-DEADLINE = 180.0  # seconds for everything, imports too
+DEADLINE = 600.0  # seconds for everything, on a busy machine too; the limit of processor time comes first
 # Beyond its libraries a reader gets FACTOR times its files: float16 doubles, and is copied on the way out.
 SPARE, FACTOR = 200 << 20, 6
 # 100 MB take 3 s on a slow core. A limit of processor time does not depend on what else the machine does.
