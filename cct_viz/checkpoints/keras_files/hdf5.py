@@ -24,7 +24,8 @@ from .hdf5_attributes import read_texts
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_OBJECTS, MAX_DEPTH = 50_000, 64  # the largest preset, saved with its optimizer, has 2,000 objects in 8 levels
-MIN_TEXTS, MIN_CHUNKS = 1000, 1 << 20
+MAX_TEXTS = 100_000  # a short one takes fifty times as much memory as in the file
+MIN_CHUNKS = 1 << 20  # bytes
 CHECKSUM = 4  # bytes, of a piece of an array
 DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3  # filters, by their numbers in HDF5
 TEXTS = ("name", "keras_version", "backend", "layer_names", "weight_names", "model_config", "dtype")
@@ -118,7 +119,7 @@ class _Walk:
         self.raw = raw
         self.bytes_left = 2 * size  # an array stored as float16 doubles in memory
         self.chunks_left = 4 * size + MIN_CHUNKS  # those at an edge reach beyond the array
-        self.texts_left = size // 4 + MIN_TEXTS  # each takes ten times as much memory as its shortest form in the file
+        self.texts_left = MAX_TEXTS
 
     def refuse(self, what: str) -> CheckpointError:
         return CheckpointError(f"{self.name} {what}; a file of weights needs none of that, so it was not read")
