@@ -26,6 +26,7 @@ FORMAT_VERSION = 1
 _LATER_ENTRIES = ("activation", "channels", "output", "assumptions")  # of CCTConfig, unknown to the first release
 # Upper limits: a larger model runs out of memory in one attention map or in the positional embedding.
 LARGEST_SIDE, MOST_TOKENS, MOST_CLASSES = 4096, 16_384, 100_000
+LONGEST_JSON = 1 << 23  # bytes of a config.json with 100,000 long names; JSON takes twenty times that in memory
 MASKED = -1e9  # added to a masked score: exp() of it is exactly 0 in float32 and bfloat16
 CIFAR10_LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -359,6 +360,17 @@ def _record(kind: type, data: Mapping[str, Any]) -> Any:
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
 
 
+def read_json(path: Path) -> Any:
+    """The content of a JSON file that describes a model.
+
+    Raises:
+        OSError, ValueError, RecursionError: it cannot be read, is no JSON, or is longer than LONGEST_JSON bytes.
+    """
+    if path.stat().st_size > LONGEST_JSON:
+        raise ValueError(f"it has more than {LONGEST_JSON:,} bytes")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def read_config(path: str | Path) -> CCTConfig:
     """Read a config.json.
 
@@ -366,7 +378,7 @@ def read_config(path: str | Path) -> CCTConfig:
         ConfigError: the file is not JSON, or not a configuration of this project.
     """
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = read_json(Path(path))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{Path(path).name} cannot be read as JSON: {error}") from error
     _require(isinstance(data, dict), f"{Path(path).name} holds {type(data).__name__}; expected an object")

@@ -2,7 +2,8 @@
 
 A reader is a module or package with FORMAT, `recognises`, `files` and `read`, and an entry in `registry.READERS`:
 `safetensors` (the project's own format), `keras_files` (Keras), `saved_model` (TensorFlow), `pytorch` (files of
-PyTorch). Beside them are `hub` (download and publish), `cache` (copies of foreign checkpoints) and `convert`.
+PyTorch). Beside them are `hub` (download and publish), `child` (where foreign files are read), `cache` (copies of
+foreign checkpoints) and `convert`.
 
 Importing this package loads neither Keras, TensorFlow, PyTorch nor the Hub's client; each is loaded when it is used.
 """

@@ -1,7 +1,6 @@
 """A checkpoint in a format of other programs -> the same weights in this project's format, kept in a cache.
 
-A foreign checkpoint is read in a child process: its memory is freed when it ends, it is killed at a deadline, and its
-crash is only an error message here. Some formats need TensorFlow, which stays there too.
+`child` reads it, once. The entry of a checkpoint depends on the content of its files alone.
 """
 
 from __future__ import annotations
@@ -10,19 +9,16 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from .. import checkpoints
 from ..architecture.files import sha256
-from . import CheckpointError, safetensors
+from . import CheckpointError, child, safetensors
 
-DEADLINE = 180.0  # seconds for reading
 VERSION = "4"  # raise when a reader's result or the name of an entry changes, so that older ones are not used
 _FILES, _SUMS = ("config.json", "model.safetensors"), "sha256.json"
-_REFUSED = 3  # exit status of the child when the checkpoint cannot be used; stdout says why
 
 
 def cache_dir() -> Path:
@@ -51,8 +47,8 @@ def own_folder(path: str | Path) -> Path:
     Making it prints a line on stderr.
 
     Raises:
-        CheckpointError: the checkpoint is damaged, incomplete or in no supported format, or reading it took longer than
-            DEADLINE seconds.
+        CheckpointError: the checkpoint is damaged, incomplete or in no supported format, or reading it took too
+            much time or memory.
     """
     folder = Path(path).resolve()
     if checkpoints.detect(folder) == safetensors.FORMAT:
@@ -63,7 +59,7 @@ def own_folder(path: str | Path) -> Path:
         print(f"Converting {folder.name}, once on this machine ...", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(dir=ready.parent, prefix="partial_") as scratch:
             out = Path(scratch) / "out"
-            _run_child(folder, out)
+            child.write(folder, out)
             (out / _SUMS).write_text(json.dumps({name: sha256(out / name) for name in _FILES}))
             try:
                 out.replace(ready)
@@ -97,45 +93,3 @@ def _is_complete(ready: Path) -> bool:
         return json.loads((ready / _SUMS).read_text()) == {name: sha256(ready / name) for name in _FILES}
     except (OSError, ValueError):
         return False
-
-
-def _run_child(folder: Path, out: Path) -> None:
-    package_root = str(Path(__file__).resolve().parents[2])
-    environment = os.environ | {
-        "KERAS_BACKEND": "tensorflow",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "",
-        "PYTHONPATH": os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")])),
-    }
-    try:
-        child = subprocess.run(
-            # -P: a keras.py in the current folder must not be taken for Keras
-            [sys.executable, "-P", "-m", "cct_viz.checkpoints.cache", str(folder), str(out)],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise CheckpointError(f"reading {folder.name} took longer than {DEADLINE:.0f} s and was stopped") from None
-    if child.returncode == _REFUSED:
-        raise CheckpointError(child.stdout.strip())
-    if child.returncode:
-        last = (child.stderr.strip().splitlines() or ["no message"])[-1]
-        raise CheckpointError(f"reading {folder.name} failed (status {child.returncode}): {last}")
-
-
-def _main(path: Path, out: Path) -> int:
-    try:
-        checkpoint = checkpoints.read(path)
-    except CheckpointError as error:
-        print(error)
-        return _REFUSED
-    safetensors.write(out, checkpoint.config, checkpoint.weights)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main(Path(sys.argv[1]), Path(sys.argv[2])))

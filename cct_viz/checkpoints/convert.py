@@ -15,7 +15,7 @@ from .. import checkpoints
 from ..architecture.config import CCTConfig
 from ..architecture.files import replace_file
 from ..architecture.presets import AUTHORS, PUBLISHED
-from . import Checkpoint, CheckpointError, safetensors
+from . import Checkpoint, CheckpointError, child, safetensors
 from .cards import write_card
 from .given import NOTHING, Given
 from .pytorch import outgoing
@@ -48,7 +48,7 @@ def convert(source: str | Path, out: str | Path, given: Given = NOTHING) -> Chec
     kind = _check_paths(source, out)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", CheckpointWarning)
-        checkpoint = checkpoints.read(source, given)
+        checkpoint = child.read(source, given)
     for warning in caught:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     changes = [str(warning.message) for warning in caught if issubclass(warning.category, CheckpointWarning)]

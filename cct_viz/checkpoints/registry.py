@@ -31,6 +31,10 @@ def _claims_all(folder: Path) -> bool:
     return True
 
 
+def _accepts_all(given: Given) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Reader:
     """One checkpoint format. Names of files are relative to the checkpoint's folder, with "/" between their parts.
@@ -44,6 +48,8 @@ class Reader:
         holds: whether a single file is in this format, by its content; names say nothing.
         claims: whether a folder whose files have the right names is in this format, by their content.
         accepts: the answers of `Given` that make sense for the format.
+        check: refuses answers that no file can fit, before a file is read.
+        libraries: the modules that it imports, besides NumPy.
         needs_conversion: whether `load` refuses the format, because too much has to be assumed or installed.
     """
 
@@ -55,6 +61,8 @@ class Reader:
     beside: Callable[[Path], list[str]] = _itself
     claims: Callable[[Path], bool] = _claims_all
     accepts: frozenset[str] = OF_ANY_FILE
+    check: Callable[[Given], None] = _accepts_all
+    libraries: tuple[str, ...] = ()
     needs_conversion: bool = False
 
 
@@ -74,12 +82,14 @@ READERS: dict[str, Reader] = {
         hub_mixin.read,
         claims=hub_mixin.claims,
         accepts=OF_ANY_FILE | pytorch.ANSWERS,
+        check=pytorch.check,
     ),
     saved_model.FORMAT: Reader(
         "saved_model.pb and variables/ (a TensorFlow SavedModel)",
         saved_model.recognises,
         saved_model.files,
         saved_model.read,
+        libraries=("tensorflow",),
     ),
     archive.FORMAT: Reader(
         "a .keras file",
@@ -88,6 +98,7 @@ READERS: dict[str, Reader] = {
         archive.read,
         holds=archive.holds,
         accepts=OF_KERAS,
+        libraries=("h5py",),
     ),
     weights_file.FORMAT: Reader(
         "a .weights.h5 or .h5 file (Keras)",
@@ -97,6 +108,7 @@ READERS: dict[str, Reader] = {
         holds=weights_file.holds,
         beside=weights_file.files_beside,
         accepts=OF_KERAS,
+        libraries=("h5py",),
     ),
     tf_checkpoint.FORMAT: Reader(
         "a checkpoint's .index and .data files (TensorFlow)",
@@ -106,6 +118,7 @@ READERS: dict[str, Reader] = {
         holds=tf_checkpoint.holds,
         beside=tf_checkpoint.files_beside,
         accepts=OF_KERAS,
+        libraries=("tensorflow",),
     ),
     pytorch.FORMAT: Reader(
         "a .pth, .pt, .ckpt, .bin or .safetensors file (PyTorch)",
@@ -114,6 +127,8 @@ READERS: dict[str, Reader] = {
         pytorch.read,
         holds=pytorch.holds,
         accepts=OF_ANY_FILE | pytorch.ANSWERS,
+        check=pytorch.check,
+        libraries=("torch",),
         needs_conversion=True,
     ),
 }
@@ -162,9 +177,7 @@ def model_files(path: str | Path) -> list[str]:
     """
     path = Path(path)
     reader = READERS[detect(path)]
-    files = reader.files(_list_files(path)) if path.is_dir() else reader.beside(path)
-    if not files:
-        raise CheckpointError(f"{path.name} is incomplete; expected {reader.description}")
+    files = _files_of(reader, path)
     if reader.needs_conversion:
         raise CheckpointError(
             f"{files[-1]} has to be converted first: python -m cct_viz convert {files[-1]} --out DIR, then load DIR"
@@ -186,19 +199,53 @@ def read(path: str | Path, given: Given = NOTHING) -> Checkpoint:
         ConfigError: answers that do not fit the file, or that its format has no use for.
     """
     path = Path(path)
-    reader = READERS[detect(path)]
-    if path.is_dir() and not reader.files(_list_files(path)):
-        raise CheckpointError(f"{path.name} is incomplete; expected {reader.description}")
-    if useless := [name for name in given.names if name not in reader.accepts]:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in useless)
-        raise ConfigError(f"{path.name} says this itself: leave out {options}")
+    reader = check_answers(path, given)
+    if path.is_dir():
+        _files_of(reader, path)
     try:
         return reader.read(path, given)
     except (CheckpointError, ConfigError, OSError, ImportError):
         raise
+    except MemoryError as error:
+        raise CheckpointError(
+            f"{path.name} needs far more memory than a file of its size should; download it again"
+        ) from error
     except Exception as error:  # the file may be anyone's: what its reader did not foresee gets one sentence too
         kind = type(error).__name__
         raise CheckpointError(f"{path.name} is damaged, or of a form that was never seen ({kind})") from error
+
+
+def check_answers(path: Path, given: Given) -> Reader:
+    """The reader of the checkpoint at `path`, if the answers make sense for it; no array is read.
+
+    Raises:
+        CheckpointError: as `detect`.
+        ConfigError: answers that the format has no use for, or that no file can fit.
+    """
+    reader = READERS[detect(path)]
+    if useless := [name for name in given.names if name not in reader.accepts]:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in useless)
+        raise ConfigError(f"{path.name} says this itself: leave out {options}")
+    reader.check(given)
+    return reader
+
+
+def reader_and_size(path: Path) -> tuple[Reader, int]:
+    """The reader of the checkpoint at `path`, and the bytes of the files that it reads.
+
+    Raises:
+        CheckpointError: as `detect`, or files are missing.
+    """
+    reader = READERS[detect(path)]
+    folder = path if path.is_dir() else path.parent
+    return reader, sum((folder / name).stat().st_size for name in _files_of(reader, path))
+
+
+def _files_of(reader: Reader, path: Path) -> list[str]:
+    files = reader.files(_list_files(path)) if path.is_dir() else reader.beside(path)
+    if not files:
+        raise CheckpointError(f"{path.name} is incomplete; expected {reader.description}")
+    return files
 
 
 def _list_files(path: Path) -> list[str]:

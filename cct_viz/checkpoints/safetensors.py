@@ -20,6 +20,7 @@ from .given import NOTHING, Given, complete
 
 FORMAT = "safetensors"
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+LONGEST_HEADER = 4_000_000  # bytes, of 40,000 arrays
 
 
 def recognises(names: Collection[str]) -> bool:
@@ -46,8 +47,23 @@ def read(folder: Path, given: Given = NOTHING) -> Checkpoint:
     return Checkpoint(config, _read_arrays(folder / WEIGHTS_FILE), FORMAT)
 
 
+def check_header(path: Path) -> None:
+    """Refuse a header of far more arrays than any model has: read as JSON, it takes ten times its size in memory.
+
+    Raises:
+        CheckpointError: it is too long. Whether it is damaged, its reader says.
+    """
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if LONGEST_HEADER < length < path.stat().st_size:
+        raise CheckpointError(
+            f"{path.name} begins with a list of arrays of {length:,} bytes; expected {LONGEST_HEADER:,} at most"
+        )
+
+
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
+        check_header(path)
         with safe_open(path, framework="np") as file:
             types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118, file is no dict
             if wrong := [f"{name} is {kind}" for name, kind in sorted(types.items()) if kind not in ("F32", "F16")]:

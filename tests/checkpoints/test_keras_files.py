@@ -7,7 +7,9 @@ import random
 import struct
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import keras
@@ -22,7 +24,7 @@ from random_models import FORMS, random_model
 from cct_viz import checkpoints
 from cct_viz.architecture.config import CCTConfig, ConfigError, ConvStage
 from cct_viz.architecture.keras_model import build_model, make_functional, named_weights
-from cct_viz.checkpoints import CheckpointError
+from cct_viz.checkpoints import CheckpointError, bundle_index, tensor_bundle
 from cct_viz.checkpoints.convert import save
 from cct_viz.checkpoints.given import ASSUMED_LABELS, ASSUMED_PIXELS, Given
 from cct_viz.checkpoints.keras_files import archive as archives
@@ -359,6 +361,28 @@ def nest_deeply(file):
     file.create_group("/".join(["a"] * 200))
 
 
+def unpack_without_end(file):
+    """A piece of 36 numbers that unpacks to 16 MB."""
+    data = file.create_dataset("layers/more/vars/0", (6, 6), "f4", chunks=(6, 6), compression="gzip")
+    data.id.write_direct_chunk((0, 0), zlib.compress(bytes(1 << 24)))
+
+
+def cut_into_much(file):
+    """A piece of 64 MB, of which 4 numbers are used."""
+    file.create_dataset("layers/more/vars/0", (4,), "f4", chunks=(1 << 24,), maxshape=(None,), compression="gzip")[
+        :
+    ] = 1
+
+
+def compress_oddly(file):
+    file.create_dataset("layers/more/vars/0", data=np.zeros((6, 6), "f4"), compression="lzf")
+
+
+def list_many_texts(file):
+    for i in range(6):
+        file["layers"].attrs[f"layer_names{i}"] = np.array([b"a"] * 20_000, "S1")
+
+
 HARMFUL = {
     link_outside: "holds an external link",
     link_inside: "holds a soft link",
@@ -369,6 +393,10 @@ HARMFUL = {
     promise_much: "more than the file holds",
     unpack_to_much: "more than the file holds",
     nest_deeply: "more than 64 deep",
+    unpack_without_end: "holds pieces of layers/more/vars/0 that unpack to more than their size",
+    cut_into_much: "cuts layers/more/vars/0 into pieces that are larger than the array",
+    compress_oddly: "compresses layers/more/vars/0 in another way than gzip",
+    list_many_texts: "holds more texts than a model has names",
 }
 
 
@@ -377,6 +405,31 @@ def test_what_hdf5_can_do_beyond_arrays_is_refused(weights, change):
     with h5py.File(weights, "a") as file:
         change(file)
     assert_refused(weights, HARMFUL[change])
+
+
+def test_a_compressed_array_is_read(tmp_path):
+    values = np.random.default_rng(0).normal(size=(40, 30)).astype(np.float32)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("a", data=values, chunks=(7, 9), compression="gzip", shuffle=True, fletcher32=True)
+    np.testing.assert_array_equal(read_tree(tmp_path / "x.h5", "x.h5").arrays["a"], values)
+
+
+@pytest.mark.parametrize("attribute", ["layer_names", "weight_names"])
+def test_a_name_that_is_listed_twice_is_refused(tmp_path, attribute):
+    """A thousand times a name of a thousand arrays would be a million arrays."""
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        group = file.create_group("dense")
+        group["kernel:0"] = np.zeros((2, 2), np.float32)
+        file.attrs["layer_names"], group.attrs["weight_names"] = [b"dense"], [b"kernel:0"]
+        owner = file if attribute == "layer_names" else group
+        owner.attrs[attribute] = 2 * list(owner.attrs[attribute])
+    assert_refused(tmp_path / "x.h5", "it lists one name twice; download it again")
+
+
+def test_an_empty_convolution_is_refused_as_empty(tmp_path):
+    with h5py.File(tmp_path / "x.weights.h5", "w") as file:
+        file["layers/conv2d/vars/0"] = np.zeros((3, 3, 3, 0), np.float32)
+    assert_refused(tmp_path / "x.weights.h5", "layers/conv2d has an empty array; download or save the file again")
 
 
 def test_a_text_that_says_it_is_longer_than_the_file_is_not_read(weights):
@@ -397,6 +450,31 @@ def test_a_heap_of_texts_without_end_is_refused(tmp_path):
     content[heap + 16 + 8 : heap + 16 + 16] = bytes(8)  # the size of its first text
     path.write_bytes(content)
     assert_refused(path, "is truncated or damaged")
+
+
+def test_the_calls_of_a_layer_are_read_in_their_order():
+    calls = [["a", 0, 0, {"b": [[1.0, 2.0]], "c": True}], ["d", 0, 0]]
+    (layer,) = parse(json.dumps({"class_name": "Dense", "config": {}, "inbound_nodes": [calls]}), "x.keras").layers
+    assert layer.inputs == ("a", "d")
+    assert layer.options == {"c": True}
+    np.testing.assert_array_equal(layer.constants, [[[1, 2]]])
+
+
+def test_a_long_list_of_calls_is_read_in_linear_time():
+    """100,000 calls; with a copy of the rest for each, this takes minutes."""
+    text = json.dumps({"class_name": "Dense", "config": {}, "inbound_nodes": [[[["a"]] * 100_000]]})
+    assert parse(text, "x.keras").layers[0].inputs == ()
+
+
+def test_a_long_metadata_is_read(archive):
+    rewrite(archive, metadata_json=lambda text: text[:-1] + b', "note": "' + b"x" * 120_000 + b'"}')
+    assert checkpoints.read(archive).config.num_layers == 2
+
+
+def test_an_archive_with_a_member_that_unpacks_to_far_more_is_refused(archive):
+    with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("assets/junk", bytes(10_000_000))
+    assert_refused(archive, r"^assets/junk in x\.keras unpacks to 10,000,000 bytes, far more than the archive has")
 
 
 def nest(text):
@@ -982,7 +1060,7 @@ OTHER_ARCHIVES = {
     ),
     "bzip2": (
         lambda path: archive_of(path, [("config.json", "{}"), ("model.weights.h5", "")], compression=zipfile.ZIP_BZIP2),
-        "x.keras is compressed in a way that Keras does not use",
+        "x.keras is compressed in a way that is not used for weights",
     ),
     "spoilt directory": (
         lambda path: [archive_of(path, [("config.json", "{}")]), spoil_directory(path)],
@@ -1015,8 +1093,8 @@ def test_a_folder_of_the_members_is_read_as_the_archive(tmp_path, monkeypatch):
     with zipfile.ZipFile(whole / "x.keras") as file:
         file.extractall(unpacked)
     assert_equal_weights(checkpoints.read(unpacked, EXACT), checkpoints.read(whole, EXACT))
-    monkeypatch.setattr(archives, "MAX_CONFIG", 100)
-    with pytest.raises(CheckpointError, match=r"config\.json is larger than any model's; download it again"):
+    monkeypatch.setattr(archives, "MAX_TEXT", 100)
+    with pytest.raises(CheckpointError, match=r"config\.json in unpacked has [\d,]+ bytes; expected 100 at most"):
         checkpoints.read(unpacked)
 
 
@@ -1197,6 +1275,42 @@ def test_the_last_complete_checkpoint_of_a_folder_is_chosen():
         new[1],
     ]
     assert tf_checkpoint.files(new) == []
+
+
+def test_a_type_that_tensorflow_does_not_know_does_not_end_the_process(tmp_path):
+    """TensorFlow itself aborts, also where every checksum is right."""
+    tf.train.Checkpoint(step=tf.Variable(3)).write(str(tmp_path / "x"))
+    index = tmp_path / "x.index"
+    entries = dict(bundle_index._table(index.read_bytes()))
+    place = index.read_bytes().index(next(value for key, value in entries.items() if key.startswith(b"step")))
+    content = bytearray(index.read_bytes())
+    assert content[place] == 8  # the field of the type
+    content[place + 1] = 99
+    index.write_bytes(content)
+    assert_refused(index, r"^x\.index or its data is missing, truncated or damaged; download it again$")
+
+
+def test_a_variable_that_is_named_many_times_is_loaded_once(tmp_path):
+    tf.train.Checkpoint(step=tf.Variable([1.0] * 1000)).write(str(tmp_path / "x"))
+    load, objects = tensor_bundle.open_bundle(tmp_path / "x", "x.index")
+    (key,) = [a.checkpoint_key for node in objects.nodes for a in node.attributes if a.full_name == "Variable"]
+    assert load(key).shape == (1000,)
+    with pytest.raises(CheckpointError, match=r"x\.index is missing, truncated or damaged"):
+        load(key)
+    with pytest.raises(CheckpointError, match=r"x\.index is missing, truncated or damaged"):
+        load(tensor_bundle.OBJECTS)  # a text, not an array
+
+
+def test_objects_inside_objects_without_end_are_refused():
+    nodes = [tf_objects(children=[(f"x{i}", i + 1)]) for i in range(70)]
+    with pytest.raises(CheckpointError, match="objects inside objects, more than 64 deep"):
+        list(tf_checkpoint._layers(None, [*nodes, tf_objects()]))
+
+
+def tf_objects(children=()):
+    return SimpleNamespace(
+        children=[SimpleNamespace(local_name=name, node_id=index) for name, index in children], attributes=[]
+    )
 
 
 def test_a_checkpoint_of_tensorflow_without_layers_is_refused(tmp_path):

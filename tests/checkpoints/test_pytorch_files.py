@@ -18,6 +18,7 @@ from cct_viz.architecture.config import ConfigError, Preprocessing, numbered_lab
 from cct_viz.checkpoints import CheckpointError, safetensors
 from cct_viz.checkpoints.convert import convert
 from cct_viz.checkpoints.given import ASSUMED_LABELS, Given
+from cct_viz.checkpoints.pytorch import state_dict
 from cct_viz.checkpoints.pytorch.contents import MOST_VALUES, CheckpointWarning
 from cct_viz.images.preprocessing import normalise
 
@@ -507,13 +508,109 @@ def test_dicts_that_unfold_without_end_are_refused(torch, tmp_path):
         read_saved(torch, content, tmp_path / "a.pth")
 
 
-def test_compressed_archives_are_refused(torch, state, tmp_path):
-    """PyTorch stores; an archive that compresses may unpack to any size."""
+def pack(path, out, *, method=zipfile.ZIP_DEFLATED, **more):
+    """Pack an archive again, as a zip program does; `more` are further members."""
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(out, "w", method) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        for name, content in more.items():
+            new.writestr(name, content)
+
+
+def test_an_archive_that_a_zip_program_packed_is_read(torch, state, expected, tmp_path):
     torch.save(state, tmp_path / "a.pth")
+    pack(tmp_path / "a.pth", tmp_path / "b.pth")
+    assert (tmp_path / "b.pth").stat().st_size < (tmp_path / "a.pth").stat().st_size
+    assert_same_weights(checkpoints.read(tmp_path / "b.pth"), expected)
+    pack(tmp_path / "a.pth", tmp_path / "c.pth", junk=bytes(10_000_000))
+    with pytest.raises(
+        CheckpointError, match=r"^junk in c\.pth unpacks to 10,000,000 bytes, far more than the archive"
+    ):
+        checkpoints.read(tmp_path / "c.pth")
+    pack(tmp_path / "a.pth", tmp_path / "d.pth", method=zipfile.ZIP_BZIP2)
+    with pytest.raises(CheckpointError, match=r"^d\.pth is compressed in a way that is not used for weights"):
+        checkpoints.read(tmp_path / "d.pth")
+
+
+def quantise(torch, state):
+    return {name: value.to(torch.int8) for name, value in state.items()}
+
+
+def leave_numbers(torch, state):
+    return state | {"classifier.fc.weight": state["classifier.fc.weight"].to("meta")}
+
+
+def empty_conv(torch, state):
+    return state | {"tokenizer.conv_layers.0.0.weight": torch.zeros(0, 3, 3, 3)}
+
+
+def repeat(torch, state):
+    """One array of half precision under 20,000 names, each of which would become an array of its own."""
+    array = torch.zeros(1000, dtype=torch.float16)
+    return state | {f"classifier.blocks.{i}.pre_norm.weight": array for i in range(1, 20_000)}
+
+
+def name_long(torch, state):
+    return state | {"x" * 10_000: dict.fromkeys(map(str, range(4000)), state["classifier.fc.bias"])}
+
+
+def share(torch, state):
+    """Lists that share their parts, which written out are larger than any disk."""
+    names = [f"name {i}" for i in range(90_000)]
+    return state | {"a": {f"k{i}": {"classes": names} for i in range(20_000)}}
+
+
+ODD_STATES = {
+    quantise: r"holds whole numbers \(int8\): the model is quantised; convert the weights that it was",
+    leave_numbers: r"^classifier\.fc\.weight is a tensor without its numbers \(on the device 'meta'\)",
+    empty_conv: r"^tokenizer\.conv_layers\.0\.0\.weight has shape \(0, 3, 3, 3\): it is empty",
+    repeat: r"^a\.pth says that its arrays have far more numbers than it holds; download it again$",
+    name_long: r"^the file nests its dicts into more than 300,000 values, or their names are far too long$",
+}
+
+
+@pytest.mark.parametrize("change", ODD_STATES, ids=lambda change: change.__name__)
+def test_odd_tensors_are_refused_by_what_they_are(torch, state, tmp_path, change):
+    torch.save(change(torch, state), tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=ODD_STATES[change]):
+        checkpoints.read(tmp_path / "a.pth")
+
+
+def test_a_shared_list_is_looked_at_once(torch, state, expected, tmp_path):
+    torch.save(share(torch, state), tmp_path / "a.pth")
+    assert_same_weights(checkpoints.read(tmp_path / "a.pth"), expected)
+
+
+def test_integers_in_a_safetensors_file_are_called_quantised(torch, state, tmp_path):
+    from safetensors.torch import save_file
+
+    save_file(quantise(torch, state), tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match=r"holds whole numbers \(int8\): the model is quantised"):
+        checkpoints.read(tmp_path / "a.safetensors")
+
+
+def test_a_list_of_far_too_many_arrays_is_not_read(tmp_path):
+    header = json.dumps(
+        {f"a{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(80_000)}
+    ).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    with pytest.raises(
+        CheckpointError, match=r"begins with a list of arrays of [\d,]+ bytes; expected 4,000,000 at most"
+    ):
+        checkpoints.read(tmp_path / "a.safetensors")
+
+
+def test_long_names_that_a_pickle_imports_are_kept_once(torch, state, tmp_path):
+    """The opcode that imports is one byte long, and may be repeated: all names together would fill the memory."""
+    torch.save(state, tmp_path / "a.pth")
+    text = b"X" + (100_000).to_bytes(4, "little") + b"x" * 100_000
     with zipfile.ZipFile(tmp_path / "a.pth") as old, zipfile.ZipFile(tmp_path / "b.pth", "w") as new:
-        for entry in old.infolist():
-            new.writestr(entry.filename, old.read(entry), zipfile.ZIP_DEFLATED)
-    with pytest.raises(CheckpointError, match=r"b\.pth is truncated, damaged"):
+        for name in old.namelist():
+            new.writestr(name, b"\x80\x04" + 2 * text + b"\x93" * 20_000 + b"." if "pkl" in name else old.read(name))
+    assert state_dict._imports(tmp_path / "b.pth") == [".".join(["x" * 200] * 2)]
+    with pytest.raises(
+        CheckpointError, match=r"damaged or no PyTorch file; .*: it asks for a class with a name of more"
+    ):
         checkpoints.read(tmp_path / "b.pth")
 
 

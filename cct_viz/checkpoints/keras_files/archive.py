@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,16 @@ from ...architecture.config import CCTConfig, ConfigError
 from ...architecture.weights import expected_shapes
 from ..common import Checkpoint, CheckpointError
 from ..given import NOTHING, Given, complete
+from ..zip_files import UNREADABLE, list_names, open_zip
 from .described import Description, parse
-from .hdf5 import Group, iterate, read_tree
+from .hdf5 import Group, read_tree
 from .layers import from_keras_3
 from .reader import Source, assemble
 
 FORMAT = "keras_archive"
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-MAX_CONFIG = 1 << 24  # bytes; the largest preset's has 100,000
+MAX_TEXT = 1 << 24  # bytes; the largest preset's description has 100,000, and a position in it some million
+LONGEST_NAME = 200  # letters in the names of layers within layers; ours have 40
 OWN_CLASSES = "cct_viz>"
 
 
@@ -45,11 +46,8 @@ def holds(path: Path) -> bool:
     """Whether a file is a zip archive with the members of a `.keras` file."""
     if not zipfile.is_zipfile(path):
         return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return WEIGHTS in archive.namelist() or {CONFIG, METADATA} <= set(archive.namelist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        return path.suffix == ".keras"
+    names = list_names(path)
+    return WEIGHTS in names or {CONFIG, METADATA} <= set(names) or (not names and path.suffix == ".keras")
 
 
 def read(path: Path, given: Given = NOTHING) -> Checkpoint:
@@ -72,64 +70,33 @@ def read(path: Path, given: Given = NOTHING) -> Checkpoint:
 
 
 def _read_folder(folder: Path) -> dict[str, bytes]:
-    if (folder / CONFIG).stat().st_size > MAX_CONFIG:
-        raise CheckpointError(f"{CONFIG} is larger than any model's; download it again")
+    for name in (CONFIG, METADATA):
+        _check_text(name, folder.name, (folder / name).stat().st_size)
     return {name: (folder / name).read_bytes() for name in (CONFIG, METADATA, WEIGHTS)}
 
 
 def _read_archive(path: Path) -> dict[str, bytes]:
-    """Its three members, each checked for its size first: a small archive can say that it unpacks to anything."""
-    damaged = f"{path.name} is truncated, damaged or no .keras file; download it again, or save it again"
-    size = path.stat().st_size
+    """Its three members; the description may be long only in a large file."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            names = [member.filename for member in members]
-            if odd := next(filter(_is_outside, names), None):
-                raise CheckpointError(
-                    f"{path.name} holds a file named {odd!r}, outside of the archive; it was not read"
-                )
-            if len(set(names)) < len(names):
-                raise CheckpointError(f"{path.name} holds two files of one name; save it again")
+        with open_zip(path) as archive:
+            names = archive.namelist()
             if missing := sorted({CONFIG, WEIGHTS} - set(names)):
                 raise CheckpointError(f"{path.name} is no .keras file: {' and '.join(missing)} is missing")
-            if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
-                raise CheckpointError(f"{path.name} is compressed in a way that Keras does not use; save it again")
-            limits = {
-                CONFIG: min(MAX_CONFIG, 2 * size + (1 << 20)),
-                METADATA: 1 << 16,
-                WEIGHTS: size + (size >> 1) + (1 << 20),
-            }
-            for member in members:
-                if member.filename in limits and member.file_size > limits[member.filename]:
-                    raise CheckpointError(
-                        f"{member.filename} in {path.name} unpacks to {member.file_size:,} bytes, far more than the "
-                        "archive has; it was not read"
-                    )
-            return {name: _read_member(archive, name, limits[name]) if name in names else b"{}" for name in limits}
+            for name in {CONFIG, METADATA} & set(names):
+                _check_text(name, path.name, archive.getinfo(name).file_size)
+            members = {name: archive.read(name) for name in (CONFIG, METADATA, WEIGHTS) if name in names}
     except CheckpointError:
         raise
-    except (
-        zipfile.BadZipFile,
-        EOFError,
-        OSError,
-        RuntimeError,
-        NotImplementedError,
-        ValueError,
-        zlib.error,
-    ) as e:
-        raise CheckpointError(damaged) from e
+    except UNREADABLE as error:
+        raise CheckpointError(
+            f"{path.name} is truncated, damaged or no .keras file; download it again, or save it again"
+        ) from error
+    return {METADATA: b"{}"} | members
 
 
-def _is_outside(name: str) -> bool:
-    """Whether a member's name leaves the folder that the archive would be unpacked to."""
-    return name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or ":" in name
-
-
-def _read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    """At most `limit` bytes, which is as many as the decompressor makes: without a limit it makes all there are."""
-    with archive.open(name) as file:
-        return file.read(limit)
+def _check_text(name: str, where: str, size: int) -> None:
+    if size > MAX_TEXT:
+        raise CheckpointError(f"{name} in {where} has {size:,} bytes; expected {MAX_TEXT:,} at most")
 
 
 def _is_keras_2(metadata: bytes) -> bool:
@@ -177,13 +144,16 @@ def _read_own(data: object, tree: Group, given: Given, file: str) -> Checkpoint:
     return Checkpoint(config, weights, FORMAT)
 
 
-def _canonical_layers(tree: Group) -> Mapping[str, dict[str, Any]]:
+def _canonical_layers(tree: Group) -> dict[str, dict[str, Any]]:
     """Names of layers within layers -> their arrays: groups without a name of their own are only containers."""
     found: dict[str, dict[str, Any]] = {}
-    for path, group in iterate(tree):
-        if "vars" in path or "vars" not in group.groups:
-            continue
-        owners = [tree.find("/".join(path[:i])) for i in range(1, len(path) + 1)]
-        names = [owner.groups["vars"].text("name") for owner in owners if owner is not None and "vars" in owner.groups]
-        found["/".join(names)] = group.groups["vars"].arrays
+    pending: list[tuple[tuple[str, ...], Group]] = [((), tree)]
+    while pending:
+        names, group = pending.pop()
+        if group is not tree and (own := group.groups.get("vars")) is not None:  # names in the model, without its own
+            names = (*names, own.text("name"))
+            if sum(map(len, names)) > LONGEST_NAME:  # of no layer, nor of any inside it
+                continue
+            found["/".join(names)] = own.arrays
+        pending += [(names, inner) for name, inner in group.groups.items() if name != "vars"]
     return found

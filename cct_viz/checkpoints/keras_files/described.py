@@ -122,24 +122,24 @@ def _one(data: dict[str, Any], config: dict[str, Any]) -> Described:
 
 def _read_node(node: Any, inputs: list[str], options: dict[str, Any], constants: list[np.ndarray]) -> None:
     """Collect from one call: {"args", "kwargs"} of Keras 3, or a list of [layer, node, tensor, options] of Keras 2."""
-    pending = [(None, node)]
+    pending: list[tuple[str | None, Any]] = [(None, node)]  # the next one last
     while pending:
-        key, item = pending.pop(0)
+        key, item = pending.pop()
         if isinstance(item, dict):
             if item.get("class_name") == "__keras_tensor__":
                 inputs.append(str(item["config"]["keras_history"][0]))
             elif item.get("class_name") == "__numpy__" or item.get("class_name") == "__tensor__":
                 constants.append(np.asarray(item["config"]["value"], np.float32))
             else:
-                pending = [(k, v) for k, v in item.items()] + pending
+                pending += reversed(item.items())
         elif isinstance(item, list):
             if len(item) >= 3 and isinstance(item[0], str) and all(type(i) is int for i in item[1:3]):
                 inputs.append(item[0])
-                pending = [(key, more) for more in item[3:]] + pending
+                pending += [(key, more) for more in reversed(item[3:])]
             elif (array := _array(item)) is not None:
                 constants.append(array)
             else:
-                pending = [(key, more) for more in item] + pending
+                pending += [(key, more) for more in reversed(item)]
         elif key is not None:
             options[key] = item
 

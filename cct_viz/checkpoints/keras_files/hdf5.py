@@ -11,6 +11,7 @@ import contextlib
 import io
 import math
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,10 @@ from .hdf5_attributes import read_texts
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 MAX_OBJECTS, MAX_DEPTH = 50_000, 64  # the largest preset, saved with its optimizer, has 2,000 objects in 8 levels
+MAX_TEXTS = 100_000  # a short one takes fifty times as much memory as in the file
+MIN_CHUNKS = 1 << 20  # bytes
+CHECKSUM = 4  # bytes, of a piece of an array
+DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3  # filters, by their numbers in HDF5
 TEXTS = ("name", "keras_version", "backend", "layer_names", "weight_names", "model_config", "dtype")
 SKIPPED = ("optimizer", "optimizer_weights", "_optimizer", "metrics", "_metrics", "compile_metrics", "_compile_metrics")
 
@@ -101,6 +106,7 @@ def read_tree(source: Path | bytes, name: str) -> Group:
         RuntimeError,
         TypeError,
         ValueError,
+        zlib.error,
     ) as e:
         raise CheckpointError(damaged) from e
 
@@ -112,6 +118,8 @@ class _Walk:
         self.name, self.size, self.objects, self.seen = name, size, 0, set[int]()
         self.raw = raw
         self.bytes_left = 2 * size  # an array stored as float16 doubles in memory
+        self.chunks_left = 4 * size + MIN_CHUNKS  # those at an edge reach beyond the array
+        self.texts_left = MAX_TEXTS
 
     def refuse(self, what: str) -> CheckpointError:
         return CheckpointError(f"{self.name} {what}; a file of weights needs none of that, so it was not read")
@@ -140,7 +148,7 @@ class _Walk:
             if isinstance(item, h5py.Group):
                 result.groups[name] = self.read(item, depth + 1)
             elif isinstance(item, h5py.Dataset):
-                result.arrays[name] = self._array(item, name)
+                result.arrays[name] = self._array(item, item.name.lstrip("/"))
             else:
                 raise self.refuse(f"holds a type of its own ({name})")
         return result
@@ -159,6 +167,9 @@ class _Walk:
                 continue
             attribute = group.attrs.get_id(key)
             kind, count = attribute.get_type(), math.prod(attribute.shape)
+            self.texts_left -= count
+            if self.texts_left < 0:
+                raise self.refuse(f"holds more texts than a model has names, in the attribute {key}")
             if count == 0:  # an empty list, of any type
                 texts[key] = []
             elif kind.get_class() == h5py.h5t.STRING and kind.is_variable_str():
@@ -167,7 +178,8 @@ class _Walk:
                 if key not in variable:  # the newest layout of HDF5, which Keras does not ask for
                     raise self.refuse("keeps its texts apart from its objects")
                 texts[key] = variable[key] if attribute.shape else variable[key][0]
-            elif kind.get_class() == h5py.h5t.STRING and count * kind.get_size() <= self.size:
+            elif kind.get_class() == h5py.h5t.STRING and count * kind.get_size() <= self.bytes_left:
+                self.bytes_left -= count * kind.get_size()
                 texts[key] = _decode(group.attrs[key])
             else:
                 raise self.refuse(f"has an attribute {key} that is no text")
@@ -193,10 +205,30 @@ class _Walk:
                 "more than the file holds"
             )
         self.bytes_left -= needed
+        self._check_chunks(dataset, [plist.get_filter(i)[0] for i in range(plist.get_nfilters())], name)
         array = dataset[()]
         if is_bfloat16:
             return _widen(np.asarray(array).view(np.uint16))
         return np.asarray(array, np.float32) if kind.kind == "f" else np.asarray(array)
+
+    def _check_chunks(self, dataset: Any, filters: list[int], name: str) -> None:
+        """Refuse pieces of an array that the library would make room for, though the array needs less."""
+        if dataset.chunks is None:
+            return
+        if len(set(filters)) < len(filters) or not set(filters) <= {DEFLATE, SHUFFLE, FLETCHER32}:
+            raise self.refuse(f"compresses {name} in another way than gzip")
+        full = math.prod(dataset.chunks) * dataset.dtype.itemsize
+
+        def check(chunk: Any) -> None:
+            self.chunks_left -= full
+            if self.chunks_left < 0:
+                raise self.refuse(f"cuts {name} into pieces that are larger than the array")
+            if DEFLATE in filters and not chunk.filter_mask & (1 << filters.index(DEFLATE)):  # a set bit skips one
+                packed = self._read_raw(chunk.byte_offset, chunk.size)
+                if len(zlib.decompressobj().decompress(packed, full + CHECKSUM + 1)) > full + CHECKSUM:
+                    raise self.refuse(f"holds pieces of {name} that unpack to more than their size")
+
+        dataset.id.chunk_iter(check)
 
 
 def _widen(bits: np.ndarray) -> np.ndarray:

@@ -77,9 +77,10 @@ def _place(layer: Layer) -> tuple[tuple[str, int], ...]:
 def from_keras_2(tree: Group) -> list[Layer]:
     """Layers of `.h5` as Keras 2 lays them out: lists of names, which are in the model's order."""
     layers: list[Layer] = []
-    for layer_name in tree.texts_of("layer_names") + ["top_level_model_weights"] * ("layer_names" in tree.texts):
+    layer_names = _each_once(tree.texts_of("layer_names"))
+    for layer_name in layer_names + ["top_level_model_weights"] * ("layer_names" in tree.texts):
         group = tree.groups.get(layer_name)
-        names = group.texts_of("weight_names") if group else []
+        names = _each_once(group.texts_of("weight_names")) if group else []
         parts: dict[Path, list[np.ndarray]] = {}
         for name in names:
             assert group is not None  # it has names
@@ -93,6 +94,13 @@ def from_keras_2(tree: Group) -> list[Layer]:
         if not parts:
             layers.append(Layer((layer_name,), layer_name))
     return layers
+
+
+def _each_once(names: list[str]) -> list[str]:
+    """The names of a list; with repeated ones, a small file could list any number of arrays."""
+    if len(set(names)) < len(names):
+        raise CheckpointError("the file is damaged: it lists one name twice; download it again")
+    return names
 
 
 def from_shards(trees: Mapping[str, Group], weight_map: Mapping[str, Sequence[str]]) -> Group:

@@ -11,6 +11,7 @@ import numpy as np
 from ..common import CheckpointError
 from .layers import Layer, Path
 
+MOST_LAYERS = 200  # of one kind; the largest preset has 14
 HEADS = ("query", "key", "value", "output")  # the four parts of MultiHeadAttention, by words in their names
 
 
@@ -103,6 +104,8 @@ def find_parts(layers: Sequence[Layer]) -> Parts:
     attentions = [(path, _attention(path, heads)) for path, heads in found.heads.items()]
     if not attentions:
         refuse("it has no MultiHeadAttention")
+    if max(len(attentions), len(found.convs)) > MOST_LAYERS:
+        refuse(f"it has {len(attentions)} attention layers and {len(found.convs)} convolutions")
     width = attentions[0][1].query.kernel.shape[0]
     score, head, dense = _split_dense(found.dense, width)
     blocks, norm = _blocks(attentions, found.norms, dense)
@@ -114,6 +117,8 @@ def _sort(layer: Layer, found: _Sorted) -> None:
     first, *others = layer.arrays
     dims = [array.ndim for array in layer.arrays]
     where = "/".join(layer.path) or layer.name
+    if any(0 in array.shape for array in layer.arrays):
+        refuse(f"{where} has an empty array; download or save the file again")
     part = next((part for part in HEADS if part in (layer.path[-1] if layer.path else "")), None)
     if layer.kind == "batch_normalization" or dims == [1, 1, 1, 1]:
         refuse(f"{where} is a BatchNormalization")

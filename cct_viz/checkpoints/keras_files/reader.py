@@ -29,6 +29,7 @@ from .parts import Dense, Parts, find_parts, refuse
 EXAMPLE_SIZE = (32, 32)
 EXAMPLE_EPSILON = 1e-5
 LARGEST_ASSUMED_SIDE = 1024
+MOST_NAMED = 8  # classes in one sentence
 # Layers of Keras that leave the tokens as they are outside of training, or only reshape them.
 IGNORED = frozenset({
     *("InputLayer", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "Reshape"),
@@ -188,9 +189,9 @@ def _check_layers(source: Source, notes: Notes) -> None:
         raise CheckpointError(
             f"the layer {code[0]} is code of its own (a Lambda), which is never run; write it as a layer of Keras"
         )
-    own = [layer for layer in layers if _is_of_user(layer)]
+    known = IGNORED | HANDLED
     for layer in layers:
-        if layer.kind not in IGNORED | HANDLED and layer not in own:
+        if layer.kind not in known and not _is_of_user(layer):
             refuse(f"the layer {layer.name} is a {layer.kind}")
         # Keras 3 writes training=True beside every such layer, and lets the choice of the whole model prevail.
         if source.keras_2 and layer.kind.startswith("Random") and layer.options.get("training") is True:
@@ -206,8 +207,8 @@ def _check_layers(source: Source, notes: Notes) -> None:
         policy = policy.get("config", {}).get("name") if isinstance(policy, dict) else policy
         if policy in ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16"):
             notes.add(f"The model computes in {policy}; here it computes in float32, so that digits differ.")
-    if own:
-        kinds = ", ".join(sorted({layer.kind for layer in own}))
+    if own := {layer.kind for layer in layers if _is_of_user(layer)}:
+        kinds = ", ".join(sorted(own)[:MOST_NAMED]) + (", ..." if len(own) > MOST_NAMED else "")
         notes.add(f"The code of the classes {kinds} is not in the file: they are taken to be the keras.io example's.")
 
 

@@ -11,13 +11,14 @@ import numpy as np
 
 from ..common import Checkpoint, CheckpointError
 from ..given import NOTHING, Given
-from ..tensor_bundle import open_bundle, parsing
+from ..tensor_bundle import Load, open_bundle, parsing
 from .layers import Layer, natural
 from .reader import Source, assemble
 
 FORMAT = "tf_checkpoint"
 STATE = "checkpoint"  # the text file that names the newest checkpoint of a folder
 MAX_STATE = 1 << 16
+MAX_DEPTH = 64  # objects inside objects; the examples have 6
 _SHARD = re.compile(r"(.+)\.data-\d{5}-of-(\d{5})")
 _SKIPPED = ("optimizer", "_optimizer", "save_counter", "predict_function", "train_function", "keras_api", "signatures")
 
@@ -61,9 +62,9 @@ def read(path: Path, given: Given = NOTHING) -> Checkpoint:
         raise CheckpointError(f"{path.name} is incomplete; expected its .index and all of its .data files")
     prefix = folder / chosen[-1].removesuffix(".index")
     what = f"{chosen[-1]} or its data"
-    reader, objects = open_bundle(prefix, what)
+    load, objects = open_bundle(prefix, what)
     with parsing(what):
-        layers = list(_layers(reader, objects.nodes))
+        layers = list(_layers(load, objects.nodes))
     return assemble(Source(layers, keras_2=True, lists_all=False), given, FORMAT)
 
 
@@ -84,7 +85,7 @@ def _shards(base: str, names: Collection[str]) -> list[str]:
     return shards if totals == {len(shards)} else []
 
 
-def _layers(reader: Any, nodes: Any) -> Iterator[Layer]:
+def _layers(load: Load, nodes: Any) -> Iterator[Layer]:
     """The layers of the object graph in the model's order, from the root, each object once."""
     seen: set[int] = set()
     pending: list[tuple[tuple[str, ...], int]] = [((), 0)]
@@ -92,15 +93,17 @@ def _layers(reader: Any, nodes: Any) -> Iterator[Layer]:
         path, index = pending.pop()
         if index in seen:
             continue
+        if len(path) > MAX_DEPTH:
+            raise CheckpointError(f"the checkpoint has objects inside objects, more than {MAX_DEPTH} deep")
         seen.add(index)
         children = [(child.local_name, child.node_id) for child in nodes[index].children]
         arrays, name = [], ""
         for _, child in children:
-            for attribute in nodes[child].attributes:
+            for attribute in nodes[child].attributes if child not in seen else ():
                 if attribute.name == "VARIABLE_VALUE" and child not in seen:
                     seen.add(child)
                     name = attribute.full_name.rpartition("/")[0].rpartition("/")[2] or attribute.full_name
-                    arrays.append(np.asarray(reader.get_tensor(attribute.checkpoint_key)))
+                    arrays.append(load(attribute.checkpoint_key))
         floats = tuple(array for array in arrays if array.dtype == np.float32)
         yield Layer(path or (name,), name or (path[-1] if path else ""), floats)
         numbered = {node for local_name, node in children if re.fullmatch(r"layer-\d+", local_name)}

@@ -46,7 +46,10 @@ def files_beside(path: Path) -> list[str]:
 
 
 def holds(path: Path) -> bool:
-    return hdf5.is_hdf5(path) or (path.name.endswith(_INDEX) and b'"weight_map"' in path.read_bytes()[: 1 << 16])
+    if hdf5.is_hdf5(path) or not path.name.endswith(_INDEX):
+        return hdf5.is_hdf5(path)
+    with path.open("rb") as file:
+        return b'"weight_map"' in file.read(1 << 16)
 
 
 def read(path: Path, given: Given = NOTHING) -> Checkpoint:
@@ -96,9 +99,12 @@ def _weight_map(path: Path) -> dict[str, list[str]]:
         raise damaged
     try:
         entries = json.loads(path.read_bytes())["weight_map"]
-        result = {key: [value] if isinstance(value, str) else list(value) for key, value in entries.items()}
+        items = [("/".join(filter(None, key.split("/"))), value) for key, value in entries.items()]
+        result = {key: [value] if isinstance(value, str) else list(dict.fromkeys(value)) for key, value in items}
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise damaged from error
+    if len(result) < len(entries):  # one group under several paths
+        raise damaged
     for name in {name for names in result.values() for name in names}:
         if not isinstance(name, str) or not re.fullmatch(r"[^/\\:]+\.weights\.h5", name):
             raise CheckpointError(f"{path.name} names the file {name!r}, which is not beside it; it was not read")

@@ -30,7 +30,7 @@ from .infer import find_size, infer
 from .official import FORMAT, POSITION
 from .select import select_state
 
-__all__ = ["ANSWERS", "FORMAT", "files", "holds", "read", "read_as", "recognises"]
+__all__ = ["ANSWERS", "FORMAT", "check", "files", "holds", "read", "read_as", "recognises"]
 
 ANSWERS = frozenset({"arch", "new_head", "image_size", "heads", "stride", "ema"})
 _SUFFIXES = (
@@ -56,6 +56,17 @@ def holds(path: Path) -> bool:
     return state_dict.holds(path) or tensors.holds(path)
 
 
+def check(given: Given) -> None:
+    """Refuse answers that no file can fit, before a large one is read.
+
+    Raises:
+        ConfigError: no such architecture, or a size or a number of heads that it cannot have.
+        CheckpointError: an architecture that is not of the paper's code.
+    """
+    if given.arch:
+        _configure(given.arch, {}, given)
+
+
 def read(path: Path, given: Given = NOTHING) -> Checkpoint:
     """Read a file of PyTorch, as the model that its shapes show, or that `given.arch` names.
 
@@ -69,8 +80,6 @@ def read(path: Path, given: Given = NOTHING) -> Checkpoint:
     """
     if path.is_dir():
         path = _only_file(path)
-    if given.arch:
-        _configure(given.arch, {}, given)  # a wrong answer is refused before a large file is read
     contents = tensors.read_contents(path) if tensors.holds(path) else state_dict.read_contents(path)
     return read_as(FORMAT, contents, path.name, given)
 

@@ -5,10 +5,10 @@ Its file names are those of this project's own folders; the config.json tells th
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from ...architecture.config import read_json
 from .. import safetensors
 from ..common import Checkpoint, CheckpointError
 from ..given import NOTHING, Given
@@ -40,6 +40,6 @@ def read(folder: Path, given: Given = NOTHING) -> Checkpoint:
 
 def _read_config(folder: Path) -> Any:
     try:
-        return json.loads((folder / safetensors.CONFIG_FILE).read_text(encoding="utf-8"))
+        return read_json(folder / safetensors.CONFIG_FILE)
     except (OSError, ValueError, RecursionError):
         return None

@@ -94,7 +94,9 @@ def _length(tokenizer: tuple[ConvStage, ...], side: int) -> int:
 def _array(state: State, name: str, axes: int) -> np.ndarray:
     if name not in state:
         raise CheckpointError(f"{name} is missing; the file holds only a part of a compact transformer")
-    if state[name].ndim != axes or 0 in state[name].shape:
+    if 0 in state[name].shape:
+        raise CheckpointError(f"{name} has shape {state[name].shape}: it is empty; download or save the file again")
+    if state[name].ndim != axes:
         kind = " (a CCT for videos has one axis more)" if axes == 4 and state[name].ndim == 5 else ""
         raise CheckpointError(f"{name} has shape {state[name].shape}; expected {axes} axes{kind}")
     return state[name]

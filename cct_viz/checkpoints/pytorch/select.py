@@ -20,6 +20,7 @@ from .others import name_architecture
 from .state_dict import read_contents
 
 FIRST_CONV, HEAD = "tokenizer.conv_layers.0.0.weight", "classifier.fc"
+LARGEST_GROWTH = 4  # float8 becomes float32
 _PARTS = ("tokenizer", "classifier")
 # Parts of a name that wrappers add, at any depth: data-parallel, compiled, sharded and recomputed modules.
 _WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
@@ -53,10 +54,27 @@ def select_state(
     prefix = _choose(models, contents, file, ema=ema)
     names = _drop_head(models[prefix]) if without_head else _with_linear_head(models[prefix], file)
     if odd := [name for name in names.values() if name in contents.odd]:
-        raise CheckpointError(f"{odd[0]} is {contents.odd[odd[0]]}; expected a dense tensor")
+        raise CheckpointError(f"{odd[0]} is {contents.odd[odd[0]]}; expected a dense tensor of floats")
+    if whole := [name for name in names.values() if name in contents.counters and name.endswith((".weight", ".bias"))]:
+        raise CheckpointError(
+            f"{whole[0]} holds whole numbers ({contents.counters[whole[0]]}): the model is quantised; convert the "
+            "weights that it was quantised from"
+        )
     names = dict(names) | _strangers(models, prefix, contents)
     _warn_left_out(names, models, prefix, contents, file)
-    return {name: contents.arrays[full]() for name, full in names.items() if full in contents.arrays}
+    return _load({name: full for name, full in names.items() if full in contents.arrays}, contents, file)
+
+
+def _load(names: Names, contents: Contents, file: str) -> dict[str, np.ndarray]:
+    """The arrays; many names may share the numbers of one array in the file, and become arrays of their own here."""
+    state: dict[str, np.ndarray] = {}
+    bytes_left = LARGEST_GROWTH * contents.size
+    for name, full in names.items():
+        state[name] = contents.arrays[full]()
+        bytes_left -= state[name].nbytes
+        if bytes_left < 0:
+            raise CheckpointError(f"{file} says that its arrays have far more numbers than it holds; download it again")
+    return state
 
 
 def load_state(path: str | Path, *, ema: bool = False) -> dict[str, np.ndarray]:
@@ -101,7 +119,7 @@ def _preferred(candidates: list[str], models: Mapping[str, Names], contents: Con
     others = [other for other in candidates if not _are_equal(models[first], models[other], contents)]
     if any(other in best for other in others):
         raise CheckpointError(
-            f"{file} holds {len(best)} models ({', '.join(best)}); where it was made, save the state dict of the one "
+            f"{file} holds {len(best)} models ({_some(best)}); where it was made, save the state dict of the one "
             "that you want, and convert that"
         )
     if others:

@@ -25,6 +25,7 @@ import numpy as np
 
 from ...architecture.files import replace_file
 from ..common import CheckpointError
+from ..zip_files import UNREADABLE, list_names, open_zip
 from .contents import CheckpointWarning, Contents, collect
 
 __all__ = ["CheckpointWarning", "holds", "read_contents", "write_state"]
@@ -34,10 +35,8 @@ TORCH = (2, 10)  # the oldest release whose weights_only is trusted here
 _PLAIN = ("torch.", "collections.", "_codecs.", "numpy.", "argparse.", "types.", "pathlib.")
 _MODULES = ("torch.nn.modules.", "torch.fx.")
 # Errors of reading a damaged zip archive or pickle.
-_UNREADABLE = (
-    *(zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError, EOFError),
-    *(StopIteration, LookupError, OverflowError, MemoryError, struct.error, AttributeError, TypeError),
-)
+_UNREADABLE = (*UNREADABLE, StopIteration, MemoryError, struct.error, AttributeError, TypeError)
+_MOST_NAMES, _LONGEST_NAME = 1000, 200  # of what a pickle imports
 _SAVE = "where it was made, save its state_dict() alone with torch.save, and convert that"
 
 
@@ -46,7 +45,7 @@ def holds(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(4096)
     if start.startswith(b"PK\x03\x04"):
-        return b"data.pkl" in start or any(name.endswith("data.pkl") for name in _entries(path))
+        return b"data.pkl" in start or any(name.endswith("data.pkl") for name in list_names(path))
     return start[:1] == pickle.PROTO
 
 
@@ -69,12 +68,13 @@ def read_contents(path: Path) -> Contents:
     if program := _name_program(path):
         raise CheckpointError(f"{path.name} is a {program} program, which would have to be run; {_SAVE}")
     try:
-        if not _is_intact(path):
-            raise CheckpointError(damaged)
+        if any(len(name) >= _LONGEST_NAME for name in _imports(path)):  # PyTorch copies it once for each letter
+            raise CheckpointError(f"{damaged}: it asks for a class with a name of more than {_LONGEST_NAME} letters")
+        packed = zipfile.is_zipfile(path) and _check_members(path, damaged)
         with warnings.catch_warnings(), torch.serialization.safe_globals(_harmless()):
             warnings.simplefilter("ignore")  # they address the author of the file
-            content = _load(torch, path)
-        return collect(content, functools.partial(_add_tensor, torch))
+            content = _load(torch, path, packed=packed)
+        return collect(content, path.stat().st_size, functools.partial(_add_tensor, torch))
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
@@ -83,9 +83,10 @@ def read_contents(path: Path) -> Contents:
         raise CheckpointError(damaged) from error
 
 
-def _load(torch: Any, path: Path) -> Any:
+def _load(torch: Any, path: Path, *, packed: bool) -> Any:
     options = {"map_location": "cpu", "weights_only": True}
-    if zipfile.is_zipfile(path) and path.suffix != ".safetensors":  # PyTorch reads that suffix as another format
+    # PyTorch reads the suffix .safetensors as another format, and maps compressed tensors as if they were not.
+    if zipfile.is_zipfile(path) and path.suffix != ".safetensors" and not packed:
         return torch.load(str(path), mmap=True, **options)  # then only the tensors that are used are read
     with path.open("rb") as file:
         return torch.load(file, **options)
@@ -130,33 +131,29 @@ def _harmless() -> list[Any]:
     return [argparse.Namespace, types.SimpleNamespace, np.dtype, *dtypes, *named, *paths]
 
 
-def _entries(path: Path) -> list[str]:
-    """The names in a zip archive; [] if it is none, or is damaged."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except _UNREADABLE:
-        return []
-
-
 def _name_program(path: Path) -> str:
     """The kind of program that a file is; "" for a file of weights."""
-    names = _entries(path)
+    names = list_names(path)
     if any(name.endswith("/constants.pkl") or "/code/__torch__" in name for name in names):
         return "TorchScript"
     return "torch.export" if any(name.endswith("archive_format") for name in names) else ""
 
 
-def _is_intact(path: Path) -> bool:
-    """PyTorch itself does not notice a flipped bit in a tensor, and never compresses."""
-    if not zipfile.is_zipfile(path):
-        return True  # the format before 1.6, or no PyTorch file: torch.load tells
-    with zipfile.ZipFile(path) as archive:
-        try:
-            stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
-            return stored and archive.testzip() is None
-        except _UNREADABLE:
-            return False
+def _check_members(path: Path, damaged: str) -> bool:
+    """Whether a zip archive is compressed, as programs other than PyTorch pack it.
+
+    Raises:
+        CheckpointError: a member is damaged, which PyTorch itself does not notice, or unpacks to far too much.
+    """
+    try:
+        with open_zip(path) as archive:
+            if archive.testzip() is not None:
+                raise CheckpointError(damaged)
+            return any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist())
+    except UNREADABLE as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(damaged) from error
 
 
 def _explain_pickle(path: Path, message: str) -> str:
@@ -175,37 +172,46 @@ def _explain_pickle(path: Path, message: str) -> str:
 
 
 def _imports(path: Path) -> list[str]:
-    """The names that the pickles of a file import, in order, judged by their opcodes."""
-    names: list[str] = []
+    """The names that the pickles of a file import, each once and in order, judged by their opcodes."""
+    names: dict[str, None] = {}
     texts: list[str] = []
     with contextlib.ExitStack() as stack, contextlib.suppress(*_UNREADABLE):
         if zipfile.is_zipfile(path):
-            archive = stack.enter_context(zipfile.ZipFile(path))
+            archive = stack.enter_context(open_zip(path))
             pickled = next(name for name in archive.namelist() if name.endswith("data.pkl"))
             stream: IO[bytes] = io.BytesIO(archive.read(pickled))
         else:
             stream = stack.enter_context(path.open("rb"))
-        while True:  # the format before 1.6 is several pickles in a row; the last one ends in an error
+        while len(names) < _MOST_NAMES:  # the format before 1.6 is several pickles in a row; the last ends in an error
             for operation, value, _ in pickletools.genops(stream):
                 if operation.name in ("GLOBAL", "INST"):
-                    names.append(str(value).replace(" ", "."))
+                    names[str(value)[:_LONGEST_NAME].replace(" ", ".")] = None
                 elif operation.name == "STACK_GLOBAL":
-                    names.append(".".join(texts[-2:]))
+                    names[".".join(texts[-2:])] = None
                 elif isinstance(value, str):
-                    texts = [*texts[-1:], value]
-    return names
+                    texts = [*texts[-1:], value[:_LONGEST_NAME]]
+    return list(names)
 
 
 def _add_tensor(torch: Any, contents: Contents, name: str, value: Any) -> bool:
     if not isinstance(value, torch.Tensor):
         return False
-    if value.layout != torch.strided or value.is_quantized or value.device.type == "meta":
-        contents.odd[name] = str(value.dtype if value.is_quantized else value.layout)
+    if odd := _name_odd(torch, value):
+        contents.odd[name] = odd
     elif not value.is_floating_point():
-        contents.counters.add(name)
+        contents.counters[name] = str(value.dtype).removeprefix("torch.")
     else:
         contents.arrays[name] = lambda: _to_array(torch, name, value)
     return True
+
+
+def _name_odd(torch: Any, value: Any) -> str:
+    """What a tensor is that is no dense array of numbers; "" if it is one."""
+    if value.is_quantized:
+        return f"quantised ({str(value.dtype).removeprefix('torch.')})"
+    if value.device.type == "meta":
+        return "a tensor without its numbers (on the device 'meta')"
+    return "" if value.layout == torch.strided else str(value.layout)
 
 
 def _to_array(torch: Any, name: str, value: Any) -> np.ndarray:

@@ -12,11 +12,15 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from ..common import CheckpointError
+from ..safetensors import check_header
 from .contents import Contents, collect
 
 _LARGEST_HEADER = 100_000_000  # bytes, the limit of the format
 # Kind in the file -> the type of its numbers; bfloat16, the upper half of a float32, is no type of NumPy.
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+
+
+_WHOLE = {"I8": "int8", "U8": "uint8", "I16": "int16", "I32": "int32", "I64": "int64"}
 
 
 class _Stored:
@@ -43,9 +47,12 @@ def read_contents(path: Path, beside: Mapping[str, Any] | None = None) -> Conten
         CheckpointError: the file is damaged or was written by this project.
     """
     try:
+        check_header(path)
         with safe_open(path, framework="np") as file:  # checks the whole header against the file's length
             written = file.metadata() or {}
         begin, header = _read_header(path)
+    except CheckpointError:
+        raise
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path.name} is truncated, damaged or no safetensors file; download it again") from error
     header.pop("__metadata__", None)
@@ -54,7 +61,7 @@ def read_contents(path: Path, beside: Mapping[str, Any] | None = None) -> Conten
             f"{path.name} is this project's, but without its own config.json; give the whole folder that it was in"
         )
     stored = {name: _stored(path, begin, entry) for name, entry in header.items()}
-    return collect({**(beside or {}), **written, **stored}, _add_tensor)
+    return collect({**(beside or {}), **written, **stored}, path.stat().st_size, _add_tensor)
 
 
 def _read_header(path: Path) -> tuple[int, dict[str, Any]]:
@@ -80,7 +87,7 @@ def _add_tensor(contents: Contents, name: str, value: Any) -> bool:
     if value.kind in _FLOATS:
         contents.arrays[name] = value.read
     elif value.kind.startswith(("I", "U", "BOOL")):
-        contents.counters.add(name)
+        contents.counters[name] = _WHOLE.get(value.kind, value.kind)
     else:
         contents.odd[name] = value.kind
     return True

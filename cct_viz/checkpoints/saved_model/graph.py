@@ -6,6 +6,7 @@ operation has no value, and the caller refuses what it does not understand.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,10 +19,38 @@ from ..common import CheckpointError
 PASS_THROUGH = ("Identity", "StopGradient", "ReadVariableOp")
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 CONDITIONALS = ("If", "StatelessIf")
-MAX_STEPS = 10**6  # the example of two layers takes 2,000
-MAX_ELEMENTS = (
-    2**26
-)  # 256 MB of float32: far more than any array of a compact transformer; a forged shape may be larger
+MAX_STEPS = 300_000  # the example of two layers takes 900
+MAX_OPS = 50_000  # of all functions, as often as they are called
+MAX_ELEMENTS = 1 << 24  # of all constants and what is made of them; the largest preset's position has 400,000
+
+
+class Budget:
+    """What is left of the work that one graph may cost: small functions that call each other unfold without end.
+
+    Args:
+        variables: bytes of all variables, which may be cast and reshaped too.
+
+    Raises:
+        CheckpointError: from its methods, if nothing is left.
+    """
+
+    def __init__(self, variables: int = 0) -> None:
+        self.steps, self.ops, self.elements = MAX_STEPS, MAX_OPS, MAX_ELEMENTS + variables // 2
+
+    def step(self) -> None:
+        self.steps -= 1
+        if self.steps < 0:
+            raise CheckpointError("the SavedModel is damaged: its graph has a cycle, or far more steps than any model")
+
+    def add_ops(self, count: int) -> None:
+        self.ops -= count
+        if self.ops < 0:
+            raise CheckpointError("the SavedModel is damaged: its functions call each other far too often")
+
+    def add_elements(self, count: int) -> None:
+        self.elements -= count
+        if self.elements < 0:
+            raise CheckpointError("the SavedModel is damaged: the constants in its graph are larger than any model")
 
 
 @dataclass(eq=False)
@@ -35,6 +64,7 @@ class Op:
         output: the output that is used, "" for a leaf.
         inputs: functions that resolve the inputs, so that only the needed part of the graph is followed.
         load: gives the value of a leaf.
+        budget: of the whole graph.
         image_shape: (1, H, W, C) of the image: one image stands for the batch.
     """
 
@@ -44,6 +74,7 @@ class Op:
     output: str = ""
     inputs: Sequence[Callable[[], Op]] = ()
     load: Callable[[], np.ndarray] | None = None
+    budget: Budget = field(default_factory=Budget)
     image_shape: tuple[int, ...] = ()
 
     def __len__(self) -> int:
@@ -65,13 +96,15 @@ class Op:
 class Scope:
     """The body of one function, with its arguments bound."""
 
-    def __init__(self, library: Mapping[str, Any], function: Any, arguments: Sequence[Callable[[], Op]]):
-        self.library, self.function = library, function
+    def __init__(
+        self, library: Mapping[str, Any], function: Any, arguments: Sequence[Callable[[], Op]], budget: Budget
+    ):
+        budget.add_ops(1 + len(function.node_def))
+        self.library, self.function, self.budget = library, function, budget
         self.arguments = dict(zip((arg.name for arg in function.signature.input_arg), arguments, strict=True))
         self.nodes = {node.name: node for node in function.node_def}
         self.resolved: dict[str, Op] = {}
         self.bodies: dict[str, Scope] = {}
-        self.steps = 0
 
     def result(self, index: int) -> Op:
         """Output number `index` of the function."""
@@ -79,9 +112,7 @@ class Scope:
 
     def resolve(self, reference: str) -> Op:
         """The operation behind "argument" or "node:output:index", with calls entered and identities skipped."""
-        self.steps += 1
-        if self.steps > MAX_STEPS:
-            raise CheckpointError("the SavedModel is damaged: its graph has a cycle")
+        self.budget.step()
         if reference not in self.resolved:
             self.resolved[reference] = self._resolve(reference)
         return self.resolved[reference]
@@ -99,21 +130,20 @@ class Scope:
         if node.op in CONDITIONALS and inputs and (condition := inputs[0]().value) is not None:
             branch = node.attr["then_branch" if condition.all() else "else_branch"].func.name
             return self._enter(node, branch, inputs[1:], output)
-        return Op(name, node.op, node.attr, output, inputs)
+        return Op(name, node.op, node.attr, output, inputs, budget=self.budget)
 
     def _enter(self, node: Any, function: str, arguments: Sequence[Callable[[], Op]], output: str) -> Op:
         if node.name not in self.bodies:
-            self.bodies[node.name] = Scope(self.library, self.library[function], arguments)
+            self.bodies[node.name] = Scope(self.library, self.library[function], arguments, self.budget)
         return self.bodies[node.name].result(int(output.rpartition(":")[2]))
 
 
-def constant(attr: Mapping[str, Any]) -> np.ndarray:
+def constant(attr: Mapping[str, Any], budget: Budget) -> np.ndarray:
     """The array of a Const node."""
     import tensorflow as tf
 
     proto = attr["value"].tensor
-    if np.prod([float(dim.size) for dim in proto.tensor_shape.dim]) > MAX_ELEMENTS:
-        raise CheckpointError("the SavedModel is damaged: a constant in its graph is larger than any model")
+    budget.add_elements(math.prod(max(dim.size, 0) for dim in proto.tensor_shape.dim))  # it may repeat one number
     return tf.make_ndarray(proto)
 
 
@@ -150,12 +180,35 @@ def _fold_shape(op: Op) -> np.ndarray | None:
     return None if shape is None else np.array(shape, np.int32)
 
 
-def _fold(function: Callable[..., Any]) -> Callable[[Op], np.ndarray | None]:
+Count = Callable[..., int]  # of the values of the inputs: how many numbers the result has, 0 if it is only a view
+
+
+def _view(*values: np.ndarray) -> int:
+    return 0
+
+
+def _broadcast(*values: np.ndarray) -> int:
+    return math.prod(np.broadcast_shapes(*(value.shape for value in values)))
+
+
+def _together(*values: np.ndarray) -> int:
+    return sum(value.size for value in values)
+
+
+def _taken(x: np.ndarray, index: np.ndarray, *axis: np.ndarray) -> int:
+    return index.size * x.size // max(1, x.shape[int(axis[0]) if axis else 0])
+
+
+def _fold(function: Callable[..., Any], count: Count = _view) -> Callable[[Op], np.ndarray | None]:
     """Apply `function(op, *values of the inputs)` if every input has a value."""
 
     def fold(op: Op) -> np.ndarray | None:
         values = [op.input(i).value for i in range(len(op))]
-        return None if any(value is None for value in values) else np.asarray(function(op, *values))
+        known = [value for value in values if value is not None]
+        if len(known) < len(values):
+            return None
+        op.budget.add_elements(count(*known))
+        return np.asarray(function(op, *known))
 
     return fold
 
@@ -173,9 +226,11 @@ def _strided_slice(op: Op, x: np.ndarray, begin: np.ndarray, end: np.ndarray, st
 
 
 def _range(_: Op, start: np.ndarray, limit: np.ndarray, delta: np.ndarray) -> np.ndarray:
-    if abs(float(limit) - float(start)) > MAX_ELEMENTS * abs(float(delta)):
-        raise CheckpointError("the SavedModel is damaged: a range in its graph is longer than any model")
     return np.arange(start.item(), limit.item(), delta.item(), dtype=start.dtype)
+
+
+def _range_length(start: np.ndarray, limit: np.ndarray, delta: np.ndarray) -> int:
+    return math.ceil(abs((limit.item() - start.item()) / delta.item()))
 
 
 def _cast(op: Op, x: np.ndarray) -> np.ndarray:
@@ -206,18 +261,21 @@ COMPARISONS: dict[str, Callable[..., Any]] = {
     "LogicalAnd": np.logical_and,
 }
 FOLDERS: dict[str, Callable[[Op], np.ndarray | None]] = {
-    **{kind: _fold(lambda _, *x, f=f: f(*x)) for kind, f in {**ARITHMETIC, **COMPARISONS, "Sqrt": np.sqrt}.items()},
-    "All": _fold(lambda _, x, axes: np.all(x, axis=tuple(np.ravel(axes)))),
-    "Cast": _fold(_cast),
-    "ConcatV2": _fold(lambda _, *x: np.concatenate(x[:-1], axis=int(x[-1]))),
-    "Const": lambda op: constant(op.attr),
+    **{
+        kind: _fold(lambda _, *x, f=f: f(*x), _broadcast)
+        for kind, f in {**ARITHMETIC, **COMPARISONS, "Sqrt": np.sqrt}.items()
+    },
+    "All": _fold(lambda _, x, axes: np.all(x, axis=tuple(np.ravel(axes))), _together),
+    "Cast": _fold(_cast, _together),
+    "ConcatV2": _fold(lambda _, *x: np.concatenate(x[:-1], axis=int(x[-1])), _together),
+    "Const": lambda op: constant(op.attr, op.budget),
     "ExpandDims": _fold(lambda _, x, axis: np.expand_dims(x, int(axis))),
-    "Gather": _fold(lambda _, x, index: np.take(x, index, axis=0)),
-    "GatherV2": _fold(lambda _, x, index, axis: np.take(x, index, axis=int(axis))),
-    "Pack": _fold(lambda op, *x: np.stack(x, axis=op.attr["axis"].i)),
-    "Range": _fold(_range),
-    "Reshape": _fold(lambda _, x, shape: np.reshape(x, tuple(shape))),
-    "ResourceGather": _fold(lambda _, x, index: np.take(x, index, axis=0)),
+    "Gather": _fold(lambda _, x, index: np.take(x, index, axis=0), _taken),
+    "GatherV2": _fold(lambda _, x, index, axis: np.take(x, index, axis=int(axis)), _taken),
+    "Pack": _fold(lambda op, *x: np.stack(x, axis=op.attr["axis"].i), _together),
+    "Range": _fold(_range, _range_length),
+    "Reshape": _fold(lambda _, x, shape: np.reshape(x, tuple(shape)), lambda x, shape: x.size),
+    "ResourceGather": _fold(lambda _, x, index: np.take(x, index, axis=0), _taken),
     "Shape": _fold_shape,
     "Slice": _fold(_slice),
     "StridedSlice": _fold(_strided_slice),

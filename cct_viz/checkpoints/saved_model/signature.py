@@ -13,7 +13,7 @@ import numpy as np
 
 from ..common import CheckpointError
 from ..tensor_bundle import open_bundle, parsing
-from .graph import Op, Scope, constant
+from .graph import Budget, Op, Scope, constant
 
 GRAPH_FILE, METADATA_FILE, FINGERPRINT_FILE = "saved_model.pb", "keras_metadata.pb", "fingerprint.pb"
 SIGNATURE = "serving_default"
@@ -55,15 +55,16 @@ def open_signature(folder: Path) -> Op:
     captured = list(graph.object_graph_def.concrete_functions[name].bound_inputs)
     if len(set(captured)) < len(captured):  # TensorFlow captures each variable once: a second time is a flipped bit
         raise CheckpointError("the SavedModel is damaged: its signature captures one variable twice")
+    budget = Budget(sum(path.stat().st_size for path in (folder / "variables").iterdir()))
     arguments = [Op(image.name, "Image", image_shape=(1, *shape[1:]))]
     for index in captured:
         node = graph.object_graph_def.nodes[index]
         if node.WhichOneof("kind") == "constant":
             operation = node.constant.operation
-            arguments.append(Op(operation, "Captured", load=partial(constant, nodes[operation].attr)))
+            arguments.append(Op(operation, "Captured", load=partial(constant, nodes[operation].attr, budget)))
         else:
             arguments.append(Op(node.variable.name, "Variable", load=partial(load, index)))
-    return Scope(library, library[name], [partial(_same, op) for op in arguments]).result(0)
+    return Scope(library, library[name], [partial(_same, op) for op in arguments], budget).result(0)
 
 
 def _same(op: Op) -> Op:
@@ -94,15 +95,15 @@ def _check_fingerprint(folder: Path) -> None:
 
 def _open_variables(folder: Path, objects: Any) -> Callable[[int], np.ndarray]:
     """A function that loads the variable of a saved object by its index; TensorFlow checks the CRC of every array."""
-    reader, stored = open_bundle(folder / "variables" / "variables", "a file in variables/")
+    load, stored = open_bundle(folder / "variables" / "variables", "a file in variables/")
     with parsing("a file in variables/"):
         keys = _match_objects(objects.nodes, stored.nodes)
 
-    def load(index: int) -> np.ndarray:
+    def load_variable(index: int) -> np.ndarray:
         with parsing("a file in variables/"):
-            return reader.get_tensor(keys[index])
+            return load(keys[index])
 
-    return load
+    return load_variable
 
 
 def _match_objects(objects: Sequence[Any], stored: Sequence[Any]) -> dict[int, str]:
