@@ -17,6 +17,7 @@ MAY_IMPORT_FRAMEWORKS = {
     *("evaluation/randomisation.py", "checkpoints/convert.py", "checkpoints/pytorch/state_dict.py"),
     *("checkpoints/saved_model/graph.py", "checkpoints/saved_model/signature.py", "checkpoints/tensor_bundle.py"),
     *("training/data.py", "training/progress.py", "training/train.py", "training/finish.py"),
+    *("training/on_device.py", "training/augmentation_on_device.py"),
 }
 FRAMEWORKS = {"keras", "tensorflow", "tf_keras", "torch", "jax"}
 

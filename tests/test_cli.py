@@ -274,7 +274,7 @@ def test_own_data_does_not_get_the_names_of_a_presets_classes(monkeypatch, tmp_p
 
     seen = {}
 
-    def fake_train(config, *rest, start):
+    def fake_train(config, *rest, **options):
         seen["labels"] = config.labels
         raise ValueError("far enough")
 

@@ -35,7 +35,7 @@ def test_a_mounted_page_brings_its_guard_headers_and_health_and_leaves_the_host_
     mount(app, blocks(), "/cct", checks={"model": lambda: True}, frame_ancestors=[f"{COURSE}/week/3"])
     with TestClient(app) as client:
         health = client.get("/cct/healthz")
-        assert (health.status_code, health.json()) == (200, {"queue": True, "model": True})
+        assert (health.status_code, health.json()) == (200, {"queue": True, "model": True, "disk": True})
         page = client.get("/cct")
         assert page.status_code == 200
         assert page.url.path == "/cct/"  # where the page's relative addresses start

@@ -11,10 +11,13 @@ from conftest import make_trace, tiny_config
 from PIL import Image
 
 import cct_viz
+from cct_viz.architecture.presets import DEFAULT
+from cct_viz.inference.load import load
 from cct_viz.methods import METHODS, explain, takes
 from cct_viz.reports.bundle import write_bundle
 from cct_viz.reports.figures import colourise, figure
 from cct_viz.reports.paper import STYLES, Drawing, Look, latex_figure
+from cct_viz.web.examples import EXAMPLES
 
 MM = 72 / 25.4  # points of PDF
 # Machado et al. 2009, https://doi.org/10.1109/TVCG.2009.113, severity 1, on linear RGB.
@@ -111,13 +114,20 @@ def test_the_colours_are_told_apart_by_people_who_do_not_tell_all_colours_apart(
         assert (np.diff(luminance) > 0).all()
 
 
+@pytest.fixture(scope="module")
+def bundled_trace(cache):
+    """To which every method applies."""
+    return load(DEFAULT).trace(EXAMPLES[0])
+
+
 @pytest.mark.parametrize("method", [method for method in METHODS if not takes(method, "classifier")])
-def test_a_caption_has_method_model_class_errors_and_source(trace, method):
+def test_a_caption_has_method_model_class_errors_and_source(bundled_trace, method):
+    trace = bundled_trace
     heat = explain(trace, method, target=1)
     look = Look(format="pdf", size="single")
     text = latex_figure(trace, heat, f"{method}.pdf", look, model="my_cct", sha256="ab" * 32, target=1)
     assert f"\\includegraphics[width=89mm]{{{method}.pdf}}" in text
-    assert "class: class 1 (" in text
+    assert "class: automobile (" in text
     assert r"Model: my\_cct, weights SHA-256 abababababab." in text
     assert text.count("error") == len(heat.checks)
     assert re.search(r"Method: .+\. Drawn with CCT Explorer", text)
