@@ -12,10 +12,11 @@ from visitor import STATIONS, TOOLS, page_with
 from waiting import wait_until
 
 import cct_viz
+from cct_viz.web.html import PHOTOS
 
 BUNDLED = "cct_2_3x2_32_cifar10"
 PLACES = (*STATIONS, *TOOLS)
-VIEWS = ["pair", "heads", "rollout", "paths", "maps"]
+VIEWS = ["pair", "heads", "rollout", "paths", "depth", "maps"]
 POOL = "SeqPool: weight × evidence = contribution"
 MOST_SHIFT = 0.05  # of layout; Google's "good" is 0.1
 SHIFTS = """window.shifted = 0; new PerformanceObserver((list) => {
@@ -156,6 +157,19 @@ def test_removing_a_token_gives_what_python_gives(view, bundled):
     row = page.locator(".station").get_by_role("row", name=re.compile(f"^{best}"))
     expected = pytest.approx(100 * shares[trace.class_index()], abs=0.2)  # weights rounded to 16 bits, one digit
     wait_until(lambda: float(re.search(r"([\d.]+)\s%", row.inner_text()).group(1)) == expected, why=row.inner_text)
+
+
+def test_the_score_is_split_at_every_depth(view, bundled):
+    page = view(hash="station=attention&view=depth").page
+    maps = page.get_by_role("group", name="What each token adds, depth by depth").get_by_role("button")
+    expect(maps).to_have_count(3)
+    score = bundled.trace(PHOTOS / "chelsea.jpg").logits.max()
+    for i in range(3):
+        maps.nth(i).click()
+        text = page.locator(".depths .sentence").inner_text().replace("\N{MINUS SIGN}", "-")
+        tokens, biases, total = map(float, re.findall(r"[-+]\d+\.\d+", text)[:3])
+        assert tokens + biases == pytest.approx(total, abs=0.011)  # each is rounded to two digits
+        assert total == pytest.approx(score, abs=0.02)  # the page's weights are rounded to 16 bits
 
 
 @pytest.mark.parametrize(("size", "dark"), [("desktop", False), ("phone", True)], ids=["desktop, light", "phone, dark"])

@@ -12,7 +12,7 @@ export type Theme = (typeof THEMES)[number];
 export const FUSIONS = ["mean", "max", "min"] as const;
 export type Fusion = (typeof FUSIONS)[number];
 
-export const ATTENTION_VIEWS = ["pair", "heads", "rollout", "paths", "maps"] as const;
+export const ATTENTION_VIEWS = ["pair", "heads", "rollout", "paths", "depth", "maps"] as const;
 export type AttentionView = (typeof ATTENTION_VIEWS)[number];
 
 /** The tour takes 5 minutes, the lesson 20; "trust" asks what a map is worth. */
