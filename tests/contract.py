@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cct_viz.inference.trace import Heatmaps, trace_arrays
+from cct_viz.inference.heatmaps import Heatmaps
+from cct_viz.inference.trace import trace_arrays
 from cct_viz.methods import explain, takes
 
 NOT_APPLICABLE = {

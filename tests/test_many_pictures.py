@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import sys
 
 import numpy as np
@@ -105,6 +106,32 @@ def test_an_interrupted_table_continues_and_ends_as_one_that_was_not(capsys, sca
     assert "rows of another model or of other options" in err
 
 
+def test_another_picture_of_the_same_name_is_not_taken_for_done(capsys, scans, tiny_folder, tiny_classifier):
+    model = "--model", tiny_folder
+    assert run(capsys, "classify", "scans/a.png", *model, "--out", "table.csv")[0] == 0
+    assert run(capsys, "explain", "scans/*.png", *model, "--method", "evidence", "--out", "explained")[0] == 0
+    (scans / "deep/a.png").rename(scans / "a.png")
+    for words in (("classify", "scans/a.png", "--out", "table.csv"), ("explain", "scans/a.*", "--out", "explained")):
+        status, _, err = run(capsys, *words, *model, *(["--method", "evidence"] if words[0] == "explain" else []))
+        assert status == 1
+        assert "another picture that is called a.png; choose another --out" in err
+
+
+def test_names_that_are_no_text_or_break_lines_do_not_break_a_table(capsys, scans, tiny_folder, tiny_classifier):
+    for name in (os.fsdecode(b"caf\xe9.png"), "two\N{LINE SEPARATOR}lines.png", "form\ffeed.png"):
+        (scans / name).write_bytes((scans / "a.png").read_bytes())
+    words = "classify", "scans", "--model", tiny_folder, "--out", "table.csv"
+    for _ in range(2):
+        status, _, err = run(capsys, *words)
+        assert status == 0, err
+    assert "7 pictures were done by an earlier run" in err
+
+
+def test_folders_of_pictures_differ_by_more_than_capital_letters(scans):
+    (scans / "deep" / "A.PNG").write_bytes(b"")
+    assert [item.name for item in gather(["scans/a.png", "scans/deep/A.PNG"])] == ["a.png", "A.PNG 2"]
+
+
 def test_other_tables_are_refused_before_any_work(capsys, scans, tiny_folder, tiny_classifier, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     for name, words in (("x.xlsx", "ends in .csv, .jsonl, .parquet"), ("x.parquet", "pip install pyarrow")):
@@ -138,9 +165,9 @@ def test_each_picture_of_a_folder_is_explained_in_its_own_and_once(capsys, scans
     table = (out_folder / "pictures.csv").read_bytes()
     (out_folder / "pictures.csv").write_bytes(table[:-5])
     status, _, err = run(capsys, *words, "out")
-    assert "3 pictures were done by an earlier run" in err
+    assert "2 pictures were done by an earlier run" in err
     after = {path: path.stat().st_mtime_ns for path in out_folder.rglob("seqpool.png")}
-    assert [path.parent.name for path in before if before[path] != after[path]] == ["b.jpg"]
+    assert [path.parent.name for path in before if before[path] != after[path]] == ["b.jpg", "c.png"]
     assert (out_folder / "pictures.csv").read_bytes() == table
     _, _, err = run(capsys, *words, "out", "--target", "0")  # another question: nothing is reused
     assert "earlier run" not in err

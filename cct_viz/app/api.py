@@ -12,7 +12,8 @@ from gradio.processing_utils import save_bytes_to_cache
 
 from ..checkpoints import CheckpointError
 from ..images.preprocessing import ImageError
-from ..inference.trace import Heatmaps, Trace
+from ..inference.heatmaps import Heatmaps
+from ..inference.trace import Trace
 from ..methods import METHODS, describe, explain, takes
 from ..reports.bundle import heatmaps_to_json
 from ..reports.figures import figure

@@ -94,7 +94,8 @@ def mount(app: FastAPI, path: str, *models: str, hub: bool = False, frame_ancest
     """Serve the app under `path` of a FastAPI app, such as "/cct", with its limits, its headers and `path`/healthz.
 
     Args:
-        models, hub, frame_ancestors: as in `launch`.
+        models, frame_ancestors: as in `launch`.
+        hub: as in `launch`, but off unless asked for: the host decides where its process connects to.
 
     Raises:
         CheckpointError: a model cannot be loaded.

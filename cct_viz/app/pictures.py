@@ -55,7 +55,7 @@ def _identify(model: Classifier, image: Any) -> tuple[object, ...] | None:
         status = os.stat(image) if isinstance(image, (str, os.PathLike)) else None
     except (OSError, ValueError):
         return None
-    return status and (os.fspath(image), status.st_mtime_ns, status.st_size, id(model))
+    return status and (os.fspath(image), status.st_mtime_ns, status.st_size, model)
 
 
 def _prepare(model: Classifier, image: Any) -> Preprocessed | str:

@@ -312,7 +312,15 @@ PRESETS: dict[str, Preset] = {
             "model.safetensors": "34de8ee9bf19423e33c3d936b7a601a04c431cd1280b55f2127269372f78bd8b",
         },
     ),
-    "cct_imagenette": Preset("CCT-4/7x2 for photos of Imagenette, sequence pooling", _imagenette()),
+    "cct_imagenette": Preset(
+        "CCT-4/7x2 for photos, sequence pooling",
+        _imagenette(),
+        WEIGHTS / "cct_imagenette",
+        {
+            "config.json": "f6bb84204b3d6001b0659456c08a8fd3bbb302fc7cad51f154baed05912136bc",
+            "model.safetensors": "d1d719556d96970b88197fd8a423134f0f21c7dba7d6ca2bb2c51d92173a428a",
+        },
+    ),
     **_comparison_models(),
     **_PAPER_PRESETS,
     "cct_keras_14_7x2_224": Preset("CCT-14/7x2 of CCT-keras, with biases on query, key and value", _cct_keras()),

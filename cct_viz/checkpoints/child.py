@@ -114,13 +114,12 @@ def _explain_end(name: str, status: int, errors: str) -> str:
     """What to say of a child that ended without an answer."""
     if hasattr(signal, "SIGXCPU") and status == -signal.SIGXCPU:
         return f"reading {name} took far longer than a file of its size needs, and was stopped; download it again"
+    if hasattr(signal, "SIGKILL") and status == -signal.SIGKILL:
+        return f"the process that read {name} stopped unexpectedly, possibly out of memory; free some and try again"
     if status < 0:
         return f"{name} is damaged: its reader crashed ({signal.Signals(-status).name}); download it again"
     last = (errors.strip().splitlines() or ["no message"])[-1]
     return f"reading {name} failed (status {status}): {last}"
-
-
-# ---- in the child
 
 
 def main() -> None:

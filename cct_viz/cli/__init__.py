@@ -11,7 +11,6 @@ from typing import Any
 from ..architecture.presets import DEFAULT
 from ..checkpoints.hub import HubError
 from . import checkpoints, measures, pages, pictures, training
-from .measures import _read_images, _read_labelled  # noqa: F401  # the tests know them by these names
 
 GROUPS = (pages, pictures, checkpoints, training, measures)
 

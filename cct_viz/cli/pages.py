@@ -40,7 +40,7 @@ def add(command: AddCommand) -> None:
         nargs="*",
         type=Path,
         metavar="IMG",
-        help="pictures to start with (default: three photos and ten pictures of CIFAR-10)",
+        help="pictures to start with (default: photos and CIFAR-10 pictures of the models' classes)",
     )
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     sub.add_argument("--space", action="store_true", help="also write the README.md of a static Space")

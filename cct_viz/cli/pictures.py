@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..architecture.files import sha256
 from ..architecture.outputs import find_output
 from ..images.decode import ImageError
 from ..images.gather import Item, gather
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 STRETCH = "use the whole range of a 16-bit grey image that uses its lower bits only, as 12-bit data does"
 SOURCES = "a file, a folder (with its subfolders) or a pattern in quotes, such as 'scans/*.png'"
+PAGE = "explorer.html"
 Answer = tuple[Item, Preprocessed | ImageError, "np.ndarray | None"]  # and the logits (K,)
 
 
@@ -35,8 +37,9 @@ def classify(options: argparse.Namespace) -> int:
     if options.strict and (bad := _find_bad(classifier, items, options.stretch)):
         return _refuse(bad, len(items))
     print_assumptions(classifier.config)
-    table = Table(options.out, _columns(classifier, options.top), _model(classifier)) if options.out else None
-    left = [item for item in items if table is None or item.name not in table.names]
+    table = Table(options.out, _columns(classifier, options.top), _model(classifier, options)) if options.out else None
+    digests = {item: _digest(item) for item in items} if table is not None else {}
+    left = [item for item in items if table is None or not table.has(item.name, digests[item])]
     _note_resumed(len(items) - len(left))
     answers, bad, progress = [], {}, Progress(len(left))
     probabilities = find_output(classifier.config.output).probabilities
@@ -50,16 +53,16 @@ def classify(options: argparse.Namespace) -> int:
             print(f"cct_viz: note: {prepared.note}", file=sys.stderr)
         top = best_classes(classifier.labels, probabilities(logits), options.top)
         if table is not None:
-            table.add({"image": item.name, "note": prepared.note, **_flat(top)})
+            table.add({"image": item.name, "sha256": digests[item], "note": prepared.note, **_flat(top)})
         elif options.json:
             answers.append({"image": str(item.path), "top": [{"label": label, "probability": p} for label, p in top]})
         else:
             progress.clear()
-            print(f"{item.path}: " + ", ".join(f"{label} {p:.1%}" for label, p in top))
+            print(f"{_printable(item.path)}: " + ", ".join(f"{label} {p:.1%}" for label, p in top))
     progress.clear()
     if table is not None:
         table.close()
-        print(json.dumps({"table": str(table.path), "rows": len(table.names)}) if options.json else table.path)
+        print(json.dumps({"table": str(table.path), "rows": len(table)}) if options.json else table.path)
     elif options.json:
         print(json.dumps(answers))
     return _report(bad, len(items))
@@ -106,11 +109,12 @@ def _explain_many(
 
     methods = [find_method(name) for name in options.method or METHODS]
     request = make_request(methods, options.target, chosen, look)
-    table = Table(options.out / "pictures.csv", ["target", *_columns(classifier, 5)], _model(classifier))
+    table = Table(options.out / "pictures.csv", ["target", *_columns(classifier, 5)], _model(classifier, options))
     records, bad, resumed, progress = [], {}, 0, Progress(len(items))
     for item in items:
-        folder = options.out / item.name
-        record = _read_finished(folder, classifier, request)
+        folder, digest = options.out / item.name, _digest(item)
+        done = table.has(item.name, digest) and (not options.page or (folder / PAGE).exists())
+        record = _read_finished(folder, classifier, request) if done else None
         resumed += record is not None
         try:
             record = record or _write(classifier, item.path, folder, options, chosen, look)
@@ -118,9 +122,10 @@ def _explain_many(
             bad[item] = str(error)
         else:
             records.append(record)
-            if item.name not in table.names:
+            if not table.has(item.name, digest):
                 top = [(entry["label"], entry["probability"]) for entry in record["top"]]
-                table.add({"image": item.name, "target": record["target"], "note": record["note"], **_flat(top)})
+                row = {"image": item.name, "sha256": digest, "target": record["target"], "note": record["note"]}
+                table.add(row | _flat(top))
         progress.step()
     progress.clear()
     table.close()
@@ -142,7 +147,7 @@ def _write(
     if options.page:
         from ..web.site import write_page
 
-        write_page(classifier, path, out / "explorer.html")
+        write_page(classifier, path, out / PAGE)
     return record
 
 
@@ -228,7 +233,7 @@ def _note_missing(records: Sequence[dict[str, Any]]) -> None:
 
 def _columns(classifier: Classifier, top: int) -> list[str]:
     ranks = range(1, min(max(top, 1), len(classifier.labels)) + 1)
-    return ["image", *(f"{name}_{rank}" for rank in ranks for name in ("label", "probability")), "note"]
+    return ["image", "sha256", *(f"{name}_{rank}" for rank in ranks for name in ("label", "probability")), "note"]
 
 
 def _flat(top: Sequence[tuple[str, float]]) -> dict[str, Any]:
@@ -239,8 +244,22 @@ def _flat(top: Sequence[tuple[str, float]]) -> dict[str, Any]:
     return row
 
 
-def _model(classifier: Classifier) -> str:
-    return f"{classifier.source.name}@{classifier.source.sha256[:12]}"
+def _model(classifier: Classifier, options: argparse.Namespace) -> str:
+    """What the rows of a table have in common: the model, and whether 16-bit pictures were stretched."""
+    return f"{classifier.source.name}@{classifier.source.sha256[:12]}" + " --stretch" * options.stretch
+
+
+def _digest(item: Item) -> str:
+    """SHA-256 of a file; empty for one that cannot be read, which the decoder then says."""
+    try:
+        return sha256(item.path)
+    except OSError:
+        return ""
+
+
+def _printable(path: Path) -> str:
+    """The path without bytes that are no text, which a terminal refuses."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def _read_option(text: str) -> tuple[str, Any]:

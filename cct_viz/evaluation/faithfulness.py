@@ -22,7 +22,8 @@ import numpy as np
 from ..architecture.outputs import find_output
 from ..architecture.reprs import short_repr
 from ..inference.arguments import is_whole, require_whole
-from ..inference.trace import Heatmaps, Trace
+from ..inference.heatmaps import Heatmaps
+from ..inference.trace import Trace
 from ..methods import METHODS, NotApplicable, explain
 from ..methods.ablation import BASELINES, paint_over, run_batches
 from ..methods.projection import nearest_token

@@ -15,7 +15,8 @@ from ..architecture.config import CCTConfig
 from ..architecture.pools import find_pool
 from ..inference.arguments import require_whole
 from ..inference.classifier import Classifier
-from ..inference.trace import Heatmaps, Trace
+from ..inference.heatmaps import Heatmaps
+from ..inference.trace import Trace
 from ..methods import METHODS, NotApplicable, explain, find_method, takes
 
 # A weight that cancels out of a formula leaves its rounding: Grad-CAM's mean gradient is W_c / N whatever the pool.

@@ -43,10 +43,10 @@ def gather(sources: Iterable[str]) -> list[Item]:
             raise ImageError(f"{source} is {what}; name files, folders or patterns with pictures")
         for path, name, named in files:
             unique, count = name, 1
-            while unique in taken:
+            while unique.casefold() in taken:  # some systems do not tell small letters from large ones
                 count += 1
                 unique = f"{name} {count}"
-            taken.add(unique)
+            taken.add(unique.casefold())
             items.append(Item(path, unique, named))
     return items
 

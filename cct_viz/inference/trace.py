@@ -23,7 +23,6 @@ from ..architecture.outputs import find_output
 from ..architecture.pools import find_pool
 from ..architecture.reprs import short_repr
 from ..images.preprocessing import Geometry
-from .heatmaps import Heatmaps as Heatmaps  # part of this module for those who use it
 from .heatmaps import freeze
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..inference.trace import Heatmaps, NotApplicable, Trace
+from ..inference.heatmaps import Heatmaps
+from ..inference.trace import NotApplicable, Trace
 from .ablation import ablate_in_pool, drop_token, hide_pixels
 from .attention import attention, contribution_rollout, rollout
 from .cam import grad_cam, hires_cam

@@ -10,7 +10,8 @@ from PIL import Image, ImageFilter
 
 from ..architecture.pools import find_pool
 from ..images.preprocessing import normalise
-from ..inference.trace import Heatmaps, Trace
+from ..inference.heatmaps import Heatmaps
+from ..inference.trace import Trace
 from .pooling import require_split
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..inference.trace import Heatmaps, Trace
+from ..inference.heatmaps import Heatmaps
+from ..inference.trace import Trace
 from .attention import share_maps, to_share
 from .pooling import require_split
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..architecture.blocks import find_block
 from ..architecture.pools import find_pool, pool_tokens
-from ..inference.trace import Heatmaps, Trace
+from ..inference.heatmaps import Heatmaps
+from ..inference.trace import Trace
 from .pooling import require_split
 
 Weights = Mapping[str, np.ndarray]

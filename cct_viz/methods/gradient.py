@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..architecture.pools import find_pool
-from ..inference.trace import Heatmaps, Trace
+from ..inference.heatmaps import Heatmaps
+from ..inference.trace import Trace
 from .attention import attention_shares, normalise_rows, share_maps, to_share
 
 if TYPE_CHECKING:

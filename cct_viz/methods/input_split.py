@@ -17,7 +17,8 @@ from functools import lru_cache
 import numpy as np
 
 from ..images.preprocessing import normalise
-from ..inference.trace import Heatmaps, NotApplicable, Trace
+from ..inference.heatmaps import Heatmaps
+from ..inference.trace import NotApplicable, Trace
 from .depth import depth_names
 from .frozen import Scores, require_weights_of_model, walk_back
 from .frozen_tokenizer import before_tokenizer

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..images.preprocessing import normalise
 from ..inference.arguments import is_number, require_whole
-from ..inference.trace import Heatmaps, Trace
+from ..inference.heatmaps import Heatmaps
+from ..inference.trace import Trace
 from .ablation import paint_over
 from .projection import gather
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..architecture.pools import find_pool
-from ..inference.trace import Heatmaps, NotApplicable, Trace
+from ..inference.heatmaps import Heatmaps
+from ..inference.trace import NotApplicable, Trace
 
 TELLING = 0.9  # of the contributions' variance: from here on the note says that the pooling weights explain it
 

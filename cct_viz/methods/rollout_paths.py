@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..inference.trace import Heatmaps, Trace
+from ..inference.heatmaps import Heatmaps
+from ..inference.trace import Trace
 from .attention import attention_shares, fused_attentions, share_maps
 
 MAX_LAYERS = 4  # 2^4 = 16 maps; more would not be readable

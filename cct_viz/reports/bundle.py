@@ -23,7 +23,8 @@ from ..architecture.files import sha256
 from ..architecture.reprs import short_repr
 from ..images.encode import png
 from ..inference.classifier import Classifier
-from ..inference.trace import Heatmaps, Trace, trace_arrays
+from ..inference.heatmaps import Heatmaps
+from ..inference.trace import Trace, trace_arrays
 from ..methods import METHODS, NotApplicable, explain, find_method, method_options, rank_channels
 from .figures import contact_sheet, figure
 from .paper import Look, latex_figure

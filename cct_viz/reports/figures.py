@@ -15,8 +15,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from PIL import Image
 
+from ..inference.heatmaps import Heatmaps
 from ..inference.projection import project as project_stage
-from ..inference.trace import Heatmaps, Trace
+from ..inference.trace import Trace
 from ..methods import METHODS, describe
 from .palette import DIVERGING
 from .paper import Drawing, Look, read_width

@@ -14,7 +14,8 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from .. import __version__
-from ..inference.trace import Heatmaps, Trace
+from ..inference.heatmaps import Heatmaps
+from ..inference.trace import Trace
 from ..methods import METHODS, describe, takes
 
 WIDTHS = {"single": 89.0, "double": 183.0}  # mm of one and of two columns, as in Nature

@@ -95,6 +95,7 @@ def limited_connections() -> Iterator[None]:
     uvicorn.Config = functools.partial(  # type: ignore[misc, assignment]
         config,
         http=Connection,
+        proxy_headers=settings.is_behind_proxy(),  # else callers choose the address that they are counted by
         ws="none",
         timeout_keep_alive=settings.KEEP_ALIVE_SECONDS,
         limit_concurrency=max(1, most),

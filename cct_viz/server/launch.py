@@ -77,7 +77,7 @@ def launch(
         signal.signal(signal.SIGTERM, _end)
     traffic = Traffic()
     app_kwargs = _protect(page, checks or {}, frame_ancestors, traffic, mcp=mcp, max_threads=MAX_THREADS)
-    limit_log()
+    limit_log(whole_process=block)
     with limited_connections():
         served = page.launch(
             server_name=host,
@@ -90,7 +90,7 @@ def launch(
             **(appearance or {}),
             **LAUNCH,
         )
-    limit_log()  # again, because uvicorn has set up its own
+    limit_log(whole_process=block)  # again, because uvicorn has set up its own
     keep_only_state(served[0], page)
     print(f"CCT Explorer is at {served[1]} (Ctrl+C to stop).", flush=True)
     if block:
@@ -114,7 +114,8 @@ def mount(
 ) -> None:
     """Serve `page` under `path` of a FastAPI app, with guard, headers, janitor and `path`/healthz as `launch` does.
 
-    The app's own routes are not touched: they get no headers and no limits.
+    The app's own routes are not touched: they get no headers and no limits. Limits of connections and of the log, and
+    what happens at SIGTERM, are the host's business.
 
     Args:
         page, checks, appearance, frame_ancestors: as in `launch`.
@@ -124,7 +125,7 @@ def mount(
     """
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", path):
         raise ValueError(f"{path!r} is not a path to mount at; expected one like '/cct'")
-    page.max_threads, page._queue.max_thread_count = MAX_THREADS, MAX_THREADS
+    page.max_threads = MAX_THREADS
     page.state_session_capacity = MAX_SESSIONS
     app_kwargs = _protect(page, checks or {}, frame_ancestors, Traffic())
     takes = inspect.signature(gr.mount_gradio_app).parameters

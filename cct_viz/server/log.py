@@ -7,6 +7,7 @@ names of their choice.
 from __future__ import annotations
 
 import logging
+import os
 import time
 import traceback
 
@@ -27,7 +28,7 @@ def describe_error(error: BaseException) -> str:
     """The kind, message and innermost places of an error, or of its cause, in one line."""
     error = error.__cause__ or error
     frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
-    places = " < ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in reversed(frames))
+    places = " < ".join(f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in reversed(frames))
     return one_line(f"{type(error).__name__}: {error}") + (f" ({places})" if places else "")
 
 
@@ -57,9 +58,10 @@ class OneLine(logging.Filter):
         return True
 
 
-def limit_log() -> None:
-    """Apply the filter to whatever is printed: uvicorn's messages, and those of loggers without a handler."""
-    handlers = [*logging.getLogger("uvicorn").handlers, logging.lastResort]
+def limit_log(*, whole_process: bool) -> None:
+    """Apply the filter to uvicorn's messages. `whole_process`: also to those of loggers without a handler, where the
+    process is a server and nothing else."""
+    handlers = [*logging.getLogger("uvicorn").handlers, *([logging.lastResort] if whole_process else [])]
     spare = OneLine()
     for handler in handlers:
         if handler is not None:

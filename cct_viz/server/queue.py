@@ -29,7 +29,8 @@ class Mailboxes(LRUCache):
             super().__delitem__(session)
 
     def drop_unread(self, most: int) -> None:
-        """Delete the fullest mailboxes until all hold at most `most` messages; who listens has an empty one."""
+        """Delete the fullest mailboxes until all hold at most `most` messages. A session that fetches its messages has
+        an empty one."""
         counts = {session: messages.qsize() for session, messages in self.items()}
         while sum(counts.values()) > most:
             fullest = max(counts, key=counts.__getitem__)

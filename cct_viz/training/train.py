@@ -166,8 +166,8 @@ def train(
     then use the largest number of validation images that they can share equally.
 
     Args:
-        on_device: keep images and augmentation on the accelerator too (`on_device`), on JAX. Its random numbers are
-            others, so a training goes on as it began.
+        on_device: keep images and augmentation on the accelerator too (`on_device`), on JAX. It draws other random
+            numbers, so a training cannot switch this option when it resumes.
 
     Raises:
         DataError: fewer images than one batch, a batch that the devices cannot share, classes that the model does not

@@ -18,7 +18,7 @@ from ..checkpoints.safetensors import to_bytes
 from ..images.decode import decode
 from ..images.encode import data_url
 from ..images.headers import find_format
-from .examples import EXAMPLES, read_examples
+from .examples import read_examples
 from .measured import read_history, read_metrics, read_randomisation
 
 if TYPE_CHECKING:
@@ -29,12 +29,17 @@ PHOTOS = Path(__file__).parent / "photos"
 TITLE = "CCT Explorer: how a small vision transformer recognises a picture"
 DESCRIPTION = "See how a small vision transformer recognises a picture, step by step. Try it with your own photo."
 
-# Name -> (what it shows, its class where it has one). The page shows these first, each to models of its class.
+# Name -> (what it shows, its class where it has one, whose it is). The page shows these first, each to models of its
+# class.
 SHARP = {
-    "chelsea": ("cat", "cat"),
-    **{name: (name, name) for name in ("parachute", "church", "cassette player", "gas pump", "golf ball")},
-    "rocket": ("rocket", None),
-    "coffee": ("cup of coffee", None),
+    "chelsea": ("cat", "cat", "Stefan van der Walt, CC0"),
+    "parachute": ("parachute", "parachute", "U.S. Army"),
+    "church": ("church", "church", "Kosala Bandara, CC BY 2.0"),
+    "cassette player": ("cassette player", "cassette player", "mib18, CC BY-SA 3.0"),
+    "gas pump": ("gas pump", "gas pump", "Jared Spool, CC BY-SA"),
+    "golf ball": ("golf ball", "golf ball", "Paolo Neo, CC BY-SA"),
+    "rocket": ("rocket", None, "SpaceX"),
+    "coffee": ("cup of coffee", None, "Rachel Michetti, CC0"),
 }
 _TEMPLATE = """<!doctype html>
 <html lang="en">
@@ -163,23 +168,28 @@ def carry_weights(classifier: Classifier) -> dict[str, str]:
 
 
 def describe_gallery(labels: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """The photos and the ten examples: id, name, kind, true class or None, and a data: address of each.
+    """The photos and the ten examples: id, name, kind, true class or None, credit and a data: address of each.
 
     Args:
-        labels: names of classes. Pictures of others are left out, unless all would be; None takes all.
+        labels: names of classes. Pictures of others are left out, unless all would be; None takes all. The page does
+            the same for each of its models (`galleryOf` in `src/core/entries.ts`).
     """
-    pictures = [(name, shows, truth, "photo") for name, (shows, truth) in SHARP.items()]
-    pictures += [(path.stem, path.stem, path.stem, "example") for path in EXAMPLES]
-    if labels is not None and any(truth in labels for _, _, truth, _ in pictures):
-        pictures = [picture for picture in pictures if picture[2] is None or picture[2] in labels]
-    return [
-        {"id": name, "name": shows, "kind": kind, "truth": truth, "address": _address(name, kind)}
-        for name, shows, truth, kind in pictures
+    pictures: list[dict[str, Any]] = [
+        {"id": name, "name": shows, "kind": "photo", "truth": truth, "credit": credit}
+        for name, (shows, truth, credit) in SHARP.items()
     ]
+    pictures += [
+        {"id": name, "name": name, "kind": "example", "truth": name, "credit": "CIFAR-10"} for name in read_examples()
+    ]
+    if labels is not None and any(picture["truth"] in labels for picture in pictures):
+        pictures = [picture for picture in pictures if picture["truth"] is None or picture["truth"] in labels]
+    return [{**picture, "address": _address(picture)} for picture in pictures]
 
 
-def _address(name: str, kind: str) -> str:
-    return _jpeg_url(PHOTOS / f"{name.replace(' ', '_')}.jpg") if kind == "photo" else data_url(read_examples()[name])
+def _address(picture: Mapping[str, Any]) -> str:
+    if picture["kind"] == "example":
+        return data_url(read_examples()[picture["id"]])
+    return _jpeg_url(PHOTOS / f"{picture['id'].replace(' ', '_')}.jpg")
 
 
 def describe_picture(path: Path, name: str) -> dict[str, Any]:

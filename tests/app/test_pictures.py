@@ -1,7 +1,6 @@
 """Visitors' pictures: decoded once for their file's life, one at a time."""
 
 import threading
-from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -10,7 +9,13 @@ from cct_viz.app import pictures as module
 from cct_viz.app.pictures import MAX_PICTURES, Pictures
 from cct_viz.images.decode import ImageError, read_picture
 
-MODEL = SimpleNamespace(preprocess=lambda picture: picture)
+
+class Model:
+    def preprocess(self, picture):
+        return picture
+
+
+MODEL = Model()
 
 
 @pytest.fixture
@@ -35,7 +40,7 @@ def test_a_file_is_decoded_once(tmp_path, decoded):
     pictures, path = Pictures(), make(tmp_path)
     first = pictures.prepare(MODEL, str(path))
     assert pictures.prepare(MODEL, str(path)) is first
-    pictures.prepare(SimpleNamespace(preprocess=MODEL.preprocess), str(path))  # another model sees other pixels
+    pictures.prepare(Model(), str(path))  # another model sees other pixels
     assert len(decoded) == 2
 
 

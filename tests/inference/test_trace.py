@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from conftest import make_trace, tiny_config
 
-from cct_viz.inference.trace import Heatmaps, NotApplicable, trace_arrays
+from cct_viz.inference.heatmaps import Heatmaps
+from cct_viz.inference.trace import NotApplicable, trace_arrays
 
 EXACT = 1e-5  # float32 sums of 15 tokens and 8 channels of order 1
 

@@ -11,7 +11,7 @@ from contract import FROM_WEIGHTS
 from PIL import Image
 
 from cct_viz.architecture.config import ConvStage
-from cct_viz.inference.trace import Heatmaps
+from cct_viz.inference.heatmaps import Heatmaps
 from cct_viz.methods import METHODS, describe, explain, takes
 from cct_viz.reports import figures as plots
 

@@ -173,6 +173,7 @@ def test_gradio_passes_the_limits_to_uvicorn():
     with limited_connections():
         config = uvicorn.Config(app=answer, log_level="warning")
     assert (config.http, config.ws, config.backlog) == (Connection, "none", settings.BACKLOG)
+    assert not config.proxy_headers  # nobody named a proxy, so callers must not choose their address
     assert 1 <= config.limit_concurrency <= settings.MAX_CONNECTIONS
     assert uvicorn.Config is before
 

@@ -11,8 +11,8 @@ from conftest import tiny_config
 from PIL import Image
 from safetensors import safe_open
 
-from cct_viz import cli
 from cct_viz.architecture.config import write_config
+from cct_viz.cli import main, measures
 from cct_viz.images.preprocessing import Preprocessing
 from cct_viz.training.augmentation import jitter, resized_crops
 from cct_viz.training.data import IMAGENETTE, DataError, Images, find_parts, load_images, load_parts
@@ -166,8 +166,8 @@ def test_a_folder_with_train_and_val_has_both_parts(tmp_path):
     alone = load_images(str(tmp_path / "val"), image_size=(12, 20))
     np.testing.assert_array_equal(validation.x, alone.x)
     options = argparse.Namespace(data=str(tmp_path), images=4)
-    np.testing.assert_array_equal(cli._read_labelled(options, tiny_config()).x, alone.x)
-    np.testing.assert_array_equal(cli._read_images(options, tiny_config()), alone.x[:4])
+    np.testing.assert_array_equal(measures._read_labelled(options, tiny_config()).x, alone.x)
+    np.testing.assert_array_equal(measures._read_images(options, tiny_config()), alone.x[:4])
 
 
 def test_two_classes_called_train_and_val_are_classes(tmp_path):
@@ -224,7 +224,7 @@ def test_a_model_whose_labels_have_underscores_can_be_evaluated(tmp_path):
 def test_output_in_the_folder_of_validation_is_refused(capsys, tmp_path):
     photos, others = make_photos(tmp_path / "photos", 2), make_photos(tmp_path / "others", 2)
     arguments = ["train", "--arch", "cct_2_3x2_32", "--data", str(photos), "--validation", str(others)]
-    assert cli.main([*arguments, "--out", str(others / "out")]) == 1
+    assert main([*arguments, "--out", str(others / "out")]) == 1
     assert "is in the folder of --validation" in capsys.readouterr().err
 
 
@@ -244,7 +244,7 @@ def test_photos_train_a_model_whose_card_says_what_they_are(capfd, tmp_path, cac
         "three colours, free to use",
         "--float16",
     ]
-    assert cli.main([*map(str, command)]) == 0
+    assert main([*map(str, command)]) == 0
     printed = json.loads(capfd.readouterr().out)
     assert printed["images"] == 15
     assert printed["accuracy"] > 0.6  # chance is 1/3; colours are easy
@@ -259,5 +259,5 @@ def test_photos_train_a_model_whose_card_says_what_they_are(capfd, tmp_path, cac
     with safe_open(tmp_path / "out" / "model.safetensors", framework="np") as file:
         assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}  # noqa: SIM118, file is no dict
     evaluated = ["evaluate", "--model", tmp_path / "out", "--data", tmp_path / "data"]
-    assert cli.main([*map(str, evaluated), "--json"]) == 0
+    assert main([*map(str, evaluated), "--json"]) == 0
     assert json.loads(capfd.readouterr().out) == printed

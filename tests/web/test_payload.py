@@ -10,7 +10,7 @@ import pytest
 from conftest import make_trace, tiny_config
 from PIL import Image
 
-from cct_viz.inference.trace import Heatmaps
+from cct_viz.inference.heatmaps import Heatmaps
 from cct_viz.methods import METHODS, NotApplicable, describe, explain, takes
 from cct_viz.methods.attention import FUSIONS
 from cct_viz.web import payload

@@ -60,6 +60,8 @@ export interface PictureEntry {
   readonly kind: "photo" | "example" | "own";
   /** The class that people gave it; null where nobody labelled it or where no class fits. */
   readonly truth: string | null;
+  /** Whose it is and under which licence, where it is somebody's. */
+  readonly credit?: string;
   /** Of an image to show; a data: or blob: address. */
   readonly address: string;
   /** What is decoded: a file, or what a page draws. */
@@ -69,7 +71,7 @@ export interface PictureEntry {
 }
 
 /** The pictures of the classes that a model knows, the visitor's own and those of no class; all of them for a model that
- * knows none of the classes. */
+ * knows none of the classes. Python does the same for a whole page (`describe_gallery`). */
 export function galleryOf(pictures: readonly PictureEntry[], labels: readonly string[]): readonly PictureEntry[] {
   const known = (picture: PictureEntry): boolean => picture.truth !== null && labels.includes(picture.truth);
   return pictures.some(known) ? pictures.filter((picture) => picture.truth === null || known(picture)) : pictures;
