@@ -52,7 +52,8 @@ def test_mount_serves_the_explorer(cache):
     app = FastAPI()
     cct_viz.mount(app, "/lab/cct")
     with TestClient(app) as client:
-        assert client.get("/lab/cct/healthz").json() == {"queue": True, "model": True, "inference": True}
+        health = client.get("/lab/cct/healthz").json()
+        assert health == {"queue": True, "model": True, "inference": True, "disk": True}
         weights = re.search(r"gradio_api/file=[^\"\\]+\.safetensors", client.get("/lab/cct/").text)[0]
         assert client.get(f"/lab/cct/{weights}").status_code == 200
 
