@@ -12,10 +12,10 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from .augmentation import CROP_PADDING, OPERATIONS
 
-Array = jax.Array
 _GREY = 128.0  # outside an image that is rotated, sheared or moved
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 

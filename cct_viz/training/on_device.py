@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+from jax import Array
 
 from ..architecture.config import CCTConfig
 from ..architecture.keras_model import CCT
@@ -22,7 +23,6 @@ from . import augmentation_on_device as augmentation
 from .data import Images, make_targets
 from .recipes import Recipe
 
-Array = jax.Array
 State = Any  # trainable, other, optimizer's and metrics' variables: lists of arrays, as `train_step` takes them
 
 
