@@ -224,14 +224,13 @@ def test_counters_beside_the_weights_are_skipped_with_a_warning(torch, tmp_path,
         np.testing.assert_array_equal(checkpoint.weights[name], array)
 
 
-def test_weights_of_whole_numbers_are_missing(torch, tmp_path):
+def test_weights_of_whole_numbers_are_called_quantised(torch, tmp_path):
     def wrap(state):
         return state | {"classifier.fc.bias": state["classifier.fc.bias"].to(torch.int64)}
 
     config, _ = write_pth(torch, tmp_path / "a.pth", wrap=wrap)
-    with (
-        pytest.warns(CheckpointWarning, match=r"classifier\.fc\.bias holds no floating"),
-        pytest.raises(CheckpointError, match=r"1 missing \(classifier\.fc\.bias\)"),
+    with pytest.raises(
+        CheckpointError, match=r"classifier\.fc\.bias holds whole numbers \(int64\): the model is quantised"
     ):
         official.read(tmp_path / "a.pth", config)
 
