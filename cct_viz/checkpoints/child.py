@@ -23,9 +23,8 @@ from typing import Any
 
 from .. import checkpoints
 from ..architecture.config import ConfigError
-from . import Checkpoint, CheckpointError, registry, safetensors
+from . import Checkpoint, CheckpointError, CheckpointWarning, registry, safetensors
 from .given import NOTHING, Given
-from .pytorch.contents import CheckpointWarning
 
 DEADLINE = 600.0  # seconds for everything, on a busy machine too; the limit of processor time comes first
 # Beyond its libraries a reader gets FACTOR times its files: float16 doubles, and is copied on the way out.

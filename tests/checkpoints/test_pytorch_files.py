@@ -15,11 +15,11 @@ import pytest
 
 from cct_viz import checkpoints
 from cct_viz.architecture.config import ConfigError, Preprocessing, numbered_labels
-from cct_viz.checkpoints import CheckpointError, safetensors
+from cct_viz.checkpoints import CheckpointError, CheckpointWarning, safetensors
 from cct_viz.checkpoints.convert import convert
 from cct_viz.checkpoints.given import ASSUMED_LABELS, Given
 from cct_viz.checkpoints.pytorch import state_dict
-from cct_viz.checkpoints.pytorch.contents import MOST_VALUES, CheckpointWarning
+from cct_viz.checkpoints.pytorch.contents import MOST_VALUES
 from cct_viz.images.preprocessing import normalise
 
 CIFAR10 = Preprocessing((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
