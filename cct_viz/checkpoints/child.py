@@ -153,7 +153,7 @@ def _to_tuple(value: Any) -> Any:
 def _limit(path: Path) -> None:
     """Limit memory and processor time from here on. Linux does both, macOS the second, Windows neither."""
     reader, size = registry.reader_and_size(path)
-    for library in reader.libraries:  # which take memory of their own
+    for library in reader.libraries(path):  # which take memory of their own
         with contextlib.suppress(ImportError):  # the reader says what is missing
             importlib.import_module(library)
     try:

@@ -35,6 +35,14 @@ def _accepts_all(given: Given) -> None:
     pass
 
 
+def _numpy_alone(path: Path) -> tuple[str, ...]:
+    return ()
+
+
+def _only(*libraries: str) -> Callable[[Path], tuple[str, ...]]:
+    return lambda path: libraries
+
+
 @dataclass(frozen=True)
 class Reader:
     """One checkpoint format. Names of files are relative to the checkpoint's folder, with "/" between their parts.
@@ -49,7 +57,7 @@ class Reader:
         claims: whether a folder whose files have the right names is in this format, by their content.
         accepts: the answers of `Given` that make sense for the format.
         check: refuses answers that no file can fit, before a file is read.
-        libraries: the modules that it imports, besides NumPy.
+        libraries: the modules that it imports to read a path, besides NumPy.
         needs_conversion: whether `load` refuses the format, because too much has to be assumed or installed.
     """
 
@@ -62,7 +70,7 @@ class Reader:
     claims: Callable[[Path], bool] = _claims_all
     accepts: frozenset[str] = OF_ANY_FILE
     check: Callable[[Given], None] = _accepts_all
-    libraries: tuple[str, ...] = ()
+    libraries: Callable[[Path], tuple[str, ...]] = _numpy_alone
     needs_conversion: bool = False
 
 
@@ -89,7 +97,7 @@ READERS: dict[str, Reader] = {
         saved_model.recognises,
         saved_model.files,
         saved_model.read,
-        libraries=("tensorflow",),
+        libraries=_only("tensorflow"),
     ),
     archive.FORMAT: Reader(
         "a .keras file",
@@ -98,7 +106,7 @@ READERS: dict[str, Reader] = {
         archive.read,
         holds=archive.holds,
         accepts=OF_KERAS,
-        libraries=("h5py",),
+        libraries=_only("h5py"),
     ),
     weights_file.FORMAT: Reader(
         "a .weights.h5 or .h5 file (Keras)",
@@ -108,7 +116,7 @@ READERS: dict[str, Reader] = {
         holds=weights_file.holds,
         beside=weights_file.files_beside,
         accepts=OF_KERAS,
-        libraries=("h5py",),
+        libraries=_only("h5py"),
     ),
     tf_checkpoint.FORMAT: Reader(
         "a checkpoint's .index and .data files (TensorFlow)",
@@ -118,7 +126,7 @@ READERS: dict[str, Reader] = {
         holds=tf_checkpoint.holds,
         beside=tf_checkpoint.files_beside,
         accepts=OF_KERAS,
-        libraries=("tensorflow",),
+        libraries=_only("tensorflow"),
     ),
     pytorch.FORMAT: Reader(
         "a .pth, .pt, .ckpt, .bin or .safetensors file (PyTorch)",
@@ -128,7 +136,7 @@ READERS: dict[str, Reader] = {
         holds=pytorch.holds,
         accepts=OF_ANY_FILE | pytorch.ANSWERS,
         check=pytorch.check,
-        libraries=("torch",),
+        libraries=pytorch.libraries,
         needs_conversion=True,
     ),
 }

@@ -56,6 +56,11 @@ def holds(path: Path) -> bool:
     return state_dict.holds(path) or tensors.holds(path)
 
 
+def libraries(path: Path) -> tuple[str, ...]:
+    """A .safetensors file is read without PyTorch."""
+    return () if tensors.holds(_only_file(path) if path.is_dir() else path) else ("torch",)
+
+
 def check(given: Given) -> None:
     """Refuse answers that no file can fit, before a large one is read.
 
