@@ -7,8 +7,9 @@ import pytest
 from conftest import layer_norm, make_trace, tiny_config
 
 from cct_viz.methods import explain
-from cct_viz.methods.attention import attention_shares, fused_attentions
+from cct_viz.methods.attention import fused_attentions
 from cct_viz.methods.depth import attribute_logits, read_early, read_lens
+from cct_viz.methods.rollout import attention_shares
 from cct_viz.methods.rollout_paths import split_rollout
 
 EXACT = 1e-5  # float32 logits of order 10

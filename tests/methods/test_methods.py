@@ -21,10 +21,11 @@ from cct_viz.methods import (
     rank_channels,
     takes,
 )
-from cct_viz.methods.attention import attention_shares, effective_tokens, mixing_matrices
+from cct_viz.methods.attention import effective_tokens
 from cct_viz.methods.cam import representation_gradient
 from cct_viz.methods.depth import read_early, read_lens
 from cct_viz.methods.laboratory import pool_with
+from cct_viz.methods.rollout import attention_shares, mixing_matrices
 
 EXACT = 1e-5  # float32 sums of 15 tokens and 8 channels of order 1
 POOLS = ["seqpool", "mean", "max", "class_token"]
