@@ -10,6 +10,7 @@ from contract import FROM_WEIGHTS, NOT_APPLICABLE, POSITION_ONLY, check_contract
 
 import cct_viz
 from cct_viz.architecture.outputs import OUTPUTS
+from cct_viz.architecture.pools import POOLS
 from cct_viz.methods import (
     METHODS,
     RENAMED,
@@ -28,7 +29,6 @@ from cct_viz.methods.laboratory import pool_with
 from cct_viz.methods.rollout import attention_shares, mixing_matrices
 
 EXACT = 1e-5  # float32 sums of 15 tokens and 8 channels of order 1
-POOLS = ["seqpool", "mean", "max", "class_token"]
 TRACE_ONLY = [method for method in METHODS if not takes(method, "classifier") and method not in FROM_WEIGHTS]
 
 
