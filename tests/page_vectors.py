@@ -32,11 +32,12 @@ from cct_viz.inference.load import open_weights
 from cct_viz.inference.trace import NotApplicable, Trace
 from cct_viz.methods import explain, laboratory
 from cct_viz.methods.ablation import paint_over
-from cct_viz.methods.attention import attention_shares, effective_tokens, fused_attentions
+from cct_viz.methods.attention import effective_tokens, fused_attentions
 from cct_viz.methods.depth import attribute_logits, read_lens
 from cct_viz.methods.input_split import class_direction, split_pixels, split_scores
 from cct_viz.methods.pooling import weights_explain
 from cct_viz.methods.projection import nearest_token
+from cct_viz.methods.rollout import attention_shares
 from cct_viz.methods.rollout_paths import split_rollout
 from cct_viz.web.payload import About, make_payload
 

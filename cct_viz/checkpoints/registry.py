@@ -15,7 +15,7 @@ from .keras_files import archive, tf_checkpoint, weights_file
 from .other_files import name_other
 from .pytorch import hub_mixin
 
-OF_ANY_FILE = frozenset({"labels", "scale", "mean", "std"})  # answers that every reader takes
+OF_ANY_FILE = frozenset({"labels", "scale", "mean", "std"})  # `given.complete` puts them into any configuration
 OF_KERAS = OF_ANY_FILE | {"image_size", "activation", "epsilon"}
 
 
@@ -55,7 +55,7 @@ class Reader:
         beside: the names of the files, in their folder, that make up the model of a single file.
         holds: whether a single file is in this format, by its content; names say nothing.
         claims: whether a folder whose files have the right names is in this format, by their content.
-        accepts: the answers of `Given` that make sense for the format.
+        accepts: the answers of `Given` that make sense for the format, all of which `read` heeds.
         check: refuses answers that no file can fit, before a file is read.
         libraries: the modules that it imports to read a path, besides NumPy.
         needs_conversion: whether `load` refuses the format, because too much has to be assumed or installed.
@@ -68,7 +68,7 @@ class Reader:
     holds: Callable[[Path], bool] = _holds_nothing
     beside: Callable[[Path], list[str]] = _itself
     claims: Callable[[Path], bool] = _claims_all
-    accepts: frozenset[str] = OF_ANY_FILE
+    accepts: frozenset[str] = frozenset()
     check: Callable[[Given], None] = _accepts_all
     libraries: Callable[[Path], tuple[str, ...]] = _numpy_alone
     needs_conversion: bool = False
@@ -82,6 +82,7 @@ READERS: dict[str, Reader] = {
         safetensors.files,
         safetensors.read,
         claims=lambda folder: not hub_mixin.claims(folder),
+        accepts=OF_ANY_FILE,
     ),
     hub_mixin.FORMAT: Reader(
         "config.json and model.safetensors of PyTorch's hub mixin",
@@ -97,6 +98,7 @@ READERS: dict[str, Reader] = {
         saved_model.recognises,
         saved_model.files,
         saved_model.read,
+        accepts=OF_ANY_FILE,
         libraries=_only("tensorflow"),
     ),
     archive.FORMAT: Reader(

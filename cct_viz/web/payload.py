@@ -15,7 +15,8 @@ from ..architecture.pools import find_pool
 from ..images.encode import data_url
 from ..inference.trace import Trace
 from ..methods import METHODS, NotApplicable, describe, explain, takes
-from ..methods.attention import FUSIONS, attention_shares
+from ..methods.attention import FUSIONS
+from ..methods.rollout import attention_shares
 
 VERSION = 1
 MAX_ATTENTION_BYTES = 3_000_000  # more than that, and each layer comes fused over its heads

@@ -209,6 +209,15 @@ def test_published_files_are_recognised_by_name(torch, tmp_path):
     torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, tmp_path / file)
     checkpoint = convert(tmp_path / file, tmp_path / "out")
     assert checkpoint.config == config
+    shutil.copy(tmp_path / file, tmp_path / "mine.pth")
+    mine = convert(tmp_path / "mine.pth", tmp_path / "mine", Given(arch=PUBLISHED[file])).config
+    assert mine.labels == config.labels
+    assert [text.partition(":")[0] for text in mine.assumptions] == [
+        "The file does not name its classes",
+        "The file does not say how pixels were normalised",
+    ]
+    named = convert(tmp_path / "mine.pth", tmp_path / "named", Given(arch=PUBLISHED[file], labels=tuple("abcdefghij")))
+    assert (named.config.labels, len(named.config.assumptions)) == (tuple("abcdefghij"), 1)
     with pytest.raises(CheckpointError, match="another architecture"):
         convert(tmp_path / file, tmp_path / "wrong", Given(arch="cct_7_3x2_32"))
     with pytest.raises(CheckpointError, match="has 10 classes, the architecture 100"):
