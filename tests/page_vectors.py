@@ -39,7 +39,7 @@ from cct_viz.methods.pooling import weights_explain
 from cct_viz.methods.projection import nearest_token
 from cct_viz.methods.rollout import attention_shares
 from cct_viz.methods.rollout_paths import split_rollout
-from cct_viz.web.payload import About, make_payload
+from cct_viz.web.payload import make_payload
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "cct_viz" / "web" / "vectors"
@@ -141,7 +141,7 @@ def model_case(config: CCTConfig, dtype: str) -> bytes:
     derived, texts = derive(classifier, trace)
     arrays |= {f"derived/{name}": array for name, array in derived.items()}
     # the page computes each map of a payload itself, and they are most of it
-    payload = json.loads(make_payload(trace, About("tiny", prior=np.full(config.num_tokens, 1 / config.num_tokens))))
+    payload = json.loads(make_payload(trace))
     payload["maps"] = payload["maps"][:1]
     about = {"config": json.dumps(config.to_dict()), "dtype": dtype, "payload": payload, **texts}
     return pack(arrays, about)

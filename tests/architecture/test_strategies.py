@@ -21,7 +21,7 @@ from cct_viz.architecture.pools import POOLS, find_pool, pool_tokens
 from cct_viz.architecture.presets import PRESETS
 from cct_viz.architecture.weights import expected_shapes
 from cct_viz.inference.classifier import read_readout_weights
-from cct_viz.web.payload import About, make_payload
+from cct_viz.web.payload import make_payload
 
 EXACT = 1e-5  # float32 sums of 15 tokens and 8 channels of order 1
 NAMES = {"pool": POOLS, "block": BLOCKS, "activation": ACTIVATIONS}
@@ -171,7 +171,7 @@ def test_trace_arrays_depend_on_the_pool(name):
     assert trace.has_class_token == pool.class_token
     if pool.splits:
         np.testing.assert_allclose(trace.contributions.sum(axis=0) + trace.bias, trace.logits, atol=EXACT)
-    sent = json.loads(make_payload(trace, About("tiny")))["contributions"]
+    sent = json.loads(make_payload(trace))["contributions"]
     assert (sent is not None) == (pool.splits and not pool.has_weights)
 
 
