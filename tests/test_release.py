@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 LOCKS = {
     "requirements.lock": ["requirements.txt"],
+    "requirements-mcp.lock": ["requirements.txt", "requirements-mcp.txt"],
     "requirements-dev.lock": ["requirements.txt", "requirements-dev.txt"],
 }
 
@@ -58,10 +59,18 @@ def test_the_pinned_versions_are_among_those_the_package_allows():
         assert allowed[pin.name, str(pin.marker)].contains(version.version), pin.name
 
 
-def test_tests_and_app_have_the_same_versions():
-    """Each package of the app has the same version, for the same platforms, in both locks."""
-    app, tests = ({str(pin) for pin in read_pins(lock)} for lock in LOCKS)
-    assert app <= tests
+def test_all_locks_have_the_same_versions():
+    """Each package of the app has the same version, for the same platforms, in every lock."""
+    app, *others = ({str(pin) for pin in read_pins(lock)} for lock in LOCKS)
+    assert all(app <= other for other in others)
+
+
+def test_the_extra_for_mcp_allows_the_version_that_is_tested():
+    (extra,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["mcp"]
+    (pin,) = read_pins("requirements-mcp.txt")
+    (version,) = pin.specifier
+    assert pin.name == Requirement(extra).name
+    assert Requirement(extra).specifier.contains(version.version)
 
 
 def test_versions_are_above_those_with_known_faults():

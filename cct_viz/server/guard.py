@@ -6,6 +6,7 @@ any size, fetches public URLs, and has no time limit for a body.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -13,7 +14,9 @@ from collections.abc import Callable, Collection, Mapping
 from starlette.datastructures import Headers
 
 from . import settings
-from .exchange import App, BodyError, Exchange, Message, Receive, Send
+from .calls import DISK_FULL
+from .data_urls import Store, store_pictures
+from .exchange import MCP, NO_ROOM, App, BodyError, Exchange, Message, Receive, Send
 from .log import LOG
 from .shutdown import Traffic
 
@@ -27,7 +30,6 @@ OPEN = re.compile(
     r"|/gradio_api/(heartbeat|call)/.+"
     r"|/gradio_api/file(=|/)(?![a-zA-Z][a-zA-Z0-9+.-]+:).+"
 )
-MCP = re.compile(r"/gradio_api/mcp(/.*)?")
 CALL = re.compile(r"/gradio_api/call/(?:v2/)?([^/]+)/?")  # with POST
 SHOWN = re.compile(r"/gradio_api/(heartbeat/|mcp)")  # streams that are open as long as a page is shown
 LOCAL = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")  # Host of an app on one's own machine
@@ -49,15 +51,21 @@ class Guard:
         endpoints: Collection[str] = (),
         shown: Callable[[], Collection[str]] = tuple,
         mcp: bool = False,
+        save: Store | None = None,
         headers: Mapping[str, str] = settings.HEADERS,
     ) -> None:
         """`health` gives the response of /healthz; `admit(n)` says whether `n` more bytes may be stored; `give_back(n)`
         releases admitted bytes that were not stored; `has_space()` is whether an upload fits on the disk; `endpoints`
-        are the names that may be called; `shown()` are the files of the page itself, which browsers may keep."""
+        are the names that may be called; `shown()` are the files of the page itself, which browsers may keep;
+        `save(content, name)` makes a visitor's file and returns its path: for `mcp`, which takes pictures inside JSON.
+        """
         self.app, self.health, self.mcp, self.headers = app, health, mcp, headers
         self.admit, self.give_back, self.has_space = admit, give_back, has_space
         self.traffic, self.endpoints, self.shown = traffic, endpoints, shown
         self.behind_proxy = settings.is_behind_proxy()
+        self.save = save
+        self.held = 0  # bytes of requests with data: URLs in memory
+        self.storing = asyncio.Lock()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -103,14 +111,40 @@ class Guard:
                     self.give_back(exchange.reserved_bytes)
         if scope["method"] in ("GET", "HEAD", "OPTIONS"):  # event streams stay open for hours: no time limit
             return await self.app(scope, exchange.pass_on, exchange.send)
-        body = await exchange.read()
+        body = await self.read(exchange)
         check_json(body)
+        if exchange.data_urls:
+            headers = [pair for pair in scope["headers"] if pair[0] != b"content-length"]
+            scope = {**scope, "headers": [*headers, (b"content-length", str(len(body)).encode())]}
         messages = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:
             return messages.pop() if messages else await exchange.pass_on()
 
         await self.app(scope, replay, exchange.send)
+
+    async def read(self, exchange: Exchange) -> bytes:
+        """The body, with files in place of data: URLs where the route takes them; those are decoded one at a time."""
+        try:
+            parts = await exchange.read()
+            if not exchange.data_urls:
+                return b"".join(parts)
+            async with self.storing:
+                return await asyncio.to_thread(store_pictures, parts, self.store)
+        finally:
+            self.held -= exchange.held
+
+    def store(self, content: bytes, name: str) -> str:
+        """Make a visitor's file; returns its path.
+
+        Raises:
+            BodyError: there is no room.
+        """
+        if self.save is None or not self.has_space():
+            raise BodyError(507, DISK_FULL)
+        if not self.admit(len(content) + settings.FILE_BYTES):
+            raise BodyError(503, NO_ROOM)
+        return self.save(content, name)
 
     def check_post(self, headers: Headers, path: str) -> None:
         """Refuse a POST that need not be read.

@@ -23,6 +23,7 @@ class Gradio:
 
     async def __call__(self, scope, receive, send):
         self.called, more = True, True
+        self.length = int(dict(scope["headers"]).get(b"content-length", -1))
         while more:
             message = await receive()
             self.body += message.get("body", b"")
