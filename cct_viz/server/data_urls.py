@@ -17,18 +17,20 @@ Store = Callable[[bytes, str], str]  # content and name of a file -> its path
 # In JSON, which is not parsed here: parsed, other values would take 30 times their bytes. Some programs write \/ for /.
 TEXT = re.compile(rb'(?<!\\)"(data:[^"\\]*(?:\\/[^"\\]*)*)"', re.IGNORECASE)
 HEAD = re.compile(rb"data:(?:image(?:/|\\/)([a-z0-9]{1,10}))?[^,]{0,100};base64,", re.IGNORECASE)
-REFUSED = "refused: "  # and a sentence: takes the place of a data: URL that is refused, for whoever answers the call
+REFUSED = "refused: "  # and a sentence, in place of a data: URL
 NOT_READABLE = "The data: URL cannot be read; expected data:image/png;base64, and the picture in base64."
 
 
-def store_pictures(parts: list[bytes], store: Store) -> bytes:
+def store_pictures(parts: list[bytes], store: Store, *, tell_in_place: bool) -> bytes:
     """A body of JSON with the path of a stored file in place of each data: URL.
 
     Args:
         parts: of the body. They are removed from the list, so that a picture is not in memory more often than needed.
+        tell_in_place: a sentence takes the place of a picture that is refused, for whoever answers the call.
 
     Raises:
-        BodyError: there are more than `settings.MAX_FILES` pictures, or what is left of the body is too large.
+        BodyError: there are more than `settings.MAX_FILES` pictures, what is left of the body is too large, or a
+            picture is refused.
     """
     body = b"".join(parts)
     parts.clear()
@@ -38,7 +40,7 @@ def store_pictures(parts: list[bytes], store: Store) -> bytes:
         if len(kept) == 2 * settings.MAX_FILES:
             raise BodyError(413, f"A request can have at most {settings.MAX_FILES} pictures.")
         text = memoryview(body)[match.start(1) : match.end(1)]
-        kept += [body[end : match.start()], json.dumps(_replace(text, store)).encode()]
+        kept += [body[end : match.start()], json.dumps(_replace(text, store, tell_in_place)).encode()]
         end = match.end()
     kept.append(body[end:])
     if sum(map(len, kept)) > settings.MAX_JSON_BYTES:
@@ -46,12 +48,12 @@ def store_pictures(parts: list[bytes], store: Store) -> bytes:
     return b"".join(kept)
 
 
-def _replace(text: memoryview, store: Store) -> str:
-    """The path of the stored picture; why it is refused, as the call's own answer: clients show that, unlike the
-    answer to the request."""
+def _replace(text: memoryview, store: Store, tell_in_place: bool) -> str:
     try:
         return _store(text, store)
     except BodyError as error:
+        if not tell_in_place:
+            raise
         return REFUSED + error.message
 
 

@@ -25,11 +25,14 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 UPLOAD, JOIN = "/gradio_api/upload", "/gradio_api/queue/join"
+FILE = "/gradio_api/file="
+RUN = re.compile(r"/gradio_api/run/([^/]+)/?")
 MCP = re.compile(r"/gradio_api/mcp(/.*)?")
 FORM_BYTES = 100_000  # for the multipart headers of an upload
 DRAIN_SECONDS = 5.0
 NO_ROOM = "The app has no room for more pictures now; try again in a few minutes."
 NOT_KNOWN = b"404: Not Found"  # in the event stream of a session that this process does not have
+RELOAD = b'"session_not_found":true'  # Gradio's page would load itself again and again, instead of saying what happened
 NOT_HERE = (
     b"The app does not know this call. It was restarted, or it runs in several processes: "
     b"then each visitor must always reach the same one."
@@ -49,7 +52,9 @@ class Exchange:
 
     def __init__(self, guard: Guard, scope: Message, receive: Receive, send: Send, path: str) -> None:
         self.upload = upload = path.rstrip("/") == UPLOAD and scope["method"] == "POST"
-        self.data_urls = guard.mcp and scope["method"] == "POST" and bool(MCP.fullmatch(path))
+        self.run = scope["method"] == "POST" and bool(RUN.fullmatch(path))
+        self.mcp = guard.mcp and scope["method"] == "POST" and bool(MCP.fullmatch(path))
+        self.data_urls = self.run or self.mcp
         picture = settings.MAX_UPLOAD_MB * settings.MB
         self.limit = settings.MAX_JSON_BYTES
         if upload:
@@ -204,5 +209,6 @@ class Exchange:
             full = message["status"] == 503 and self.path == JOIN and "sec-fetch-mode" in self.headers
             message = {**message, "status": 429} if full else message
         elif self.event_stream and NOT_KNOWN in message.get("body", b""):
-            message = {**message, "body": message["body"].replace(NOT_KNOWN, NOT_HERE)}
+            body = message["body"].replace(NOT_KNOWN, NOT_HERE)
+            message = {**message, "body": body.replace(RELOAD, RELOAD.replace(b"true", b"false"))}
         await self._send(message)

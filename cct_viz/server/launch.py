@@ -165,6 +165,7 @@ def _protect(
         shown=lambda: _shown_files(page),
         mcp=mcp,
         save=lambda content, name: save_bytes_to_cache(content, name, page.GRADIO_CACHE),
+        folder=page.GRADIO_CACHE,
         headers=headers(frame_ancestors),
     )
 

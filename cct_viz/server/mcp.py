@@ -16,10 +16,10 @@ from gradio_client import handle_file
 
 from . import settings
 from .data_urls import NOT_READABLE, REFUSED
+from .exchange import FILE
 from .janitor import holds
 from .log import one_line
 
-FILE = "/gradio_api/file="
 PICTURE = (
     f"A picture: a data: URL (data:image/png;base64,...) of at most {settings.MAX_UPLOAD_MB} MB, or a file uploaded to "
     f"this app: the path that its /gradio_api/upload answers, or the address of that file under {FILE}. If there is a "

@@ -35,7 +35,7 @@ def store(files):
 
 def replace(value, store):
     body = json.dumps(value).encode()
-    return json.loads(store_pictures([body[:9], body[9:]], store))
+    return json.loads(store_pictures([body[:9], body[9:]], store, tell_in_place=True))
 
 
 @pytest.mark.parametrize(
@@ -59,21 +59,21 @@ def test_what_cannot_be_read_is_replaced_by_a_sentence(store, files, text):
     "body", [b"", b"{", b'{"data": 3}', b"\xff data:", b"[" * 9999 + b"data:", rb'"say \"data:,\""']
 )
 def test_other_bodies_stay_as_they_are(store, body):
-    assert store_pictures([body], store) == body
+    assert store_pictures([body], store, tell_in_place=True) == body
 
 
 def test_slashes_may_be_escaped(store, files):
     content = b"\xff\xfe" * 9
     assert b"/" in base64.b64encode(content)
     body = json.dumps([url(content)]).replace("/", "\\/").encode()
-    assert store_pictures([body], store) == b'["/folder/0/picture.png"]'
+    assert store_pictures([body], store, tell_in_place=True) == b'["/folder/0/picture.png"]'
     assert list(files.values()) == [content]
 
 
 def test_other_values_are_not_parsed(store):
     """A body may be large for its pictures only: a million lists in 2 MB would take 60 MB."""
     with pytest.raises(BodyError, match="Without its pictures"):
-        store_pictures([b"[" + b"[]," * 1_000_000 + b'"data:"]'], store)
+        store_pictures([b"[" + b"[]," * 1_000_000 + b'"data:"]'], store, tell_in_place=True)
 
 
 def test_a_picture_may_be_as_large_as_an_upload(store, files, monkeypatch):
@@ -115,6 +115,11 @@ def test_bodies_with_pictures_do_not_fill_the_memory(store, monkeypatch):
     monkeypatch.setattr(settings, "MAX_HELD_BYTES", 1000)
     assert send(url(bytes(500)), store)[0] == 200
     assert send(url(bytes(900)), store) == (503, b"")
+
+
+def test_a_run_with_a_picture_that_is_refused_is_refused(store):
+    status, _, body = ask("/gradio_api/run/classify", json.dumps({"data": [{"path": "data:,x"}]}).encode(), save=store)
+    assert (status, json.loads(body)["detail"]) == (400, NOT_READABLE)
 
 
 def test_other_routes_take_no_data_urls(store):
