@@ -54,7 +54,9 @@ def add_endpoints(models: Models) -> None:
     def explain_image(image: str | None, method: str | None = "rollout", target: str | None = "") -> tuple[str, str]:
         """A PNG with the maps of one method over the image, and a JSON file with every number and the identity checks.
 
-        `method` is one of METHODS; `target` is a class name or number, empty for the predicted class.
+        Args:
+            method: how to explain, such as rollout, attention or contribution; another name is answered with a list.
+            target: a class by name or number; empty for the predicted class.
         """
         method = (method or "rollout").strip()
         if method in METHODS and takes(method, "classifier"):

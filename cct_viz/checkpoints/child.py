@@ -141,6 +141,9 @@ def _answer(path: Path, out: Path, given: Given) -> dict[str, Any]:
         return {"error": str(error)}
     except ConfigError as error:
         return {"config_error": str(error)}
+    except ModuleNotFoundError as error:
+        remedy = "install it, or convert the file elsewhere"
+        return {"error": f"reading {path.name} needs {error.name}, which is not installed; {remedy}"}
     except OSError as error:
         return {"error": f"{path.name} cannot be read: {error.strerror or error}"}
     return {"format": checkpoint.format}
