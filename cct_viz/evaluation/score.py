@@ -13,7 +13,9 @@ import numpy as np
 from ..architecture.files import replace_file
 from ..inference.classifier import Classifier
 from ..methods import METHODS, NotApplicable, explain, find_method
-from .faithfulness import PERMUTATIONS, PROTOCOLS, RANKINGS, check_settings, score_image, summarise
+from .controls import CONTROLS
+from .faithfulness import PERMUTATIONS, PROTOCOLS, RANKINGS, check_settings, score_image
+from .table import find_headline, format_table, summarise
 
 ROWS = "score_rows.jsonl"  # one line of settings, then one per image: its digest and its `score_image`
 
@@ -61,6 +63,7 @@ def write_scores(
         "model": classifier.source.name,
         "sha256": classifier.source.sha256,
         "methods": methods,
+        "controls": list(CONTROLS),
         "protocols": list(PROTOCOLS),
         "points": points,
         "permutations": permutations,
@@ -81,55 +84,18 @@ def write_scores(
             file.flush()
             if progress:
                 progress(i + 1, len(images))
+    table = summarise([row["scores"] for row in rows[: len(images)]])
     record = {
         **settings,
         "images": len(images),
         "command": command,
         "not_applicable": reasons,
-        "table": summarise([row["scores"] for row in rows[: len(images)]]),
+        "headline": find_headline(table),
+        "table": table,
     }
     (out / "score.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (out / "score.md").write_text(format_table(record), encoding="utf-8")
     return record
-
-
-def format_table(record: dict[str, Any]) -> str:
-    """score.json's record as Markdown."""
-    protocols = record["protocols"]
-    steps = f"{record['points']} steps" if record["points"] else "one step for each token"
-    lines = [
-        f"# Faithfulness of the maps of {record['model']}",
-        "",
-        f"Measured on {record['images']:,} images, for the top-1 class of each image. SRG is the area under the",
-        "insertion curve of the class's probability minus the area under the deletion curve: 0 is chance,",
-        f"higher is better. Each value is a mean over the images with its 95 % interval. Each curve has {steps}.",
-        f"In brackets: the mean percentile of the map among {record['permutations']} random orders of the same tokens.",
-        "Differences below 0.02 are ties.",
-        "",
-        "| map | mean SRG | " + " | ".join(p.replace("_", " ") for p in protocols) + " |",
-        "|---|---|" + "---|" * len(protocols),
-    ]
-    for entry in record["table"]:
-        cells = [f"{entry['srg']:.3f} ± {_width(entry['interval'])}"]
-        for protocol in protocols:
-            means = entry["protocols"][protocol]
-            cells.append(f"{means['srg']:.3f} ± {_width(means['interval'])} ({100 * means['percentile']:.0f})")
-        lines.append(f"| {entry['method']} | " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        "Columns: token drop masks tokens in the encoder; the others replace the pixels nearest to a token by",
-        "black, the image's mean colour, or a blurred copy.",
-        "",
-    ]
-    if record["not_applicable"]:
-        lines += [f"Not applicable to this model: {', '.join(record['not_applicable'])}.", ""]
-    if record["command"]:
-        lines += [f"Made with `{record['command']}`", f"on weights with SHA-256 `{record['sha256']}`.", ""]
-    return "\n".join(lines)
-
-
-def _width(half: float | None) -> str:
-    return "?" if half is None else f"{half:.3f}"
 
 
 def _check_arguments(images: np.ndarray, methods: list[str]) -> None:
