@@ -11,6 +11,7 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from ..checkpoints import CheckpointError
+from ..evaluation.headline import DEFAULT, headline_method
 from ..images.preprocessing import ImageError
 from ..inference.heatmaps import Heatmaps
 from ..inference.trace import Trace
@@ -28,7 +29,7 @@ def add_endpoints(models: Models) -> None:
     """Add both endpoints to the page under construction, with invisible components."""
     with gr.Row(visible=False):
         image = Upload(label="image")
-        method = gr.Textbox("rollout", label="method", max_length=100)
+        method = gr.Textbox("", label="method", max_length=100)
         target = gr.Textbox("", label="target", max_length=200)
         classes = gr.JSON(label="classes")
         files = gr.File(label="PNG"), gr.File(label="JSON")
@@ -51,15 +52,17 @@ def add_endpoints(models: Models) -> None:
             "note": trace.note,
         }
 
-    def explain_image(image: str | None, method: str | None = "rollout", target: str | None = "") -> tuple[str, str]:
+    def explain_image(image: str | None, method: str | None = "", target: str | None = "") -> tuple[str, str]:
         """A PNG with the maps of one method over the image, and a JSON file with every number and the identity checks.
 
-        `method` is one of METHODS; `target` is a class name or number, empty for the predicted class.
+        `method` is one of METHODS, empty for the headline map: what the model's own score table says is most faithful,
+        or rollout without such a table. `target` is a class name or number, empty for the predicted class.
         """
-        method = (method or "rollout").strip()
+        method = (method or "").strip()
         if method in METHODS and takes(method, "classifier"):
             raise _refuse(f"{method} runs the model again; use it in Python or on the command line.")
         trace = _trace(models, image)
+        method = method or (trace.classifier and headline_method(trace.classifier)) or DEFAULT
         chosen: int | str | None = (target or "").strip() or None
         if isinstance(chosen, str) and chosen not in trace.labels and chosen.isdecimal() and len(chosen) < 10:
             chosen = int(chosen)

@@ -52,6 +52,7 @@ def score(options: argparse.Namespace) -> int:
     words += [f"--methods {named} --images {options.images} --seed {options.seed}"]
     words += [f"--points {options.points}"] * (options.points is not None)
     words += [f"--permutations {options.permutations}"]
+    words += [f"--objects {options.objects.name}"] if options.objects else []
     record = write_scores(
         classifier,
         x,
@@ -60,6 +61,7 @@ def score(options: argparse.Namespace) -> int:
         points=options.points,
         permutations=options.permutations,
         seed=options.seed,
+        objects=options.objects,
         command=" ".join(words),
         progress=lambda done, count: print(f"\r{done} of {count} images", end="", file=sys.stderr, flush=True),
     )
@@ -164,3 +166,10 @@ def add(command: AddCommand) -> None:
         help="random orders for each image, an even number (default: %(default)s)",
     )
     sub.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
+    sub.add_argument(
+        "--objects",
+        type=Path,
+        metavar="DIR",
+        help="also measure how well each map points at the object, on the photos in DIR: NAME.jpg with NAME.mask.png, "
+        "or boxes.csv (image, x0, y0, x1, y1)",
+    )

@@ -97,6 +97,8 @@ def _explain_one(
         best = record["top"][0]
         print(f"{path}: {best['label']} {best['probability']:.1%}")
         print(f"The explanation of class {record['target']} is in {out}")
+        if record["headline"] in record["explanations"]:
+            print(f"Of these maps, {record['headline']} is the most faithful in this model's own score table.")
     return 0
 
 

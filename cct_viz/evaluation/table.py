@@ -103,6 +103,8 @@ def format_table(record: Mapping[str, Any]) -> str:
             "pass of the model.",
             "",
         ]
+    if record.get("objects"):
+        lines += _object_rows(record["objects"])
     if record["not_applicable"]:
         lines += [f"Not applicable to this model: {', '.join(record['not_applicable'])}.", ""]
     if record["command"]:
@@ -129,6 +131,29 @@ def _faithful_rows(table: Sequence[Mapping[str, Any]], protocols: Sequence[str])
             cells.append(f"{with_interval(means)} ({100 * means['percentile']:.0f})")
         lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _object_rows(objects: Mapping[str, Any]) -> list[str]:
+    """A table of its own, because a map that points at the object need not be faithful, nor a faithful one point."""
+    chance = objects["chance"]
+    lines = [
+        "## Points at the object",
+        "",
+        f"Measured on {objects['images']:,} photos with masks or boxes. A map hits if the centre of its largest token",
+        f"is on the object; a random token hits {chance['hit']:.2f} of them. Energy is the part of the map's positive",
+        f"values on the object, minus that of equal values, {chance['energy']:.2f}. The control to beat is the",
+        "distance to the centre.",
+        "",
+        "| map | hits | over chance | energy over chance |",
+        "|---|---|---|---|",
+    ]
+    for name, of_map in sorted(objects["maps"].items(), key=lambda item: -item[1]["hit"]):
+        shown = f"*{name.replace('_', ' ')}*" if of_map["control"] else name
+        cells = [f"{of_map['hit']:.2f}"]
+        for key in ("over_chance", "energy_over_chance"):
+            cells.append(with_interval({"srg": of_map[key]["mean"], "interval": of_map[key]["interval"]}, "+"))
+        lines.append(f"| {shown} | {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def with_interval(entry: Mapping[str, Any], sign: str = "") -> str:
