@@ -13,6 +13,7 @@ from gradio.processing_utils import save_bytes_to_cache
 from ..checkpoints import CheckpointError
 from ..evaluation.headline import DEFAULT, headline_method
 from ..images.preprocessing import ImageError
+from ..inference.bands import find_band
 from ..inference.heatmaps import Heatmaps
 from ..inference.trace import Trace
 from ..methods import METHODS, describe, explain, takes
@@ -39,14 +40,17 @@ def add_endpoints(models: Models) -> None:
         """The class probabilities of an image, from the app's default model.
 
         "label" is the most probable class, "confidences" lists every class. With "output" "softmax" the classes compete
-        and the confidences sum to 1; with "sigmoid" each class has its own. "assumptions" says what the file of the
-        weights left open.
+        and the confidences sum to 1; with "sigmoid" each class has its own. "band" says what the first probability is
+        worth: of 100 answers given with this much certainty, "of_100" were right on the validation images; null if
+        that was not measured. It holds for pictures like those: the model cannot answer "none of these".
+        "assumptions" says what the file of the weights left open.
         """
         trace = _trace(models, image)
         best = trace.top(len(trace.labels))
         return {
             "label": best[0][0],
             "confidences": [{"label": label, "confidence": probability} for label, probability in best],
+            "band": _band(trace),
             "output": trace.output,
             "assumptions": list(_assumptions(models)),
             "note": trace.note,
@@ -103,6 +107,11 @@ def _draw(trace: Trace, heatmaps: Heatmaps) -> bytes:
     quick = {"compress_level": 1}  # takes half the time and a third more bytes
     figure(trace, heatmaps).savefig(picture, format="png", pil_kwargs=quick)
     return picture.getvalue()
+
+
+def _band(trace: Trace) -> dict[str, Any] | None:
+    band = find_band(trace.classifier.metrics, trace.top(1)[0][1]) if trace.classifier else None
+    return band.record() if band else None
 
 
 def _assumptions(models: Models) -> tuple[str, ...]:
