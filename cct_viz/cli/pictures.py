@@ -104,7 +104,10 @@ def _explain_one(
             if entry.get("note"):
                 print(f"{method}: {entry['note']}")
         if record["headline"] in record["explanations"]:
-            print(f"Of these maps, {record['headline']} is the most faithful in this model's own score table.")
+            print(
+                f"The headline map is {record['headline']}: the first in this model's score table of those that need "
+                "no further pass of the model."
+            )
     return 0
 
 

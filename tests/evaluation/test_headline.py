@@ -51,8 +51,10 @@ def test_explain_names_it(with_table, tiny_classifier, tmp_path, capsys):
     classifier = with_table(table(tiny_classifier.source.sha256, rollout=0.2, seqpool=0.1))
     Image.new("RGB", (20, 12), "red").save(tmp_path / "a.png")
     arguments = ["explain", str(tmp_path / "a.png"), "--model", str(classifier.folder), "--out", str(tmp_path / "out")]
-    assert main([*arguments, "--method", "rollout"]) == 0
-    assert "rollout is the most faithful in this model's own score table" in capsys.readouterr().out
+    assert main([*arguments, "--method", "rollout", "--method", "input_contribution"]) == 0
+    out = capsys.readouterr().out
+    assert "The headline map is rollout" in out
+    assert "input_contribution: Score " in out  # a map's note
     assert json.loads((tmp_path / "out/explanation.json").read_text())["headline"] == "rollout"
     assert main([*arguments, "--method", "seqpool"]) == 0
-    assert "most faithful" not in capsys.readouterr().out
+    assert "headline" not in capsys.readouterr().out
