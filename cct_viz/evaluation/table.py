@@ -84,8 +84,8 @@ def format_table(record: Mapping[str, Any]) -> str:
         f"higher is better. Each value is a mean over the images with its 95 % interval. Each curve has {steps}.",
         f"In brackets: the mean percentile of the map among {record['permutations']} random orders of the same tokens.",
         "",
-        "Maps with an equal rank are ties: no paired difference on the same images separates them from the maps above",
-        "that rank alone. The rank is 1 plus the number of maps that are better with 95 % confidence.",
+        "Differences are paired: both maps on the same images. The rank of a map is 1 plus the number of maps that are",
+        "better by a difference whose 95 % interval leaves out 0. Maps of one rank (=) are ties.",
         "Rows without a rank are controls: a random order, the distance to the centre, and Shapley values of",
         f"{SHAPLEY_ORDERS} sampled orders. A map that does not beat the centre tells less than a blob in the middle.",
         "",
@@ -125,7 +125,7 @@ def _faithful_rows(table: Sequence[Mapping[str, Any]], protocols: Sequence[str])
         place = "" if rank is None else f"{rank}{' =' if ranks.count(rank) > 1 else ''}"
         name = f"*{entry['method'].replace('_', ' ')}*" if rank is None else entry["method"]
         cells = [place, name, with_interval(entry)]
-        cells += [with_interval(entry[key], "+") if entry.get(key) else "" for key in ("over_centre", "behind_first")]
+        cells += [_difference_cell(entry.get(key)) for key in ("over_centre", "behind_first")]
         for protocol in protocols:
             means = entry["protocols"][protocol]
             cells.append(f"{with_interval(means)} ({100 * means['percentile']:.0f})")
@@ -160,6 +160,11 @@ def with_interval(entry: Mapping[str, Any], sign: str = "") -> str:
     """For example "0.324 ± 0.010", or "+0.092 ± ?" where there is no interval."""
     half = "?" if entry["interval"] is None else f"{entry['interval']:.3f}"
     return f"{entry['srg']:{sign}.3f} ± {half}"
+
+
+def _difference_cell(difference: Mapping[str, Any] | None) -> str:
+    """Empty for a map's difference to itself, and where it was not measured."""
+    return with_interval(difference, "+") if difference and difference["interval"] != 0 else ""
 
 
 def _difference(values: np.ndarray) -> dict[str, float | None]:

@@ -188,6 +188,8 @@ def cell_text(entry, column, protocols):
         return None
     for key in COLUMNS[column]:
         entry = entry[key]
+        if entry["interval"] == 0:  # the difference to itself
+            return ""
     return f"{entry['srg']:{'+' if COLUMNS[column] else ''}.3f} ± {entry['interval']:.3f}"
 
 
