@@ -170,12 +170,18 @@ def format_swaps(swaps: dict[str, tuple[dict[str, np.ndarray], np.ndarray]]) -> 
     return "\n".join(parts)
 
 
-def _together(differences: int) -> str:
-    """What the intervals of several differences from one model are worth."""
-    wider = NormalDist().inv_cdf(1 - 0.025 / max(1, differences)) / Z
+def _together(outcomes: dict[Model, Outcome]) -> str:
+    """What the intervals of several differences from one model are worth, and which differences are left."""
+    first, *others = outcomes.items()
+    wider = NormalDist().inv_cdf(1 - 0.025 / max(1, len(others))) / Z
+    left = []
+    for model, outcome in others:
+        mean, half = paired_difference(outcome.right.mean(axis=0), first[1].right.mean(axis=0))
+        left += [model.title] * (abs(mean) > wider * half)
     return (
-        f"Each interval holds for one difference alone. For all {differences} together (Bonferroni) they are "
-        f"{wider:.2f} times as wide:\na difference of less than that may be chance."
+        f"Each interval holds for one difference alone. For all {len(others)} together (Bonferroni) they are "
+        f"{wider:.2f} times as wide:\na difference of less than that may be chance. Different from the first model "
+        f"by this measure: {'; '.join(left) or 'none'}."
     )
 
 
@@ -202,7 +208,7 @@ budget.{" Not trained yet: " + "; ".join(missing) + "." if missing else ""}
 
 The interval of an accuracy is the Wilson interval over the validation images. The interval of a difference is narrower,
 because it compares the same images in pairs. Neither interval includes the variation between seeds{unknown}.
-{_together(len(outcomes) - 1)}
+{_together(outcomes)}
 
 {format_models(outcomes, options)}
 

@@ -69,7 +69,8 @@ def test_evaluating_one_class_counts_yes_and_no(capsys, cache, tmp_path):
     assert main(command) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"right answers (yes from 50 %) {metrics['accuracy']:.2%}, loss")
-    no, wrong_yes, wrong_no, yes, label = lines[2].split()
+    assert lines[1].startswith("mean probability of the answers ")
+    no, wrong_yes, wrong_no, yes, label = lines[3].split()
     assert int(no) + int(wrong_yes) == int(wrong_no) + int(yes) == 3
     assert (int(no) + int(yes)) / 6 == pytest.approx(metrics["accuracy"])
     assert label == "cat"

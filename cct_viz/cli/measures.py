@@ -16,6 +16,7 @@ from .common import AddCommand, load_model, note_not_applicable, print_metrics
 
 if TYPE_CHECKING:
     from ..training.data import Images
+    from ..training.evaluate import Metrics
 
 DATA = (
     '"cifar10" (its validation images), an .npz with x and y, or a folder with one subfolder for each class '
@@ -36,6 +37,7 @@ def evaluate(options: argparse.Namespace) -> int:
         options.out.write_text(json.dumps(metrics.record()) + "\n", encoding="utf-8")
     print_metrics(metrics.summary(), as_json=options.json)
     if not options.json:
+        _print_bands(metrics)
         _print_confusion(metrics.confusion, classifier.labels)
     return 0
 
@@ -52,6 +54,7 @@ def score(options: argparse.Namespace) -> int:
     words += [f"--methods {named} --images {options.images} --seed {options.seed}"]
     words += [f"--points {options.points}"] * (options.points is not None)
     words += [f"--permutations {options.permutations}"]
+    words += [f"--objects {options.objects.name}"] if options.objects else []
     record = write_scores(
         classifier,
         x,
@@ -60,6 +63,7 @@ def score(options: argparse.Namespace) -> int:
         points=options.points,
         permutations=options.permutations,
         seed=options.seed,
+        objects=options.objects,
         command=" ".join(words),
         progress=lambda done, count: print(f"\r{done} of {count} images", end="", file=sys.stderr, flush=True),
     )
@@ -106,6 +110,13 @@ def _read_labelled(options: argparse.Namespace, config: CCTConfig) -> Images:
     return load_images(
         str(parts[1]) if parts else options.data, image_size=config.image_size, preprocessing=config.preprocessing
     )
+
+
+def _print_bands(metrics: Metrics) -> None:
+    """What probabilities are worth, and whether they are too high or too low."""
+    print(f"mean probability of the answers {metrics.confidence:.2%}, right {metrics.accuracy:.2%}")
+    for band in metrics.bands:
+        print(f"  {band.low:.0%} to {band.high:.0%}: {band.right} of {band.images} right")
 
 
 def _print_confusion(confusion: np.ndarray, labels: Sequence[str]) -> None:
@@ -164,3 +175,10 @@ def add(command: AddCommand) -> None:
         help="random orders for each image, an even number (default: %(default)s)",
     )
     sub.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
+    sub.add_argument(
+        "--objects",
+        type=Path,
+        metavar="DIR",
+        help="also measure how well each map points at the object, on the photos in DIR: NAME.jpg with NAME.mask.png, "
+        "or boxes.csv (image, x0, y0, x1, y1)",
+    )

@@ -16,6 +16,7 @@ from ..architecture.outputs import find_output
 from ..images.decode import ImageError
 from ..images.gather import Item, gather
 from ..images.preprocessing import Preprocessed, normalise
+from ..inference.bands import Band, find_band
 from ..inference.parallel import CHUNK, batched, spread
 from ..inference.trace import best_classes
 from .common import AddCommand, load_model, note_not_applicable, print_assumptions, trace_image
@@ -52,13 +53,15 @@ def classify(options: argparse.Namespace) -> int:
             progress.clear()
             print(f"cct_viz: note: {prepared.note}", file=sys.stderr)
         top = best_classes(classifier.labels, probabilities(logits), options.top)
+        band = find_band(classifier.metrics, top[0][1])
         if table is not None:
             table.add({"image": item.name, "sha256": digests[item], "note": prepared.note, **_flat(top)})
         elif options.json:
-            answers.append({"image": str(item.path), "top": [{"label": label, "probability": p} for label, p in top]})
+            named = [{"label": label, "probability": p} for label, p in top]
+            answers.append({"image": str(item.path), "top": named, "band": band and band.record()})
         else:
             progress.clear()
-            print(f"{_printable(item.path)}: " + ", ".join(f"{label} {p:.1%}" for label, p in top))
+            print(f"{_printable(item.path)}: " + ", ".join(f"{label} {p:.1%}" for label, p in top) + _worth(band))
     progress.clear()
     if table is not None:
         table.close()
@@ -97,6 +100,14 @@ def _explain_one(
         best = record["top"][0]
         print(f"{path}: {best['label']} {best['probability']:.1%}")
         print(f"The explanation of class {record['target']} is in {out}")
+        for method, entry in record["explanations"].items():
+            if entry.get("note"):
+                print(f"{method}: {entry['note']}")
+        if record["headline"] in record["explanations"]:
+            print(
+                f"The headline map is {record['headline']}: the first in this model's score table of those that need "
+                "no further pass of the model."
+            )
     return 0
 
 
@@ -255,6 +266,13 @@ def _digest(item: Item) -> str:
         return sha256(item.path)
     except OSError:
         return ""
+
+
+def _worth(band: Band | None) -> str:
+    """What the first probability is worth, in words; empty if that was not measured."""
+    if band is None or not band.images:
+        return ""
+    return f" (of 100 such answers, {band.record()['of_100']} were right on validation images)"
 
 
 def _printable(path: Path) -> str:

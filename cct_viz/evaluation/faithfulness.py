@@ -13,7 +13,7 @@ https://arxiv.org/abs/2401.06654 (their difference, SRG); Jain et al. 2022, http
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,11 +22,11 @@ import numpy as np
 from ..architecture.outputs import find_output
 from ..architecture.reprs import short_repr
 from ..inference.arguments import is_whole, require_whole
-from ..inference.heatmaps import Heatmaps
 from ..inference.trace import Trace
 from ..methods import METHODS, NotApplicable, explain
 from ..methods.ablation import BASELINES, paint_over, run_batches
 from ..methods.projection import nearest_token
+from .controls import CONTROLS
 
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
@@ -248,22 +248,16 @@ def score_image(
 ) -> dict[str, dict[str, dict[str, float]]]:
     """{protocol: {method: {"deletion", "insertion", "srg", "percentile"}}} of one image, for the predicted class.
 
-    It uses the last map of each method, and omits methods that do not apply to this model.
+    It uses the last map of each method, and omits methods that do not apply to this model. The CONTROLS come after the
+    methods.
 
     Raises:
         ValueError: as in `measure`, or no method applies.
     """
     check_settings(points=points, permutations=permutations, seed=seed)
+    maps = ranking_maps(classifier, trace, methods, seed)
     rng = np.random.default_rng(seed)
-    maps: dict[str, Heatmaps] = {}
-    for method in methods:
-        try:
-            maps[method] = explain(trace, method, classifier=classifier)
-        except NotApplicable:
-            continue
-    if not maps:
-        raise ValueError(f"no requested method applies to this model ({', '.join(methods)}); choose others")
-    orders = [rank(heat.maps[-1], rng) for heat in maps.values()]
+    orders = [rank(values, rng) for values in maps.values()]
     others = random_orders(len(trace.evidence), permutations, rng)
     together = np.concatenate([*(order[None] for order in orders), others])
     scores: dict[str, dict[str, dict[str, float]]] = {}
@@ -282,42 +276,23 @@ def score_image(
     return scores
 
 
-def summarise(rows: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -> list[dict[str, object]]:
-    """The table over the `score_image` of many images: one entry per method, the best mean SRG first.
-
-    Each has "method", "srg" and "interval" over all protocols, and for each protocol the mean "srg", "deletion",
-    "insertion", "percentile" and the "interval" of the SRG: half the width of a normal 95 % interval of the mean over
-    images, which are assumed independent and identically distributed.
+def ranking_maps(classifier: Classifier, trace: Trace, methods: Sequence[str], seed: int = 0) -> dict[str, np.ndarray]:
+    """The last map of each method that applies to this model, then the CONTROLS: (N,) values by name.
 
     Raises:
-        ValueError: no rows.
+        ValueError: no method applies.
     """
-    if not rows:
-        raise ValueError("there are no scored images to summarise")
-    table: list[dict[str, object]] = []
-    protocols = list(rows[0])
-    for method in rows[0][protocols[0]]:
-        by_protocol: dict[str, dict[str, float | None]] = {}
-        srg: list[np.ndarray] = []
-        for protocol in protocols:
-            columns = {key: np.array([row[protocol][method][key] for row in rows]) for key in _MEASURES}
-            srg.append(columns["srg"])
-            means = {key: float(values.mean()) for key, values in columns.items()}
-            by_protocol[protocol] = {**means, "interval": _half_interval(columns["srg"])}
-        mean = np.mean(srg, axis=0)
-        table.append(
-            {"method": method, "srg": float(mean.mean()), "interval": _half_interval(mean), "protocols": by_protocol}
-        )
-    return sorted(table, key=lambda entry: -float(entry["srg"]))  # type: ignore[arg-type]
-
-
-_MEASURES = ("srg", "deletion", "insertion", "percentile")
-
-
-def _half_interval(values: np.ndarray) -> float | None:
-    if len(values) < 2:
-        return None
-    return float(1.96 * values.std(ddof=1) / np.sqrt(len(values)))
+    maps: dict[str, np.ndarray] = {}
+    for method in methods:
+        try:
+            maps[method] = explain(trace, method, classifier=classifier).maps[-1].reshape(-1)
+        except NotApplicable:
+            continue
+    if not maps:
+        raise ValueError(f"no requested method applies to this model ({', '.join(methods)}); choose others")
+    for name, control in CONTROLS.items():
+        maps[name] = control(classifier, trace, np.random.default_rng((seed, *name.encode())))
+    return maps
 
 
 def _logits_without(classifier: Classifier, trace: Trace, away: np.ndarray, protocol: str) -> np.ndarray:

@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from ..architecture.files import replace_file
 from ..inference.classifier import Classifier
 from ..methods import METHODS, NotApplicable, explain, find_method
-from .faithfulness import PERMUTATIONS, PROTOCOLS, RANKINGS, check_settings, score_image, summarise
+from .controls import CONTROLS
+from .faithfulness import PERMUTATIONS, PROTOCOLS, RANKINGS, check_settings, score_image
+from .objects import find_photos, score_photo, summarise_objects
+from .rows import collect_rows
+from .table import find_headline, format_table, summarise
 
-ROWS = "score_rows.jsonl"  # one line of settings, then one per image: its digest and its `score_image`
+ROWS, OBJECT_ROWS = "score_rows.jsonl", "object_rows.jsonl"  # of `score_image` and `score_photo`
 
 
 def write_scores(
@@ -27,6 +30,7 @@ def write_scores(
     points: int | None = None,
     permutations: int = PERMUTATIONS,
     seed: int = 0,
+    objects: Path | None = None,
     command: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
@@ -41,13 +45,16 @@ def write_scores(
         points: steps of each curve; by default one step per token.
         permutations: number of random orders per image, even.
         seed: seed of the random orders; image i uses seed + i.
+        objects: a folder of photos with masks or boxes, see `objects.find_photos`; how well each map points at the
+            object is then a table of its own.
         command: the command that makes the table, for its readers.
         progress: called with the number of images done and of all images.
 
-    Returns the contents of score.json. With one image the intervals are null.
+    Returns the contents of score.json. With one image the intervals are null. "objects" is there if it was measured.
 
     Raises:
         ValueError: no such method, no method that applies, no images, or a setting out of range. Nothing is written.
+        ValueError: a mask of another size than its photo, or no photo that can tell maps apart.
         OSError: `out` cannot be written.
     """
     methods = list(dict.fromkeys(find_method(method) for method in methods))
@@ -61,75 +68,41 @@ def write_scores(
         "model": classifier.source.name,
         "sha256": classifier.source.sha256,
         "methods": methods,
+        "controls": list(CONTROLS),
         "protocols": list(PROTOCOLS),
         "points": points,
         "permutations": permutations,
         "seed": seed,
     }
+    photos = find_photos(objects) if objects else []
     out.mkdir(parents=True, exist_ok=True)
-    digests = [_digest(image) for image in images]
-    rows = _read_rows(out / ROWS, settings, digests)
-    _replace_rows(out / ROWS, [settings, *rows])
-    with (out / ROWS).open("a", encoding="utf-8") as file:
-        for i in range(len(rows), len(images)):
-            trace = classifier.trace(images[i])
-            scores = score_image(
-                classifier, trace, methods=applicable, points=points, permutations=permutations, seed=seed + i
-            )
-            rows.append({"image": digests[i], "scores": scores})
-            file.write(json.dumps(rows[-1]) + "\n")
-            file.flush()
-            if progress:
-                progress(i + 1, len(images))
+
+    def score_one(i: int) -> Any:
+        trace = classifier.trace(images[i])
+        return score_image(
+            classifier, trace, methods=applicable, points=points, permutations=permutations, seed=seed + i
+        )
+
+    def point_one(i: int) -> Any:
+        return score_photo(classifier, photos[i], methods=applicable, seed=seed + i)
+
+    rows = collect_rows(out / ROWS, settings, [_digest(image) for image in images], score_one, progress)
+    pointed = (
+        collect_rows(out / OBJECT_ROWS, settings, [p.digest for p in photos], point_one, progress) if photos else []
+    )
+    table = summarise(rows)
     record = {
         **settings,
         "images": len(images),
         "command": command,
         "not_applicable": reasons,
-        "table": summarise([row["scores"] for row in rows[: len(images)]]),
+        "headline": find_headline(table),
+        "table": table,
+        **({"objects": summarise_objects(pointed)} if pointed else {}),
     }
     (out / "score.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (out / "score.md").write_text(format_table(record), encoding="utf-8")
     return record
-
-
-def format_table(record: dict[str, Any]) -> str:
-    """score.json's record as Markdown."""
-    protocols = record["protocols"]
-    steps = f"{record['points']} steps" if record["points"] else "one step for each token"
-    lines = [
-        f"# Faithfulness of the maps of {record['model']}",
-        "",
-        f"Measured on {record['images']:,} images, for the top-1 class of each image. SRG is the area under the",
-        "insertion curve of the class's probability minus the area under the deletion curve: 0 is chance,",
-        f"higher is better. Each value is a mean over the images with its 95 % interval. Each curve has {steps}.",
-        f"In brackets: the mean percentile of the map among {record['permutations']} random orders of the same tokens.",
-        "Differences below 0.02 are ties.",
-        "",
-        "| map | mean SRG | " + " | ".join(p.replace("_", " ") for p in protocols) + " |",
-        "|---|---|" + "---|" * len(protocols),
-    ]
-    for entry in record["table"]:
-        cells = [f"{entry['srg']:.3f} ± {_width(entry['interval'])}"]
-        for protocol in protocols:
-            means = entry["protocols"][protocol]
-            cells.append(f"{means['srg']:.3f} ± {_width(means['interval'])} ({100 * means['percentile']:.0f})")
-        lines.append(f"| {entry['method']} | " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        "Columns: token drop masks tokens in the encoder; the others replace the pixels nearest to a token by",
-        "black, the image's mean colour, or a blurred copy.",
-        "",
-    ]
-    if record["not_applicable"]:
-        lines += [f"Not applicable to this model: {', '.join(record['not_applicable'])}.", ""]
-    if record["command"]:
-        lines += [f"Made with `{record['command']}`", f"on weights with SHA-256 `{record['sha256']}`.", ""]
-    return "\n".join(lines)
-
-
-def _width(half: float | None) -> str:
-    return "?" if half is None else f"{half:.3f}"
 
 
 def _check_arguments(images: np.ndarray, methods: list[str]) -> None:
@@ -154,30 +127,3 @@ def _reasons_against(classifier: Classifier, image: np.ndarray, methods: list[st
 def _digest(image: np.ndarray) -> str:
     """sha256 of an image's shape and pixels."""
     return hashlib.sha256(str(image.shape).encode() + image.tobytes()).hexdigest()
-
-
-def _read_rows(path: Path, settings: dict[str, Any], digests: list[str]) -> list[Any]:
-    """The rows of an earlier run with the same settings, up to the first row of another image.
-
-    It ignores an incomplete last line. Rows of further images are included.
-    """
-    if not path.is_file():
-        return []
-    entries: list[Any] = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entries.append(json.loads(line))
-        except ValueError:
-            break
-    if not entries or entries[0] != settings:
-        return []
-    rows = entries[1:]
-    for i, (row, digest) in enumerate(zip(rows, digests, strict=False)):
-        if not isinstance(row, dict) or row.get("image") != digest:
-            return rows[:i]
-    return rows
-
-
-def _replace_rows(path: Path, lines: list[Any]) -> None:
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    replace_file(path, lambda new: new.write_text(text, encoding="utf-8"))

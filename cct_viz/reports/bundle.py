@@ -21,6 +21,7 @@ import numpy as np
 from .. import __version__
 from ..architecture.files import sha256
 from ..architecture.reprs import short_repr
+from ..evaluation.headline import headline_method
 from ..images.encode import png
 from ..inference.classifier import Classifier
 from ..inference.heatmaps import Heatmaps
@@ -89,8 +90,9 @@ def write_bundle(
         options: name -> value, passed to every method that has an option with this name.
         look: how the figures of the methods are drawn; by default PNGs in full.
 
-    Returns the contents of explanation.json: model, versions, preprocessing, prediction, the files' sha256, and for
-    each method its options, maps and checks, or the reason why it does not apply.
+    Returns the contents of explanation.json: model, versions, preprocessing, prediction, the files' sha256, the
+    headline map (the method that the model's own score table says is most faithful, or None), and for each method its
+    options, maps and checks, or the reason why it does not apply.
 
     Raises:
         ValueError: no such method, class or option.
@@ -158,6 +160,7 @@ def write_bundle(
         "probabilities": trace.probabilities.tolist(),
         "grid": list(trace.grid),
         "receptive_field": trace.receptive_field.tolist(),
+        "headline": headline_method(classifier),
         "explanations": explanations,
     }
     arrays = read_arrays(out / ARRAYS)

@@ -9,7 +9,7 @@ For models with sequence pooling also the position prior: the mean of the poolin
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from ..architecture.outputs import find_output
 from ..architecture.pools import find_pool
 from ..architecture.reprs import short_repr
 from ..images.preprocessing import normalise
+from ..inference.bands import Band, count_bands
 from .data import DataError, Images, check_classes, make_targets
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ class Metrics:
         ece: expected calibration error of the answers in 0..1, 15 bins of equal width (Guo et al. 2017, arXiv
             1706.04599).
         images: number of images.
+        confidence: mean probability of the answers in 0..1. Below the accuracy the model is too modest, above it too
+            sure; the calibration error alone does not tell which.
+        bands: how many answers of each certainty were right, see `inference.bands`; empty for independent classes.
         confusion: (K, K) int, rows are the true classes; for independent classes (K, 2, 2), one matrix for each class,
             rows are the truth, no and yes.
         position_prior: (N,) float64, each token's mean pooling weight over the images, tokens row by row; None for a
@@ -49,6 +53,8 @@ class Metrics:
     ece: float
     images: int
     confusion: np.ndarray
+    confidence: float = 0.0
+    bands: tuple[Band, ...] = ()
     position_prior: np.ndarray | None = None
 
     __repr__ = short_repr
@@ -69,11 +75,14 @@ class Metrics:
             *accuracy,
             (loss, f"{self.loss:.4f} nats"),
             (f"expected calibration error, {BINS} bins", f"{self.ece:.4f}"),
+            ("mean probability of the answers", f"{self.confidence:.2%}"),
         ]
 
     def record(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
-        record: dict[str, Any] = {**self.summary(), "confusion": self.confusion.tolist()}
+        record: dict[str, Any] = {**self.summary(), "confusion": self.confusion.tolist(), "confidence": self.confidence}
+        if self.bands:
+            record["bands"] = [asdict(band) for band in self.bands]
         if self.position_prior is not None:
             record["position_prior"] = [round(share, 8) for share in self.position_prior.tolist()]
         return record
@@ -146,6 +155,8 @@ def measure(logits: np.ndarray, targets: np.ndarray, *, output: str = "softmax")
         ece=_calibration_error(confidence, correct),
         images=len(logits),
         confusion=confusion,
+        confidence=float(confidence.mean()),
+        bands=count_bands(confidence, correct) if rule.exclusive else (),
     )
 
 

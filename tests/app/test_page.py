@@ -232,6 +232,7 @@ def test_classify_returns_the_label_of_an_image(client):
     assert answer["label"] == expected.top(1)[0][0]
     given = {entry["label"]: entry["confidence"] for entry in answer["confidences"]}
     assert given == pytest.approx(dict(expected.top(3)))
+    assert answer["band"] is None  # the stub's model was not measured
     assert answer["output"] == "softmax"
     assert answer["assumptions"] == [ASSUMED_LABELS]
 
@@ -247,6 +248,12 @@ def test_explain_returns_a_figure_and_all_numbers(client, method):
     assert numbers["checks"] == dict(expected.checks)
     assert numbers["target"] == tiny_config().labels[1]
     assert numbers["assumptions"] == [ASSUMED_LABELS]
+
+
+def test_explain_without_a_method_gives_the_headline_map(client):
+    """The stub has no table of its own, so that is rollout."""
+    _, numbers = client.predict(handle_file(EXAMPLES[3]), api_name="/explain")
+    assert json.loads(Path(numbers).read_text())["method"] == "rollout"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from conftest import softmax, tiny_config
 
 from cct_viz.cli import main
 from cct_viz.evaluation import score
+from cct_viz.evaluation.controls import CONTROLS
 from cct_viz.evaluation.faithfulness import (
     PROTOCOLS,
     RANKINGS,
@@ -20,7 +21,6 @@ from cct_viz.evaluation.faithfulness import (
     remove,
     score_image,
     spread_steps,
-    summarise,
 )
 from cct_viz.images.preprocessing import normalise
 from cct_viz.methods.ablation import paint_over
@@ -157,7 +157,7 @@ def test_an_image_is_scored_by_every_protocol(case):
     classifier, trace, _ = case
     scores = score_image(classifier, trace, methods=CHEAP, permutations=4)
     assert list(scores) == list(PROTOCOLS)
-    assert list(scores["blur"]) == list(CHEAP)
+    assert list(scores["blur"]) == [*CHEAP, *CONTROLS]
     entry = scores["token_drop"]["contribution"]
     assert entry["srg"] == pytest.approx(entry["insertion"] - entry["deletion"])
     assert scores == score_image(classifier, trace, methods=CHEAP, permutations=4)
@@ -166,21 +166,6 @@ def test_an_image_is_scored_by_every_protocol(case):
 def test_rankings_are_the_methods_with_one_final_map():
     assert set(RANKINGS) >= {"seqpool", "rollout", "contribution", "chefer", "integrated_gradients"}
     assert "attention" not in RANKINGS
-
-
-def test_summary_orders_by_srg_with_intervals():
-    def row(a, b):
-        entries = {"x": a, "y": b}
-        measures = {m: {"srg": v, "deletion": 0.0, "insertion": v, "percentile": 0.5} for m, v in entries.items()}
-        return {"black": measures}
-
-    table = summarise([row(0.1, 0.3), row(0.3, 0.3), row(0.2, 0.6)])
-    assert [entry["method"] for entry in table] == ["y", "x"]
-    assert table[1]["srg"] == pytest.approx(0.2)
-    assert table[1]["interval"] == pytest.approx(1.96 * 0.1 / np.sqrt(3))
-    assert table[0]["protocols"]["black"]["srg"] == pytest.approx(0.4)
-    with pytest.raises(ValueError, match="no scored images"):
-        summarise([])
 
 
 @pytest.fixture
@@ -258,7 +243,8 @@ def test_methods_that_do_not_apply_are_named(class_token_folder, capsys, tmp_pat
     out, err = capsys.readouterr()
     record = json.loads(out)
     assert "not applicable to this model: seqpool\n" in err
-    assert [entry["method"] for entry in record["table"]] == ["rollout"]
+    assert {entry["method"] for entry in record["table"]} == {"rollout", *CONTROLS}
+    assert record["headline"] == "rollout"
     assert "class token" in record["not_applicable"]["seqpool"]
     assert "--methods seqpool,rollout " in record["command"]
     assert "Not applicable to this model: seqpool." in (tmp_path / "out" / "score.md").read_text()
@@ -292,7 +278,8 @@ def test_score_command_writes_a_table_and_continues_a_stopped_run(
     values = [entry["srg"] for entry in first["table"]]
     assert values == sorted(values, reverse=True)
     text = (tmp_path / "out" / "score.md").read_text()
-    assert f"| {first['table'][0]['method']} | {values[0]:.3f} ±" in text
+    best = next(entry for entry in first["table"] if not entry["control"])
+    assert f"| {best['method']} | {best['srg']:.3f} ±" in text
     assert first["sha256"] in text
     assert "--seed 0" in text
     assert str(tmp_path) not in first["command"].split("--data")[1]

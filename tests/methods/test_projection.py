@@ -7,6 +7,7 @@ from example_tokenizers import TOKENIZERS, reach
 
 from cct_viz.architecture.config import ConvStage
 from cct_viz.architecture.geometry import stage_geometry
+from cct_viz.inference.projection import project
 from cct_viz.methods.projection import gather, nearest_token
 
 ARCHITECTURES = TOKENIZERS | {
@@ -45,3 +46,23 @@ def test_every_pixel_belongs_to_the_token_with_the_nearest_centre(config):
     for y, x in [(0, 0), (size[0] // 2, size[1] // 3), (size[0] - 1, size[1] - 1)]:
         distance = np.abs(centres - (y + 0.5, x + 0.5))
         assert distance[owner[y, x]].tolist() == distance.min(axis=0).tolist()
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_the_peak_of_a_drawn_map_is_that_of_its_tokens(config, signed):
+    """Drawing interpolates between the tokens and never averages them, which would move a signed map's peak.
+
+    Padding may put the centre of a token at the edge beyond the picture, where nothing is drawn; it gets no peak here.
+    """
+    stage, size = stage_geometry(config)[-1], config.image_size
+    values = np.random.default_rng(0).normal(size=config.grid)
+    values = values if signed else np.abs(values)
+    inside = ((stage.centres >= 0.5) & (stage.centres <= np.array(size) - 0.5)).all(axis=-1)
+    values[tuple(np.argwhere(inside)[7 % inside.sum()])] = (
+        1.5 * values.max()
+    )  # pixels lie beside the centres, not on them
+    drawn = project(stage, values, (2 * size[0], 2 * size[1]), size)
+    place = np.unravel_index(drawn.argmax(), drawn.shape)
+    owner = nearest_token(stage, size)[place[0] // 2, place[1] // 2]
+    assert owner == values.argmax()
+    assert drawn.max() <= values.max() + 1e-12

@@ -19,6 +19,8 @@ EXACT = 1e-5  # float32 logits of order 10
 class FakeClassifier:
     """The attributes of a classifier that a bundle records; no method in these tests runs it."""
 
+    folder = None
+
     def __init__(self, config):
         self.config = config
         self.source = Source("hub", "owner/name", "ab" * 32, "cd" * 20)

@@ -1,0 +1,41 @@
+"""The headline map of a model: the most faithful in its own score table, of the maps that cost no further pass."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..inference.classifier import Classifier
+from ..methods import METHODS
+from .table import find_headline
+
+FILE = "score.json"
+MAX_BYTES = 5_000_000
+DEFAULT = "rollout"  # where no table was measured
+
+
+def headline_method(classifier: Classifier) -> str | None:
+    """The headline map's name in METHODS, from score.json beside the weights.
+
+    None without a table that was measured on these weights, which may come from strangers: a table of other weights or
+    with damaged values counts as none.
+    """
+    table = _read_table(classifier)
+    return find_headline(table) if table else None
+
+
+def _read_table(classifier: Classifier) -> list[dict[str, Any]]:
+    """The entries of METHODS, the best mean SRG first; empty if there is no table of these weights."""
+    if classifier.folder is None:
+        return []
+    path = classifier.folder / FILE
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return []
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["sha256"] != classifier.source.sha256:
+            return []
+        entries = [(float(entry["srg"]), entry) for entry in record["table"] if entry["method"] in METHODS]
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return []
+    return [entry for srg, entry in sorted(entries, key=lambda pair: -pair[0]) if srg == srg]
