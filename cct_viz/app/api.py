@@ -60,8 +60,8 @@ def add_endpoints(models: Models) -> None:
         """A PNG with the maps of one method over the image, and a JSON file with every number and the identity checks.
 
         Args:
-            method: how to explain, such as rollout, attention or contribution; another name is answered with a list. Empty
-                for the headline map: the most faithful in the model's own score table, or rollout without such a table.
+            method: how to explain, such as rollout, attention or contribution; another name is answered with a list.
+                Empty for the headline map: the most faithful in the model's own score table, or rollout without one.
             target: a class by name or number; empty for the predicted class.
         """
         method = (method or "").strip()
