@@ -181,7 +181,8 @@ def run_pictures_in_json(served: Served) -> None:
     seen = asyncio.run(run_inline(served.port, files))
     after = served.use()
     print(
-        f"eight pictures inside JSON at once, four of 20 MB: {dict(seen)} in {time.monotonic() - started:.0f} s; peak {before.peak:.0f} -> {after.peak:.0f} MB (target 600)"
+        f"eight pictures inside JSON at once, four of 20 MB: {dict(seen)} in {time.monotonic() - started:.0f} s; "
+        f"peak {before.peak:.0f} -> {after.peak:.0f} MB (target 600)"
     )
 
 
