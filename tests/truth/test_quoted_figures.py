@@ -96,7 +96,7 @@ CLAIMS = {
 ELSEWHERE = [
     r"Python 3\.11 to 3\.13 and 2 GB of disk",
     r"5-minute tour",
-    r"of 100 answers",
+    r"of 100 (answers|of them)",
     r"1 to 9 open the stations",
     r"sees 13×13\s+pixels|51×51\s+pixels",  # test_cells.py
     r"of its own, 4×4 pixels",  # test_cells.py
