@@ -278,7 +278,7 @@ def _worth(band: Band | None) -> str:
     """What the first probability is worth, in words; empty if that was not measured."""
     if band is None or not band.images:
         return ""
-    return f" (of 100 such answers, {band.record()['of_100']} were right on validation images)"
+    return f" ({band.record()['of_100']} of 100 such answers were right, on pictures of the model's own classes)"
 
 
 def _printable(path: Path) -> str:
