@@ -2,10 +2,17 @@
 #
 #     docker build -t cct-explorer .
 #     docker run --rm --read-only --tmpfs /tmp --cap-drop ALL -p 127.0.0.1:7860:7860 cct-explorer
+#
+# It has no TensorFlow and asks no Hub. To convert files of TensorFlow, keras-io/cct among them, build with
+# `--build-arg REQUIREMENTS=requirements.lock` and end the second command with `python app.py`.
+#
+# To hold the base image to one build, write what `docker buildx imagetools inspect python:3.11-slim-bookworm` prints as
+# its digest behind the tag: FROM python:3.11-slim-bookworm@sha256:...
 FROM python:3.11-slim-bookworm
+ARG REQUIREMENTS=requirements-serve.lock
 WORKDIR /app
-COPY requirements.lock ./
-RUN pip install --no-cache-dir --requirement requirements.lock
+COPY requirements.lock requirements-serve.lock ./
+RUN pip install --no-cache-dir --requirement "$REQUIREMENTS"
 COPY app.py ./
 COPY cct_viz ./cct_viz
 COPY weights ./weights
@@ -16,4 +23,4 @@ ENV HF_HOME=/tmp/huggingface CCT_VIZ_CACHE=/tmp/cct_viz MPLCONFIGDIR=/tmp/matplo
 ENV GRADIO_SERVER_NAME=0.0.0.0 GRADIO_SERVER_PORT=7860
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s CMD ["python", "-c", "from urllib.request import ProxyHandler, build_opener; build_opener(ProxyHandler({})).open('http://127.0.0.1:7860/healthz', timeout=8)"]
-CMD ["python", "app.py"]
+CMD ["python", "app.py", "--no-hub"]

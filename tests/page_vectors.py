@@ -32,13 +32,14 @@ from cct_viz.inference.load import open_weights
 from cct_viz.inference.trace import NotApplicable, Trace
 from cct_viz.methods import explain, laboratory
 from cct_viz.methods.ablation import paint_over
-from cct_viz.methods.attention import attention_shares, effective_tokens, fused_attentions
+from cct_viz.methods.attention import effective_tokens, fused_attentions
 from cct_viz.methods.depth import attribute_logits, read_lens
 from cct_viz.methods.input_split import class_direction, split_pixels, split_scores
 from cct_viz.methods.pooling import weights_explain
 from cct_viz.methods.projection import nearest_token
+from cct_viz.methods.rollout import attention_shares
 from cct_viz.methods.rollout_paths import split_rollout
-from cct_viz.web.payload import About, make_payload
+from cct_viz.web.payload import make_payload
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "cct_viz" / "web" / "vectors"
@@ -140,7 +141,7 @@ def model_case(config: CCTConfig, dtype: str) -> bytes:
     derived, texts = derive(classifier, trace)
     arrays |= {f"derived/{name}": array for name, array in derived.items()}
     # the page computes each map of a payload itself, and they are most of it
-    payload = json.loads(make_payload(trace, About("tiny", prior=np.full(config.num_tokens, 1 / config.num_tokens))))
+    payload = json.loads(make_payload(trace))
     payload["maps"] = payload["maps"][:1]
     about = {"config": json.dumps(config.to_dict()), "dtype": dtype, "payload": payload, **texts}
     return pack(arrays, about)

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 LOCKS = {
     "requirements.lock": ["requirements.txt"],
+    "requirements-mcp.lock": ["requirements.txt", "requirements-mcp.txt"],
     "requirements-dev.lock": ["requirements.txt", "requirements-dev.txt"],
 }
 
@@ -37,12 +38,12 @@ def read_pins(name):
     return [Requirement(re.sub(r"\s+(--hash=|#).*", "", line)) for line in read_lines(name)]
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, "requirements-serve.lock"])
 def test_a_lock_has_every_pin_and_a_hash_of_each_file(lock):
     assert all(re.search(r" --hash=sha256:[0-9a-f]{64}( |$)", line) for line in read_lines(lock))
     locked = {(pin.name, str(pin.specifier)) for pin in read_pins(lock)}
     assert all(re.fullmatch(r"==[\w.+!]+", version) for _, version in locked)
-    for source in LOCKS[lock]:
+    for source in LOCKS.get(lock, []):
         assert {(pin.name, str(pin.specifier)) for pin in read_pins(source)} <= locked
     assert "://" not in (ROOT / lock).read_text()  # so that any mirror of the index works
 
@@ -58,10 +59,28 @@ def test_the_pinned_versions_are_among_those_the_package_allows():
         assert allowed[pin.name, str(pin.marker)].contains(version.version), pin.name
 
 
-def test_tests_and_app_have_the_same_versions():
-    """Each package of the app has the same version, for the same platforms, in both locks."""
-    app, tests = ({str(pin) for pin in read_pins(lock)} for lock in LOCKS)
-    assert app <= tests
+def test_all_locks_have_the_same_versions():
+    """Each package of the app has the same version, for the same platforms, in every lock."""
+    app, *others = ({str(pin) for pin in read_pins(lock)} for lock in LOCKS)
+    assert all(app <= other for other in others)
+
+
+def test_the_lock_for_serving_is_the_apps_without_training():
+    """Serving imports neither Keras nor TensorFlow (`test_serving_loads_no_framework`)."""
+    app, serving = ({str(pin) for pin in read_pins(lock)} for lock in ("requirements.lock", "requirements-serve.lock"))
+    assert serving < app
+    given = {pin.name: str(pin.specifier) for pin in read_pins("requirements.txt")}
+    locked = {pin.name: str(pin.specifier) for pin in read_pins("requirements-serve.lock")}
+    assert set(given) - set(locked) == {"keras", "tensorflow", "tensorflow-cpu"}
+    assert {name: given[name] for name in given if name in locked}.items() <= locked.items()
+
+
+def test_the_extra_for_mcp_allows_the_version_that_is_tested():
+    (extra,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["mcp"]
+    (pin,) = read_pins("requirements-mcp.txt")
+    (version,) = pin.specifier
+    assert pin.name == Requirement(extra).name
+    assert Requirement(extra).specifier.contains(version.version)
 
 
 def test_versions_are_above_those_with_known_faults():
@@ -130,8 +149,9 @@ def test_the_container_runs_without_root_and_has_a_health_check():
     writable = dict(pair.split("=") for word, rest in steps if word == "ENV" for pair in rest.split())
     for name in ("HF_HOME", "CCT_VIZ_CACHE", "MPLCONFIGDIR"):  # --read-only --tmpfs /tmp, as documented
         assert writable[name].startswith("/tmp/")
-    assert any(word == "RUN" and "requirements.lock" in rest for word, rest in steps)
-    copied = [rest.split()[0] for word, rest in steps if word == "COPY"]
+    assert ["ARG", "REQUIREMENTS=requirements-serve.lock"] in steps
+    assert any(word == "RUN" and '--requirement "$REQUIREMENTS"' in rest for word, rest in steps)
+    copied = [name for word, rest in steps if word == "COPY" for name in rest.split()[:-1]]
     included = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
     assert sorted(copied) == sorted(included)
     assert all((ROOT / name).exists() for name in copied)

@@ -64,8 +64,10 @@ def add_endpoints(models: Models) -> None:
     def explain_image(image: str | None, method: str | None = "", target: str | None = "") -> tuple[str, str]:
         """A PNG with the maps of one method over the image, and a JSON file with every number and the identity checks.
 
-        `method` is one of METHODS, empty for the headline map: what the model's own score table says is most faithful,
-        or rollout without such a table. `target` is a class name or number, empty for the predicted class.
+        Args:
+            method: how to explain, such as rollout, attention or contribution; another name is answered with a list.
+                Empty for the headline map: the most faithful in the model's own score table, or rollout without one.
+            target: a class by name or number; empty for the predicted class.
         """
         method = (method or "").strip()
         if method in METHODS and takes(method, "classifier"):

@@ -18,7 +18,7 @@ from ..checkpoints.safetensors import to_bytes
 from ..inference.classifier import Classifier
 from ..server.settings import KEEP_SECONDS
 from ..web.html import TITLE, describe_gallery, describe_model, page_script, page_style
-from ..web.payload import About, make_payload
+from ..web.payload import make_payload
 from .api import add_endpoints
 from .models import Models
 
@@ -128,8 +128,7 @@ def _answer(models: Models, event: gr.EventData) -> str:
         trace = models.trace_pixels(name, _read_pixels(pixels, models.get(name)))
     except (CheckpointError, ValueError) as error:
         return json.dumps({"id": data.get("id"), "problem": str(error)})
-    prior = models.get(name).position_prior
-    return json.dumps({"id": data.get("id"), "payload": make_payload(trace, About(name, prior=prior))})
+    return json.dumps({"id": data.get("id"), "payload": make_payload(trace)})
 
 
 def _read_pixels(text: str, classifier: Classifier) -> np.ndarray:

@@ -8,6 +8,10 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import ImageData
 
+from ..server.janitor import holds
+
+NOT_STORED = "The app does not have this picture, or no longer: upload it and use the path that the app answers."
+
 
 class Upload(gr.Image):
     """A picture box that passes the path of the file to its listeners, or None when it is empty.
@@ -22,6 +26,8 @@ class Upload(gr.Image):
             return None
         if not payload.path:
             raise gr.Error("The picture did not arrive as a file; upload a PNG, JPEG, WebP, AVIF, GIF or BMP file.")
+        if not holds(self.GRADIO_CACHE, payload.path):  # Gradio does not check a path that comes without "meta"
+            raise gr.Error(NOT_STORED)
         return str(payload.path)
 
     def postprocess(self, value: Any) -> Any:

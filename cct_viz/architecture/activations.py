@@ -1,8 +1,8 @@
 """ACTIVATIONS: the functions between the two layers of an encoder block's MLP.
 
 An activation is a function of an array and of the framework's functions (keras.ops), so that importing the table
-loads no framework. It is 0 at 0, so that methods/frozen.py can read it as a gate f(u) / u times u. To add one, write it
-here and in web/src/model/activations.ts.
+loads no framework. It is 0 at 0, so that methods/frozen.py can read it as a gate f(u) / u times u. It may use
+the functions that onnx_graph.Graph and frozen._Arrays have. ARCHITECTURE.md says what else a new one needs.
 """
 
 from __future__ import annotations

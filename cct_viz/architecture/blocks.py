@@ -1,6 +1,6 @@
 """BLOCKS: the orders of norm and MLP in an encoder block. Every block starts with x += attention(norm_1(x)).
 
-Its MLP reads what norm_2 gives. To add an order, write it here and in web/src/model/blocks.ts.
+Its MLP reads what norm_2 gives. ARCHITECTURE.md says what else a new order needs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """POOLS: how the encoder's tokens are pooled into one vector. An entry holds everything that depends on the pool.
 
-To add a pool, write its entry here, its layer in keras_model.py and its entry in web/src/model/pools.ts.
+ARCHITECTURE.md says what else a new pool needs.
 
 N image tokens, M tokens in the encoder (N, or N + 1 with a class token first), D embedding width. `r` (M, D) is the
 representation, after the final norm; `weights` (N,) are the pooling weights, or None if the pool has no weights.
@@ -50,6 +50,8 @@ class Pool:
         weigh: (r, a (D,), a0) -> pool scores (N,) or None, and the pooling weights (N,), >= 0, summing to 1; float32.
             None if the pool has no weights.
         has_scores: whether the pooling weights are softmax(a . r_t + a0).
+        through_weights: (weights, evidence (N,), a) -> (N, D) float64: what is added to the gradient of the class score
+            by r because the weights depend on r. None where they do not, or where there are no weights.
         class_token: whether a class token is prepended to the image tokens.
         splits: whether the pool reads the image tokens, so that class scores split into one part per token.
         readout: f -> (M,) shares, summing to 1: how much of the pooled vector comes from each token.
@@ -65,6 +67,7 @@ class Pool:
     ablate: Callable[[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray, float], Fall] | None
     weigh: Callable[[np.ndarray, np.ndarray | None, float], tuple[np.ndarray | None, np.ndarray]] | None = None
     has_scores: bool = False
+    through_weights: Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray] | None = None
     class_token: bool = False
     splits: bool = True
     readout: Callable[[np.ndarray], np.ndarray] = _mean_over_channels
@@ -86,6 +89,13 @@ def _softmax_of_scores(r: np.ndarray, a: np.ndarray | None, a0: float) -> tuple[
     scores = r @ a + np.float32(a0)
     exponentials = np.exp(scores - scores.max())
     return scores, exponentials / exponentials.sum()
+
+
+def _through_softmax(weights: np.ndarray, evidence: np.ndarray, a: np.ndarray | None) -> np.ndarray:
+    """w_t (e_t - sum_s w_s e_s) a"""
+    assert a is not None
+    w, e = weights.astype(np.float64), evidence.astype(np.float64)
+    return np.outer(w * (e - w @ e), a)
 
 
 def _equal_weights(r: np.ndarray, a: np.ndarray | None, a0: float) -> tuple[None, np.ndarray]:
@@ -145,6 +155,7 @@ POOLS: dict[str, Pool] = {
         ablate=_without_weight,
         weigh=_softmax_of_scores,
         has_scores=True,
+        through_weights=_through_softmax,
         shapes=lambda dim: {"score/kernel": (dim, 1), "score/bias": (1,)},
         macs=lambda tokens, dim: 2 * tokens * dim,  # scores, then the weighted sum
     ),

@@ -47,6 +47,10 @@ class Preset:
     published: str | None = None
     comparison: bool = False
 
+    def __post_init__(self) -> None:
+        if self.folder is not None and not self.sha256:
+            raise ValueError(f"the weights in {self.folder} have no SHA-256, so a damaged file would be loaded")
+
 
 @dataclass(frozen=True)
 class DataSet:

@@ -8,13 +8,14 @@ foreign checkpoints) and `convert`.
 Importing this package loads neither Keras, TensorFlow, PyTorch nor the Hub's client; each is loaded when it is used.
 """
 
-from .common import Checkpoint, CheckpointError, assign, check
+from .common import Checkpoint, CheckpointError, CheckpointWarning, assign, check
 from .registry import READERS, Reader, detect, model_files, read, select_files
 
 __all__ = [
     "READERS",
     "Checkpoint",
     "CheckpointError",
+    "CheckpointWarning",
     "Reader",
     "assign",
     "check",

@@ -23,9 +23,8 @@ from typing import Any
 
 from .. import checkpoints
 from ..architecture.config import ConfigError
-from . import Checkpoint, CheckpointError, registry, safetensors
+from . import Checkpoint, CheckpointError, CheckpointWarning, registry, safetensors
 from .given import NOTHING, Given
-from .pytorch.contents import CheckpointWarning
 
 DEADLINE = 600.0  # seconds for everything, on a busy machine too; the limit of processor time comes first
 # Beyond its libraries a reader gets FACTOR times its files: float16 doubles, and is copied on the way out.
@@ -142,6 +141,9 @@ def _answer(path: Path, out: Path, given: Given) -> dict[str, Any]:
         return {"error": str(error)}
     except ConfigError as error:
         return {"config_error": str(error)}
+    except ModuleNotFoundError as error:
+        remedy = "install it, or convert the file elsewhere"
+        return {"error": f"reading {path.name} needs {error.name}, which is not installed; {remedy}"}
     except OSError as error:
         return {"error": f"{path.name} cannot be read: {error.strerror or error}"}
     return {"format": checkpoint.format}
@@ -154,7 +156,7 @@ def _to_tuple(value: Any) -> Any:
 def _limit(path: Path) -> None:
     """Limit memory and processor time from here on. Linux does both, macOS the second, Windows neither."""
     reader, size = registry.reader_and_size(path)
-    for library in reader.libraries:  # which take memory of their own
+    for library in reader.libraries(path):  # which take memory of their own
         with contextlib.suppress(ImportError):  # the reader says what is missing
             importlib.import_module(library)
     try:

@@ -28,6 +28,10 @@ class CheckpointError(ValueError):
         super().__init__(one_line(message))
 
 
+class CheckpointWarning(UserWarning):
+    """A checkpoint that can be used, but was changed; the message says how."""
+
+
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A configuration and the weights that fit it.

@@ -15,11 +15,10 @@ from .. import checkpoints
 from ..architecture.config import CCTConfig
 from ..architecture.files import replace_file
 from ..architecture.presets import AUTHORS, PUBLISHED
-from . import Checkpoint, CheckpointError, child, safetensors
+from . import Checkpoint, CheckpointError, CheckpointWarning, child, safetensors
 from .cards import write_card
 from .given import NOTHING, Given
 from .pytorch import outgoing
-from .pytorch.contents import CheckpointWarning
 
 if TYPE_CHECKING:
     from ..architecture.keras_model import CCT

@@ -88,18 +88,22 @@ class Given:
 
 NOTHING = Given()
 DIVIDED_BY_255 = Preprocessing()
+_CLASSES = "The file does not name its classes: "
 _PIXELS = "The file does not say how pixels were "
 ASSUMED_PIXELS = f"{_PIXELS}scaled: division by 255 is assumed, without normalisation."
-ASSUMED_LABELS = "The file does not name its classes: they are numbered."
+ASSUMED_LABELS = f"{_CLASSES}they are numbered."
 
 
-def complete(config: CCTConfig, given: Given, *, says_labels: bool, says_pixels: bool) -> CCTConfig:
+def complete(
+    config: CCTConfig, given: Given, *, says_labels: bool, says_pixels: bool, preset: str | None = None
+) -> CCTConfig:
     """`config` with the given labels and normalisation; what neither the user nor the file says is assumed, aloud.
 
     Args:
         config: as read from a file. Where the file says nothing, its labels are numbers and its preprocessing is the
             one that the reader assumes.
         says_labels, says_pixels: whether the file itself names the classes, and says how pixels are scaled.
+        preset: the architecture that the labels of `config` come from, if no file named them.
 
     Raises:
         ConfigError: another number of labels than classes.
@@ -109,6 +113,8 @@ def complete(config: CCTConfig, given: Given, *, says_labels: bool, says_pixels:
         if len(given.labels) != config.num_classes:
             raise ConfigError(f"{len(given.labels)} labels were given, but the model has {config.num_classes} classes")
         config = dataclasses.replace(config, labels=given.labels)
+    elif not says_labels and preset is not None and config.labels != numbered_labels(config.num_classes):
+        assumptions.append(f"{_CLASSES}those of {preset} are assumed.")
     elif not says_labels:
         config = dataclasses.replace(config, labels=numbered_labels(config.num_classes))
         assumptions.append(ASSUMED_LABELS)
@@ -121,7 +127,7 @@ def complete(config: CCTConfig, given: Given, *, says_labels: bool, says_pixels:
 
 def _answers(given: Given, assumption: str) -> bool:
     """Whether an earlier assumption, from a config.json, no longer holds."""
-    if assumption == ASSUMED_LABELS:
+    if assumption.startswith(_CLASSES):
         return given.labels is not None
     return assumption.startswith(_PIXELS) and given.preprocessing is not None
 

@@ -15,7 +15,7 @@ from .keras_files import archive, tf_checkpoint, weights_file
 from .other_files import name_other
 from .pytorch import hub_mixin
 
-OF_ANY_FILE = frozenset({"labels", "scale", "mean", "std"})  # answers that every reader takes
+OF_ANY_FILE = frozenset({"labels", "scale", "mean", "std"})  # `given.complete` puts them into any configuration
 OF_KERAS = OF_ANY_FILE | {"image_size", "activation", "epsilon"}
 
 
@@ -35,6 +35,14 @@ def _accepts_all(given: Given) -> None:
     pass
 
 
+def _numpy_alone(path: Path) -> tuple[str, ...]:
+    return ()
+
+
+def _only(*libraries: str) -> Callable[[Path], tuple[str, ...]]:
+    return lambda path: libraries
+
+
 @dataclass(frozen=True)
 class Reader:
     """One checkpoint format. Names of files are relative to the checkpoint's folder, with "/" between their parts.
@@ -47,9 +55,9 @@ class Reader:
         beside: the names of the files, in their folder, that make up the model of a single file.
         holds: whether a single file is in this format, by its content; names say nothing.
         claims: whether a folder whose files have the right names is in this format, by their content.
-        accepts: the answers of `Given` that make sense for the format.
+        accepts: the answers of `Given` that make sense for the format, all of which `read` heeds.
         check: refuses answers that no file can fit, before a file is read.
-        libraries: the modules that it imports, besides NumPy.
+        libraries: the modules that it imports to read a path, besides NumPy.
         needs_conversion: whether `load` refuses the format, because too much has to be assumed or installed.
     """
 
@@ -60,9 +68,9 @@ class Reader:
     holds: Callable[[Path], bool] = _holds_nothing
     beside: Callable[[Path], list[str]] = _itself
     claims: Callable[[Path], bool] = _claims_all
-    accepts: frozenset[str] = OF_ANY_FILE
+    accepts: frozenset[str] = frozenset()
     check: Callable[[Given], None] = _accepts_all
-    libraries: tuple[str, ...] = ()
+    libraries: Callable[[Path], tuple[str, ...]] = _numpy_alone
     needs_conversion: bool = False
 
 
@@ -74,6 +82,7 @@ READERS: dict[str, Reader] = {
         safetensors.files,
         safetensors.read,
         claims=lambda folder: not hub_mixin.claims(folder),
+        accepts=OF_ANY_FILE,
     ),
     hub_mixin.FORMAT: Reader(
         "config.json and model.safetensors of PyTorch's hub mixin",
@@ -89,7 +98,8 @@ READERS: dict[str, Reader] = {
         saved_model.recognises,
         saved_model.files,
         saved_model.read,
-        libraries=("tensorflow",),
+        accepts=OF_ANY_FILE,
+        libraries=_only("tensorflow"),
     ),
     archive.FORMAT: Reader(
         "a .keras file",
@@ -98,7 +108,7 @@ READERS: dict[str, Reader] = {
         archive.read,
         holds=archive.holds,
         accepts=OF_KERAS,
-        libraries=("h5py",),
+        libraries=_only("h5py"),
     ),
     weights_file.FORMAT: Reader(
         "a .weights.h5 or .h5 file (Keras)",
@@ -108,7 +118,7 @@ READERS: dict[str, Reader] = {
         holds=weights_file.holds,
         beside=weights_file.files_beside,
         accepts=OF_KERAS,
-        libraries=("h5py",),
+        libraries=_only("h5py"),
     ),
     tf_checkpoint.FORMAT: Reader(
         "a checkpoint's .index and .data files (TensorFlow)",
@@ -118,7 +128,7 @@ READERS: dict[str, Reader] = {
         holds=tf_checkpoint.holds,
         beside=tf_checkpoint.files_beside,
         accepts=OF_KERAS,
-        libraries=("tensorflow",),
+        libraries=_only("tensorflow"),
     ),
     pytorch.FORMAT: Reader(
         "a .pth, .pt, .ckpt, .bin or .safetensors file (PyTorch)",
@@ -128,7 +138,7 @@ READERS: dict[str, Reader] = {
         holds=pytorch.holds,
         accepts=OF_ANY_FILE | pytorch.ANSWERS,
         check=pytorch.check,
-        libraries=("torch",),
+        libraries=pytorch.libraries,
         needs_conversion=True,
     ),
 }

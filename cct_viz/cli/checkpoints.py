@@ -16,7 +16,6 @@ from ..architecture.geometry import stage_geometry
 from ..architecture.presets import PRESETS
 from ..checkpoints.given import Given
 from ..checkpoints.hub import push as hub_push
-from ..checkpoints.pytorch.state_dict import CheckpointWarning
 from .common import AddCommand
 
 # Options that answer what a file may not say, and what else is assumed.
@@ -59,7 +58,7 @@ def models(options: argparse.Namespace) -> int:
 
 
 def convert(options: argparse.Namespace) -> int:
-    from ..checkpoints import READERS
+    from ..checkpoints import READERS, CheckpointWarning
     from ..checkpoints.convert import convert
 
     given = _read_given(options)

@@ -245,8 +245,6 @@ class Classifier:
             output=self.config.output,
             channels=self.config.channels,
             note=prepared.note,
-            config=self.config,
-            weights=self.weights,
             classifier=self,
         )
 

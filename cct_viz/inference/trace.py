@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..architecture.blocks import find_block
-from ..architecture.config import CCTConfig
 from ..architecture.geometry import StageGeometry
 from ..architecture.outputs import find_output
 from ..architecture.pools import find_pool
@@ -88,9 +86,8 @@ class Trace:
         output: a name in OUTPUTS.
         channels: of the model's input: 3, or 1 for grey.
         note: what is unusual about how the image was read, one sentence; mostly empty.
-        config, weights: of the model, the weights by canonical name; shared by all traces of a classifier. None for a
-            trace made of arrays alone; a pickled or copied trace has no weights, so that it stays small.
-        classifier: what made the trace, for `explore`; None in a trace that was made or unpickled without one.
+        classifier: what made the trace, with its configuration and weights; None for a trace made of arrays alone, and
+            in a pickled or copied one, so that it stays small.
 
     Raises:
         ValueError: no such pool, block or output, or an array does not fit the token grid of the last feature map; the
@@ -117,8 +114,6 @@ class Trace:
     output: str = "softmax"
     channels: int = 3
     note: str = ""
-    config: CCTConfig | None = field(default=None, repr=False)
-    weights: Mapping[str, np.ndarray] | None = field(default=None, repr=False)
     classifier: Classifier | None = None
 
     def __post_init__(self) -> None:
@@ -157,7 +152,7 @@ class Trace:
 
     def __getstate__(self) -> dict[str, Any]:
         """A classifier holds a running session, which is not for copies and other processes; weights are large."""
-        return {**vars(self), "classifier": None, "weights": None}
+        return {**vars(self), "classifier": None}
 
     def explore(self, *, height: int = 760) -> Any:
         """The explorer of this picture, for the output cell of a notebook: see `cct_viz.explore`."""

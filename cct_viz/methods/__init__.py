@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..inference.heatmaps import Heatmaps
 from ..inference.trace import NotApplicable, Trace
 from .ablation import ablate_in_pool, drop_token, hide_pixels
-from .attention import attention, contribution_rollout, rollout
+from .attention import attention
 from .cam import grad_cam, hires_cam
 from .depth import direct_logit_attribution, logit_lens
 from .features import rank_channels
@@ -24,6 +24,7 @@ from .gradient import chefer, gradient_rollout, legrad
 from .input_split import contribution_by_depth, depth_sum, input_contribution, pixel_contribution
 from .pixels import gradient_x_input, integrated_gradients, smooth_grad
 from .pooling import contrast, contribution, evidence, seqpool
+from .rollout import contribution_rollout, rollout
 from .rollout_paths import rollout_paths
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..architecture.pools import find_pool
 from ..inference.heatmaps import Heatmaps
 from ..inference.trace import Trace
 from .attention import share_maps, to_share
@@ -62,7 +63,7 @@ def hires_cam(trace: Trace, *, target: int) -> Heatmaps:
 def representation_gradient(trace: Trace, target: int) -> np.ndarray:
     """(N, D) float64: dy_c/dr_t, the gradient of the class score by each token's representation.
 
-    f_td W_cd with fixed pooling factors f. Weights that are the softmax of a score depend on the token too, which adds
+    f_td W_cd with fixed pooling factors f. Weights may depend on the tokens too: the softmax of a score adds
     w_t (e_tc - sum_s w_s e_sc) a.
 
     Raises:
@@ -71,7 +72,7 @@ def representation_gradient(trace: Trace, target: int) -> np.ndarray:
     require_split(trace, ": the last image tokens get no gradient, so they have no class activation map")
     head = trace.readout_weights.head[:, target].astype(np.float64)
     gradient = trace.pooling_factors.astype(np.float64) * head
-    if trace.pooling_weights is not None and trace.readout_weights.pool_kernel is not None:
-        w, e = trace.pooling_weights.astype(np.float64), trace.evidence[:, target].astype(np.float64)
-        gradient += np.outer(w * (e - w @ e), trace.readout_weights.pool_kernel)
+    through_weights = find_pool(trace.pool).through_weights
+    if through_weights is not None and trace.pooling_weights is not None:
+        gradient += through_weights(trace.pooling_weights, trace.evidence[:, target], trace.readout_weights.pool_kernel)
     return gradient

@@ -118,9 +118,9 @@ def _before_block(scores: Scores, trace: Trace, layer: int) -> Scores:
 
 def require_weights_of_model(trace: Trace) -> tuple[CCTConfig, Weights]:
     """The configuration and weights of the model that made the trace; NotApplicable if it was made of arrays alone."""
-    if trace.config is None or trace.weights is None:
+    if trace.classifier is None:
         raise NotApplicable("this trace came without the weights of its model; make one with Classifier.trace")
-    return trace.config, trace.weights
+    return trace.classifier.config, trace.classifier.weights
 
 
 def _before_mlp(scores: Scores, x: np.ndarray, config: CCTConfig, weights: Weights, name: str) -> Scores:

@@ -9,7 +9,8 @@ import numpy as np
 from ..architecture.pools import find_pool
 from ..inference.heatmaps import Heatmaps
 from ..inference.trace import Trace
-from .attention import attention_shares, normalise_rows, share_maps, to_share
+from .attention import normalise_rows, share_maps, to_share
+from .rollout import attention_shares
 
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier

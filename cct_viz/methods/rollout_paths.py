@@ -9,7 +9,8 @@ import numpy as np
 
 from ..inference.heatmaps import Heatmaps
 from ..inference.trace import Trace
-from .attention import attention_shares, fused_attentions, share_maps
+from .attention import fused_attentions, share_maps
+from .rollout import attention_shares
 
 MAX_LAYERS = 4  # 2^4 = 16 maps; more would not be readable
 

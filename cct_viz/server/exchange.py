@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,9 +25,14 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 UPLOAD, JOIN = "/gradio_api/upload", "/gradio_api/queue/join"
+FILE = "/gradio_api/file="
+RUN = re.compile(r"/gradio_api/run/([^/]+)/?")
+MCP = re.compile(r"/gradio_api/mcp(/.*)?")
 FORM_BYTES = 100_000  # for the multipart headers of an upload
 DRAIN_SECONDS = 5.0
+NO_ROOM = "The app has no room for more pictures now; try again in a few minutes."
 NOT_KNOWN = b"404: Not Found"  # in the event stream of a session that this process does not have
+RELOAD = b'"session_not_found":true'  # Gradio's page would load itself again and again, instead of saying what happened
 NOT_HERE = (
     b"The app does not know this call. It was restarted, or it runs in several processes: "
     b"then each visitor must always reach the same one."
@@ -46,8 +52,16 @@ class Exchange:
 
     def __init__(self, guard: Guard, scope: Message, receive: Receive, send: Send, path: str) -> None:
         self.upload = upload = path.rstrip("/") == UPLOAD and scope["method"] == "POST"
-        self.limit = settings.MAX_UPLOAD_MB * settings.MB + FORM_BYTES if upload else settings.MAX_JSON_BYTES
-        self.seconds = settings.UPLOAD_SECONDS if upload else settings.JSON_SECONDS
+        self.run = scope["method"] == "POST" and bool(RUN.fullmatch(path))
+        self.mcp = guard.mcp and scope["method"] == "POST" and bool(MCP.fullmatch(path))
+        self.data_urls = self.run or self.mcp
+        picture = settings.MAX_UPLOAD_MB * settings.MB
+        self.limit = settings.MAX_JSON_BYTES
+        if upload:
+            self.limit = picture + FORM_BYTES
+        if self.data_urls:  # base64 has four characters for three bytes
+            self.limit += picture * 4 // 3
+        self.seconds = settings.UPLOAD_SECONDS if upload or self.data_urls else settings.JSON_SECONDS
         self.deadline = time.monotonic() + self.seconds
         self.guard, self.scope, self.path, self._receive, self._send = guard, scope, path, receive, send
         self.headers = Headers(scope=scope)
@@ -55,6 +69,7 @@ class Exchange:
         self.length = int(content_length) if content_length.isdecimal() else self.limit
         self.size, self.complete, self.started, self.event_stream = 0, False, False, False
         self.reserved_bytes, self.parts, self.tail, self.end = 0, 0, b"", b""
+        self.held = 0  # bytes of a body with data: URLs in memory
         self.boundary = b"--" + parse_options_header(self.headers.get("content-type"))[1].get(b"boundary", b"")
         self.closed = self.boundary == b"--"  # whether the closing boundary came; without a boundary, Gradio refuses
         self.fault: BodyError | None = None
@@ -90,11 +105,24 @@ class Exchange:
         self.size += len(message.get("body", b""))
         if self.size > self.limit:
             self.fail(413, "")
+        if self.data_urls:
+            self.hold(len(message.get("body", b"")))
         if self.upload:
             self.take_room(message.get("body", b""))
             if self.complete and not self.closed:
                 self.fail(400, "The upload ends before its closing boundary; send it again.")
         return message
+
+    def hold(self, length: int) -> None:
+        """Count bytes that stay in memory until all have arrived, over all requests.
+
+        Raises:
+            BodyError: there are too many.
+        """
+        self.held += length
+        self.guard.held += length
+        if self.guard.held > settings.MAX_HELD_BYTES:
+            self.fail(503, NO_ROOM)
 
     def take_room(self, body: bytes) -> None:
         """Reserve disk space for these bytes as they arrive: an announced length alone reserves nothing.
@@ -115,18 +143,18 @@ class Exchange:
             self.fail(507, DISK_FULL)
         room = len(body) + files * settings.FILE_BYTES
         if not self.guard.admit(room):
-            self.fail(503, "The app has no room for more pictures now; try again in a few minutes.")
+            self.fail(503, NO_ROOM)
         self.reserved_bytes += room
 
     async def pass_on(self) -> Message:
         return await self._receive()
 
-    async def read(self) -> bytes:
-        """The whole body."""
+    async def read(self) -> list[bytes]:
+        """The whole body, in parts as they arrived."""
         parts = []
         while not self.complete:
             parts.append((await self.receive()).get("body", b""))
-        return b"".join(parts)
+        return parts
 
     async def drain(self) -> None:
         """Read and discard the rest for a short time: a client that is still sending does not read a response."""
@@ -181,5 +209,6 @@ class Exchange:
             full = message["status"] == 503 and self.path == JOIN and "sec-fetch-mode" in self.headers
             message = {**message, "status": 429} if full else message
         elif self.event_stream and NOT_KNOWN in message.get("body", b""):
-            message = {**message, "body": message["body"].replace(NOT_KNOWN, NOT_HERE)}
+            body = message["body"].replace(NOT_KNOWN, NOT_HERE)
+            message = {**message, "body": body.replace(RELOAD, RELOAD.replace(b"true", b"false"))}
         await self._send(message)

@@ -6,15 +6,21 @@ any size, fetches public URLs, and has no time limit for a body.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 
 from starlette.datastructures import Headers
 
 from . import settings
-from .exchange import App, BodyError, Exchange, Message, Receive, Send
+from .calls import DISK_FULL
+from .data_urls import Store, store_pictures
+from .exchange import FILE, MCP, NO_ROOM, App, BodyError, Exchange, Message, Receive, Send
+from .janitor import holds
 from .log import LOG
+from .run import run, with_contents
 from .shutdown import Traffic
 
 # The routes that the page and gradio_client use. Gradio has others, which fetch URLs for callers, write sessions to
@@ -27,8 +33,7 @@ OPEN = re.compile(
     r"|/gradio_api/(heartbeat|call)/.+"
     r"|/gradio_api/file(=|/)(?![a-zA-Z][a-zA-Z0-9+.-]+:).+"
 )
-MCP = re.compile(r"/gradio_api/mcp(/.*)?")
-CALL = re.compile(r"/gradio_api/call/(?:v2/)?([^/]+)/?")  # with POST
+CALL = re.compile(r"/gradio_api/(?:call/(?:v2/)?|run/)([^/]+)/?")  # with POST
 SHOWN = re.compile(r"/gradio_api/(heartbeat/|mcp)")  # streams that are open as long as a page is shown
 LOCAL = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")  # Host of an app on one's own machine
 SCHEME = re.compile(r"\s*[a-zA-Z][a-zA-Z0-9+.-]+:")  # two letters or more: one letter is a Windows drive
@@ -49,15 +54,22 @@ class Guard:
         endpoints: Collection[str] = (),
         shown: Callable[[], Collection[str]] = tuple,
         mcp: bool = False,
+        save: Store | None = None,
+        folder: str = "",
         headers: Mapping[str, str] = settings.HEADERS,
     ) -> None:
         """`health` gives the response of /healthz; `admit(n)` says whether `n` more bytes may be stored; `give_back(n)`
         releases admitted bytes that were not stored; `has_space()` is whether an upload fits on the disk; `endpoints`
-        are the names that may be called; `shown()` are the files of the page itself, which browsers may keep."""
+        are the names that may be called; `shown()` are the files of the page itself, which browsers may keep;
+        `save(content, name)` makes a visitor's file in `folder` and returns its path.
+        """
         self.app, self.health, self.mcp, self.headers = app, health, mcp, headers
         self.admit, self.give_back, self.has_space = admit, give_back, has_space
         self.traffic, self.endpoints, self.shown = traffic, endpoints, shown
         self.behind_proxy = settings.is_behind_proxy()
+        self.save, self.folder = save, folder
+        self.held = 0  # bytes of requests with data: URLs in memory
+        self.storing = asyncio.Lock()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -89,7 +101,7 @@ class Guard:
             await exchange.give_up(error)
 
     async def answer(self, exchange: Exchange, scope: Message, path: str) -> None:
-        if not OPEN.fullmatch(path) and not (self.mcp and MCP.fullmatch(path)):
+        if not OPEN.fullmatch(path) and not exchange.run and not (self.mcp and MCP.fullmatch(path)):
             return await exchange.refuse(404, "Not found.")
         if scope["method"] == "POST":
             self.check_post(exchange.headers, path)
@@ -101,16 +113,59 @@ class Guard:
             finally:
                 if exchange.fault:  # Gradio's parser has removed its files
                     self.give_back(exchange.reserved_bytes)
+        if path.startswith(FILE):
+            scope = self.find_own_file(scope, path)
         if scope["method"] in ("GET", "HEAD", "OPTIONS"):  # event streams stay open for hours: no time limit
             return await self.app(scope, exchange.pass_on, exchange.send)
-        body = await exchange.read()
+        body = await self.read(exchange)
         check_json(body)
+        if exchange.run:
+            status, answer = await run(self.app, scope, path, body, exchange.pass_on)
+            return await exchange.reply(status, with_contents(answer, self.folder))
+        if exchange.mcp:
+            headers = [pair for pair in scope["headers"] if pair[0] != b"content-length"]
+            scope = {**scope, "headers": [*headers, (b"content-length", str(len(body)).encode())]}
         messages = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:
             return messages.pop() if messages else await exchange.pass_on()
 
         await self.app(scope, replay, exchange.send)
+
+    def find_own_file(self, scope: Message, path: str) -> Message:
+        """A request for a file of the page itself that has another path here, because another process made the page.
+
+        Such a file is named after its content.
+        """
+        wanted = Path(path.removeprefix(FILE))
+        own = next((file for file in self.shown() if Path(file).name == wanted.name), None)
+        if own is None or holds(self.folder, wanted):
+            return scope
+        found = scope["path"].removesuffix(path) + FILE + own
+        return {**scope, "path": found, "raw_path": found.encode()}
+
+    async def read(self, exchange: Exchange) -> bytes:
+        """The body, with files in place of data: URLs where the route takes them; those are decoded one at a time."""
+        try:
+            parts = await exchange.read()
+            if not exchange.data_urls:
+                return b"".join(parts)
+            async with self.storing:
+                return await asyncio.to_thread(store_pictures, parts, self.store, tell_in_place=exchange.mcp)
+        finally:
+            self.held -= exchange.held
+
+    def store(self, content: bytes, name: str) -> str:
+        """Make a visitor's file; returns its path.
+
+        Raises:
+            BodyError: there is no room.
+        """
+        if self.save is None or not self.has_space():
+            raise BodyError(507, DISK_FULL)
+        if not self.admit(len(content) + settings.FILE_BYTES):
+            raise BodyError(503, NO_ROOM)
+        return self.save(content, name)
 
     def check_post(self, headers: Headers, path: str) -> None:
         """Refuse a POST that need not be read.

@@ -42,6 +42,15 @@ def make_folder() -> Path:
     return folder
 
 
+def holds(folder: str | Path, path: str | Path) -> bool:
+    """Whether `path` is a file inside `folder`, links followed."""
+    try:
+        found = Path(path).resolve()
+        return found.is_file() and found.is_relative_to(Path(folder).resolve())
+    except (OSError, ValueError):  # a name that the system does not accept
+        return False
+
+
 class Janitor:
     """Sweeps one folder. `size`: its bytes on disk at the last sweep plus those admitted since."""
 

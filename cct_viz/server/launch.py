@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import gradio as gr
 from anyio import to_thread
 from fastapi import FastAPI
+from gradio.processing_utils import save_bytes_to_cache
 from starlette.middleware import Middleware
 
 from .calls import endpoint_names, explain_failures
@@ -57,7 +58,7 @@ def launch(
         page: built after `make_folder`, so that its files are in the folder that is swept.
         checks: name -> whether that part works, besides the queue, for /healthz.
         appearance: arguments of Gradio's `launch` for the look of the page.
-        mcp: also serve the endpoints as tools for language models; needs `pip install 'gradio[mcp]'`.
+        mcp: also serve the endpoints as tools for language models; needs the package `mcp`.
         root_path: the path under which a proxy publishes the app, such as "/cct".
         frame_ancestors: URLs of pages on other hosts that may show the app in a frame.
 
@@ -70,7 +71,7 @@ def launch(
     """
     host = host or "127.0.0.1"
     if mcp and importlib.util.find_spec("mcp") is None:
-        raise OSError("The package for MCP is not installed: run pip install 'gradio[mcp]', or start without --mcp.")
+        raise OSError("The package for MCP is not installed: run pip install 'cct-viz[mcp]', or start without --mcp.")
     _try_address(host, port)
     _use_no_proxy(host)
     if block and threading.current_thread() is threading.main_thread():
@@ -78,7 +79,7 @@ def launch(
     traffic = Traffic()
     app_kwargs = _protect(page, checks or {}, frame_ancestors, traffic, mcp=mcp, max_threads=MAX_THREADS)
     limit_log(whole_process=block)
-    with limited_connections():
+    with limited_connections(), _tools(mcp):
         served = page.launch(
             server_name=host,
             server_port=port,
@@ -163,6 +164,8 @@ def _protect(
         endpoints=endpoint_names(page),
         shown=lambda: _shown_files(page),
         mcp=mcp,
+        save=lambda content, name: save_bytes_to_cache(content, name, page.GRADIO_CACHE),
+        folder=page.GRADIO_CACHE,
         headers=headers(frame_ancestors),
     )
 
@@ -175,6 +178,14 @@ def _protect(
             yield
 
     return {"middleware": [guard], "lifespan": lifespan}
+
+
+def _tools(mcp: bool) -> contextlib.AbstractContextManager[None]:
+    if not mcp:
+        return contextlib.nullcontext()
+    from .mcp import tools  # needs Gradio's module for MCP
+
+    return tools()
 
 
 def _end(number: int, _: object) -> NoReturn:

@@ -11,7 +11,7 @@ from ..images.encode import data_url
 from ..inference.classifier import Classifier
 from ..inference.trace import Trace
 from .html import TITLE, carry_weights, describe_model, page_html
-from .payload import About, make_payload, shown_photo
+from .payload import make_payload, shown_photo
 
 MOST_BYTES = 4_000_000  # of a model's weights as float16 in a cell, which the notebook's file keeps
 # No same-origin: the page can neither read the notebook nor run its cells.
@@ -58,7 +58,7 @@ def explore(trace: Trace, *, height: int = 760) -> Frame:
     if trace.classifier is None:
         raise ValueError("this trace does not know its model; make it with classifier.trace(image)")
     model = describe_model(trace.classifier, _weights(trace.classifier))
-    payload = make_payload(trace, About(model["title"], prior=trace.classifier.position_prior))
+    payload = make_payload(trace)
     return Frame(page_html([model], [_describe_picture(trace)], payload=payload), height)
 
 

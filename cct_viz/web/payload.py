@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,34 +14,13 @@ from ..architecture.pools import find_pool
 from ..images.encode import data_url
 from ..inference.trace import Trace
 from ..methods import METHODS, NotApplicable, describe, explain, takes
-from ..methods.attention import FUSIONS, attention_shares
+from ..methods.attention import FUSIONS
+from ..methods.rollout import attention_shares
 
 VERSION = 1
 MAX_ATTENTION_BYTES = 3_000_000  # more than that, and each layer comes fused over its heads
 MOST_ATTENTIONS = 2_000_000  # in all layers and heads; with more, no generic maps are sent
 SHOWN_SIDE = 512  # pixels of the longer side of the photo that the page shows
-
-
-@dataclass(frozen=True)
-class About:
-    """What the page says about the model and the picture.
-
-    Attributes:
-        model: the model's name.
-        facts: short texts about the weights: parameters, accuracy, source.
-        picture: the picture's name, for the reader and for file names.
-        link: the query of an address that opens the same picture; empty if it would be too long, None if the page
-            contains its pictures.
-        prior: (N,) the mean pooling weights over a data set, or None if they were not measured.
-        model_file: address of the model's file, relative to the page; None if the page cannot fetch it.
-    """
-
-    model: str
-    facts: tuple[str, ...] = ()
-    picture: str = "picture"
-    prior: np.ndarray | None = None
-    link: str | None = None
-    model_file: str | None = None
 
 
 def encode(array: np.ndarray, dtype: str) -> dict[str, Any]:
@@ -51,7 +29,7 @@ def encode(array: np.ndarray, dtype: str) -> dict[str, Any]:
     return {"dtype": dtype, "shape": list(values.shape), "data": base64.b64encode(values.tobytes()).decode()}
 
 
-def make_payload(trace: Trace, about: About) -> str:
+def make_payload(trace: Trace) -> str:
     """All data that the explorer draws, as JSON.
 
     Arrays that the page computes with are sent as float32, feature maps and attention as float16. With 8 bits, half the
@@ -77,13 +55,6 @@ def make_payload(trace: Trace, about: About) -> str:
     ]
     payload = {
         "version": VERSION,
-        "about": {
-            "model": about.model,
-            "facts": about.facts,
-            "picture": about.picture,
-            "link": about.link,
-            "modelFile": about.model_file,
-        },
         "pool": trace.pool,
         "block": trace.block,
         "output": trace.output,
@@ -104,7 +75,6 @@ def make_payload(trace: Trace, about: About) -> str:
         "readout": encode(trace.readout, "float32"),
         "weights": _optional(trace.pooling_weights),
         "scores": _optional(trace.pool_scores),
-        "prior": _optional(about.prior),
         "evidence": encode(trace.evidence, "float32"),
         "contributions": _optional(trace.contributions) if pool.splits and not pool.has_weights else None,
         "logits": encode(trace.logits, "float32"),
@@ -138,8 +108,6 @@ def _maps(trace: Trace) -> list[dict[str, Any]]:
                 "unit": heatmaps.unit,
                 "names": heatmaps.names,
                 "values": encode(heatmaps.maps, "float32"),
-                "classShare": encode(np.asarray(heatmaps.class_share), "float32"),
-                "checks": dict(heatmaps.checks),
             }
         )
     return maps

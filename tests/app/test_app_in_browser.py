@@ -3,6 +3,7 @@
 import urllib.request
 
 import numpy as np
+import pytest
 from conftest import tiny_config, write_random_checkpoint
 from visitor import STATIONS, TOOLS, upload
 from waiting import wait_until
@@ -101,6 +102,7 @@ def test_a_large_model_is_asked_on_the_server(visit, cache, tmp_path, monkeypatc
         made.close()
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_where_no_script_runs(app_address):
     text = urllib.request.urlopen(app_address).read().decode()
     assert "See how a small vision transformer recognises a picture" in text

@@ -13,11 +13,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
+import httpx
 import numpy as np
 import pytest
 from conftest import connect, make_trace, tiny_config
+from gradio.processing_utils import save_bytes_to_cache
 from gradio_client import handle_file
 from PIL import Image
+from waiting import PATIENCE
 
 from cct_viz.app import page, serve, upload
 from cct_viz.app.models import HubLine, Models
@@ -192,7 +195,8 @@ def test_box_passes_only_the_path():
     assert box.preprocess(None) is None
     assert box.postprocess("/tmp/photo.svg").path == "/tmp/photo.svg"
     assert box.postprocess(None) is None
-    assert box.preprocess(gr.data_classes.ImageData(path="/tmp/x.png")) == "/tmp/x.png"
+    stored = save_bytes_to_cache(b"x", "x.png", box.GRADIO_CACHE)
+    assert box.preprocess(gr.data_classes.ImageData(path=stored)) == stored
     with pytest.raises(gr.Error, match="PNG"):
         box.preprocess(gr.data_classes.ImageData(url="data:image/png;base64,AAAA"))
 
@@ -279,6 +283,17 @@ def test_no_file_of_the_machine_can_be_fetched(served, path):
         urllib.request.urlopen(f"{served[1]}gradio_api/file={path}")
     assert caught.value.code == 403
     assert PRIVATE == ROOT
+
+
+@pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}, {"meta": {}}])
+@pytest.mark.parametrize("path", [str(EXAMPLES[3]), f"{os.curdir}/docs/page.png", "/etc/passwd", "/nothing", "\0"])
+def test_no_picture_of_the_machine_can_be_classified(served, path, meta):
+    """Gradio looks whether a path is an upload only if the path comes with "meta"."""
+    call = f"{served[1]}gradio_api/call/classify"
+    event = httpx.post(call, json={"data": [{"path": path, **meta}]}, trust_env=False).json()["event_id"]
+    answer = httpx.get(f"{call}/{event}", timeout=PATIENCE, trust_env=False).text
+    assert answer.startswith("event: error")
+    assert upload.NOT_STORED in answer or "The inputs are not as expected" in answer
 
 
 def test_the_page_names_no_other_host(served):

@@ -4,6 +4,7 @@ import json
 import pytest
 from conftest import tiny_config
 
+from cct_viz.architecture.activations import ACTIVATIONS
 from cct_viz.architecture.config import CCTConfig, ConfigError, ConvStage, Preprocessing, read_config, write_config
 from cct_viz.architecture.presets import PRESETS, configure
 
@@ -46,7 +47,7 @@ def test_from_dict_names_every_unknown_and_missing_entry():
         ),
         ({"output": "tanh"}, "output is 'tanh'; expected one of softmax, sigmoid"),
         ({"output": "sigmoid", "labels": ()}, "0 labels"),
-        ({"activation": "relu"}, "activation is 'relu'; expected one of gelu, gelu_tanh"),
+        ({"activation": "relu"}, f"activation is 'relu'; expected one of {', '.join(ACTIVATIONS)}"),
         ({"tokenizer": ()}, "tokenizer is empty"),
         ({"layer_norm_epsilon": 0.0}, "layer_norm_epsilon"),
     ],

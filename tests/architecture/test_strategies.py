@@ -8,17 +8,20 @@ import keras
 import numpy as np
 import pytest
 from conftest import layer_norm, make_trace, tiny_config
+from random_models import FORMS
 
 from cct_viz.architecture.activations import ACTIVATIONS, find_activation
 from cct_viz.architecture.blocks import BLOCKS, find_block
 from cct_viz.architecture.config import CCTConfig, ConfigError
 from cct_viz.architecture.cost import count_macs
 from cct_viz.architecture.keras_model import POOLING_LAYERS, build_model, named_weights
+from cct_viz.architecture.onnx_graph import POOLING_GRAPHS
+from cct_viz.architecture.outputs import OUTPUTS
 from cct_viz.architecture.pools import POOLS, find_pool, pool_tokens
 from cct_viz.architecture.presets import PRESETS
 from cct_viz.architecture.weights import expected_shapes
 from cct_viz.inference.classifier import read_readout_weights
-from cct_viz.web.payload import About, make_payload
+from cct_viz.web.payload import make_payload
 
 EXACT = 1e-5  # float32 sums of 15 tokens and 8 channels of order 1
 NAMES = {"pool": POOLS, "block": BLOCKS, "activation": ACTIVATIONS}
@@ -78,8 +81,14 @@ def test_look_up_returns_the_entry_or_lists_the_names(find, field):
         find("median")
 
 
-def test_every_pool_has_a_layer():
-    assert list(POOLING_LAYERS) == list(POOLS)
+def test_every_pool_has_a_layer_and_a_graph():
+    assert list(POOLING_LAYERS) == list(POOLING_GRAPHS) == list(POOLS)
+
+
+@pytest.mark.parametrize(("field", "table"), [*NAMES.items(), ("output", OUTPUTS)])
+def test_every_entry_is_in_a_model_with_random_weights(field, table):
+    """These models compare gradients, splits and exported files with the framework."""
+    assert {getattr(config, field) for config in FORMS.values()} == set(table)
 
 
 @pytest.mark.slow
@@ -162,7 +171,7 @@ def test_trace_arrays_depend_on_the_pool(name):
     assert trace.has_class_token == pool.class_token
     if pool.splits:
         np.testing.assert_allclose(trace.contributions.sum(axis=0) + trace.bias, trace.logits, atol=EXACT)
-    sent = json.loads(make_payload(trace, About("tiny")))["contributions"]
+    sent = json.loads(make_payload(trace))["contributions"]
     assert (sent is not None) == (pool.splits and not pool.has_weights)
 
 

@@ -24,6 +24,7 @@ ENDS = {
     "no end": ("while True: pass", r"^reading a\.bin took far longer than a file of its size needs, and was stopped"),
     "exit": ("os._exit(7)", r"^reading a\.bin failed \(status 7\): no message$"),
     "unforeseen": ("os.stat(None)", r"^a\.bin is damaged, or of a form that was never seen \(TypeError\)$"),
+    "library": ("import not_there", r"^reading a\.bin needs not_there, which is not installed; install it, or convert"),
     "disk": ("raise OSError(5, 'Input/output error')", r"^a\.bin cannot be read: Input/output error$"),
 }
 

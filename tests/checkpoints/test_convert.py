@@ -209,6 +209,15 @@ def test_published_files_are_recognised_by_name(torch, tmp_path):
     torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, tmp_path / file)
     checkpoint = convert(tmp_path / file, tmp_path / "out")
     assert checkpoint.config == config
+    shutil.copy(tmp_path / file, tmp_path / "mine.pth")
+    mine = convert(tmp_path / "mine.pth", tmp_path / "mine", Given(arch=PUBLISHED[file])).config
+    assert mine.labels == config.labels
+    assert [text.partition(":")[0] for text in mine.assumptions] == [
+        "The file does not name its classes",
+        "The file does not say how pixels were normalised",
+    ]
+    named = convert(tmp_path / "mine.pth", tmp_path / "named", Given(arch=PUBLISHED[file], labels=tuple("abcdefghij")))
+    assert (named.config.labels, len(named.config.assumptions)) == (tuple("abcdefghij"), 1)
     with pytest.raises(CheckpointError, match="another architecture"):
         convert(tmp_path / file, tmp_path / "wrong", Given(arch="cct_7_3x2_32"))
     with pytest.raises(CheckpointError, match="has 10 classes, the architecture 100"):
@@ -216,6 +225,7 @@ def test_published_files_are_recognised_by_name(torch, tmp_path):
     assert not (tmp_path / "wrong").exists()
 
 
+@pytest.mark.slow
 def test_convert_reads_a_saved_model(tmp_path):
     assert main(["convert", str(SAVED_MODEL), "--out", str(tmp_path / "out")]) == 0
     assert checkpoints.detect(tmp_path / "out") == "safetensors"
@@ -294,11 +304,13 @@ def test_labels_and_normalisation_are_what_the_user_says(torch, tmp_path):
     assert "--labels labels.txt --mean 0.5 --std 0.25 0.5 0.75" in (tmp_path / "out" / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_scale_says_what_pixels_were_divided_by(tmp_path):
     convert(SAVED_MODEL, tmp_path / "out", Given(scale=127.5))
     assert checkpoints.read(tmp_path / "out").config.preprocessing == Preprocessing(std=(0.5, 0.5, 0.5))
 
 
+@pytest.mark.slow
 def test_what_a_file_does_not_say_is_assumed_aloud(tmp_path, capsys):
     assert main(["convert", str(SAVED_MODEL), "--out", str(tmp_path / "out")]) == 0
     assert f"note: {ASSUMED_LABELS}" in capsys.readouterr().err
@@ -310,6 +322,7 @@ def test_what_a_file_does_not_say_is_assumed_aloud(tmp_path, capsys):
     assert (named.labels, named.assumptions) == (CIFAR10_LABELS, ())
 
 
+@pytest.mark.slow
 def test_another_number_of_labels_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="3 labels were given, but the model has 10 classes"):
         convert(SAVED_MODEL, tmp_path / "out", Given(labels=("a", "b", "c")))

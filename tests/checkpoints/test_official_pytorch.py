@@ -14,9 +14,8 @@ from official_reference import NAMES, assert_agrees, load_reference, read_state,
 from cct_viz.architecture.config import numbered_labels
 from cct_viz.architecture.position import resize_position, sinusoidal_position
 from cct_viz.architecture.presets import PRESETS
-from cct_viz.checkpoints import CheckpointError
+from cct_viz.checkpoints import CheckpointError, CheckpointWarning
 from cct_viz.checkpoints.pytorch import official
-from cct_viz.checkpoints.pytorch.contents import CheckpointWarning
 from cct_viz.checkpoints.pytorch.select import load_state
 
 

@@ -15,11 +15,11 @@ import pytest
 
 from cct_viz import checkpoints
 from cct_viz.architecture.config import ConfigError, Preprocessing, numbered_labels
-from cct_viz.checkpoints import CheckpointError, safetensors
+from cct_viz.checkpoints import CheckpointError, CheckpointWarning, pytorch, safetensors
 from cct_viz.checkpoints.convert import convert
 from cct_viz.checkpoints.given import ASSUMED_LABELS, Given
 from cct_viz.checkpoints.pytorch import state_dict
-from cct_viz.checkpoints.pytorch.contents import MOST_VALUES, CheckpointWarning
+from cct_viz.checkpoints.pytorch.contents import MOST_VALUES
 from cct_viz.images.preprocessing import normalise
 
 CIFAR10 = Preprocessing((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
@@ -227,8 +227,10 @@ def test_names_of_files_say_nothing(torch, state, expected, tmp_path, suffix):
 
     torch.save(state, tmp_path / f"pickled{suffix}")
     save_file(state, tmp_path / f"tensors{suffix}")
-    for name in ("pickled", "tensors"):
-        assert_same_weights(checkpoints.read(tmp_path / f"{name}{suffix}"), expected)
+    for name, libraries in (("pickled", ("torch",)), ("tensors", ())):
+        path = tmp_path / f"{name}{suffix}"
+        assert_same_weights(checkpoints.read(path), expected)
+        assert pytorch.libraries(path) == libraries
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])

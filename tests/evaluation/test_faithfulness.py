@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from cell_classifier import make_case
 from conftest import softmax, tiny_config
+from contract import FROM_WEIGHTS
 
 from cct_viz.cli import main
 from cct_viz.evaluation import score
@@ -23,6 +24,7 @@ from cct_viz.evaluation.faithfulness import (
     spread_steps,
 )
 from cct_viz.images.preprocessing import normalise
+from cct_viz.methods import explain, takes
 from cct_viz.methods.ablation import paint_over
 from cct_viz.methods.projection import nearest_token
 
@@ -166,6 +168,15 @@ def test_an_image_is_scored_by_every_protocol(case):
 def test_rankings_are_the_methods_with_one_final_map():
     assert set(RANKINGS) >= {"seqpool", "rollout", "contribution", "chefer", "integrated_gradients"}
     assert "attention" not in RANKINGS
+
+
+def test_only_maps_that_lead_to_their_last_one_rank_the_tokens(trace):
+    """The last map of a method ranks the tokens. One with a map for each part of the model belongs to PARTS."""
+    several = set()
+    for method in RANKINGS:
+        if not takes(method, "classifier") and method not in FROM_WEIGHTS and len(explain(trace, method).maps) > 1:
+            several.add(method)
+    assert several == {"rollout"}
 
 
 @pytest.fixture

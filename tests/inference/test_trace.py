@@ -4,19 +4,20 @@ import numpy as np
 import pytest
 from conftest import make_trace, tiny_config
 
+from cct_viz.architecture.pools import POOLS
 from cct_viz.inference.heatmaps import Heatmaps
 from cct_viz.inference.trace import NotApplicable, trace_arrays
 
 EXACT = 1e-5  # float32 sums of 15 tokens and 8 channels of order 1
 
 
-@pytest.mark.parametrize("pool", ["seqpool", "mean", "max"])
+@pytest.mark.parametrize("pool", [name for name, pool in POOLS.items() if pool.splits])
 def test_contributions_and_bias_sum_to_the_logits(pool):
     trace = make_trace(tiny_config(pool=pool))
     np.testing.assert_allclose(trace.contributions.sum(axis=0) + trace.bias, trace.logits, atol=EXACT)
 
 
-@pytest.mark.parametrize("pool", ["seqpool", "mean", "max", "class_token"])
+@pytest.mark.parametrize("pool", POOLS)
 def test_readout_sums_to_one(pool):
     trace = make_trace(tiny_config(pool=pool))
     assert trace.readout.shape == (15 + (pool == "class_token"),)

@@ -8,6 +8,7 @@ from cell_classifier import make_case
 from conftest import make_trace, tiny_config
 from contract import check_contract
 
+from cct_viz.architecture.pools import POOLS
 from cct_viz.images.preprocessing import normalise
 from cct_viz.methods import explain
 from cct_viz.methods.ablation import paint_over
@@ -26,7 +27,7 @@ def without(trace, t, c):
     return (logits - logits.mean())[c]
 
 
-@pytest.mark.parametrize("pool", ["seqpool", "mean", "max"])
+@pytest.mark.parametrize("pool", [name for name, pool in POOLS.items() if pool.splits])
 def test_ablation_in_the_pool_is_pooling_without_the_token(pool):
     trace = make_trace(tiny_config(pool=pool))
     scores = trace.logits - trace.bias

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from conftest import layer_norm, make_trace, tiny_config
 
+from cct_viz.architecture.pools import POOLS
 from cct_viz.methods import explain
-from cct_viz.methods.attention import attention_shares, fused_attentions
+from cct_viz.methods.attention import fused_attentions
 from cct_viz.methods.depth import attribute_logits, read_early, read_lens
+from cct_viz.methods.rollout import attention_shares
 from cct_viz.methods.rollout_paths import split_rollout
 
 EXACT = 1e-5  # float32 logits of order 10
@@ -51,7 +53,7 @@ def test_a_path_with_mass_0_is_empty(trace):
     assert not heat.maps[1:].any()
 
 
-@pytest.mark.parametrize("pool", ["seqpool", "mean", "max", "class_token"])
+@pytest.mark.parametrize("pool", POOLS)
 def test_the_last_depth_of_the_logit_lens_is_the_model(pool):
     trace = make_trace(tiny_config(pool=pool))
     lens = read_lens(trace)
@@ -76,7 +78,7 @@ def test_logit_lens_applies_the_models_own_readout(trace):
 
 @pytest.mark.parametrize("position", ["learnable", "none"])
 @pytest.mark.parametrize("block", ["pre_norm", "official"])
-@pytest.mark.parametrize("pool", ["seqpool", "mean", "max", "class_token"])
+@pytest.mark.parametrize("pool", POOLS)
 def test_attribution_sums_to_the_logits(pool, block, position):
     trace = make_trace(tiny_config(pool=pool, block=block, position=position))
     attribution = attribute_logits(trace)

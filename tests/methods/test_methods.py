@@ -10,6 +10,7 @@ from contract import FROM_WEIGHTS, NOT_APPLICABLE, POSITION_ONLY, check_contract
 
 import cct_viz
 from cct_viz.architecture.outputs import OUTPUTS
+from cct_viz.architecture.pools import POOLS
 from cct_viz.methods import (
     METHODS,
     RENAMED,
@@ -21,13 +22,13 @@ from cct_viz.methods import (
     rank_channels,
     takes,
 )
-from cct_viz.methods.attention import attention_shares, effective_tokens, mixing_matrices
+from cct_viz.methods.attention import effective_tokens
 from cct_viz.methods.cam import representation_gradient
 from cct_viz.methods.depth import read_early, read_lens
 from cct_viz.methods.laboratory import pool_with
+from cct_viz.methods.rollout import attention_shares, mixing_matrices
 
 EXACT = 1e-5  # float32 sums of 15 tokens and 8 channels of order 1
-POOLS = ["seqpool", "mean", "max", "class_token"]
 TRACE_ONLY = [method for method in METHODS if not takes(method, "classifier") and method not in FROM_WEIGHTS]
 
 

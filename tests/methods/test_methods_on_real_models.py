@@ -17,10 +17,10 @@ from cct_viz.images.preprocessing import normalise
 from cct_viz.inference.gradients import differentiate, differentiate_layers, differentiate_pixels
 from cct_viz.inference.load import open_weights
 from cct_viz.methods import METHODS, NotApplicable, explain, takes
-from cct_viz.methods.attention import attention_shares
 from cct_viz.methods.cam import representation_gradient
 from cct_viz.methods.depth import attribute_logits, read_lens
 from cct_viz.methods.pixels import integrate_gradients, multiply_gradient, smooth_gradient
+from cct_viz.methods.rollout import attention_shares
 
 pytestmark = pytest.mark.slow  # TensorFlow
 FLOAT32 = 1e-5  # of the largest logit: sums of a few hundred float32 products

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import make_trace, tiny_config
 
+from cct_viz.architecture.pools import POOLS
 from cct_viz.inference.classifier import Source
 from cct_viz.methods import METHODS, takes
 from cct_viz.reports.bundle import BundleError, read_bundle, write_bundle
@@ -25,7 +26,7 @@ class FakeClassifier:
         self.source = Source("hub", "owner/name", "ab" * 32, "cd" * 20)
 
 
-@pytest.mark.parametrize("pool", ["seqpool", "mean", "max", "class_token"])
+@pytest.mark.parametrize("pool", POOLS)
 def test_a_bundle_gives_the_logits_when_read_back(tmp_path, pool):
     config = tiny_config(pool=pool)
     trace = make_trace(config)

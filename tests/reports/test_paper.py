@@ -46,6 +46,7 @@ def test_a_figure_has_a_columns_width_in_every_format(trace, size, mm):
     assert float(width) == pytest.approx(mm * MM, abs=0.01)
 
 
+@pytest.mark.slow
 def test_fonts_are_truetype_in_pdf_and_text_in_svg_and_files_repeat(trace):
     heat = explain(trace, "seqpool")
     drawing = figure(trace, heat, size="single")

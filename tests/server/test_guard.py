@@ -4,11 +4,13 @@ import asyncio
 import errno
 import json
 
+import orjson
 import pytest
+from gradio.server_messages import UnexpectedErrorMessage
 
 from cct_viz.server import settings
 from cct_viz.server.calls import DISK_FULL
-from cct_viz.server.exchange import JOIN, UPLOAD, BodyError
+from cct_viz.server.exchange import JOIN, NOT_HERE, UPLOAD, BodyError
 from cct_viz.server.guard import Guard, check_json
 from cct_viz.server.shutdown import Traffic
 
@@ -23,6 +25,7 @@ class Gradio:
 
     async def __call__(self, scope, receive, send):
         self.called, more = True, True
+        self.length = int(dict(scope["headers"]).get(b"content-length", -1))
         while more:
             message = await receive()
             self.body += message.get("body", b"")
@@ -214,7 +217,6 @@ CLOSED = [
     "/gradio_api/file/http://example.com/a.png",
     "/gradio_api/deep_link",
     "/gradio_api/process_recording",
-    "/gradio_api/run/classify",
     "/gradio_api/api/classify",
     "/gradio_api/component_server",
     "/gradio_api/vibe-edit/",
@@ -299,7 +301,7 @@ def test_json_with_too_many_values_is_refused():
 
 
 def test_a_call_of_an_unknown_endpoint_names_those_there_are():
-    for path in ("/gradio_api/call/clasify", "/gradio_api/call/v2/clasify/"):
+    for path in ("/gradio_api/call/clasify", "/gradio_api/call/v2/clasify/", "/gradio_api/run/clasify"):
         status, _, body = ask(path, b"{}")
         assert (status, "/classify" in json.loads(body)["detail"]) == (404, True)
 
@@ -343,6 +345,18 @@ def test_a_call_to_another_process_is_explained():
     assert b"404" not in body
     assert b"several processes" in body
     assert json.loads(body.partition(b"data: ")[2])
+
+
+def test_a_page_of_another_process_says_so_and_does_not_load_itself_again():
+    message = UnexpectedErrorMessage(message="404: Not Found", session_not_found=True)
+
+    async def gradio(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        text = f"data: {orjson.dumps(message.model_dump(), default=str).decode()}\n\n"  # as Gradio's process_msg does
+        await send({"type": "http.response.body", "body": text.encode()})
+
+    answer = json.loads(ask("/gradio_api/queue/data", b"", method="GET", app=gradio)[2].removeprefix(b"data: "))
+    assert (answer["message"], answer["session_not_found"]) == (NOT_HERE.decode(), False)
 
 
 def test_a_stopping_app_refuses_new_work_and_says_so():
@@ -396,6 +410,23 @@ def test_forwarded_headers_are_trusted_only_when_told(monkeypatch, proxy, kept):
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", proxy)
     ask("/config", b"", method="GET", app=gradio, headers=[(b"x-forwarded-host", b"evil.example")])
     assert (b"x-forwarded-host" in seen) == kept
+
+
+def test_files_of_the_page_are_found_for_pages_of_another_process(tmp_path):
+    """Each process has a folder of its own; a visitor's file of the same name stays what it is."""
+    (tmp_path / "mine").mkdir()
+    asked = []
+
+    async def gradio(scope, receive, send):
+        asked.append(scope["path"])
+        await Gradio()(scope, receive, send)
+
+    (tmp_path / "mine" / "weights").write_text("a visitor's")
+    for path in ("/tmp/other/weights", f"{tmp_path}/mine/weights", "/tmp/other/picture.png"):
+        options = {"app": gradio, "shown": lambda: {f"{tmp_path}/own/weights"}, "folder": str(tmp_path)}
+        assert ask(f"/gradio_api/file={path}", b"", method="GET", **options)[0] == 200
+    own = [f"{tmp_path}/own/weights", f"{tmp_path}/mine/weights", "/tmp/other/picture.png"]
+    assert asked == [f"/gradio_api/file={path}" for path in own]
 
 
 def test_browsers_keep_the_files_of_the_page_only():

@@ -18,6 +18,7 @@ from conftest import softmax, tiny_config
 from PIL import Image
 
 from cct_viz.architecture.config import ConfigError, numbered_labels
+from cct_viz.architecture.pools import POOLS
 from cct_viz.checkpoints import CheckpointError
 from cct_viz.checkpoints.cache import sha256
 from cct_viz.images.preprocessing import Preprocessing
@@ -47,7 +48,7 @@ def save(path, images):
 
 @pytest.mark.parametrize("pool", ["median", ""])
 def test_a_made_up_pool_is_refused(images, pool):
-    with pytest.raises(ConfigError, match=f"pool is '{pool}'; expected one of seqpool, mean, max, class_token"):
+    with pytest.raises(ConfigError, match=f"pool is '{pool}'; expected one of {', '.join(POOLS)}"):
         untrained_config("cct_2_3x2_32", images, pool=pool)
 
 

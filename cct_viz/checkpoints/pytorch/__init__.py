@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from ...architecture.config import CCTConfig, ConfigError
-from ...architecture.presets import PUBLISHED, configure
+from ...architecture.presets import PRESETS, PUBLISHED, configure
 from ..common import Checkpoint, CheckpointError
 from ..given import NOTHING, Given, complete
 from . import official, state_dict, tensors
@@ -56,6 +56,11 @@ def holds(path: Path) -> bool:
     return state_dict.holds(path) or tensors.holds(path)
 
 
+def libraries(path: Path) -> tuple[str, ...]:
+    """A .safetensors file is read without PyTorch."""
+    return () if tensors.holds(_only_file(path) if path.is_dir() else path) else ("torch",)
+
+
 def check(given: Given) -> None:
     """Refuse answers that no file can fit, before a large one is read.
 
@@ -64,7 +69,7 @@ def check(given: Given) -> None:
         CheckpointError: an architecture that is not of the paper's code.
     """
     if given.arch:
-        _configure(given.arch, {}, given)
+        _configure(given.arch, {}, given, known=True)
 
 
 def read(path: Path, given: Given = NOTHING) -> Checkpoint:
@@ -93,11 +98,12 @@ def read_as(format: str, contents: Contents, name: str, given: Given) -> Checkpo
     """
     replaced = type(given.new_head) is int
     state = select_state(contents, name, ema=given.ema, without_head=replaced)
-    arch = given.arch or PUBLISHED.get(name)
+    published = PUBLISHED.get(name)
+    arch = given.arch or published
     if arch is None:
         config, grid = infer(state, contents.values, given)
     else:
-        config, grid = _configure(arch, state, given)
+        config, grid = _configure(arch, state, given, known=arch == published or arch not in PRESETS)
     try:
         weights = official.rename(state, config, grid=grid, new_head=given.new_head is not None)
     except CheckpointError as error:
@@ -114,8 +120,14 @@ def _only_file(folder: Path) -> Path:
     return folder / names[0]
 
 
-def _configure(arch: str, state: Mapping[str, np.ndarray], given: Given) -> tuple[CCTConfig, tuple[int, int]]:
-    """The config that the user names, and its grid; the file keeps its own image size unless the user gives one."""
+def _configure(
+    arch: str, state: Mapping[str, np.ndarray], given: Given, *, known: bool
+) -> tuple[CCTConfig, tuple[int, int]]:
+    """The config that the user names, and its grid; the file keeps its own image size unless the user gives one.
+
+    `known`: labels and preprocessing are the file's own, which is published, or were written down in a config.json. A
+    preset says what a model is like, and not which data it saw.
+    """
     classes = None if given.new_head is True else given.new_head
     config = configure(arch, num_classes=classes)
     if given.stride is not None:
@@ -134,4 +146,4 @@ def _configure(arch: str, state: Mapping[str, np.ndarray], given: Given) -> tupl
             size = find_size(config.tokenizer, (side, side))
             trained = dataclasses.replace(config, image_size=size) if size else config
     config = dataclasses.replace(trained, image_size=given.image_size or trained.image_size)
-    return complete(config, given, says_labels=True, says_pixels=True), trained.grid
+    return complete(config, given, says_labels=known, says_pixels=known, preset=arch), trained.grid

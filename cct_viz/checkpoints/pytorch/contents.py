@@ -20,10 +20,6 @@ LONGEST_TEXT = 1000  # letters of a text that may say something about the model
 _RECORDS = (argparse.Namespace, types.SimpleNamespace)
 
 
-class CheckpointWarning(UserWarning):
-    """A checkpoint that can be used, but was changed; the message says how."""
-
-
 @dataclass(frozen=True)
 class Contents:
     """Everything in a file under its full name: the keys of all dicts (places in lists) on the way, joined by dots.

@@ -14,8 +14,7 @@ import numpy as np
 
 from ...architecture.config import CCTConfig, ConvStage
 from ...architecture.position import resize_position, sinusoidal_position
-from ..common import Checkpoint, CheckpointError
-from .contents import CheckpointWarning
+from ..common import Checkpoint, CheckpointError, CheckpointWarning
 from .select import HEAD, load_state
 
 FORMAT = "shi_labs"

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ...architecture.config import ConfigError
-from ..common import CheckpointError
-from .contents import CheckpointWarning, Contents
+from ..common import CheckpointError, CheckpointWarning
+from .contents import Contents
 from .others import name_architecture
 from .state_dict import read_contents
 

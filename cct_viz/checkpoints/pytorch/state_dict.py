@@ -26,9 +26,7 @@ import numpy as np
 from ...architecture.files import replace_file
 from ..common import CheckpointError
 from ..zip_files import UNREADABLE, list_names, open_zip
-from .contents import CheckpointWarning, Contents, collect
-
-__all__ = ["CheckpointWarning", "holds", "read_contents", "write_state"]
+from .contents import Contents, collect
 
 TORCH = (2, 10)  # the oldest release whose weights_only is trusted here
 # Modules that files of weights import; those of _MODULES are models.

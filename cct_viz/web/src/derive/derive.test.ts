@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { effectiveTokens } from "../core/maths.ts";
 import { probabilitiesOf } from "../model/make_trace.ts";
 import type { Fusion, Trace } from "../model/trace.ts";
+import { METHODS } from "../panels/all_maps.ts";
 import { nearestToken } from "../picture/projection.ts";
 import { CASES, type Case, expectClose, joined, readCase } from "../testing/vectors.ts";
 import { ablateInPool, coverBoxes, falls } from "./ablation.ts";
@@ -33,6 +34,8 @@ function compare(one: Case) {
       compared.add(`${name}/class_share`);
     },
     missing: () => one.below("derived/").filter((name) => !compared.has(name)),
+    /** Maps of the page that no vector holds to Python. */
+    untested: () => METHODS.filter((method) => ![...compared].some((name) => `${name}/`.startsWith(`${method}/`))),
   };
 }
 
@@ -43,7 +46,7 @@ describe.each(CASES)("%s", (name) => {
   const { trace, model, pixels } = one;
 
   it("derives from a trace what Python derives", () => {
-    const { check, missing } = compare(one);
+    const { check, missing, untested } = compare(one);
     check("evidence", evidence(trace, TARGET, usual(trace)));
     check("contribution", contribution(trace, TARGET, usual(trace)));
     check("contrast", contribution(trace, TARGET, 0));
@@ -57,6 +60,7 @@ describe.each(CASES)("%s", (name) => {
     check("nearest_token", nearestToken(trace.stages[trace.stages.length - 1], model.config.imageSize));
     check("effective_tokens", [effectiveTokens(trace.attentions?.subarray(0, model.config.sequenceLength) ?? [])]);
     expect(missing()).toEqual([]);
+    expect(untested()).toEqual(["seqpool"]); // the pooling weights, which the trace is compared for
   });
 
   it("splits the score exactly at every depth of the sum", () => {

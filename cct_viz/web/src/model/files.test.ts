@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { type Arrays, floats, save } from "../testing/safetensors.ts";
 import { bytesOf, type CaseAbout, readCase, readVectors } from "../testing/vectors.ts";
+import { ACTIVATIONS } from "./activations.ts";
 import { readConfig } from "./config.ts";
 import { openModel } from "./model.ts";
+import { POOLS } from "./pools.ts";
 import { readWeights } from "./safetensors.ts";
 import { expectedShapes } from "./shapes.ts";
 
@@ -76,10 +78,10 @@ describe("weights", () => {
 describe("a configuration", () => {
   it.each([
     [{ format_version: 2 }, "format_version is 2; this page reads 1"],
-    [{ pool: "median" }, "pool is median; expected one of seqpool, mean, max, class_token"],
+    [{ pool: "median" }, `pool is median; expected one of ${Object.keys(POOLS).join(", ")}`],
     [{ pool: "toString" }, "pool is toString; expected one of seqpool, "],
     [{ block: "post_norm" }, "block is post_norm; expected one of pre_norm, official"],
-    [{ activation: "relu" }, "activation is relu; expected one of gelu, gelu_tanh"],
+    [{ activation: "relu" }, `activation is relu; expected one of ${Object.keys(ACTIVATIONS).join(", ")}`],
     [{ output: "linear" }, "output is linear; expected one of softmax, sigmoid"],
     [{ channels: 4 }, "channels is 4; expected 1 or 3"],
     [{ num_heads: 0 }, "num_heads is 0; expected 1 or more"],

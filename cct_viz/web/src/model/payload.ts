@@ -14,7 +14,6 @@ const VERSION = 1;
 /** The payload as it travels. */
 interface Payload {
   readonly version: number;
-  readonly about: PayloadAbout;
   readonly pool: string;
   readonly block: string;
   readonly output?: "softmax" | "sigmoid";
@@ -35,7 +34,6 @@ interface Payload {
   readonly readout: Encoded;
   readonly weights: Encoded | null;
   readonly scores: Encoded | null;
-  readonly prior: Encoded | null;
   readonly evidence: Encoded;
   readonly contributions: Encoded | null;
   readonly logits: Encoded;
@@ -59,40 +57,6 @@ interface PayloadMaps {
   readonly unit: string;
   readonly names: readonly string[];
   readonly values: Encoded;
-  readonly classShare: Encoded;
-  readonly checks: Readonly<Record<string, number>>;
-}
-
-/** What the server says about model and picture. */
-export interface PayloadAbout {
-  readonly model: string;
-  readonly facts: readonly string[];
-  readonly picture: string;
-  readonly link: string | null;
-  readonly modelFile: string | null;
-}
-
-/** The maps of one method, as Python's Heatmaps. */
-export interface Heatmaps {
-  readonly method: string;
-  readonly caption: string;
-  readonly signed: boolean;
-  readonly unit: string;
-  readonly names: readonly string[];
-  /** (N,) each. */
-  readonly maps: readonly Float32Array[];
-  /** The share of a class token in each map. */
-  readonly classShare: Float32Array;
-  /** Identity -> its error on this picture. */
-  readonly checks: Readonly<Record<string, number>>;
-}
-
-export interface OpenedPayload {
-  readonly trace: Trace;
-  readonly about: PayloadAbout;
-  /** (N,) mean pooling weights over a data set, or null. */
-  readonly prior: Float32Array | null;
-  readonly maps: readonly Heatmaps[];
 }
 
 /**
@@ -100,21 +64,16 @@ export interface OpenedPayload {
  * @param read gives the pixels (H, W, 3) at an image's address
  * @throws {Error} a payload of another version, or of a pool or a block order that this page does not have
  */
-export async function openPayload(json: string | object, read = readPixels): Promise<OpenedPayload> {
+export async function openPayload(json: string | object, read = readPixels): Promise<Trace> {
   const raw = (typeof json === "string" ? JSON.parse(json) : json) as Payload;
   if (raw.version !== VERSION) throw problem("payload.version", { expected: VERSION, version: String(raw.version) });
   findBlock(raw.block);
-  const pixels = await read(raw.pixels);
-  return {
-    trace: openTrace(raw, pixels),
-    about: raw.about,
-    prior: optional(raw.prior),
-    maps: raw.maps.map(({ values, classShare, ...rest }) => ({
-      ...rest,
-      maps: rows(decodeFloats(values), rest.names.length),
-      classShare: decodeFloats(classShare),
-    })),
-  };
+  const trace = openTrace(raw, await read(raw.pixels));
+  const computed = raw.maps.map(({ values, names, ...rest }) => ({
+    ...rest,
+    maps: rows(decodeFloats(values), names.length),
+  }));
+  return { ...trace, computed };
 }
 
 function openTrace(raw: Payload, pixels: Uint8Array): Trace {

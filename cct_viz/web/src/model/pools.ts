@@ -33,15 +33,25 @@ export interface Pool {
   readonly weigh: ((r: Matrix, score: PoolScore | null) => Weighed) | null;
   /** (M, D), or (M, 1) where all channels of a token have the same factor. */
   readonly factors: (r: Matrix, weights: Float32Array | null) => Matrix;
+  /** Multiply-accumulates for so many tokens of so many numbers. */
+  readonly macs: (tokens: number, dim: number) => number;
 }
 
 const weightsAsFactors = (r: Matrix, weights: Float32Array | null): Matrix =>
   matrix(r.rows, 1, weights ?? new Float32Array(r.rows));
 
-const WITHOUT_CLASS_TOKEN = { classToken: false, splits: true, hasScores: false };
+const free = (): number => 0;
+
+const WITHOUT_CLASS_TOKEN = { classToken: false, splits: true, hasScores: false, macs: free };
 
 export const POOLS: Readonly<Record<string, Pool>> = {
-  seqpool: { ...WITHOUT_CLASS_TOKEN, hasScores: true, weigh: softmaxOfScores, factors: weightsAsFactors },
+  seqpool: {
+    ...WITHOUT_CLASS_TOKEN,
+    hasScores: true,
+    weigh: softmaxOfScores,
+    factors: weightsAsFactors,
+    macs: (tokens, dim) => 2 * tokens * dim, // scores, then the weighted sum
+  },
   mean: {
     ...WITHOUT_CLASS_TOKEN,
     weigh: (r) => ({ weights: new Float32Array(r.rows).fill(1 / r.rows), scores: null }),
@@ -52,6 +62,7 @@ export const POOLS: Readonly<Record<string, Pool>> = {
     classToken: true,
     splits: false,
     hasScores: false,
+    macs: free,
     weigh: null,
     factors(r) {
       const first = matrix(r.rows, 1);

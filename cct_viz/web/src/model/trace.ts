@@ -110,6 +110,17 @@ export interface Vectors {
   readonly readoutWeights: ReadoutWeights;
 }
 
+/** The maps of one method, as Python's Heatmaps. */
+export interface Heatmaps {
+  readonly method: string;
+  /** What the method shows, in English. */
+  readonly caption: string;
+  readonly signed: boolean;
+  readonly unit: string;
+  /** (N,) each. */
+  readonly maps: readonly Float32Array[];
+}
+
 /** A picture, ready for a model. */
 export interface Picture {
   /** (H, W, 3): the model's input before normalisation. */
@@ -119,6 +130,8 @@ export interface Picture {
 }
 
 export interface Trace extends Picture {
+  /** Maps that a server computed for the predicted class, of methods that this page may not know. */
+  readonly computed?: readonly Heatmaps[];
   readonly config: ModelShape;
   /** K class names. */
   readonly labels: readonly string[];

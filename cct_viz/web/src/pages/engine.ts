@@ -28,7 +28,7 @@ function onServer(config: string, ask: (pixels: Uint8Array) => Promise<string>, 
   let latest = 0;
   const explain = async (picture: Picture): Promise<Trace> => {
     const mine = ++latest;
-    const { trace } = await openPayload(await ask(picture.pixels));
+    const trace = await openPayload(await ask(picture.pixels));
     if (mine !== latest) throw new DOMException("another picture came", "AbortError");
     return { ...trace, ...picture };
   };

@@ -1,6 +1,7 @@
 // Every map that follows from the trace alone, by its method's name in Python, with what it can say.
 
-import type { Fusion, Trace } from "../model/trace.ts";
+import { argmax } from "../core/maths.ts";
+import type { Fusion, Heatmaps, Trace } from "../model/trace.ts";
 import { ablateInPool } from "../derive/ablation.ts";
 import { attentionFrom, imageTokens } from "../derive/attention.ts";
 import { gradCam, hiresCam } from "../derive/cam.ts";
@@ -85,3 +86,9 @@ export function allMaps(trace: Trace, options: MapOptions, names: readonly Metho
     return values ? [{ method, values, signed, attention }] : [];
   });
 }
+
+/** The maps that a server computed by methods that this page does not know; they are of the predicted class only. */
+export const furtherMaps = (trace: Trace, { target, reference }: MapOptions): readonly Heatmaps[] =>
+  target === argmax(trace.logits) && reference === null
+    ? (trace.computed ?? []).filter(({ method }) => !(METHODS as readonly string[]).includes(method))
+    : [];

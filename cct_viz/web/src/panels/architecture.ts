@@ -3,6 +3,7 @@
 import { find, t } from "../i18n/index.ts";
 import type { Config } from "../model/config.ts";
 import { convSlide } from "../model/slide.ts";
+import { findPool } from "../model/pools.ts";
 import type { StageGeometry } from "../model/trace.ts";
 
 export interface Box {
@@ -65,6 +66,5 @@ export function macsOf(config: Config): number {
   const { sequenceLength: m, embeddingDim: dim, numHeads, keyDim, mlpDim, numLayers, numTokens, numClasses } = config;
   const inner = numHeads * keyDim;
   total += numLayers * (4 * m * dim * inner + 2 * m * m * inner + 2 * m * dim * mlpDim);
-  if (config.pool === "seqpool") total += 2 * numTokens * dim;
-  return total + dim * numClasses;
+  return total + findPool(config.pool).macs(numTokens, dim) + dim * numClasses;
 }

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { readCase } from "../testing/vectors.ts";
+import { allMaps, furtherMaps } from "./all_maps.ts";
 import { betaAt, betaPlace, BETA_END } from "./beta.ts";
 import { changeOf, nameOf } from "./class_words.ts";
 import { rowShare } from "./confusion.ts";
@@ -45,4 +47,21 @@ it("file names hold no sign that a system refuses", () => {
 
 it("a capital starts a sentence", () => {
   expect(capital("row 3, column 2")).toBe("Row 3, column 2");
+});
+
+it("maps that only a server knows are shown for the class that they explain", () => {
+  const { trace } = readCase("seqpool");
+  const map = { caption: "", signed: true, unit: "logits", maps: [new Float32Array(trace.config.numTokens)] };
+  const computed = [
+    { ...map, method: "evidence" },
+    { ...map, method: "unheard" },
+  ];
+  const target = trace.logits.indexOf(Math.max(...trace.logits));
+  const options = { target, reference: null, fusion: "mean", alpha: 0.5 } as const;
+  const names = (change: object) =>
+    furtherMaps({ ...trace, computed }, { ...options, ...change }).map(({ method }) => method);
+  expect(names({})).toEqual(["unheard"]);
+  expect(names({ target: (target + 1) % trace.labels.length })).toEqual([]);
+  expect(names({ reference: (target + 1) % trace.labels.length })).toEqual([]);
+  expect(allMaps(trace, options)).toHaveLength(9);
 });
