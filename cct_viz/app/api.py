@@ -10,10 +10,12 @@ from typing import Any
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
+from ..architecture.pools import pool_tokens
 from ..checkpoints import CheckpointError
 from ..evaluation.headline import DEFAULT, headline_method
 from ..images.preprocessing import ImageError
 from ..inference.bands import find_band
+from ..inference.gauge import read_gauge
 from ..inference.heatmaps import Heatmaps
 from ..inference.trace import Trace
 from ..methods import METHODS, describe, explain, takes
@@ -43,6 +45,8 @@ def add_endpoints(models: Models) -> None:
         and the confidences sum to 1; with "sigmoid" each class has its own. "band" says what the first probability is
         worth: of 100 answers given with this much certainty, "of_100" were right on the validation images; null if
         that was not measured. It holds for pictures like those: the model cannot answer "none of these".
+        "usual" is a gauge and no verdict: of 100 validation images, the picture is farther from their mean than
+        "farther_than"; "auroc" says how well that tells pictures of other things apart (0.5 is chance).
         "assumptions" says what the file of the weights left open.
         """
         trace = _trace(models, image)
@@ -51,6 +55,7 @@ def add_endpoints(models: Models) -> None:
             "label": best[0][0],
             "confidences": [{"label": label, "confidence": probability} for label, probability in best],
             "band": _band(trace),
+            "usual": _usual(trace),
             "output": trace.output,
             "assumptions": list(_assumptions(models)),
             "note": trace.note,
@@ -114,6 +119,11 @@ def _draw(trace: Trace, heatmaps: Heatmaps) -> bytes:
 def _band(trace: Trace) -> dict[str, Any] | None:
     band = find_band(trace.classifier.metrics, trace.top(1)[0][1]) if trace.classifier else None
     return band.record() if band else None
+
+
+def _usual(trace: Trace) -> dict[str, Any] | None:
+    gauge = read_gauge(trace.classifier) if trace.classifier else None
+    return gauge.record(pool_tokens(trace.pooling_factors, trace.representation)) if gauge else None
 
 
 def _assumptions(models: Models) -> tuple[str, ...]:

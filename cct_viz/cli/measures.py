@@ -15,6 +15,7 @@ from ..architecture.config import CCTConfig
 from .common import AddCommand, load_model, note_not_applicable, print_metrics
 
 if TYPE_CHECKING:
+    from ..inference.classifier import Classifier
     from ..training.data import Images
     from ..training.evaluate import Metrics
 
@@ -33,6 +34,8 @@ def evaluate(options: argparse.Namespace) -> int:
     if options.data == "cifar10":
         _, images = split(images)
     metrics = evaluate(classifier, images)
+    if options.gauge:
+        _write_gauge(classifier, images.x, options)
     if options.out:
         options.out.write_text(json.dumps(metrics.record()) + "\n", encoding="utf-8")
     print_metrics(metrics.summary(), as_json=options.json)
@@ -40,6 +43,19 @@ def evaluate(options: argparse.Namespace) -> int:
         _print_bands(metrics)
         _print_confusion(metrics.confusion, classifier.labels)
     return 0
+
+
+def _write_gauge(classifier: Classifier, images: np.ndarray, options: argparse.Namespace) -> None:
+    from ..inference.gauge import fit_gauge, write_gauge
+    from ..training.data import load_images
+    from ..training.evaluate import pool_images
+
+    unknown = None
+    if options.unknown:
+        config = classifier.config
+        others = load_images(options.unknown, image_size=config.image_size, preprocessing=config.preprocessing)
+        unknown = pool_images(classifier, others.x)
+    write_gauge(options.gauge, fit_gauge(pool_images(classifier, images), unknown))
 
 
 def score(options: argparse.Namespace) -> int:
@@ -142,6 +158,11 @@ def add(command: AddCommand) -> None:
     sub.add_argument(
         "--out", type=Path, metavar="FILE", help="write the metrics, confusion matrix and mean pooling weights as JSON"
     )
+
+    text = "write how usual pictures are for the model as gauge.safetensors, to be kept beside the weights"
+    sub.add_argument("--gauge", type=Path, metavar="FILE", help=text)
+    text = "with --gauge: pictures of none of the classes, as --data; the gauge then says how well it tells them apart"
+    sub.add_argument("--unknown", metavar="DATA", help=text)
 
     text = "Run the parameter randomisation test: randomise one part of the weights at a time and compare every map."
     sub = command(randomisation, text, loads=True, aliases=["dependence"])  # its earlier name, for one release

@@ -17,6 +17,7 @@ from ..images.decode import ImageError
 from ..images.gather import Item, gather
 from ..images.preprocessing import Preprocessed, normalise
 from ..inference.bands import Band, find_band
+from ..inference.gauge import read_gauge
 from ..inference.parallel import CHUNK, batched, spread
 from ..inference.trace import best_classes
 from .common import AddCommand, load_model, note_not_applicable, print_assumptions, trace_image
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 STRETCH = "use the whole range of a 16-bit grey image that uses its lower bits only, as 12-bit data does"
 SOURCES = "a file, a folder (with its subfolders) or a pattern in quotes, such as 'scans/*.png'"
 PAGE = "explorer.html"
-Answer = tuple[Item, Preprocessed | ImageError, "np.ndarray | None"]  # and the logits (K,)
+# Of each picture: the logits (K,), and the pooled vector (D,) where a gauge needs it.
+Answer = tuple[Item, Preprocessed | ImageError, "np.ndarray | None", "np.ndarray | None"]
 
 
 def classify(options: argparse.Namespace) -> int:
@@ -44,7 +46,8 @@ def classify(options: argparse.Namespace) -> int:
     _note_resumed(len(items) - len(left))
     answers, bad, progress = [], {}, Progress(len(left))
     probabilities = find_output(classifier.config.output).probabilities
-    for item, prepared, logits in _answers(classifier, left, options.stretch):
+    gauge = read_gauge(classifier) if options.json else None
+    for item, prepared, logits, pooled in _answers(classifier, left, options.stretch, gauge is not None):
         progress.step()
         if isinstance(prepared, ImageError) or logits is None:
             bad[item] = str(prepared)
@@ -58,7 +61,9 @@ def classify(options: argparse.Namespace) -> int:
             table.add({"image": item.name, "sha256": digests[item], "note": prepared.note, **_flat(top)})
         elif options.json:
             named = [{"label": label, "probability": p} for label, p in top]
-            answers.append({"image": str(item.path), "top": named, "band": band and band.record()})
+            usual = None if gauge is None or pooled is None else gauge.record(pooled)
+            worth = None if band is None else band.record()
+            answers.append({"image": str(item.path), "top": named, "band": worth, "usual": usual})
         else:
             progress.clear()
             print(f"{_printable(item.path)}: " + ", ".join(f"{label} {p:.1%}" for label, p in top) + _worth(band))
@@ -174,18 +179,19 @@ def _read_finished(folder: Path, classifier: Classifier, request: dict[str, Any]
     return record if same else None
 
 
-def _answers(classifier: Classifier, items: Sequence[Item], stretch: bool) -> Iterator[Answer]:
-    """Each picture, prepared, with its logits; files are decoded in the same threads that run the model."""
+def _answers(classifier: Classifier, items: Sequence[Item], stretch: bool, pool: bool) -> Iterator[Answer]:
+    """Each picture, prepared, with what the model answers; files are decoded in the threads that run the model."""
 
     def answer(chunk: Sequence[Item]) -> list[Answer]:
         prepared = [_prepare(classifier, item, stretch) for item in chunk]
         good = [one for one in prepared if isinstance(one, Preprocessed)]
         if not good:
-            return [(item, one, None) for item, one in zip(chunk, prepared, strict=True)]
+            return [(item, one, None, None) for item, one in zip(chunk, prepared, strict=True)]
         batch = normalise(np.stack([one.pixels for one in good]), classifier.config.preprocessing)
-        logits = iter(classifier.forward(batch))
+        logits, pooled = classifier.read_pooled(batch) if pool else (classifier.forward(batch), [None] * len(good))
+        answers = iter(zip(logits, pooled, strict=True))
         return [
-            (item, one, next(logits) if isinstance(one, Preprocessed) else None)
+            (item, one, *(next(answers) if isinstance(one, Preprocessed) else (None, None)))
             for item, one in zip(chunk, prepared, strict=True)
         ]
 
@@ -272,7 +278,7 @@ def _worth(band: Band | None) -> str:
     """What the first probability is worth, in words; empty if that was not measured."""
     if band is None or not band.images:
         return ""
-    return f" (of 100 such answers, {band.record()['of_100']} were right on validation images)"
+    return f" ({band.record()['of_100']} of 100 such answers were right, on pictures of the model's own classes)"
 
 
 def _printable(path: Path) -> str:

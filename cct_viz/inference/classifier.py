@@ -15,7 +15,7 @@ import numpy as np
 from .. import checkpoints
 from ..architecture.config import CCTConfig
 from ..architecture.geometry import stage_geometry
-from ..architecture.pools import find_pool
+from ..architecture.pools import find_pool, pool_tokens
 from ..images.decode import ImageWarning, Picture
 from ..images.preprocessing import Preprocessed, crop_and_resize, normalise
 from .arguments import is_number, require_whole
@@ -150,6 +150,15 @@ class Classifier:
             return self.forward(batch), None
         logits, weights = self._run(["logits", "pooling_weights"], batch, None)
         return logits, weights
+
+    def read_pooled(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(B, K) logits and (B, D) pooled vectors, which the head reads, of a batch as in `forward`."""
+        pool = find_pool(self.config.pool)
+        names = ["logits", "representation", *({"pooling_weights"} & set(self._runner.output_names))]
+        logits, representation, *rest = self._run(names, batch, None)
+        weights = rest[0] if rest else [None] * len(batch)
+        pairs = zip(representation, weights, strict=True)
+        return logits, np.stack([pool_tokens(pool.factors(r, w), r) for r, w in pairs])
 
     def trace(self, image: Any, *, stretch: bool = False) -> Trace:
         """The trace of one forward pass over `image`: a path, a file's bytes, an open binary file, a PIL image or a

@@ -9,6 +9,7 @@ For models with sequence pooling also the position prior: the mean of the poolin
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -101,13 +102,10 @@ def evaluate(classifier: Classifier, images: Images, *, batch_size: int = 250) -
         raise DataError("y is a table of images and classes, but this model names one class for an image; give numbers")
     y = _match_classes(images, classifier.labels)
     targets = make_targets(y, len(classifier.labels))
-    own_size = images.x.shape[1:3] == classifier.config.image_size and classifier.config.preprocessing.crop == 1
     logits: list[np.ndarray] = []
     prior = np.zeros(classifier.config.num_tokens)
-    for start in range(0, len(images.x), batch_size):
-        batch = images.x[start : start + batch_size]
-        pixels = batch if own_size else np.stack([classifier.preprocess(image).pixels for image in batch])
-        answers, weights = classifier.read_out(normalise(pixels, classifier.config.preprocessing))
+    for batch in _batches(classifier, images.x, batch_size):
+        answers, weights = classifier.read_out(batch)
         logits.append(answers)
         if weights is not None:
             prior += weights.sum(axis=0, dtype=np.float64)
@@ -115,6 +113,21 @@ def evaluate(classifier: Classifier, images: Images, *, batch_size: int = 250) -
     if not find_pool(classifier.config.pool).has_scores:
         return metrics
     return replace(metrics, position_prior=prior / len(images.x))
+
+
+def pool_images(classifier: Classifier, images: np.ndarray, *, batch_size: int = 250) -> np.ndarray:
+    """(n, D) float32: the pooled vectors of (n, H, W, 3) uint8 images."""
+    return np.concatenate([classifier.read_pooled(batch)[1] for batch in _batches(classifier, images, batch_size)])
+
+
+def _batches(classifier: Classifier, images: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """The images in batches, cropped and scaled if they are not of the model's size, and normalised."""
+    preprocessing = classifier.config.preprocessing
+    own_size = images.shape[1:3] == classifier.config.image_size and preprocessing.crop == 1
+    for start in range(0, len(images), batch_size):
+        batch = images[start : start + batch_size]
+        pixels = batch if own_size else np.stack([classifier.preprocess(image).pixels for image in batch])
+        yield normalise(pixels, preprocessing)
 
 
 def _match_classes(images: Images, labels: tuple[str, ...]) -> np.ndarray:

@@ -53,7 +53,7 @@ def test_classify_says_it(tiny_folder, cache, tmp_path, capsys):
     (folder / "metrics.json").write_text(json.dumps({"bands": [band]}))
     Image.new("RGB", (20, 12), "red").save(tmp_path / "a.png")
     assert main(["classify", str(tmp_path / "a.png"), "--model", str(folder)]) == 0
-    assert "of 100 such answers, 82 were right on validation images" in capsys.readouterr().out
+    assert "(82 of 100 such answers were right, on pictures of the model's own classes)" in capsys.readouterr().out
     assert main(["classify", str(tmp_path / "a.png"), "--model", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["band"] == {**band, "of_100": 82}
     assert main(["classify", str(tmp_path / "a.png"), "--model", str(tiny_folder), "--json"]) == 0

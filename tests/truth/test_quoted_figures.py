@@ -96,7 +96,7 @@ CLAIMS = {
 ELSEWHERE = [
     r"Python 3\.11 to 3\.13 and 2 GB of disk",
     r"5-minute tour",
-    r"of 100 answers",
+    r"of 100 (answers|of them)",
     r"1 to 9 open the stations",
     r"sees 13×13\s+pixels|51×51\s+pixels",  # test_cells.py
     r"of its own, 4×4 pixels",  # test_cells.py
@@ -166,6 +166,9 @@ def test_a_card_says_what_its_files_say(folder):
         lines.append(f"| mean probability of the answers | {metrics['confidence']:.2%} |")
         assert sum(band["images"] for band in metrics["bands"]) == metrics["images"]
         assert sum(band["right"] for band in metrics["bands"]) == round(metrics["accuracy"] * metrics["images"])
+    if (folder / "gauge.safetensors").exists():
+        (auroc,) = read_safetensors(folder / "gauge.safetensors")["auroc"]
+        lines.append(f"AUROC {auroc:.2f}")
     if "model-index:" in card:
         lines += [f"type: accuracy, value: {metrics['accuracy']:.4f}", f"top_5_accuracy, value: {metrics['top5']:.4f}"]
     missing = [f"{folder.name}/README.md no longer says {line!r}" for line in lines if line not in card]

@@ -1,0 +1,107 @@
+"""How usual a picture is: fitted on one half of the validation images, compared with the other, read from a file."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from conftest import tiny_config
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+from cct_viz.architecture.pools import pool_tokens
+from cct_viz.cli import main
+from cct_viz.images.preprocessing import normalise
+from cct_viz.inference.gauge import FILE, fit_gauge, measure_auroc, read_gauge
+from cct_viz.inference.load import load
+
+DIM = tiny_config().embedding_dim
+
+
+def draw(count, seed=0, shift=0.0):
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=(count, DIM)) @ np.diag(np.arange(1, DIM + 1)) + shift).astype(np.float32)
+
+
+def test_distances_are_those_of_the_covariance():
+    pooled = draw(4000)
+    gauge = fit_gauge(pooled)
+    expected = np.linalg.norm(pooled / np.arange(1, DIM + 1), axis=1)  # the true mean is 0
+    np.testing.assert_allclose(gauge.distance(pooled), expected, rtol=0.15)  # as good as 2,000 vectors give it
+    farther = np.array([gauge.record(one)["farther_than"] for one in draw(1000, seed=1)])
+    assert abs(farther.mean() - 50) < 3
+    assert gauge.auroc is None
+
+
+def test_auroc_is_the_share_of_pairs():
+    known, unknown = np.array([1.0, 2.0, 3.0]), np.array([2.0, 5.0])
+    assert measure_auroc(known, unknown) == pytest.approx((1.5 + 3) / 6)
+    assert fit_gauge(draw(1000), draw(300, 1)).auroc == pytest.approx(0.5, abs=0.06)
+    assert fit_gauge(draw(1000), draw(300, 1, shift=50)).auroc == 1
+
+
+def test_few_images_are_refused():
+    with pytest.raises(ValueError, match="needs 202 or more"):
+        fit_gauge(draw(201))
+
+
+def test_the_pooled_vector_is_what_the_head_reads(tiny_classifier):
+    images = np.random.default_rng(0).integers(0, 256, (3, 12, 20, 3), dtype=np.uint8)
+    logits, pooled = tiny_classifier.read_pooled(normalise(images, tiny_classifier.config.preprocessing))
+    head = tiny_classifier.weights["head/kernel"], tiny_classifier.weights["head/bias"]
+    np.testing.assert_allclose(pooled @ head[0] + head[1], logits, atol=1e-4)
+    trace = tiny_classifier.trace(images[1])
+    np.testing.assert_allclose(pool_tokens(trace.pooling_factors, trace.representation), pooled[1], atol=1e-5)
+
+
+@pytest.fixture
+def gauged(tiny_folder, cache, tmp_path):
+    """A copy of the tiny model with a gauge made by the command."""
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    x = np.random.default_rng(0).integers(0, 256, (210, 12, 20, 3), dtype=np.uint8)
+    np.savez(tmp_path / "data.npz", x=x, y=np.zeros(210, int))
+    np.savez(tmp_path / "other.npz", x=x[:20] // 4, y=np.zeros(20, int))
+    arguments = [
+        "evaluate",
+        "--model",
+        str(folder),
+        "--data",
+        str(tmp_path / "data.npz"),
+        "--gauge",
+        str(folder / FILE),
+    ]
+    assert main([*arguments, "--unknown", str(tmp_path / "other.npz")]) == 0
+    return folder
+
+
+def test_evaluate_writes_it_and_classify_says_it(gauged, tmp_path, capsys):
+    Image.new("RGB", (20, 12), "red").save(tmp_path / "a.png")
+    capsys.readouterr()
+    assert main(["classify", str(tmp_path / "a.png"), "--model", str(gauged), "--json"]) == 0
+    classifier = load(gauged)
+    trace = classifier.trace(tmp_path / "a.png")
+    expected = read_gauge(classifier).record(pool_tokens(trace.pooling_factors, trace.representation))
+    assert json.loads(capsys.readouterr().out)[0]["usual"] == expected
+    assert 0 <= expected["auroc"] <= 1
+
+
+DAMAGED = {
+    "a matrix of another size": lambda arrays: arrays | {"root": arrays["root"][:-1]},
+    "a number that is none": lambda arrays: arrays | {"mean": arrays["mean"] * np.nan},
+    "falling percentiles": lambda arrays: arrays | {"distances": arrays["distances"][::-1].copy()},
+    "an impossible share": lambda arrays: arrays | {"auroc": np.array([1.5], np.float32)},
+    "no mean": lambda arrays: {name: array for name, array in arrays.items() if name != "mean"},
+    "whole numbers": lambda arrays: arrays | {"mean": np.zeros(DIM, np.int32)},
+}
+
+
+def test_a_damaged_gauge_is_none(gauged):
+    arrays = load_file(gauged / FILE)
+    assert read_gauge(load(gauged)) is not None
+    for what, damage in DAMAGED.items():
+        save_file(damage(arrays), gauged / FILE)
+        assert read_gauge(load(gauged)) is None, what
+    (gauged / FILE).write_bytes(b"nothing")
+    assert read_gauge(load(gauged)) is None
+    (gauged / FILE).unlink()
+    assert read_gauge(load(gauged)) is None
