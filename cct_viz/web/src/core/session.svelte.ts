@@ -5,6 +5,7 @@ import { verdictOf, type Verdict } from "./answer.ts";
 import { galleryOf, type ModelEntry, type PictureEntry } from "./entries.ts";
 import { argmax } from "./maths.ts";
 import { DEFAULTS, fromHash, isEntry, Selection, toHash, type Choices } from "./state.svelte.ts";
+import { problemSentence } from "../i18n/problems.ts";
 import { probabilitiesOf } from "../model/make_trace.ts";
 import type { Config } from "../model/config.ts";
 import type { TokenMask } from "../model/forward.ts";
@@ -26,6 +27,7 @@ export interface Mark {
 /** A message: what happened and what to do. `busy` while something is under way. */
 export interface Notice {
   readonly kind: "problem" | "busy" | "done";
+  /** In the page's language, also after that has changed. */
   readonly text: string;
 }
 
@@ -39,10 +41,6 @@ export interface Hub {
 const isAbort = (error: unknown): boolean => error instanceof DOMException && error.name === "AbortError";
 const prepare = async (picture: PictureEntry, config: Config): Promise<Picture> =>
   picture.prepared ? picture.prepared() : preparePicture(await picture.source(), config);
-const sentence = (error: unknown): string => {
-  const text = (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
-  return `${text.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase())}.`; // but not photo.jpg
-};
 
 export class Session {
   readonly selection = new Selection();
@@ -169,12 +167,14 @@ export class Session {
     return this.show(galleryOf(this.pictures, model.labels).includes(shown) ? shown : this.pictureOf("", model), model);
   }
 
-  /** Explain a photo of the visitor's. */
-  takePhoto(source: Blob | HTMLCanvasElement, name: string): Promise<void> {
+  /** Explain a photo of the visitor's. `name` says its name in the page's language. */
+  takePhoto(source: Blob | HTMLCanvasElement, name: () => string): Promise<void> {
     const address = source instanceof Blob ? URL.createObjectURL(source) : source.toDataURL("image/jpeg", 0.9);
     const entry: PictureEntry = {
       id: `own-${this.pictures.length}`,
-      name,
+      get name() {
+        return name();
+      },
       kind: "own",
       truth: null,
       address,
@@ -202,7 +202,7 @@ export class Session {
       if (mine !== this.#latest || isAbort(error)) return;
       this.progress = null;
       if (picture.kind === "own" && !this.pictures.includes(picture)) URL.revokeObjectURL(picture.address);
-      this.notice = { kind: "problem", text: sentence(error) };
+      this.fail(error);
     }
   }
 
@@ -309,12 +309,17 @@ export class Session {
   }
 
   /** Say something below the verdict. */
-  say(kind: Notice["kind"], text: string): void {
-    this.notice = { kind, text };
+  say(kind: Notice["kind"], words: () => string): void {
+    this.notice = {
+      kind,
+      get text() {
+        return words();
+      },
+    };
   }
 
   fail(error: unknown): void {
-    if (!isAbort(error)) this.notice = { kind: "problem", text: sentence(error) };
+    if (!isAbort(error)) this.say("problem", () => problemSentence(error));
   }
 }
 

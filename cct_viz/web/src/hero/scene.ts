@@ -6,6 +6,7 @@ import { layout, linear, type Figure, type Layout } from "./layout.ts";
 import { patchBoxes, patchColours, type Rectangle } from "./patches.ts";
 import { argmax, extent, poolingOf, runningSum, shownClasses, type Pooling, type ShownClasses } from "./pooling.ts";
 import { curve, line, type Point } from "./shapes.ts";
+import { labelName } from "../i18n/names.ts";
 
 /** What the model would answer, and what each token would say, if the encoder ended after each depth (logit lens). */
 export interface Depths {
@@ -311,7 +312,7 @@ function feetOf(trace: Trace, geometry: Layout, depths: Depths | null): Foot[] {
   const feet = footDepths(geometry).map((depth) => {
     const row = Array.from({ length: k }, (_, c) => depths.probabilities[depth * k + c] ?? 0),
       best = argmax(row);
-    return { x: at(depth), label: trace.labels[best] ?? "", probability: row[best] ?? 0 };
+    return { x: at(depth), label: labelName(trace.labels[best]), probability: row[best] ?? 0 };
   });
   return apart(feet);
 }

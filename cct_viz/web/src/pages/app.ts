@@ -50,7 +50,10 @@ export function openApp({ element, props, watch, trigger }: Component): Session 
   const ask = (model: string, pixels: Uint8Array): Promise<string> =>
     new Promise((resolve, reject) => {
       const id = ++last;
-      const timer = setTimeout(() => waiting.get(id)?.({ id, problem: problem("server.away").message }), PATIENCE);
+      const timer = setTimeout(() => {
+        waiting.delete(id);
+        reject(problem("server.away"));
+      }, PATIENCE);
       waiting.set(id, ({ payload, problem: why }) => {
         clearTimeout(timer);
         if (payload) resolve(payload);

@@ -1,0 +1,19 @@
+// Names that come with models and pictures, in the page's language. Those that no pack knows stay as they are.
+
+import { find, t } from "./index.ts";
+
+/** The name of a class or of what a picture shows: "cat" -> "Katze". For display only: nothing is looked up by it. */
+export const labelName = (label: string | undefined): string => find(`label.${label}`) ?? label ?? "";
+
+/** The name of a picture; a photo of the visitor keeps its file's name. */
+export const pictureName = (picture: { readonly kind: string; readonly name: string } | null): string =>
+  picture?.kind === "own" ? picture.name : labelName(picture?.name);
+
+/** The name of a model, part by part: "CCT-2/3x2, class token", "CCT-2/3x2 · 64 tokens". */
+export const modelName = (title: string): string =>
+  title.replace(/[^,()·]+/g, (part) => {
+    const name = part.trim();
+    const tokens = /^(\d+) tokens$/.exec(name);
+    const words = tokens ? t("hero.tokens", { count: Number(tokens[1]) }) : find(`name.${name}`);
+    return words === null ? part : part.replace(name, words);
+  });
