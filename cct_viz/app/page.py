@@ -17,7 +17,7 @@ from ..checkpoints import CheckpointError
 from ..checkpoints.safetensors import to_bytes
 from ..inference.classifier import Classifier
 from ..server.settings import KEEP_SECONDS
-from ..web.html import TITLE, describe_gallery, describe_model, page_script, page_style
+from ..web.html import TITLE, describe_gallery, describe_model, page_script, page_style, read_packs
 from ..web.payload import About, make_payload
 from .api import add_endpoints
 from .models import Models
@@ -54,8 +54,14 @@ def build_page(models: Models) -> gr.Blocks:
             news="",
             answer="",
         )
-        files = ModelFiles(explorer)
-        explorer.value = json.dumps({"models": _describe(models, files), "pictures": describe_gallery()})
+        files = PageFiles(explorer)
+        explorer.value = json.dumps(
+            {
+                "models": _describe(models, files),
+                "pictures": describe_gallery(),
+                "languages": {code: files.keep(f"{code}.json", pack.encode()) for code, pack in read_packs().items()},
+            }
+        )
 
         def answer(event: gr.EventData) -> Any:
             return gr.HTML(answer=_answer(models, event))
@@ -80,8 +86,8 @@ def build_page(models: Models) -> gr.Blocks:
     return page
 
 
-class ModelFiles:
-    """The weights that visitors' pages fetch: one file for each model, written again if a cleaner took it."""
+class PageFiles:
+    """What visitors' pages fetch: languages, and a file of weights for each model, written again if a cleaner took it."""
 
     def __init__(self, owner: gr.HTML):
         self._owner = owner
@@ -100,7 +106,13 @@ class ModelFiles:
             content = to_bytes(classifier.weights, dtype="float16")
         except CheckpointError:  # a weight is too large for float16
             return None
-        name = f"{classifier.source.sha256[:16]}.safetensors"
+        return self._keep(f"{classifier.source.sha256[:16]}.safetensors", content)
+
+    def keep(self, name: str, content: bytes) -> str:
+        """Where a page fetches `content`, relative to it."""
+        return f"gradio_api/file={self._keep(name, content)}"
+
+    def _keep(self, name: str, content: bytes) -> str:
         path = save_bytes_to_cache(content, name, self._owner.GRADIO_CACHE)
         self._owner.keep_in_cache.add(path)
         return path
@@ -110,7 +122,7 @@ def _fits(classifier: Classifier) -> bool:
     return classifier.num_parameters * 2 <= MOST_BYTES and count_macs(classifier.config) <= MOST_MACS
 
 
-def _describe(models: Models, files: ModelFiles) -> list[dict[str, Any]]:
+def _describe(models: Models, files: PageFiles) -> list[dict[str, Any]]:
     described = []
     for name in models.names():
         classifier = models.get(name)

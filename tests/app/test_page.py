@@ -85,7 +85,7 @@ def test_weights_are_one_file_that_stays():
     models = FakeModels()
     with gr.Blocks():
         owner = gr.HTML()
-        files = page.ModelFiles(owner)
+        files = page.PageFiles(owner)
         address = files.address(models.get("tiny"))
         assert address == files.address(models.get("tiny"))
     path = address.removeprefix("gradio_api/file=")
@@ -104,7 +104,7 @@ def test_a_model_that_does_not_fit_into_a_page_runs_on_the_server(weight):
     model = models.get("tiny")
     model.weights["head/bias"] += np.float32(weight)
     with gr.Blocks():
-        assert page.ModelFiles(gr.HTML()).address(model) is None
+        assert page.PageFiles(gr.HTML()).address(model) is None
 
 
 def test_the_server_answers_with_the_trace_of_the_pixels():

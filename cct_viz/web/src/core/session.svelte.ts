@@ -5,6 +5,9 @@ import { verdictOf, type Verdict } from "./answer.ts";
 import { galleryOf, type ModelEntry, type PictureEntry } from "./entries.ts";
 import { argmax } from "./maths.ts";
 import { DEFAULTS, fromHash, isEntry, Selection, toHash, type Choices } from "./state.svelte.ts";
+import { t } from "../i18n/index.ts";
+import { type Language, LANGUAGES, spoken } from "../i18n/language.svelte.ts";
+import { keep, type Packs } from "../i18n/packs.ts";
 import { problemSentence } from "../i18n/problems.ts";
 import { probabilitiesOf } from "../model/make_trace.ts";
 import type { Config } from "../model/config.ts";
@@ -114,9 +117,12 @@ export class Session {
   #runner: { model: ModelEntry; runner: Promise<RunningModel> } | null = null;
   #latest = 0;
 
-  constructor(startModel: StartModel, models: readonly ModelEntry[], pictures: readonly PictureEntry[]) {
+  readonly #packs: Packs;
+
+  constructor(startModel: StartModel, models: readonly ModelEntry[], pictures: readonly PictureEntry[], packs: Packs) {
     if (!models.length || !pictures.length) throw new Error("a page needs a model and a picture");
     this.#startModel = startModel;
+    this.#packs = packs;
     this.models = models;
     this.pictures = pictures;
   }
@@ -129,6 +135,7 @@ export class Session {
   /** Show what an address names. */
   async open(hash: string): Promise<void> {
     this.selection.set(fromHash(hash));
+    void this.#speak(this.selection.lang ?? this.#packs.own);
     const model = this.modelOf(this.selection.model);
     await this.show(this.pictureOf(this.selection.picture, model), model, { fresh: false });
   }
@@ -138,7 +145,9 @@ export class Session {
     const choices = fromHash(hash),
       model = this.modelOf(choices.model),
       picture = this.pictureOf(choices.picture, model);
-    this.selection.set(choices);
+    const lang = choices.lang ?? this.selection.lang; // Back leaves the page in its language
+    this.selection.set({ ...choices, lang });
+    if (lang) void this.#speak(lang);
     if (picture.id !== this.shownPicture?.id || model.id !== this.shownModel?.id)
       await this.show(picture, model, { fresh: false });
   }
@@ -165,6 +174,33 @@ export class Session {
     const model = this.modelOf(id),
       shown = this.pictureOf(this.selection.picture, model);
     return this.show(galleryOf(this.pictures, model.labels).includes(shown) ? shown : this.pictureOf("", model), model);
+  }
+
+  /** The languages that this page offers. */
+  get languages(): readonly Language[] {
+    return this.#packs.languages;
+  }
+
+  /** Speak another language from now on, and on the next visit. */
+  async chooseLanguage(language: Language): Promise<void> {
+    if (!(await this.#speak(language))) return;
+    this.selection.lang = language;
+    keep(language);
+  }
+
+  /** Whether the page speaks it now: it keeps the language that it has until the pack is here. */
+  async #speak(language: Language): Promise<boolean> {
+    const name = LANGUAGES[language];
+    if (!this.#packs.has(language)) this.say("busy", () => t("language.loading", { language: name }));
+    const mine = this.notice;
+    try {
+      await this.#packs.speak(language);
+      if (this.notice === mine && mine?.kind === "busy") this.notice = null;
+      return spoken.language === language;
+    } catch {
+      this.say("problem", () => t("language.failed", { language: name }));
+      return false;
+    }
   }
 
   /** Explain a photo of the visitor's. `name` says its name in the page's language. */
