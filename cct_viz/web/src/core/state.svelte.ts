@@ -3,7 +3,7 @@
 import { isLanguage, type Language } from "../i18n/language.svelte.ts";
 
 export const STATIONS = ["pixels", "convolution", "tokens", "attention", "pool", "classes"] as const;
-export const TOOLS = ["remove", "paint", "curves", "trust", "compare", "model", "take", "code"] as const;
+export const TOOLS = ["remove", "paint", "curves", "trust", "compare", "model", "take", "code", "glossary"] as const;
 export type Station = (typeof STATIONS)[number];
 export type Tool = (typeof TOOLS)[number];
 export type Place = Station | Tool;
