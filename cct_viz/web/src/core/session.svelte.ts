@@ -191,11 +191,12 @@ export class Session {
   /** Whether the page speaks it now: it keeps the language that it has until the pack is here. */
   async #speak(language: Language): Promise<boolean> {
     const name = LANGUAGES[language];
+    const before = this.notice?.kind === "busy" ? null : this.notice;
     if (!this.#packs.has(language)) this.say("busy", () => t("language.loading", { language: name }));
     const mine = this.notice;
     try {
       await this.#packs.speak(language);
-      if (this.notice === mine && mine?.kind === "busy") this.notice = null;
+      if (this.notice === mine) this.notice = before;
       return spoken.language === language;
     } catch {
       this.say("problem", () => t("language.failed", { language: name }));
