@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -59,7 +60,7 @@ def build_page(models: Models) -> gr.Blocks:
             {
                 "models": _describe(models, files),
                 "pictures": describe_gallery(),
-                "languages": {code: files.keep(f"{code}.json", pack.encode()) for code, pack in read_packs().items()},
+                "languages": files.languages(),
             }
         )
 
@@ -72,6 +73,7 @@ def build_page(models: Models) -> gr.Blocks:
         def read_news() -> tuple[Any, Any]:
             line = models.hub_line()
             hub = {"text": line.text, "busy": line.busy, "canRetry": line.can_retry}
+            files.languages()  # written again if a cleaner took them
             news = {"models": _describe(models, files), "hub": hub}
             return gr.HTML(news=json.dumps(news)), gr.Timer(active=line.busy)
 
@@ -87,7 +89,8 @@ def build_page(models: Models) -> gr.Blocks:
 
 
 class PageFiles:
-    """What visitors' pages fetch: languages, and a file of weights for each model, written again if a cleaner took it."""
+    """What visitors' pages fetch: a file of weights for each model, and one for each language besides English. Each is
+    written again if a cleaner took it."""
 
     def __init__(self, owner: gr.HTML):
         self._owner = owner
@@ -95,27 +98,34 @@ class PageFiles:
 
     def address(self, classifier: Classifier) -> str | None:
         """Where a page fetches the weights, relative to it; None if the model is too large for a page."""
-        name = classifier.source.sha256
+        return self._address(f"{classifier.source.sha256[:16]}.safetensors", lambda: _weights(classifier))
+
+    def languages(self) -> dict[str, str | None]:
+        """Where a page fetches its texts, relative to it, by the language's code."""
+        return {code: self._address(f"{code}.json", pack.encode) for code, pack in read_packs().items()}
+
+    def _address(self, name: str, content: Callable[[], bytes | None]) -> str | None:
         path = self._paths.get(name, "")
         if path is not None and not os.path.exists(path):
-            path = self._paths[name] = self._write(classifier) if _fits(classifier) else None
+            path = self._paths[name] = self._write(name, content())
         return path and f"gradio_api/file={path}"
 
-    def _write(self, classifier: Classifier) -> str | None:
-        try:
-            content = to_bytes(classifier.weights, dtype="float16")
-        except CheckpointError:  # a weight is too large for float16
+    def _write(self, name: str, content: bytes | None) -> str | None:
+        if content is None:
             return None
-        return self._keep(f"{classifier.source.sha256[:16]}.safetensors", content)
-
-    def keep(self, name: str, content: bytes) -> str:
-        """Where a page fetches `content`, relative to it."""
-        return f"gradio_api/file={self._keep(name, content)}"
-
-    def _keep(self, name: str, content: bytes) -> str:
         path = save_bytes_to_cache(content, name, self._owner.GRADIO_CACHE)
         self._owner.keep_in_cache.add(path)
         return path
+
+
+def _weights(classifier: Classifier) -> bytes | None:
+    """As float16; None if the model is too large for a page, or a weight is too large for float16."""
+    if not _fits(classifier):
+        return None
+    try:
+        return to_bytes(classifier.weights, dtype="float16")
+    except CheckpointError:
+        return None
 
 
 def _fits(classifier: Classifier) -> bool:

@@ -1,7 +1,7 @@
 """The page with models and pictures inside: one HTML text that opens from disk, without network or server.
 
-`dist/` holds the front end as Vite built it: one script and one style sheet, which are put into the page as they are, and
-one JSON file for each language besides English.
+`dist/` holds the front end as Vite built it: one script and one style sheet, which are put into the page as they are,
+and one JSON file for each language besides English.
 """
 
 from __future__ import annotations

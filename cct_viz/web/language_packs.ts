@@ -15,7 +15,8 @@ export function languagePacks(): Plugin {
       for (const fileName of readdirSync(FOLDER).filter(
         (name) => /^[a-z]{2}\.json$/.test(name) && name !== "en.json",
       )) {
-        const source = JSON.stringify({ texts: read(fileName), problems: read(`problems.${fileName}`) });
+        const [texts, problems, names] = ["", "problems.", "names."].map((stem) => read(stem + fileName));
+        const source = JSON.stringify({ texts, problems, names });
         this.emitFile({ type: "asset", fileName, source });
       }
     },

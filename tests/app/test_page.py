@@ -97,6 +97,16 @@ def test_weights_are_one_file_that_stays():
     assert Path(path).is_file()
 
 
+def test_languages_are_files_that_the_page_fetches():
+    with gr.Blocks():
+        owner = gr.HTML()
+        addresses = page.PageFiles(owner).languages()
+    assert sorted(addresses) == ["de", "es", "fr", "zh"]
+    path = Path(addresses["de"].removeprefix("gradio_api/file="))
+    assert str(path) in owner.keep_in_cache
+    assert json.loads(path.read_text(encoding="utf-8"))["texts"]["close"] == "Schließen"
+
+
 @pytest.mark.parametrize("weight", [1.0, 1e6])
 def test_a_model_that_does_not_fit_into_a_page_runs_on_the_server(weight):
     """It is too large, or a weight is too large for float16."""

@@ -21,9 +21,11 @@ export type ProblemKey = keyof typeof problems;
 export interface Pack {
   readonly texts: Readonly<Record<Key, Entry>>;
   readonly problems: Readonly<Record<ProblemKey, string>>;
+  /** Names that come in English with models and pictures: "cat" -> "Katze". */
+  readonly names: Readonly<Record<string, string>>;
 }
 
-export const ENGLISH: Pack = { texts: en, problems };
+export const ENGLISH: Pack = { texts: en, problems, names: {} };
 
 class Spoken {
   #language = $state.raw<Language>("en");

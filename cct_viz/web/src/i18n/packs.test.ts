@@ -21,7 +21,11 @@ const OTHERS = (Object.keys(LANGUAGES) as Language[]).filter((language) => langu
 const packOf = (language: Language): Pack =>
   language === "en"
     ? ENGLISH
-    : ({ texts: read(`${language}.json`), problems: read(`problems.${language}.json`) } as unknown as Pack);
+    : ({
+        texts: read(`${language}.json`),
+        problems: read(`problems.${language}.json`),
+        names: read(`names.${language}.json`),
+      } as unknown as Pack);
 
 afterEach(() => spoken.speak("en", ENGLISH));
 
@@ -81,6 +85,11 @@ describe.each(OTHERS.flatMap((language) => ["", "problems."].map((stem) => [stem
     });
   },
 );
+
+it("every language translates the same names", () => {
+  const [first, ...rest] = OTHERS.map((language) => Object.keys(read(`names.${language}.json`)).sort());
+  for (const names of rest) expect(names).toEqual(first);
+});
 
 describe("a page in another language", () => {
   it.each([
