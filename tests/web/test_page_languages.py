@@ -48,6 +48,7 @@ def test_every_language_is_chosen_in_the_menu_keeps_the_view_and_has_no_barrier(
         assert f"lang={code}" in page.url
         assert "token=20" in page.url
         assert visitor.violations() == []
+        assert visitor.page.evaluate(FAULTS) == []
         before = name
 
 
@@ -67,8 +68,11 @@ def test_a_language_comes_from_the_address_the_last_visit_or_the_browser(view, s
 
 
 @pytest.mark.parametrize("size", ["projector", "small phone"])
-def test_the_longest_language_is_neither_cut_nor_wider_than_the_window(view, size):
-    visitor = view(size, "lang=de")
+def test_no_language_is_cut_or_wider_than_the_window_and_the_longest_in_no_station(view, size):
+    visitor = view(size)
+    for code in ("es", "fr", "zh", "de"):
+        visitor.page.evaluate("(code) => cctExplorer.session.chooseLanguage(code)", code)
+        assert (code, visitor.overflow(), visitor.page.evaluate(FAULTS)) == (code, 0, [])
     for place in (None, *STATIONS):
         visitor.open(place)
         assert (place, visitor.overflow(), visitor.page.evaluate(FAULTS)) == (place, 0, [])

@@ -23,6 +23,8 @@ export interface Pack {
   readonly problems: Readonly<Record<ProblemKey, string>>;
   /** Names that come in English with models and pictures: "cat" -> "Katze". */
   readonly names: Readonly<Record<string, string>>;
+  /** Letters that the page's own font lacks, as WOFF2 in base64. */
+  readonly letters?: string;
 }
 
 export const ENGLISH: Pack = { texts: en, problems, names: {} };

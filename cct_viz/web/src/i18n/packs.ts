@@ -1,5 +1,6 @@
 // The packs of the languages besides English: where each one is, and how the page comes to speak it.
 
+import { bytesOf } from "../core/arrays.ts";
 import { t } from "./index.ts";
 import { ENGLISH, type Language, LANGUAGES, type Pack, spoken, tagOf } from "./language.svelte.ts";
 
@@ -39,6 +40,7 @@ export class Packs {
   async speak(language: Language): Promise<void> {
     this.#wanted = language;
     const pack = await this.#load(language);
+    if (pack.letters) await addLetters(pack.letters);
     if (this.#wanted !== language) return;
     const title = t("page.title");
     spoken.speak(language, pack);
@@ -56,6 +58,17 @@ export class Packs {
     pack.catch(() => this.#loaded.delete(language)); // so that the next choice tries again
     return pack;
   }
+}
+
+let added = false;
+
+/** More letters for the page's font, once; a browser that takes none of them has its own. */
+async function addLetters(base64: string): Promise<void> {
+  if (added) return;
+  added = true;
+  const font = new FontFace("Inter", bytesOf(base64), { weight: "100 900" });
+  document.fonts.add(font);
+  await font.load().catch(() => undefined);
 }
 
 /** The language that the visitor chose last time; null: none, or the browser keeps nothing for this page. */
