@@ -1,6 +1,7 @@
 // The film of a page: whether it is open, whether it runs, and where it is.
 
 import type { Session } from "../core/session.svelte.ts";
+import { MOST_OPEN } from "../hero/layout.ts";
 import { filmOf } from "./film.ts";
 import { endOf, frameAt, sceneAt, type Film, type Frame } from "./scenes.ts";
 
@@ -31,12 +32,13 @@ export class Journey {
   readonly frame: Frame | null = $derived.by(() => (this.isOpen && this.film ? frameAt(this.film, this.time) : null));
   /** Index of the scene, which changes less often than the frame. */
   readonly index: number = $derived.by(() => this.frame?.index ?? 0);
-  /** The layer that is open in the drawing where it folds the others: it moves on with the film. */
-  readonly openLayer: number = $derived.by(() => {
-    const { scene } = this.frame ?? {},
-      layers = this.film?.shape.layers ?? 1;
-    if (scene?.name === "attention") return scene.layer;
-    return scene && scene.name !== "pixels" && scene.name !== "convolution" && scene.name !== "tokens" ? layers - 1 : 0;
+  /** The layer that is open in the drawing: where it folds the others, the opening moves on with the film. */
+  readonly openLayer: number | null = $derived.by(() => {
+    const layers = this.film?.shape.layers ?? 0,
+      { scene } = this.frame ?? {};
+    if (!scene || layers <= MOST_OPEN) return null;
+    if (scene.name === "attention") return scene.layer;
+    return this.film && this.index < this.film.scenes.findIndex(({ name }) => name === "attention") ? 0 : layers - 1;
   });
   readonly ended: boolean = $derived.by(() => this.film !== null && this.time >= this.film.duration);
   /** What the drawing shows of the film; null: the whole drawing. */

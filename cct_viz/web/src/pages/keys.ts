@@ -3,6 +3,7 @@
 import type { Session } from "../core/session.svelte.ts";
 import { journeyOf } from "../journey/journey.svelte.ts";
 import { lessonOf } from "../lesson/lesson.svelte.ts";
+import { shownCode } from "../qr/shown.svelte.ts";
 import { STATIONS, type Place, type Station } from "../core/state.svelte.ts";
 
 const MOVES: Record<string, readonly [number, number]> = {
@@ -53,6 +54,7 @@ export function onKey(event: KeyboardEvent, session: Session): void {
   if (event.key === "Escape") leave(session);
   else if (journeyOf(session).isOpen && onFilmKey(event, session)) event.preventDefault();
   else if (event.key === "p" || event.key === "P") selection.presenter = !selection.presenter;
+  else if (selection.presenter && (event.key === "q" || event.key === "Q")) shownCode.open = true;
   else if (/^[1-9]$/.test(event.key)) {
     const stop = stopsOf(trace.config.numLayers)[Number(event.key) - 1];
     if (stop) selection.open(stop.station, stop.layer);
