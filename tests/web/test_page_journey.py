@@ -11,6 +11,7 @@ import cct_viz
 MODELS = ["cct_2_3x2_32_cifar10", "vit_2_4_seed0"]
 SCENES = ["Pixels", "Convolution", "Tokens", "Attention 1", "Attention 2", "Pool", "Sum", "Answer"]
 MIDDLES = [2, 8, 14, 18, 22, 27, 32, 38]  # seconds; without a sum, the answer comes earlier
+SCRUBBER = ".player input"
 LONGEST = 45  # seconds
 
 
@@ -36,7 +37,7 @@ def play(visitor) -> None:
 
 def drag_to(page, seconds: float, *, release=False) -> None:
     """As a hand that holds the scrubber: the film stands still until it lets go."""
-    page.get_by_role("slider", name="Where the journey is").evaluate(
+    page.locator(SCRUBBER).evaluate(
         "(slider, [to, release]) => { slider.value = to; slider.dispatchEvent(new Event('input', {bubbles: true}));"
         "if (release) slider.dispatchEvent(new Event('change', {bubbles: true})); }",
         [seconds, release],
@@ -44,7 +45,7 @@ def drag_to(page, seconds: float, *, release=False) -> None:
 
 
 def moment(page) -> str:
-    return page.get_by_role("slider", name="Where the journey is").get_attribute("aria-valuetext")
+    return page.locator(SCRUBBER).get_attribute("aria-valuetext")
 
 
 def test_a_pause_opens_the_station_with_its_token_and_playing_goes_on(view):
@@ -67,7 +68,7 @@ def test_a_pause_opens_the_station_with_its_token_and_playing_goes_on(view):
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("heading", name="Tokens: each cell becomes a list of numbers")).to_be_visible()
     page.keyboard.press("7")  # another station: the film follows
-    expect(page.get_by_role("slider", name="Where the journey is")).to_have_attribute("aria-valuetext", "Answer")
+    expect(page.locator(SCRUBBER)).to_have_attribute("aria-valuetext", "Answer")
     page.keyboard.press("Escape")
     expect(page.get_by_role("region", name="The journey")).to_have_count(0)
     expect(page.get_by_role("heading", name="Classes: from score to answer")).to_be_visible()
@@ -100,7 +101,7 @@ def test_with_less_motion_it_goes_step_by_step(view):
     for name in SCENES[1:]:
         at = page.locator(".player .done").get_attribute("style")
         page.get_by_role("button", name="Next").click()
-        expect(page.get_by_role("slider", name="Where the journey is")).to_have_attribute("aria-valuetext", name)
+        expect(page.locator(SCRUBBER)).to_have_attribute("aria-valuetext", name)
         assert page.locator(".player .done").get_attribute("style") != at
     page.get_by_role("button", name="Look closer").click()
     expect(page.get_by_role("heading", name="Classes: from score to answer")).to_be_visible()
