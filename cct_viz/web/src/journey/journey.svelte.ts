@@ -119,7 +119,8 @@ export class Journey {
   release(): void {
     if (!this.#held || !this.film) return;
     this.#held = false;
-    if (this.#resume || (this.still && !this.ended)) this.play();
+    if (this.ended) this.#end(this.film);
+    else if (this.#resume || this.still) this.play();
     else this.pause();
   }
 
