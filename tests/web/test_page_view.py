@@ -166,7 +166,7 @@ def test_the_score_is_split_at_every_depth(view, bundled):
     score = bundled.trace(PHOTOS / "chelsea.jpg").logits.max()
     for i in range(3):
         maps.nth(i).click()
-        text = page.locator(".depths .sentence").inner_text().replace("\N{MINUS SIGN}", "-")
+        text = page.locator(".beside .sentence").inner_text().replace("\N{MINUS SIGN}", "-")
         tokens, biases, total = map(float, re.findall(r"[-+]\d+\.\d+", text)[:3])
         assert tokens + biases == pytest.approx(total, abs=0.011)  # each is rounded to two digits
         assert total == pytest.approx(score, abs=0.02)  # the page's weights are rounded to 16 bits

@@ -7,6 +7,7 @@ import type { Scene } from "./scene.ts";
 export type DiscKind = "for" | "against" | "weight";
 
 export interface Disc {
+  readonly token: number;
   readonly x: number;
   readonly y: number;
   readonly radius: number;
@@ -31,6 +32,7 @@ export function discsOf({ layout, trace, boxes, pooling, head }: Scene): Disc[] 
       const value = values[t] ?? 0,
         kind: DiscKind = !pooling ? "weight" : value < 0 ? "against" : "for";
       return {
+        token: t,
         x: layout.photo.x + ((x0 + x1) / 2) * kx,
         y: layout.photo.y + ((y0 + y1) / 2) * ky,
         radius: Math.sqrt(Math.abs(value) / largest) * 0.46 * Math.min((x1 - x0) * kx, (y1 - y0) * ky),

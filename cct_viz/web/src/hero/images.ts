@@ -36,6 +36,19 @@ export function channelAddress(map: FeatureMap, channel: number): string {
   return canvas.toDataURL();
 }
 
+/** A channel in the colours of the neutral ramp, "#rrggbb" each, a pixel a cell. */
+export function channelPicture(map: FeatureMap, channel: number, low: string, high: string): HTMLCanvasElement {
+  const [canvas, context] = canvasOf(map.width, map.height);
+  context.fillStyle = low;
+  context.fillRect(0, 0, map.width, map.height);
+  context.fillStyle = high;
+  brightness(channelOf(map, channel)).forEach((share, i) => {
+    context.globalAlpha = share;
+    context.fillRect(i % map.width, Math.floor(i / map.width), 1, 1);
+  });
+  return canvas;
+}
+
 export function loadImage(address: string): Promise<HTMLImageElement> {
   const image = new Image();
   image.src = address;

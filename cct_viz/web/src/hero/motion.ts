@@ -12,11 +12,10 @@ const clip = (width: number, shown: number): string =>
 
 const still = (): boolean => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-/** Show the drawing from `from` to `to` pixels of its width. */
-export function wipe(element: HTMLElement, width: number, from: number, to: number, duration: number): Animation {
-  return element.animate([{ clipPath: clip(width, from) }, { clipPath: clip(width, to) }], {
+/** Show the drawing from its left edge to `to` pixels of its width. */
+export function wipe(element: HTMLElement, width: number, to: number, duration: number): void {
+  element.animate([{ clipPath: clip(width, 0) }, { clipPath: clip(width, to) }], {
     duration: still() ? 0 : duration,
     easing: EASING,
-    fill: to < width ? "forwards" : "none",
   });
 }

@@ -72,12 +72,12 @@ export function patchColours(trace: Trace, boxes: readonly Rectangle[]): [number
 }
 
 /**
- * The cells of a conv stage that token t depends on, in rows and columns of that stage: those whose unclipped window
- * lies in the token's, which is exact because a token's window is the union of theirs.
+ * The cells of a conv stage that cell t of a later stage depends on (left out: token t), in rows and columns of that
+ * stage: those whose unclipped window lies in the cell's, which is exact because a cell's window is the union of theirs.
  */
-export function cellsOf(trace: Trace, stage: number, t: number): Rectangle {
+export function cellsOf(trace: Trace, stage: number, t: number, later = trace.stages.length - 1): Rectangle {
   const cells = trace.stages[stage] ?? lastStage(trace),
-    last = lastStage(trace),
+    last = trace.stages[later] ?? lastStage(trace),
     axis = (which: 0 | 1): [number, number] => {
       const half = last.windowSize[which] / 2,
         centre = last.centres[2 * t + which] ?? 0,

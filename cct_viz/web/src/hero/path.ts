@@ -1,7 +1,7 @@
 // The path of one token through the drawing, from its window in the photo to its step of the sum: a pure function.
 
 import { attentionRow, strongestKeys } from "./attention.ts";
-import type { Box, DeckBox, Flats } from "./layout.ts";
+import type { Box, DeckBox, Flats, Span } from "./layout.ts";
 import { cellsOf, receptiveField, type Rectangle } from "./patches.ts";
 import type { Scene } from "./scene.ts";
 import { band, curve, line, polygon, type Point } from "./shapes.ts";
@@ -62,12 +62,14 @@ export function pathOf(scene: Scene, token: number): TokenPath {
   const { layout } = scene,
     bead = layout.bead,
     middle = layout.ty(token) + layout.pitch / 2,
-    beadY = Math.min(layout.bottom - bead, Math.max(layout.top, middle - bead / 2)),
+    beadY = beadYOf(scene, token),
     left = leftOf(scene, token, beadY + bead / 2),
     beads = beadXs(scene).map((x) => ({ x: x - bead / 2, y: beadY }));
   return {
     ...left,
-    attended: attendedOf(scene, token, beadY),
+    attended: layout.spans
+      .filter((span) => span.open)
+      .flatMap((span) => attendedIn(scene, span, token).map(({ path }) => path)),
     ...streamOf(scene, beadY + bead / 2, middle),
     beads,
     read: readOf(scene, token),
@@ -199,30 +201,39 @@ function conesOf(
   return cones;
 }
 
+/** Where the patch of the lit token sits beside its row. */
+function beadYOf({ layout }: Scene, token: number): number {
+  const middle = layout.ty(token) + layout.pitch / 2;
+  return Math.min(layout.bottom - layout.bead, Math.max(layout.top, middle - layout.bead / 2));
+}
+
+export interface Attended {
+  /** Encoder row of the key. */
+  readonly key: number;
+  readonly path: string;
+  /** The middle of the ribbon, from the key to the token. */
+  readonly from: Stop;
+  readonly to: Stop;
+}
+
 /** The strongest keys of the token: each as thick as its share where it starts, all together as high as the patch. */
-function attendedOf(scene: Scene, token: number, beadY: number): string[] {
+export function attendedIn(scene: Scene, { layer, x0 }: Span, token: number): Attended[] {
   const { layout, trace, head, pathScale } = scene,
     bead = layout.bead,
-    count = layout.folded ? KEYS.folded : KEYS.open;
-  return layout.spans
-    .filter((span) => span.open)
-    .flatMap(({ layer, x0 }) => {
-      const keys = strongestKeys(attentionRow(trace, layer, head, layout.rowOf(token)), count).sort(
-          (a, b) => a.row - b.row,
-        ),
-        total = keys.reduce((sum, key) => sum + key.share, 0) || 1,
-        x1 = centre(layout.tokenColumns[layer + 1]) - bead / 2 + 2;
-      let y = beadY + 2;
-      return keys.map(({ row, share }) => {
-        const half = (share * pathScale) / 2,
-          middle = layout.rowY(row) + layout.rowHeight(row) / 2,
-          from = Math.min(layout.bottom - half, Math.max(layout.top + half, middle)),
-          height = (share / total) * (bead - 4),
-          ribbon = band(x0, from - half, from + half, x1, y, y + height);
-        y += height;
-        return ribbon;
-      });
-    });
+    count = layout.folded ? KEYS.folded : KEYS.open,
+    keys = strongestKeys(attentionRow(trace, layer, head, layout.rowOf(token)), count).sort((a, b) => a.row - b.row),
+    total = keys.reduce((sum, key) => sum + key.share, 0) || 1,
+    x1 = centre(layout.tokenColumns[layer + 1]) - bead / 2 + 2;
+  let y = beadYOf(scene, token) + 2;
+  return keys.map(({ row, share }) => {
+    const half = (share * pathScale) / 2,
+      middle = layout.rowY(row) + layout.rowHeight(row) / 2,
+      from = Math.min(layout.bottom - half, Math.max(layout.top + half, middle)),
+      height = (share / total) * (bead - 4),
+      path = band(x0, from - half, from + half, x1, y, y + height);
+    y += height;
+    return { key: row, path, from: { x: x0, y: from }, to: { x: x1, y: y - height / 2 } };
+  });
 }
 
 function streamOf({ layout }: Scene, beadMiddle: number, middle: number): Pick<TokenPath, "stream" | "folded"> {

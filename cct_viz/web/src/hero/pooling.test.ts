@@ -1,6 +1,11 @@
 import { expect, test } from "vitest";
+import { POOLS as ALL } from "../model/pools.ts";
 import { madeTrace, type Made } from "./made_trace.ts";
-import { argmax, extent, poolingOf, runningSum, shownClasses } from "./pooling.ts";
+import { argmax, extent, HEIGHTS, poolingOf, runningSum, shownClasses } from "./pooling.ts";
+
+test("every pool that splits the score has heights", () => {
+  expect(Object.keys(HEIGHTS)).toEqual(Object.keys(ALL).filter((name) => ALL[name].splits));
+});
 
 const POOLS = ["seqpool", "mean", "max"] as const satisfies Made["pool"][];
 

@@ -1,5 +1,6 @@
 // What the drawing says about the pool: height (share of a token) x length (evidence) = area (contribution).
 
+import { lookUp } from "../core/lookup.ts";
 import type { Trace } from "../model/trace.ts";
 
 /**
@@ -20,7 +21,8 @@ export interface Pooling {
   readonly contributions: Float64Array;
 }
 
-const HEIGHTS: Readonly<Record<string, Height>> = { seqpool: "weight", mean: "equal", max: "channels" };
+/** By the pool's name. */
+export const HEIGHTS: Readonly<Record<string, Height>> = { seqpool: "weight", mean: "equal", max: "channels" };
 
 const column = (table: ArrayLike<number>, rows: number, columns: number, at: number): Float64Array =>
   Float64Array.from({ length: rows }, (_, row) => table[row * columns + at] ?? 0);
@@ -35,7 +37,7 @@ export function poolingOf(trace: Trace, target: number): Pooling | null {
   const { contributions: table, evidence, readout, poolingWeights } = trace,
     { numTokens: n, numClasses } = trace.config;
   if (!table) return null;
-  const height = HEIGHTS[trace.config.pool] ?? (poolingWeights ? "weight" : "channels"),
+  const height = lookUp(HEIGHTS, "pool", trace.config.pool),
     contributions = column(table, n, numClasses, target),
     shares = Float64Array.from(poolingWeights ?? readout.slice(-n)),
     lengths =

@@ -3,7 +3,7 @@ import { discsOf } from "./discs.ts";
 import { madeDepths, madeTrace, type Made } from "./made_trace.ts";
 import { pathOf } from "./path.ts";
 import { groupRibbons, makeScene, type Scene, type SceneOptions } from "./scene.ts";
-import { journeyStops, stageExtent } from "./stages.ts";
+import { stageExtent, toldUntil } from "./stages.ts";
 
 function sceneOf(made: Made = {}, more: Partial<SceneOptions> = {}): Scene {
   const trace = madeTrace(made);
@@ -237,22 +237,21 @@ describe("stages", () => {
     }
   });
 
-  test("the journey stops from left to right, at every part the model has", () => {
-    const stops = (made: Made) => journeyStops(sceneOf(made).layout);
-    expect(stops({ layers: 2 }).map(({ stage }) => stage)).toEqual([
-      "pixels",
-      "convolution",
-      "tokens",
-      "attention",
-      "attention",
-      "pool",
-      "evidence",
-      "sum",
-      "classes",
-    ]);
-    expect(stops({ layers: 7, pool: "class_token" }).map(({ stage }) => stage)).not.toContain("evidence");
-    const xs = stops({ layers: 3 }).map(({ x }) => x);
+  test.each([
+    { layers: 2, pool: "seqpool" },
+    { layers: 3, pool: "mean" },
+    { layers: 7, pool: "max" },
+    { layers: 14, pool: "class_token" },
+  ] as const)("the film tells $pool and $layers layers from left to right", (made) => {
+    const { layout } = sceneOf(made),
+      attention = layout.spans.map(({ layer }) => ["attention", layer] as const),
+      xs = [
+        ...(["pixels", "convolution", "tokens"] as const).map((chapter) => toldUntil(layout, chapter, 0)),
+        ...attention.map(([chapter, layer]) => toldUntil(layout, chapter, layer)),
+        ...(["pool", "sum", "classes"] as const).map((chapter) => toldUntil(layout, chapter, 0)),
+      ];
     expect(xs).toEqual([...xs].sort((a, b) => a - b));
+    expect(xs[xs.length - 1]).toBeGreaterThan(layout.width);
   });
 });
 

@@ -1,4 +1,4 @@
-// Where each stage lies: for the frame of an open station, the veil of the tour and the stops of the journey.
+// Where each stage lies: for the frame of an open station, the veil of the tour and the chapters of the film.
 
 import type { Layout, Stage } from "./layout.ts";
 
@@ -46,30 +46,29 @@ export function spotExtent(layout: Layout, stage: Stage): Extent {
   return stage === "pool" ? { x0: last.x - 12, x1 } : { x0, x1 };
 }
 
-export interface JourneyStop {
-  readonly stage: Stage | "tokens";
-  /** Of an attention stop; null where it stands for all layers. */
-  readonly layer: number | null;
-  /** The drawing is shown up to here. */
-  readonly x: number;
-}
+/** A part of the story that the drawing tells from left to right. */
+export type Chapter = Exclude<Stage, "evidence"> | "tokens";
 
-/** The stops of the journey, from left to right. */
-export function journeyStops(layout: Layout): JourneyStop[] {
-  const { photo, fan, tokenColumns, evidence, sum, pool, width } = layout,
-    first = tokenColumns[0],
-    last = tokenColumns.at(-1),
-    end = (column: { x: number; width: number } | undefined) => (column?.x ?? 0) + (column?.width ?? 0),
-    stops: JourneyStop[] = [
-      { stage: "pixels", layer: null, x: photo.x + photo.width + 4 },
-      { stage: "convolution", layer: null, x: fan.x0 },
-      { stage: "tokens", layer: null, x: end(first) + 2 },
-    ];
-  if (layout.folded) stops.push({ stage: "attention", layer: null, x: end(last) });
-  else for (const { layer } of layout.spans) stops.push({ stage: "attention", layer, x: end(tokenColumns[layer + 1]) });
-  stops.push({ stage: "pool", layer: null, x: pool.x1 + pool.bar + 1 });
-  if (evidence) stops.push({ stage: "evidence", layer: null, x: evidence.x + evidence.width + 6 });
-  if (sum) stops.push({ stage: "sum", layer: null, x: sum.x + sum.width + 14 });
-  stops.push({ stage: "classes", layer: null, x: width + 20 });
-  return stops;
+/** How far the drawing is shown when a chapter has been told, in pixels from the left. */
+export function toldUntil(layout: Layout, chapter: Chapter, layer: number): number {
+  const { photo, fan, tokenColumns, sum, pool, width } = layout,
+    // With the patch of the lit token on the column.
+    end = (column: { x: number; width: number } | undefined) =>
+      (column?.x ?? 0) + (column?.width ?? 0) / 2 + layout.bead / 2 + 2;
+  switch (chapter) {
+    case "pixels":
+      return photo.x + photo.width + 4;
+    case "convolution":
+      return fan.x0;
+    case "tokens":
+      return end(tokenColumns[0]);
+    case "attention":
+      return end(tokenColumns[layer + 1]);
+    case "pool":
+      return pool.x1 + pool.bar + 1;
+    case "sum":
+      return (sum ? sum.x + sum.width : pool.x1) + 14;
+    case "classes":
+      return width + 40;
+  }
 }

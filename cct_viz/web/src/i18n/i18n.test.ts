@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { POOLS } from "../model/pools.ts";
 import en from "./en.json" with { type: "json" };
 import { find, t } from "./index.ts";
 import { count, number, percent, scaleEnd, signed } from "./numbers.ts";
@@ -17,6 +18,13 @@ describe("texts", () => {
   it("are found by keys made of parts, or not", () => {
     expect(find("pool.seqpool.title")).toContain("SeqPool");
     expect(find("pool.unheard.title")).toBeNull();
+  });
+
+  it.each(Object.keys(POOLS))("say of the pool %s what they say of the others", (pool) => {
+    const head = `hero.head.pool.${pool}`;
+    const ofPool = ["title", "evidence", "phone"].map((what) => `pool.${pool}.${what}`);
+    const keys = [...ofPool, `phone.pool.${pool}`, `reader.${pool}`, `journey.pool.${pool}`, head, `${head}.about`];
+    expect(keys.filter((key) => !(key in en))).toEqual([]);
   });
 
   it("are plain: each is a text or has one and other, and no marked term is left open", () => {

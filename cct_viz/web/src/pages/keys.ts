@@ -1,7 +1,9 @@
 // Keys that work anywhere on the page.
 
 import type { Session } from "../core/session.svelte.ts";
+import { journeyOf } from "../journey/journey.svelte.ts";
 import { lessonOf } from "../lesson/lesson.svelte.ts";
+import { shownCode } from "../qr/shown.svelte.ts";
 import { STATIONS, type Place, type Station } from "../core/state.svelte.ts";
 
 const MOVES: Record<string, readonly [number, number]> = {
@@ -50,7 +52,9 @@ export function onKey(event: KeyboardEvent, session: Session): void {
   const { selection, trace } = session;
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !trace || keepsKeys(event)) return;
   if (event.key === "Escape") leave(session);
+  else if (journeyOf(session).isOpen && onFilmKey(event, session)) event.preventDefault();
   else if (event.key === "p" || event.key === "P") selection.presenter = !selection.presenter;
+  else if (selection.presenter && (event.key === "q" || event.key === "Q")) shownCode.open = true;
   else if (/^[1-9]$/.test(event.key)) {
     const stop = stopsOf(trace.config.numLayers)[Number(event.key) - 1];
     if (stop) selection.open(stop.station, stop.layer);
@@ -68,10 +72,25 @@ export function onKey(event: KeyboardEvent, session: Session): void {
   }
 }
 
-/** Esc leaves one thing after the other: the presenter, the tour, the kept token, the station. */
+/** Whether the film takes the key: space plays and pauses, the arrows go from scene to scene. */
+function onFilmKey(event: KeyboardEvent, session: Session): boolean {
+  const journey = journeyOf(session),
+    step = ({ ArrowLeft: -1, ArrowRight: 1 } as const)[event.key];
+  if (step) journey.step(step);
+  else if (event.key === " " && !onButton(event)) journey.toggle();
+  else return false;
+  return true;
+}
+
+/** The space bar presses a button that has the focus. */
+const onButton = (event: KeyboardEvent): boolean =>
+  event.composedPath().some((element) => element instanceof Element && element.matches("button, a, summary"));
+
+/** Esc leaves one thing after the other: the film, the presenter, the tour, the kept token, the station. */
 function leave(session: Session): void {
   const { selection, kept } = session;
-  if (selection.presenter) selection.presenter = false;
+  if (journeyOf(session).isOpen) journeyOf(session).close();
+  else if (selection.presenter) selection.presenter = false;
   else if (selection.step !== null) lessonOf(session).leave();
   else if (kept !== null) selection.token = null;
   else if (selection.station) selection.open(null);

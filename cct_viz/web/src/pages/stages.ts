@@ -1,9 +1,7 @@
 // Between the stages of the drawing and the stations that open from them.
 
 import type { Place } from "../core/state.svelte.ts";
-import type { Depth } from "../derive/depth.ts";
 import type { Stage } from "../hero/layout.ts";
-import type { Depths } from "../hero/scene.ts";
 
 const PLACES: Record<Stage, Place> = {
   pixels: "pixels",
@@ -29,15 +27,4 @@ export const placeOfStage = (stage: Stage): Place => PLACES[stage];
 export function stageOfPlace(place: Place, layer: number): { stage: Stage; layer: number | null } | null {
   const stage = STAGES[place];
   return stage ? { stage, layer: stage === "attention" ? layer : null } : null;
-}
-
-/** All depths one after the other. */
-export function depthsOf(lens: readonly Depth[]): Depths {
-  const join = (of: (depth: Depth) => ArrayLike<number>): Float64Array =>
-    Float64Array.from(lens.flatMap((depth) => Array.from(of(depth))));
-  return {
-    logits: join(({ logits }) => logits),
-    probabilities: join(({ probabilities }) => probabilities),
-    evidence: join(({ evidence }) => evidence),
-  };
 }
