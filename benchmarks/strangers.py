@@ -1,6 +1,6 @@
 """What a hostile visitor can do to the app: each part shows one mark of SECURITY.md with its figure.
 
-    python benchmarks/strangers.py [connections] [log] [mistakes] [decoding] [unread] [fairness] [stop]
+    python benchmarks/strangers.py [connections] [log] [mistakes] [decoding] [inline] [unread] [fairness] [stop]
 
 Each part starts an app of its own with default settings on this machine and takes less than a minute.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import io
 import json
 import resource
@@ -158,6 +159,33 @@ def run_decoding(served: Served) -> None:
     )
 
 
+async def run_inline(port: int, files: dict[str, bytes]) -> Counter:
+    """Eight callers at once, each with a picture inside one request: heavy ones, and ones of 20 MB."""
+    small = EXAMPLES[0].read_bytes()
+    pictures = [*files.values(), *[small + bytes([i]) * (19_900_000 - len(small)) for i in range(4)]]
+
+    async def call(data: bytes) -> int | str:
+        text = "data:image/png;base64," + base64.b64encode(data).decode()
+        body = json.dumps({"data": [{"path": text}]}).encode()
+        try:
+            return (await request(port, "POST", "/gradio_api/run/classify", body)).status
+        except OSError:  # refused, and closed before this busy machine had sent all
+            return "closed"
+
+    return Counter(await asyncio.gather(*map(call, pictures)))
+
+
+def run_pictures_in_json(served: Served) -> None:
+    files = make_heavy()
+    before, started = served.use(), time.monotonic()
+    seen = asyncio.run(run_inline(served.port, files))
+    after = served.use()
+    print(
+        f"eight pictures inside JSON at once, four of 20 MB: {dict(seen)} in {time.monotonic() - started:.0f} s; "
+        f"peak {before.peak:.0f} -> {after.peak:.0f} MB (target 600)"
+    )
+
+
 async def never_read(served: Served, count: int) -> Counter:
     path = await upload(served.port, "a.png", EXAMPLES[0].read_bytes())
     endpoints = {"one": 1, "many": count}  # sessions
@@ -252,6 +280,7 @@ PARTS = {
     "log": run_log,
     "mistakes": run_mistakes,
     "decoding": run_decoding,
+    "inline": run_pictures_in_json,
     "unread": run_unread,
     "fairness": run_fairness,
     "stop": run_stop,

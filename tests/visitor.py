@@ -12,7 +12,7 @@ from cct_viz.web.html import carry_weights, describe_gallery, describe_model, pa
 
 SIZES = {"desktop": (1440, 900), "projector": (1280, 720), "phone": (390, 844), "small phone": (360, 740)}
 STATIONS = ("pixels", "convolution", "tokens", "attention", "pool", "classes")
-TOOLS = ("remove", "paint", "curves", "trust", "compare", "model", "take", "code")
+TOOLS = ("remove", "paint", "curves", "trust", "compare", "model", "take", "code", "glossary")
 
 
 class Visitor:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -17,7 +18,7 @@ from ..checkpoints import CheckpointError
 from ..checkpoints.safetensors import to_bytes
 from ..inference.classifier import Classifier
 from ..server.settings import KEEP_SECONDS
-from ..web.html import TITLE, describe_gallery, describe_model, page_script, page_style
+from ..web.html import TITLE, describe_gallery, describe_model, page_script, page_style, read_packs
 from ..web.payload import make_payload
 from .api import add_endpoints
 from .models import Models
@@ -54,8 +55,14 @@ def build_page(models: Models) -> gr.Blocks:
             news="",
             answer="",
         )
-        files = ModelFiles(explorer)
-        explorer.value = json.dumps({"models": _describe(models, files), "pictures": describe_gallery()})
+        files = PageFiles(explorer)
+        explorer.value = json.dumps(
+            {
+                "models": _describe(models, files),
+                "pictures": describe_gallery(),
+                "languages": files.languages(),
+            }
+        )
 
         def answer(event: gr.EventData) -> Any:
             return gr.HTML(answer=_answer(models, event))
@@ -66,6 +73,7 @@ def build_page(models: Models) -> gr.Blocks:
         def read_news() -> tuple[Any, Any]:
             line = models.hub_line()
             hub = {"text": line.text, "busy": line.busy, "canRetry": line.can_retry}
+            files.languages()  # written again if a cleaner took them
             news = {"models": _describe(models, files), "hub": hub}
             return gr.HTML(news=json.dumps(news)), gr.Timer(active=line.busy)
 
@@ -80,8 +88,9 @@ def build_page(models: Models) -> gr.Blocks:
     return page
 
 
-class ModelFiles:
-    """The weights that visitors' pages fetch: one file for each model, written again if a cleaner took it."""
+class PageFiles:
+    """What visitors' pages fetch: a file of weights for each model, and one for each language besides English. Each is
+    written again if a cleaner took it."""
 
     def __init__(self, owner: gr.HTML):
         self._owner = owner
@@ -89,28 +98,41 @@ class ModelFiles:
 
     def address(self, classifier: Classifier) -> str | None:
         """Where a page fetches the weights, relative to it; None if the model is too large for a page."""
-        name = classifier.source.sha256
+        return self._address(f"{classifier.source.sha256[:16]}.safetensors", lambda: _weights(classifier))
+
+    def languages(self) -> dict[str, str | None]:
+        """Where a page fetches its texts, relative to it, by the language's code."""
+        return {code: self._address(f"{code}.json", pack.encode) for code, pack in read_packs().items()}
+
+    def _address(self, name: str, content: Callable[[], bytes | None]) -> str | None:
         path = self._paths.get(name, "")
         if path is not None and not os.path.exists(path):
-            path = self._paths[name] = self._write(classifier) if _fits(classifier) else None
+            path = self._paths[name] = self._write(name, content())
         return path and f"gradio_api/file={path}"
 
-    def _write(self, classifier: Classifier) -> str | None:
-        try:
-            content = to_bytes(classifier.weights, dtype="float16")
-        except CheckpointError:  # a weight is too large for float16
+    def _write(self, name: str, content: bytes | None) -> str | None:
+        if content is None:
             return None
-        name = f"{classifier.source.sha256[:16]}.safetensors"
         path = save_bytes_to_cache(content, name, self._owner.GRADIO_CACHE)
         self._owner.keep_in_cache.add(path)
         return path
+
+
+def _weights(classifier: Classifier) -> bytes | None:
+    """As float16; None if the model is too large for a page, or a weight is too large for float16."""
+    if not _fits(classifier):
+        return None
+    try:
+        return to_bytes(classifier.weights, dtype="float16")
+    except CheckpointError:
+        return None
 
 
 def _fits(classifier: Classifier) -> bool:
     return classifier.num_parameters * 2 <= MOST_BYTES and count_macs(classifier.config) <= MOST_MACS
 
 
-def _describe(models: Models, files: ModelFiles) -> list[dict[str, Any]]:
+def _describe(models: Models, files: PageFiles) -> list[dict[str, Any]]:
     described = []
     for name in models.names():
         classifier = models.get(name)

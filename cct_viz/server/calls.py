@@ -48,10 +48,10 @@ def is_disk_full(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def endpoint_names(page: gr.Blocks) -> frozenset[str]:
-    """The names under which callers may call functions of the page."""
-    return frozenset(
-        function.api_name
+def kinds_of_calls(page: gr.Blocks) -> dict[str, str]:
+    """Name -> kind (Gradio's concurrency_id) of the functions of the page that callers may call."""
+    return {
+        function.api_name: function.concurrency_id
         for function in page.fns.values()
         if isinstance(function.api_name, str) and function.api_visibility != "private"
-    )
+    }

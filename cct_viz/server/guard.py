@@ -20,6 +20,7 @@ from .data_urls import Store, store_pictures
 from .exchange import FILE, MCP, NO_ROOM, App, BodyError, Exchange, Message, Receive, Send
 from .janitor import holds
 from .log import LOG
+from .queue import ARRIVED, BUSY
 from .run import run, with_contents
 from .shutdown import Traffic
 
@@ -54,6 +55,7 @@ class Guard:
         endpoints: Collection[str] = (),
         shown: Callable[[], Collection[str]] = tuple,
         mcp: bool = False,
+        enter: Callable[[str, str], Callable[[], None] | None] = lambda name, host: lambda: None,
         save: Store | None = None,
         folder: str = "",
         headers: Mapping[str, str] = settings.HEADERS,
@@ -61,13 +63,14 @@ class Guard:
         """`health` gives the response of /healthz; `admit(n)` says whether `n` more bytes may be stored; `give_back(n)`
         releases admitted bytes that were not stored; `has_space()` is whether an upload fits on the disk; `endpoints`
         are the names that may be called; `shown()` are the files of the page itself, which browsers may keep;
+        `enter(name, host)` lets a call in (see `queue.Door`);
         `save(content, name)` makes a visitor's file in `folder` and returns its path.
         """
         self.app, self.health, self.mcp, self.headers = app, health, mcp, headers
         self.admit, self.give_back, self.has_space = admit, give_back, has_space
         self.traffic, self.endpoints, self.shown = traffic, endpoints, shown
         self.behind_proxy = settings.is_behind_proxy()
-        self.save, self.folder = save, folder
+        self.enter, self.save, self.folder = enter, save, folder
         self.held = 0  # bytes of requests with data: URLs in memory
         self.storing = asyncio.Lock()
 
@@ -119,6 +122,19 @@ class Guard:
             return await self.app(scope, exchange.pass_on, exchange.send)
         body = await self.read(exchange)
         check_json(body)
+        call = CALL.fullmatch(path)
+        if not call:
+            return await self.pass_on(exchange, scope, path, body)
+        leave = self.enter(call[1], (scope.get("client") or [""])[0])
+        if leave is None:
+            raise BodyError(503, BUSY)
+        try:
+            await self.pass_on(exchange, {**scope, ARRIVED: leave}, path, body)
+        finally:
+            leave()
+
+    async def pass_on(self, exchange: Exchange, scope: Message, path: str, body: bytes) -> None:
+        """Give a request whose body was read to Gradio, and its answer to the caller."""
         if exchange.run:
             status, answer = await run(self.app, scope, path, body, exchange.pass_on)
             return await exchange.reply(status, with_contents(answer, self.folder))

@@ -21,13 +21,13 @@ from fastapi import FastAPI
 from gradio.processing_utils import save_bytes_to_cache
 from starlette.middleware import Middleware
 
-from .calls import endpoint_names, explain_failures
+from .calls import explain_failures, kinds_of_calls
 from .connections import limited_connections
 from .guard import Guard
 from .health import Checks, make_report, start_watchdog
 from .janitor import Janitor
 from .log import limit_log
-from .queue import count_calls, drop_closed_sessions, limit_queue
+from .queue import Door, count_calls, drop_closed_sessions, limit_queue
 from .sessions import keep_only_state
 from .settings import LAUNCH, MAX_SESSIONS, MAX_THREADS, QUEUE, headers
 from .shutdown import Traffic
@@ -153,6 +153,7 @@ def _protect(
     page.queue(**QUEUE)
     limit_queue(page._queue)
     explain_failures(page)
+    kinds = kinds_of_calls(page)
     janitor = Janitor(Path(page.GRADIO_CACHE), keep=lambda: _shown_files(page))
     guard = Middleware(
         Guard,
@@ -161,9 +162,10 @@ def _protect(
         give_back=janitor.give_back,
         has_space=janitor.has_space,
         traffic=traffic,
-        endpoints=endpoint_names(page),
+        endpoints=kinds,
         shown=lambda: _shown_files(page),
         mcp=mcp,
+        enter=Door(page._queue, kinds).enter,
         save=lambda content, name: save_bytes_to_cache(content, name, page.GRADIO_CACHE),
         folder=page.GRADIO_CACHE,
         headers=headers(frame_ancestors),

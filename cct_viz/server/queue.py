@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gradio.queueing import Event, Queue
@@ -12,6 +14,9 @@ from gradio.server_messages import ProcessCompletedMessage
 from gradio.utils import LRUCache
 
 from . import settings
+
+BUSY = f"The app is busy: {settings.MAX_WAITING} others wait before you. Try again in a minute."
+ARRIVED = "cct_viz.arrived"  # in the scope of a request: what to call when its call waits
 
 
 class Mailboxes(LRUCache):
@@ -54,19 +59,54 @@ def limit_queue(queue: Queue) -> None:
                 "queue_full",
             )
         kind = function.concurrency_id
-        if not await has_place(queue, kind, request):
-            waiting = len(queue.event_queue_per_concurrency_id[kind].queue)
-            return False, f"The app is busy: {waiting} others wait before you. Try again in a minute.", "queue_full"
+        if not await has_place(queue, kind, _host(request)):
+            return False, BUSY, "queue_full"
         answer = await push(body=body, request=request, username=username)
+        request.scope.get(ARRIVED, bool)()
         take_turns(queue.event_queue_per_concurrency_id[kind].queue)
         return answer
 
     queue.push = push_or_say_why  # type: ignore[method-assign, assignment]
 
 
-def caller_of(request: Any) -> str:
-    """The address that a call comes from; of IPv6 the network, because a caller has as many addresses as it likes."""
-    host = request.client.host if request.client else ""
+class Door:
+    """Refuses calls for which no place is left before Gradio reads the request, which takes five times as long.
+
+    Otherwise the last of 200 callers at once waits for Gradio to read 200 requests.
+    """
+
+    def __init__(self, queue: Queue, kinds: Mapping[str, str]) -> None:
+        """`kinds`: name of an endpoint -> its Gradio's concurrency_id."""
+        self._queue, self._kinds = queue, kinds
+        self._coming: Counter[tuple[str, str]] = Counter()  # calls that Gradio reads, by kind and caller
+
+    def enter(self, name: str, host: str) -> Callable[[], None] | None:
+        """Let a call of the endpoint `name` from the address `host` in.
+
+        Returns:
+            What to call when it waits in the queue or has ended, also more than once; None if there is no place.
+        """
+        kind, caller = self._kinds.get(name, ""), caller_of(host)
+        calls = count_callers(self._queue, kind)
+        calls.update({other: number for (of, other), number in self._coming.items() if of == kind})
+        if is_full(calls, caller):
+            return None
+        self._coming[kind, caller] += 1
+        inside = [True]
+
+        def leave() -> None:
+            if inside:
+                inside.clear()
+                self._coming[kind, caller] -= 1
+                if not self._coming[kind, caller]:
+                    del self._coming[kind, caller]
+
+        return leave
+
+
+@functools.lru_cache(4096)
+def caller_of(host: str) -> str:
+    """Who calls from an address: of IPv6 the network, because a caller has as many addresses as it likes."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:  # a socket without addresses
@@ -74,27 +114,42 @@ def caller_of(request: Any) -> str:
     return address.exploded[:19] if address.version == 6 and not address.ipv4_mapped else host
 
 
+def _host(request: Any) -> str:
+    return request.client.host if request.client else ""
+
+
+def count_callers(queue: Queue, kind: str) -> Counter[str]:
+    """How many calls of a kind wait, by caller."""
+    known = queue.event_queue_per_concurrency_id.get(kind)
+    return Counter(caller_of(_host(event.request)) for event in known.queue) if known else Counter()
+
+
+def is_full(calls: Counter[str], caller: str) -> bool:
+    """Whether one more call of `caller` finds no place, nor a caller with more calls, who would lose one."""
+    return calls.total() >= settings.MAX_WAITING and max(calls.values()) <= calls[caller] + 1
+
+
 def take_turns(events: list[Event]) -> None:
     """Sort waiting calls in place: the first call of each caller, then the second of each, and so on."""
     turns: Counter[str] = Counter()
     order = {}
     for event in events:
-        caller = caller_of(event.request)
+        caller = caller_of(_host(event.request))
         order[event._id] = turns[caller]
         turns[caller] += 1
     events.sort(key=lambda event: order[event._id])
 
 
-async def has_place(queue: Queue, kind: str, request: Any) -> bool:
+async def has_place(queue: Queue, kind: str, host: str) -> bool:
     """Whether one more call may wait. If all places are taken, the caller with most calls loses its last to another."""
-    known = queue.event_queue_per_concurrency_id.get(kind)
-    if known is None or len(known.queue) < settings.MAX_WAITING:
+    calls = count_callers(queue, kind)
+    if calls.total() < settings.MAX_WAITING:
         return True
-    calls = Counter(caller_of(event.request) for event in known.queue)
-    (greedy, most), *_ = calls.most_common(1)
-    if most <= calls[caller_of(request)] + 1:
+    if is_full(calls, caller_of(host)):
         return False
-    event = next(event for event in reversed(known.queue) if caller_of(event.request) == greedy)
+    greedy = max(calls, key=calls.__getitem__)
+    known = queue.event_queue_per_concurrency_id[kind]
+    event = next(event for event in reversed(known.queue) if caller_of(_host(event.request)) == greedy)
     refusal = {
         "error": "The app is busy, and others wait who have fewer calls. Try again in a minute.",
         "visible": True,

@@ -17,7 +17,7 @@ MB = 1_000_000
 MAX_UPLOAD_MB = 20
 # Of any request except uploads. For a large model the page sends its pixels: 590 kB for 384 x 384.
 MAX_JSON_BYTES = 1_000_000
-MAX_HELD_BYTES = 40_000_000  # of requests with pictures as data: URLs, in memory until they have arrived
+MAX_HELD_BYTES = 30_000_000  # of requests with pictures as data: URLs, in memory until they have arrived
 UPLOAD_SECONDS = 120.0  # for the whole body: 20 MB at 1.4 Mbit/s
 JSON_SECONDS = 20.0
 KEEP_SECONDS = 3600  # how long a visitor's files are kept

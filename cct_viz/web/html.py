@@ -1,6 +1,7 @@
 """The page with models and pictures inside: one HTML text that opens from disk, without network or server.
 
-`dist/` holds the front end as Vite built it: one script and one style sheet, which are put into the page as they are.
+`dist/` holds the front end as Vite built it: one script and one style sheet, which are put into the page as they are,
+and one JSON file for each language besides English.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ body {{ margin: 0; }}
 <noscript><p>This page computes what it shows in the browser: it needs JavaScript.</p></noscript>
 <script type="application/json" id="pictures">{pictures}</script>
 <script type="application/json" id="models">{models}</script>
-{weights}{payload}
+{weights}{payload}{languages}
 <script>{script}</script>
 </body>
 </html>
@@ -107,8 +108,18 @@ def page_html(
         models=_carry([_place_weights(model) for model in models]),
         weights="\n".join(_carry_weights(model) for model in models if model["weights"]),
         payload=f'<script type="application/json" id="payload">{_escape_json(payload)}</script>' if payload else "",
+        languages="".join(_carry_language(code, pack) for code, pack in read_packs().items()),
         script=script,
     )
+
+
+def _carry_language(code: str, pack: str) -> str:
+    return f'\n<script type="application/json" id="language-{code}">{_escape_json(pack)}</script>'
+
+
+def read_packs() -> dict[str, str]:
+    """Code of each language besides English, such as "de" -> the page's texts in it, as JSON."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(DIST.glob("*.json"))}
 
 
 def _place_weights(model: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,15 +1,16 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
 
+import { languagePacks } from "./language_packs.ts";
 import { devPage } from "./dev_page.ts";
 
 /**
  * The page is one script and one style sheet, which Python puts into an HTML text as they are: fonts and the worker's
- * script are inside. As a script of its own (IIFE) it needs neither modules nor requests, and so runs from disk under a
+ * script are inside. Texts in other languages than English are files of their own. As a script of its own (IIFE) it needs neither modules nor requests, and so runs from disk under a
  * strict Content-Security-Policy.
  */
 export default defineConfig({
-  plugins: [svelte(), devPage()],
+  plugins: [svelte(), devPage(), languagePacks()],
   define: { "process.env.NODE_ENV": JSON.stringify("production") },
   build: {
     target: "es2022",

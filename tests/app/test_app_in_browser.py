@@ -57,6 +57,23 @@ def test_a_blocked_hub_takes_no_room(visit, app_address):
     assert not visitor.page.get_by_text("keras-io/cct could not be loaded").is_visible()
 
 
+def test_a_language_is_fetched_once_and_one_that_cannot_be_had_changes_nothing(visit, app_address):
+    visitor = visit(app_address)
+    packs = lambda: [url for url in visitor.requests if url.endswith(".json") and "gradio_api/file=" in url]  # noqa: E731
+    assert packs() == []
+    visitor.page.route("**/fr.json", lambda route: route.abort())
+    visitor.ask("session.chooseLanguage('de')")
+    wait_until(lambda: visitor.verdict.startswith("Das Modell antwortet Katze, "))
+    visitor.ask("session.chooseLanguage('fr')")
+    assert "Français konnte nicht geladen werden" in visitor.page.get_by_role("alert").inner_text()
+    assert visitor.verdict.startswith("Das Modell antwortet Katze, ")
+    assert "lang=de" in visitor.page.url
+    visitor.ask("session.chooseLanguage('en')")
+    visitor.ask("session.chooseLanguage('de')")
+    assert [url.rsplit("/", 1)[1] for url in packs()] == ["de.json", "fr.json"]
+    visitor.errors.clear()  # the browser's line about the request that was stopped
+
+
 def test_every_bundled_model_is_in_the_menu(visit, app_address):
     visitor = visit(app_address)
     bundled = {name for name, preset in PRESETS.items() if preset.folder}

@@ -88,7 +88,7 @@ def test_weights_are_one_file_that_stays():
     models = FakeModels()
     with gr.Blocks():
         owner = gr.HTML()
-        files = page.ModelFiles(owner)
+        files = page.PageFiles(owner)
         address = files.address(models.get("tiny"))
         assert address == files.address(models.get("tiny"))
     path = address.removeprefix("gradio_api/file=")
@@ -100,6 +100,16 @@ def test_weights_are_one_file_that_stays():
     assert Path(path).is_file()
 
 
+def test_languages_are_files_that_the_page_fetches():
+    with gr.Blocks():
+        owner = gr.HTML()
+        addresses = page.PageFiles(owner).languages()
+    assert sorted(addresses) == ["de", "es", "fr", "zh"]
+    path = Path(addresses["de"].removeprefix("gradio_api/file="))
+    assert str(path) in owner.keep_in_cache
+    assert json.loads(path.read_text(encoding="utf-8"))["texts"]["close"] == "Schließen"
+
+
 @pytest.mark.parametrize("weight", [1.0, 1e6])
 def test_a_model_that_does_not_fit_into_a_page_runs_on_the_server(weight):
     """It is too large, or a weight is too large for float16."""
@@ -107,7 +117,7 @@ def test_a_model_that_does_not_fit_into_a_page_runs_on_the_server(weight):
     model = models.get("tiny")
     model.weights["head/bias"] += np.float32(weight)
     with gr.Blocks():
-        assert page.ModelFiles(gr.HTML()).address(model) is None
+        assert page.PageFiles(gr.HTML()).address(model) is None
 
 
 def test_the_server_answers_with_the_trace_of_the_pixels():

@@ -10,8 +10,8 @@ import pytest
 from gradio.queueing import Event, Queue
 
 from cct_viz.server import settings
-from cct_viz.server.calls import DISK_FULL, FAILED, UNREADABLE, endpoint_names, explain_failures
-from cct_viz.server.queue import Mailboxes, caller_of, limit_queue, take_turns
+from cct_viz.server.calls import DISK_FULL, FAILED, UNREADABLE, explain_failures, kinds_of_calls
+from cct_viz.server.queue import ARRIVED, Door, Mailboxes, caller_of, limit_queue, take_turns
 
 
 def make_page(function):
@@ -67,7 +67,7 @@ def test_a_refusal_keeps_its_message_and_is_not_printed():
 
 
 def test_private_functions_are_no_endpoints(page):
-    assert endpoint_names(page) == {"work"}
+    assert kinds_of_calls(page) == {"work": "work"}
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +82,8 @@ class Waiting:
         self.queue = Queue(True, 8, 1, None, page)
         limit_queue(self.queue)
 
-    def join(self, address, session="one", number=0, data=(None,)):
-        request = SimpleNamespace(client=SimpleNamespace(host=address))
+    def join(self, address, session="one", number=0, data=(None,), **scope):
+        request = SimpleNamespace(client=SimpleNamespace(host=address), scope=scope)
         body = SimpleNamespace(fn_index=number, session_hash=session, data=list(data), event_id=None)
         return asyncio.run(self.queue.push(body=body, request=request, username=None))
 
@@ -130,6 +130,27 @@ def test_a_caller_with_few_calls_takes_a_place_from_one_with_many(page):
     assert "others wait" in messages[-1].output["error"]
 
 
+def test_a_call_without_a_place_is_refused_at_the_door(page):
+    """Calls that Gradio still reads count too, once: until they wait in the queue."""
+    waiting = Waiting(page)
+    door = Door(waiting.queue, {"work": "work", "other": "other"})
+    inside = [door.enter("work", "a") for _ in range(settings.MAX_WAITING)]
+    assert all(inside)
+    assert door.enter("work", "a") is None
+    for name, address in (("work", "b"), ("other", "a"), ("unknown", "a")):
+        door.enter(name, address)()
+    for i, leave in enumerate(inside):
+        assert waiting.join("a", session=str(i), **{ARRIVED: leave})[0]
+        leave()
+    assert door.enter("work", "a") is None
+    asyncio.run(waiting.queue.remove_from_queue(waiting.queue.event_queue_per_concurrency_id["work"].queue[0]._id))
+    leave = door.enter("work", "a")
+    assert leave
+    assert door.enter("work", "a") is None
+    leave()
+    assert door.enter("work", "a")
+
+
 def test_callers_take_turns():
     def make(address):
         function = SimpleNamespace(concurrency_id="work", connection="sse")
@@ -150,11 +171,11 @@ def test_callers_take_turns():
         ("2001:db8:0:1:ffff::", "2001:0db8:0000:0001"),
         ("::ffff:10.0.0.1", "::ffff:10.0.0.1"),
         ("testclient", "testclient"),
+        ("", ""),
     ],
 )
 def test_a_caller_is_an_address_or_a_network_of_ipv6(host, caller):
-    assert caller_of(SimpleNamespace(client=SimpleNamespace(host=host))) == caller
-    assert caller_of(SimpleNamespace(client=None)) == ""
+    assert caller_of(host) == caller
 
 
 def test_the_fullest_mailboxes_are_emptied_first():

@@ -12,6 +12,7 @@ from cct_viz.server import settings
 from cct_viz.server.calls import DISK_FULL
 from cct_viz.server.exchange import JOIN, NOT_HERE, UPLOAD, BodyError
 from cct_viz.server.guard import Guard, check_json
+from cct_viz.server.queue import BUSY
 from cct_viz.server.shutdown import Traffic
 
 RUN = "/gradio_api/call/classify"
@@ -283,6 +284,15 @@ def test_browsers_get_the_message_of_a_full_queue(headers, status):
     """Gradio's page shows a fixed sentence for 503, so browsers get 429."""
     assert ask(JOIN, b"{}", app=Gradio(503), headers=headers)[0] == status
     assert ask(RUN, b"{}", app=Gradio(503), headers=headers)[0] == 503
+
+
+@pytest.mark.parametrize("route", ["call", "run"])
+def test_a_call_without_a_place_is_refused_before_gradio_reads_it(route):
+    app, left = Gradio(), []
+    status, _, body = ask(f"/gradio_api/{route}/classify", b"{}", app=app, enter=lambda name, host: None)
+    assert (status, app.called, json.loads(body)["detail"]) == (503, False, BUSY)
+    ask(RUN, b"{}", app=app, enter=lambda name, host: lambda: left.append((name, host)))
+    assert (app.called, left) == (True, [("classify", "")])
 
 
 def test_an_upload_without_its_closing_boundary_is_refused():

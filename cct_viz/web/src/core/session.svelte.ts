@@ -5,6 +5,10 @@ import { verdictOf, type Verdict } from "./answer.ts";
 import { galleryOf, type ModelEntry, type PictureEntry } from "./entries.ts";
 import { argmax } from "./maths.ts";
 import { DEFAULTS, fromHash, isEntry, Selection, toHash, type Choices } from "./state.svelte.ts";
+import { t } from "../i18n/index.ts";
+import { type Language, LANGUAGES, spoken } from "../i18n/language.svelte.ts";
+import { keep, type Packs } from "../i18n/packs.ts";
+import { problemSentence } from "../i18n/problems.ts";
 import { probabilitiesOf } from "../model/make_trace.ts";
 import type { Config } from "../model/config.ts";
 import type { TokenMask } from "../model/forward.ts";
@@ -26,6 +30,7 @@ export interface Mark {
 /** A message: what happened and what to do. `busy` while something is under way. */
 export interface Notice {
   readonly kind: "problem" | "busy" | "done";
+  /** In the page's language, also after that has changed. */
   readonly text: string;
 }
 
@@ -39,10 +44,6 @@ export interface Hub {
 const isAbort = (error: unknown): boolean => error instanceof DOMException && error.name === "AbortError";
 const prepare = async (picture: PictureEntry, config: Config): Promise<Picture> =>
   picture.prepared ? picture.prepared() : preparePicture(await picture.source(), config);
-const sentence = (error: unknown): string => {
-  const text = (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
-  return `${text.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase())}.`; // but not photo.jpg
-};
 
 export class Session {
   readonly selection = new Selection();
@@ -116,9 +117,12 @@ export class Session {
   #runner: { model: ModelEntry; runner: Promise<RunningModel> } | null = null;
   #latest = 0;
 
-  constructor(startModel: StartModel, models: readonly ModelEntry[], pictures: readonly PictureEntry[]) {
+  readonly #packs: Packs;
+
+  constructor(startModel: StartModel, models: readonly ModelEntry[], pictures: readonly PictureEntry[], packs: Packs) {
     if (!models.length || !pictures.length) throw new Error("a page needs a model and a picture");
     this.#startModel = startModel;
+    this.#packs = packs;
     this.models = models;
     this.pictures = pictures;
   }
@@ -131,6 +135,7 @@ export class Session {
   /** Show what an address names. */
   async open(hash: string): Promise<void> {
     this.selection.set(fromHash(hash));
+    void this.#speak(this.selection.lang ?? this.#packs.own);
     const model = this.modelOf(this.selection.model);
     await this.show(this.pictureOf(this.selection.picture, model), model, { fresh: false });
   }
@@ -140,7 +145,9 @@ export class Session {
     const choices = fromHash(hash),
       model = this.modelOf(choices.model),
       picture = this.pictureOf(choices.picture, model);
-    this.selection.set(choices);
+    const lang = choices.lang ?? this.selection.lang; // Back leaves the page in its language
+    this.selection.set({ ...choices, lang });
+    if (lang) void this.#speak(lang);
     if (picture.id !== this.shownPicture?.id || model.id !== this.shownModel?.id)
       await this.show(picture, model, { fresh: false });
   }
@@ -169,12 +176,42 @@ export class Session {
     return this.show(galleryOf(this.pictures, model.labels).includes(shown) ? shown : this.pictureOf("", model), model);
   }
 
-  /** Explain a photo of the visitor's. */
-  takePhoto(source: Blob | HTMLCanvasElement, name: string): Promise<void> {
+  /** The languages that this page offers. */
+  get languages(): readonly Language[] {
+    return this.#packs.languages;
+  }
+
+  /** Speak another language from now on, and on the next visit. */
+  async chooseLanguage(language: Language): Promise<void> {
+    if (!(await this.#speak(language))) return;
+    this.selection.lang = language;
+    keep(language);
+  }
+
+  /** Whether the page speaks it now: it keeps the language that it has until the pack is here. */
+  async #speak(language: Language): Promise<boolean> {
+    const name = LANGUAGES[language];
+    const before = this.notice?.kind === "busy" ? null : this.notice;
+    if (!this.#packs.has(language)) this.say("busy", () => t("language.loading", { language: name }));
+    const mine = this.notice;
+    try {
+      await this.#packs.speak(language);
+      if (this.notice === mine) this.notice = before;
+      return spoken.language === language;
+    } catch {
+      this.say("problem", () => t("language.failed", { language: name }));
+      return false;
+    }
+  }
+
+  /** Explain a photo of the visitor's. `name` says its name in the page's language. */
+  takePhoto(source: Blob | HTMLCanvasElement, name: () => string): Promise<void> {
     const address = source instanceof Blob ? URL.createObjectURL(source) : source.toDataURL("image/jpeg", 0.9);
     const entry: PictureEntry = {
       id: `own-${this.pictures.length}`,
-      name,
+      get name() {
+        return name();
+      },
       kind: "own",
       truth: null,
       address,
@@ -202,7 +239,7 @@ export class Session {
       if (mine !== this.#latest || isAbort(error)) return;
       this.progress = null;
       if (picture.kind === "own" && !this.pictures.includes(picture)) URL.revokeObjectURL(picture.address);
-      this.notice = { kind: "problem", text: sentence(error) };
+      this.fail(error);
     }
   }
 
@@ -309,12 +346,17 @@ export class Session {
   }
 
   /** Say something below the verdict. */
-  say(kind: Notice["kind"], text: string): void {
-    this.notice = { kind, text };
+  say(kind: Notice["kind"], words: () => string): void {
+    this.notice = {
+      kind,
+      get text() {
+        return words();
+      },
+    };
   }
 
   fail(error: unknown): void {
-    if (!isAbort(error)) this.notice = { kind: "problem", text: sentence(error) };
+    if (!isAbort(error)) this.say("problem", () => problemSentence(error));
   }
 }
 

@@ -1,7 +1,9 @@
 // What the visitor chose: plain values that the address can carry, and their way into the address and back.
 
+import { isLanguage, type Language } from "../i18n/language.svelte.ts";
+
 export const STATIONS = ["pixels", "convolution", "tokens", "attention", "pool", "classes"] as const;
-export const TOOLS = ["remove", "paint", "curves", "trust", "compare", "model", "take", "code"] as const;
+export const TOOLS = ["remove", "paint", "curves", "trust", "compare", "model", "take", "code", "glossary"] as const;
 export type Station = (typeof STATIONS)[number];
 export type Tool = (typeof TOOLS)[number];
 export type Place = Station | Tool;
@@ -53,6 +55,8 @@ export interface Choices {
   step: number | null;
   presenter: boolean;
   theme: Theme;
+  /** null: the visitor's own. */
+  lang: Language | null;
 }
 
 export const DEFAULTS: Choices = {
@@ -74,6 +78,7 @@ export const DEFAULTS: Choices = {
   step: null,
   presenter: false,
   theme: "auto",
+  lang: null,
 };
 
 /** What a change of which is an entry of the browser's history; a change of the others replaces the entry. */
@@ -116,6 +121,7 @@ const READERS: { [Name in keyof Choices]: (text: string) => Choices[Name] | unde
   step: whole,
   presenter: (text) => (text === "1" ? true : undefined),
   theme: oneOf(THEMES),
+  lang: (text) => (isLanguage(text) ? text : undefined),
 };
 const NAMES = Object.keys(READERS) as (keyof Choices)[];
 
@@ -172,6 +178,7 @@ export class Selection implements Choices {
   step = $state(DEFAULTS.step);
   presenter = $state(DEFAULTS.presenter);
   theme = $state(DEFAULTS.theme);
+  lang = $state(DEFAULTS.lang);
   /** The token under the pointer; null: none. No address has it. */
   hover = $state<number | null>(null);
 

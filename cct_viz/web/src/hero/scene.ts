@@ -3,9 +3,11 @@
 import type { Trace } from "../model/trace.ts";
 import { strongestKeys, strongestOfAll, attentionRow, type Key } from "./attention.ts";
 import { layout, linear, type Figure, type Layout } from "./layout.ts";
+import { letters } from "./letters.ts";
 import { patchBoxes, patchColours, type Rectangle } from "./patches.ts";
 import { argmax, extent, poolingOf, runningSum, shownClasses, type Pooling, type ShownClasses } from "./pooling.ts";
 import { curve, line, type Point } from "./shapes.ts";
+import { labelName } from "../i18n/names.ts";
 
 /** What the model would answer, and what each token would say, if the encoder ended after each depth (logit lens). */
 export interface Depths {
@@ -311,7 +313,7 @@ function feetOf(trace: Trace, geometry: Layout, depths: Depths | null): Foot[] {
   const feet = footDepths(geometry).map((depth) => {
     const row = Array.from({ length: k }, (_, c) => depths.probabilities[depth * k + c] ?? 0),
       best = argmax(row);
-    return { x: at(depth), label: trace.labels[best] ?? "", probability: row[best] ?? 0 };
+    return { x: at(depth), label: labelName(trace.labels[best]), probability: row[best] ?? 0 };
   });
   return apart(feet);
 }
@@ -321,7 +323,7 @@ const FOOT_SHIFT = 14;
 
 /** Feet that do not touch: the first and the last stay, those between move a little or are left out. */
 function apart(feet: readonly Foot[]): Foot[] {
-  const widthOf = (foot: Foot) => Math.max(FOOT_WIDTH, foot.label.length * 6.9 + 6),
+  const widthOf = (foot: Foot) => Math.max(FOOT_WIDTH, letters(foot.label) * 6.9 + 6),
     overlap = (a: Foot, b: Foot) => Math.max(0, (widthOf(a) + widthOf(b)) / 2 - (b.x - a.x)),
     kept: Foot[] = [],
     last = feet.at(-1);

@@ -1,7 +1,8 @@
 // Steps on the answer: from the sum to a probability, and when it is wrong.
 
 import { t } from "../i18n/index.ts";
-import { percent, signed } from "../i18n/numbers.ts";
+import { labelName } from "../i18n/names.ts";
+import { fixed, grouped, percent, precise, signed } from "../i18n/numbers.ts";
 import { askOption, type Facts } from "./facts.ts";
 import { makeStep, type Question, type Step } from "./step.ts";
 
@@ -18,9 +19,12 @@ export function sum(facts: Facts): Step {
     next: signed(next),
     exponent: signed(score).replace("+", ""),
     share: percent(trace.probabilities[a]),
-    power: Math.exp(score).toPrecision(4),
-    total: trace.logits.reduce((all, logit) => all + Math.exp(logit), 0).toPrecision(4),
-    gap: (score - next).toFixed(2),
+    power: precise(Math.exp(score), 4),
+    total: precise(
+      trace.logits.reduce((all, logit) => all + Math.exp(logit), 0),
+      4,
+    ),
+    gap: fixed(score - next, 2),
     factor: factorWords(Math.exp(score - next)),
     sum: percent(trace.probabilities.reduce((all, share) => all + share, 0)),
   };
@@ -67,15 +71,14 @@ const askTotal = (values: Record<string, string>): Question | null =>
   );
 
 /** "158", "1.3" */
-const factorWords = (factor: number): string =>
-  factor < 10 ? factor.toFixed(1) : Math.round(factor).toLocaleString("en");
+const factorWords = (factor: number): string => (factor < 10 ? fixed(factor, 1) : grouped(Math.round(factor)));
 
 /** When it is wrong, and what the map cannot say. */
 export function wrong(facts: Facts): Step {
   const { trace, verdict, truth, A, a, k } = facts,
     share = percent(trace.probabilities[a]),
     isWrong = verdict === "wrong" && truth !== null;
-  const values = { label: A, share, count: k, truth: truth === null ? "" : trace.labels[truth] };
+  const values = { label: A, share, count: k, truth: truth === null ? "" : labelName(trace.labels[truth]) };
   const asksForMap = isWrong || trace.config.output === "sigmoid";
   return makeStep({
     name: "wrong",
@@ -124,5 +127,5 @@ function exampleWords({ others }: Facts): string {
     .filter(({ verdict }) => verdict === "other" || verdict === "wrong")
     .sort((one, other) => other.probability - one.probability);
   if (!worst) return "";
-  return ` ${t("lesson.wrong.example", { name: worst.name, label: worst.label, share: percent(worst.probability) })}`;
+  return ` ${t("lesson.wrong.example", { name: worst.name, label: labelName(worst.label), share: percent(worst.probability) })}`;
 }

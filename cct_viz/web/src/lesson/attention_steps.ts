@@ -6,6 +6,7 @@ import { contrastOf, usual } from "../derive/contrast.ts";
 import { readLens, type Depth } from "../derive/depth.ts";
 import { attributeLogits, type Part } from "../derive/direct_logit_attribution.ts";
 import { t } from "../i18n/index.ts";
+import { labelName } from "../i18n/names.ts";
 import { percent, signed } from "../i18n/numbers.ts";
 import { findBlock } from "../model/blocks.ts";
 import type { Trace } from "../model/trace.ts";
@@ -130,7 +131,7 @@ const isTold = (depth: number, count: number): boolean =>
 
 function depthWords({ trace }: Facts, { probabilities }: Depth, depth: number): string {
   const best = argmax(probabilities),
-    values = { label: trace.labels[best], share: percent(probabilities[best], 0), count: depth };
+    values = { label: labelName(trace.labels[best]), share: percent(probabilities[best], 0), count: depth };
   return depth === 0 ? t("lesson.depth.first", values) : t("lesson.depth.after", values);
 }
 
@@ -138,10 +139,11 @@ function askEarly({ trace, a }: Facts, { probabilities }: Depth, winners: readon
   const early = winners[0],
     likely = [early, a, ...winners, ...descending(probabilities)];
   const offered = [...new Set(likely)].slice(0, 3).sort((one, other) => one - other);
-  const words = (c: number) => t("lesson.depth.gets", { label: trace.labels[c], share: percent(probabilities[c]) });
+  const words = (c: number) =>
+    t("lesson.depth.gets", { label: labelName(trace.labels[c]), share: percent(probabilities[c]) });
   return askOption(
     t("lesson.depth.question"),
-    offered.map((id) => ({ id, text: trace.labels[id] })),
+    offered.map((id) => ({ id, text: labelName(trace.labels[id]) })),
     early,
     words(early),
     words,

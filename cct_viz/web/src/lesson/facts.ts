@@ -4,6 +4,7 @@ import type { Verdict } from "../core/answer.ts";
 import { argmax, descending, maximum } from "../core/maths.ts";
 import { contrast } from "../derive/contrast.ts";
 import { t } from "../i18n/index.ts";
+import { labelName } from "../i18n/names.ts";
 import type { Trace } from "../model/trace.ts";
 import type { Question } from "./step.ts";
 
@@ -54,8 +55,8 @@ export function readFacts(subject: Subject): Facts {
     k,
     a,
     b,
-    A: trace.labels[a],
-    B: trace.labels[b],
+    A: labelName(trace.labels[a]),
+    B: labelName(trace.labels[b]),
     evidence: contrast(trace.evidence, k, a),
     contribution: trace.contributions && contrast(trace.contributions, k, a),
     at: (token) => t("token.place", where(token)),

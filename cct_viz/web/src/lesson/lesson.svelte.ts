@@ -7,6 +7,7 @@ import { makeSteps, PLANS } from "./courses.ts";
 import type { Other } from "./facts.ts";
 import { indexOf, isRevealed, scoreOf, withTry, type Answer, type Record as Answers, type Score } from "./score.ts";
 import type { Step } from "./step.ts";
+import { pictureName } from "../i18n/names.ts";
 
 export class Lesson {
   readonly #session: Session;
@@ -25,9 +26,9 @@ export class Lesson {
   });
   readonly #others: readonly Other[] = $derived.by(() => {
     const { pictures, marks, shownPicture } = this.#session;
-    return pictures.flatMap(({ id, name }) => {
-      const mark = marks[id];
-      return mark && id !== shownPicture?.id ? [{ name, ...mark }] : [];
+    return pictures.flatMap((picture) => {
+      const mark = marks[picture.id];
+      return mark && picture !== shownPicture ? [{ name: pictureName(picture), ...mark }] : [];
     });
   });
   /** Counted from 0; the number of steps at the end. */

@@ -4,7 +4,8 @@ import { argmax, descending, effectiveTokens, maximum, minimum } from "../core/m
 import { attentionMatrix } from "../derive/attention.ts";
 import { poolWith, type Pooling } from "../derive/laboratory.ts";
 import { t } from "../i18n/index.ts";
-import { percent, signed } from "../i18n/numbers.ts";
+import { labelName } from "../i18n/names.ts";
+import { fixed, percent, signed } from "../i18n/numbers.ts";
 import { askOption, askPatch, askToken, isAlike, tokensWhere, type Facts } from "./facts.ts";
 import { makeStep, type Slider, type Step, type StepMap } from "./step.ts";
 
@@ -136,7 +137,7 @@ export function whyPool(facts: Facts): Step | null {
   const order = descending(even),
     [wins] = order,
     likely = [...new Set([wins, a, order[1], ...descending(trace.probabilities)])].slice(0, OFFERED);
-  const gets = (c: number) => t("lesson.why.gets", { label: trace.labels[c], share: percent(even[c]) });
+  const gets = (c: number) => t("lesson.why.gets", { label: labelName(trace.labels[c]), share: percent(even[c]) });
   return makeStep({
     name: "why_pool",
     title: t("lesson.why.title"),
@@ -150,17 +151,17 @@ export function whyPool(facts: Facts): Step | null {
     ],
     question: askOption(
       t("lesson.why.question"),
-      likely.sort((one, other) => one - other).map((id) => ({ id, text: trace.labels[id] })),
+      likely.sort((one, other) => one - other).map((id) => ({ id, text: labelName(trace.labels[id]) })),
       wins,
       gets(wins),
       (c) => (c === wins ? gets(c) : t("lesson.why.notMost", { words: gets(c) })),
     ),
     reveal: t(wins === a ? "lesson.why.same" : "lesson.why.other", {
       label: A,
-      other: trace.labels[wins],
+      other: labelName(trace.labels[wins]),
       share: percent(trace.probabilities[a]),
       even: percent(even[a]),
-      spread: effectiveTokens(trace.poolingWeights).toFixed(1),
+      spread: fixed(effectiveTokens(trace.poolingWeights), 1),
       count: n,
     }),
     takeaway: t("lesson.why.takeaway"),
@@ -335,7 +336,7 @@ export function bench(facts: Facts): Step | null {
       t("lesson.bench.model", {
         label: A,
         share: percent(trace.probabilities[a]),
-        spread: effectiveTokens(trace.poolingWeights).toFixed(1),
+        spread: fixed(effectiveTokens(trace.poolingWeights), 1),
         count: n,
       }),
     ],
@@ -395,8 +396,8 @@ function benchOf(
         return t(best === a ? "lesson.bench.wins" : "lesson.bench.loses", {
           label: A,
           share: percent(probabilities[a]),
-          other: trace.labels[best],
-          spread: effectiveTokens(weights).toFixed(1),
+          other: labelName(trace.labels[best]),
+          spread: fixed(effectiveTokens(weights), 1),
         });
       },
       map: (value): StepMap => ({ values: at(value).weights, ramp: "share" }),
@@ -413,7 +414,7 @@ const betaSlider = (facts: Facts): Bench =>
       max: HOTTEST,
       step: FINE,
       start: 1,
-      words: (value) => value.toFixed(2),
+      words: (value) => fixed(value, 2),
     },
     (beta) => [{ kind: "beta", beta }, new Set()],
   );

@@ -6,7 +6,8 @@ import { firstToken, imageTokens } from "../derive/attention.ts";
 import { poolWith } from "../derive/laboratory.ts";
 import { rollout } from "../derive/rollout.ts";
 import { t } from "../i18n/index.ts";
-import { percent } from "../i18n/numbers.ts";
+import { labelName } from "../i18n/names.ts";
+import { fixed, percent } from "../i18n/numbers.ts";
 import { askOption, type Facts } from "./facts.ts";
 import { makeStep, type Step } from "./step.ts";
 
@@ -21,7 +22,7 @@ export function walkedBack(facts: Facts): Step {
   const mapAt = (alpha: number) => rollout(trace, { alpha })[layers],
     moved = (alpha: number) =>
       mapAt(alpha).reduce((total, share, i) => total + Math.abs(share - trace.readout[i]), 0) / 2,
-    spread = (row: Float64Array | Float32Array) => effectiveTokens(row.subarray(first)).toFixed(1),
+    spread = (row: Float64Array | Float32Array) => fixed(effectiveTokens(row.subarray(first)), 1),
     whole = mapAt(0.5);
   return makeStep({
     name: "rollout",
@@ -46,7 +47,7 @@ export function walkedBack(facts: Facts): Step {
               max: 1,
               step: 0.05,
               start: 0.5,
-              words: (value) => value.toFixed(2),
+              words: (value) => fixed(value, 2),
               live: (value) => t("lesson.rollout.moved", { share: percent(moved(value), 0) }),
               map: (value) => ({ values: imageTokens(trace, mapAt(value)), ramp: "share" }),
             },
@@ -99,7 +100,7 @@ export function removal(facts: Facts): Step | null {
     to: percent(answer[a]),
     random: percent(mean(draws)),
     draws: DRAWS,
-    other: trace.labels[argmax(answer)],
+    other: labelName(trace.labels[argmax(answer)]),
   };
   return makeStep({
     name: "removal",

@@ -4,6 +4,7 @@
  */
 
 import type { Matrix } from "../core/matrix.ts";
+import { Problem } from "../core/problem.ts";
 import { makeTrace } from "./make_trace.ts";
 import { type Model, openModel } from "./model.ts";
 import type { Reply, Request } from "./protocol.ts";
@@ -63,7 +64,9 @@ export function createJobs(post: (reply: Reply) => void, breathe: () => Promise<
     try {
       return task();
     } catch (error) {
-      post({ id, kind: "error", message: error instanceof Error ? error.message : String(error) });
+      const message = error instanceof Error ? error.message : String(error);
+      const known = error instanceof Problem ? { key: error.key, values: error.values } : null;
+      post({ id, kind: "error", message, problem: known });
       return true;
     }
   }

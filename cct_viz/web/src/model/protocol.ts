@@ -1,5 +1,6 @@
 /** The messages between the page and the worker that runs a model. */
 
+import type { ProblemKey, ProblemValues } from "../core/problem.ts";
 import type { Step, TokenMask } from "./forward.ts";
 import type { Computed } from "./make_trace.ts";
 
@@ -24,4 +25,10 @@ export type Reply =
   | { readonly id: number; readonly kind: "trace"; readonly trace: Computed }
   /** The logits (K,) of one of the masks; the job is done with the last of them. */
   | { readonly id: number; readonly kind: "answer"; readonly index: number; readonly logits: Float32Array }
-  | { readonly id: number; readonly kind: "error"; readonly message: string };
+  | {
+      readonly id: number;
+      readonly kind: "error";
+      readonly message: string;
+      /** What the page says in its own language; null: an error that no text is for. */
+      readonly problem: { readonly key: ProblemKey; readonly values: ProblemValues } | null;
+    };

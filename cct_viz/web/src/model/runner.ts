@@ -113,7 +113,7 @@ function connect(worker: Worker) {
     if (!job) return;
     if (reply.kind === "error") {
       pending.delete(reply.id);
-      job.reject(new Error(reply.message));
+      job.reject(reply.problem ? problem(reply.problem.key, reply.problem.values) : new Error(reply.message));
     } else if (job.take(reply)) {
       pending.delete(reply.id);
     }

@@ -4,7 +4,8 @@ import { mount } from "svelte";
 import App from "../App.svelte";
 import { problem } from "../core/problem.ts";
 import { type Hub, Session } from "../core/session.svelte.ts";
-import { type CarriedModel, type CarriedPicture, openModels, openPictures } from "./carried.ts";
+import type { Language } from "../i18n/language.svelte.ts";
+import { type CarriedModel, type CarriedPicture, fetchedPacks, openModels, openPictures } from "./carried.ts";
 import { startWith } from "./engine.ts";
 
 /** What Gradio gives to the component's script. `props` are texts in JSON that Python sets. */
@@ -25,6 +26,8 @@ export interface Component {
 interface Carried {
   readonly models: readonly CarriedModel[];
   readonly pictures: readonly CarriedPicture[];
+  /** Addresses of the packs. */
+  readonly languages: Readonly<Partial<Record<Language, string>>>;
 }
 interface News {
   readonly models: readonly CarriedModel[];
@@ -39,7 +42,7 @@ interface Answer {
 const PATIENCE = 60_000; // milliseconds; the largest model takes two seconds
 
 export function openApp({ element, props, watch, trigger }: Component): Session {
-  const { models, pictures } = JSON.parse(props.value) as Carried;
+  const { models, pictures, languages } = JSON.parse(props.value) as Carried;
   const waiting = new Map<number, (answer: Answer) => void>();
   let last = 0;
   watch("answer", () => {
@@ -50,7 +53,10 @@ export function openApp({ element, props, watch, trigger }: Component): Session 
   const ask = (model: string, pixels: Uint8Array): Promise<string> =>
     new Promise((resolve, reject) => {
       const id = ++last;
-      const timer = setTimeout(() => waiting.get(id)?.({ id, problem: problem("server.away").message }), PATIENCE);
+      const timer = setTimeout(() => {
+        waiting.delete(id);
+        reject(problem("server.away"));
+      }, PATIENCE);
       waiting.set(id, ({ payload, problem: why }) => {
         clearTimeout(timer);
         if (payload) resolve(payload);
@@ -58,7 +64,7 @@ export function openApp({ element, props, watch, trigger }: Component): Session 
       });
       trigger("submit", { id, model, pixels: base64Of(pixels) });
     });
-  const session = new Session(startWith(ask), openModels(models), openPictures(pictures));
+  const session = new Session(startWith(ask), openModels(models), openPictures(pictures), fetchedPacks(languages));
   const read = (): void => {
     if (!props.news) return;
     const { models: all, hub } = JSON.parse(props.news) as News;

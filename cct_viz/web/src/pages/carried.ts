@@ -3,8 +3,29 @@
 import { bytesOf } from "../core/arrays.ts";
 import type { ModelEntry, PictureEntry } from "../core/entries.ts";
 import { problem } from "../core/problem.ts";
+import { type Language, LANGUAGES, type Pack } from "../i18n/language.svelte.ts";
+import { Packs, type ReadPack } from "../i18n/packs.ts";
 import type { Picture } from "../model/trace.ts";
 import { readPixels } from "../picture/canvas.ts";
+
+/** Id of the element that carries a language's pack. */
+const elementOf = (language: Language): string => `language-${language}`;
+
+/** The packs that the page itself carries. */
+export const carriedPacks = (): Packs =>
+  packsOf((language) =>
+    document.getElementById(elementOf(language)) ? async () => carried<Pack>(elementOf(language)) : undefined,
+  );
+
+/** The packs that its server hands out. */
+export const fetchedPacks = (addresses: Readonly<Partial<Record<Language, string>>>): Packs =>
+  packsOf((language) => {
+    const address = addresses[language];
+    return address === undefined ? undefined : async () => (await fetched(address)).json() as Promise<Pack>;
+  });
+
+const packsOf = (read: (language: Language) => ReadPack | undefined): Packs =>
+  new Packs(Object.fromEntries((Object.keys(LANGUAGES) as Language[]).map((language) => [language, read(language)])));
 
 /** Where a model's weights are: base64 in an element of the page, or a file of its server; null: on the server alone. */
 type Weights = { readonly element: string } | { readonly address: string };
@@ -52,12 +73,17 @@ async function openPrepared(
 async function read(weights: Weights): Promise<ArrayBuffer> {
   if ("element" in weights) return bytesOf(textOf(weights.element)).buffer;
   try {
-    const response = await fetch(new URL(weights.address, document.baseURI));
-    if (response.ok) return await response.arrayBuffer();
+    return await (await fetched(weights.address)).arrayBuffer();
   } catch {
-    // the connection broke: the message below says what to do
+    throw problem("weights.away"); // the connection broke, or the server has no such file
   }
-  throw problem("weights.away");
+}
+
+/** @throws {Error} the connection broke, or the server has no such file */
+async function fetched(address: string): Promise<Response> {
+  const response = await fetch(new URL(address, document.baseURI));
+  if (!response.ok) throw new Error(`${address}: ${response.status}`);
+  return response;
 }
 
 /** The file of a data: address. A page under a strict policy may not fetch it. */

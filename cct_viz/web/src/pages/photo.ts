@@ -2,6 +2,7 @@
 
 import type { Session } from "../core/session.svelte.ts";
 import { t } from "../i18n/index.ts";
+import type { Key } from "../i18n/language.svelte.ts";
 
 /** "IMG_2041" of IMG_2041.jpg; what was pasted has no name of its own. */
 export function nameOf(file: Blob): string {
@@ -19,10 +20,10 @@ const isTyping = (event: Event): boolean =>
 export function takeAnywhere(session: Session, over: (dragged: boolean) => void): () => void {
   const ending = new AbortController(),
     { signal } = ending;
-  const take = (files: FileList | undefined, missing: string): void => {
+  const take = (files: FileList | undefined, missing: Key): void => {
     const file = files?.[0];
-    if (file) void session.takePhoto(file, nameOf(file));
-    else session.say("problem", missing);
+    if (file) void session.takePhoto(file, () => nameOf(file));
+    else session.say("problem", () => t(missing));
   };
   addEventListener(
     "dragover",
@@ -38,14 +39,14 @@ export function takeAnywhere(session: Session, over: (dragged: boolean) => void)
     (event) => {
       event.preventDefault();
       over(false);
-      take(event.dataTransfer?.files, t("photo.noFile"));
+      take(event.dataTransfer?.files, "photo.noFile");
     },
     { signal },
   );
   addEventListener(
     "paste",
     (event) => {
-      if (!isTyping(event)) take(event.clipboardData?.files, t("photo.noPicture"));
+      if (!isTyping(event)) take(event.clipboardData?.files, "photo.noPicture");
     },
     { signal },
   );

@@ -5,7 +5,7 @@ import App from "../App.svelte";
 import type { PictureEntry } from "../core/entries.ts";
 import { problem } from "../core/problem.ts";
 import { Session, type StartModel } from "../core/session.svelte.ts";
-import { carried, type CarriedModel, type CarriedPicture, openModels, openPictures } from "./carried.ts";
+import { carried, carriedPacks, type CarriedModel, type CarriedPicture, openModels, openPictures } from "./carried.ts";
 import { type AskServer, startWith } from "./engine.ts";
 import { hasAddress } from "./link.ts";
 
@@ -16,7 +16,7 @@ export function openSite(): Session {
   const pictures = openPictures(carried<CarriedPicture[]>("pictures"));
   const payload = document.getElementById("payload")?.textContent;
   const start = payload ? startOrAnswer(answerOnly(pictures[0], payload)) : startWith();
-  const session = new Session(start, models, pictures);
+  const session = new Session(start, models, pictures, carriedPacks());
   host.replaceChildren();
   mount(App, { target: host, props: { session, address: hasAddress() } });
   keepOffline();

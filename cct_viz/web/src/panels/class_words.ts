@@ -2,11 +2,14 @@
 
 import { argmax } from "../core/maths.ts";
 import { t } from "../i18n/index.ts";
+import { labelName } from "../i18n/names.ts";
 import { percent } from "../i18n/numbers.ts";
 
 /** "cat", or "cat over dog" where two classes are compared. */
 export const nameOf = (labels: readonly string[], target: number, reference: number | null): string =>
-  reference === null ? labels[target] : t("classes.over", { target: labels[target], reference: labels[reference] });
+  reference === null
+    ? labelName(labels[target])
+    : t("classes.over", { target: labelName(labels[target]), reference: labelName(labels[reference]) });
 
 /** "cat falls from 97.4 % to 31.2 %, and dog wins": how a change moves the target and who wins. */
 export function changeOf(
@@ -20,6 +23,6 @@ export function changeOf(
   const way = from === to ? "stays" : now[target] > before[target] ? "rises" : "falls";
   const wins = argmax(now);
   const still = wins === argmax(before) ? "still" : "now";
-  const moved = t(`change.${way}`, { label: labels[target], from, to });
-  return t(`change.${still}`, { moved, winner: labels[wins] });
+  const moved = t(`change.${way}`, { label: labelName(labels[target]), from, to });
+  return t(`change.${still}`, { moved, winner: labelName(labels[wins]) });
 }

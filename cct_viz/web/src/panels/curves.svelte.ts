@@ -38,7 +38,7 @@ export class CurveBench {
   readonly #random: readonly Both<Uint8Array[]>[];
   /** Grows with each answer, so that what is read from them follows. */
   known = $state(0);
-  problem = $state("");
+  problem: unknown = $state.raw(null);
 
   constructor(trace: Trace) {
     const n = trace.config.numTokens;
@@ -66,7 +66,7 @@ export class CurveBench {
     };
     if (masks.length) {
       session.answers(masks, { signal: ending.signal, background: true, onanswer }).catch((error: unknown) => {
-        if (!(error instanceof DOMException)) this.problem = error instanceof Error ? error.message : String(error);
+        if (!(error instanceof DOMException)) this.problem = error;
       });
     }
     return () => ending.abort();

@@ -2,6 +2,7 @@
 
 import { descending, extent } from "../core/maths.ts";
 import { t } from "../i18n/index.ts";
+import { labelName } from "../i18n/names.ts";
 import { percent, scaleEnd } from "../i18n/numbers.ts";
 import type { Trace } from "../model/trace.ts";
 import { stepOf, tableOf } from "../widgets/palette.ts";
@@ -58,13 +59,18 @@ export function figureOf(trace: Trace, options: FigureOptions): string {
     .map((c, i) => {
       const y = TOP + height + 64 + 24 * i;
       const colour = c === target ? "#c2410c" : "#5b584f";
-      return `${text(0, y, trace.labels[c], `fill="${colour}"${c === target ? ' font-weight="600"' : ""}`)}<rect x="110" y="${y - 9}" width="${Math.max(2, 380 * trace.probabilities[c]).toFixed(1)}" height="8" rx="4" fill="${colour}"/>${text(2 * SIDE + GAP, y, percent(trace.probabilities[c]), 'text-anchor="end"')}`;
+      return `${text(0, y, labelName(trace.labels[c]), `fill="${colour}"${c === target ? ' font-weight="600"' : ""}`)}<rect x="110" y="${y - 9}" width="${Math.max(2, 380 * trace.probabilities[c]).toFixed(1)}" height="8" rx="4" fill="${colour}"/>${text(2 * SIDE + GAP, y, percent(trace.probabilities[c]), 'text-anchor="end"')}`;
     });
   const [width, tall] = [2 * SIDE + GAP, TOP + height + 64 + 24 * BARS];
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width + 48}" height="${tall + 32}" viewBox="-24 -8 ${width + 48} ${tall + 32}" font-family="Inter, system-ui, sans-serif" font-size="13" fill="#1b1a17">`,
     `<rect x="-24" y="-8" width="${width + 48}" height="${tall + 32}" fill="#fcfbf8"/>`,
-    text(0, 24, t("figure.title", { title, label: trace.labels[target] }), 'font-size="20" font-weight="650"'),
+    text(
+      0,
+      24,
+      t("figure.title", { title, label: labelName(trace.labels[target]) }),
+      'font-size="20" font-weight="650"',
+    ),
     text(0, 48, model, 'fill="#5b584f"'),
     photo(0),
     photo(left),

@@ -23,7 +23,7 @@ const MOST_BYTES = 4 * 25 * MEGA + MEGA;
 /** Blocks of a GIF before its first frame. */
 const MOST_BLOCKS = 100_000;
 
-const accepted = problem("picture.accepted").message;
+const accepted = problem("picture.accepted");
 
 function findKind(bytes: Uint8Array): Kind | null {
   if (startsWith(bytes, "\x89PNG\r\n\x1a\n")) return "PNG";

@@ -1,6 +1,6 @@
 /** Files that are no image this page reads, by their first bytes: what they are and what to do, as cct_viz/images/kinds.py. */
 
-import { problem, type ProblemKey } from "../core/problem.ts";
+import { type Problem, problem, type ProblemKey } from "../core/problem.ts";
 
 /** First bytes -> the text about the kind. */
 const FIRST: readonly (readonly [string, ProblemKey])[] = [
@@ -28,9 +28,9 @@ export const startsWith = (bytes: Uint8Array, text: string): boolean =>
 export const lettersAt = (bytes: Uint8Array, at: number): string => String.fromCharCode(...bytes.subarray(at, at + 4));
 
 /** "a TIFF image: save it as PNG or JPEG"; null for a file of no known kind. */
-export function describeKind(bytes: Uint8Array): string | null {
+export function describeKind(bytes: Uint8Array): Problem | null {
   const key = FIRST.find(([first]) => startsWith(bytes, first))?.[1] ?? otherKind(bytes);
-  return key && problem(key).message;
+  return key && problem(key);
 }
 
 function otherKind(bytes: Uint8Array): ProblemKey | null {
