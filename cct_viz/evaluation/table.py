@@ -23,10 +23,10 @@ def summarise(rows: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -
     """The table over the `score_image` of many images: one entry for each method and control, the best mean SRG first.
 
     Each entry has "method", "control" (whether it is one of CONTROLS), "srg" and "interval" over all protocols, and
-    under "protocols" for each the mean of MEASURES and the "interval" of the SRG. "rank" is 1 plus the number of
-    methods that are better with a paired difference whose interval leaves out 0; methods of one rank are ties. Controls
-    have no rank. "behind_first" and "over_centre" are paired differences of the SRG, {"srg", "interval"}: to the first
-    method, and to the distance to the centre. With one image every interval is None, and all methods are ties.
+    under "protocols" for each the mean of MEASURES and the "interval" of the SRG. Methods of one "rank" are ties: the
+    interval of the difference to the first of that rank holds 0. Controls have no rank. "behind_first" and
+    "over_centre" are paired differences of the SRG, {"srg", "interval"}: to the first method, and to the distance to
+    the centre. With one image every interval is None, and all methods are ties.
 
     Raises:
         ValueError: no rows.
@@ -38,16 +38,16 @@ def summarise(rows: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -
     values = np.array([[[[row[p][m][k] for k in MEASURES] for p in protocols] for m in names] for row in rows])
     srg = dict(zip(names, values[..., 0].mean(axis=2).T, strict=True))  # method -> (n,), over the protocols
     methods = [name for name in names if name not in CONTROLS]
-    first = max(methods, key=lambda name: srg[name].mean())
+    ranks = _rank({name: srg[name] for name in methods})
+    first = next(iter(ranks))
     table = []
     for m, name in enumerate(names):
         by_protocol = {}
         for p, protocol in enumerate(protocols):
             means = dict(zip(MEASURES, values[:, m, p].mean(axis=0).tolist(), strict=True))
             by_protocol[protocol] = {**means, "interval": half_interval(values[:, m, p, 0])}
-        better = [other for other in methods if _is_better(srg[other] - srg[name])]
         entry: dict[str, Any] = {"method": name, "control": name in CONTROLS}
-        entry |= {} if name in CONTROLS else {"rank": 1 + len(better)}
+        entry |= {"rank": ranks[name]} if name in ranks else {}
         entry |= {"srg": float(srg[name].mean()), "interval": half_interval(srg[name])}
         entry["behind_first"] = _difference(srg[name] - srg[first])
         if CENTRE in srg:
@@ -84,8 +84,8 @@ def format_table(record: Mapping[str, Any]) -> str:
         f"higher is better. Each value is a mean over the images with its 95 % interval. Each curve has {steps}.",
         f"In brackets: the mean percentile of the map among {record['permutations']} random orders of the same tokens.",
         "",
-        "Differences are paired: both maps on the same images. The rank of a map is 1 plus the number of maps that are",
-        "better by a difference whose 95 % interval leaves out 0. Maps of one rank (=) are ties.",
+        "Differences are paired: both maps on the same images. Maps of one rank (=) are ties: the 95 % interval of the",
+        "difference to the first map of that rank holds 0.",
         "Rows without a rank are controls: a random order, the distance to the centre, and Shapley values of",
         f"{SHAPLEY_ORDERS} sampled orders. A map that does not beat the centre tells less than a blob in the middle.",
         "",
@@ -169,6 +169,19 @@ def _difference_cell(difference: Mapping[str, Any] | None) -> str:
 
 def _difference(values: np.ndarray) -> dict[str, float | None]:
     return {"srg": float(values.mean()), "interval": half_interval(values)}
+
+
+def _rank(srg: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """Method -> rank, the best first: a method that is worse than the first of a rank begins the next."""
+    ranks: dict[str, int] = {}
+    leader = ""
+    for place, name in enumerate(sorted(srg, key=lambda name: -float(srg[name].mean())), 1):
+        if not leader or _is_better(srg[leader] - srg[name]):
+            leader = name
+            ranks[name] = place
+        else:
+            ranks[name] = ranks[leader]
+    return ranks
 
 
 def _is_better(difference: np.ndarray) -> bool:

@@ -58,3 +58,20 @@ def test_a_control_that_wins_has_no_rank_and_is_no_headline():
     assert [entry.get("rank") for entry in table] == [None, 1, 2]
     assert find_headline(table) == "rollout"  # drop_token runs the model again
     assert find_headline(table[:2]) is None
+
+
+def test_ranks_never_rise_again():
+    """Ties are no order: a map may be a tie with both of two that differ. Each is a tie with the first of its rank."""
+    rng = np.random.default_rng(2)
+    base = rng.normal(0, 0.3, 60)
+    table = summarise(
+        rows(
+            rollout=base,
+            evidence=base - 0.02 + rng.normal(0, 0.01, 60),  # worse than rollout, almost always
+            seqpool=rng.normal(-0.05, 0.8, 60),  # a tie with everything
+        )
+    )
+    ranks = [entry["rank"] for entry in table]
+    assert ranks == sorted(ranks)
+    assert ranks[0] == 1
+    assert {entry["method"]: entry["rank"] for entry in table}["evidence"] > 1
