@@ -77,6 +77,7 @@ def page_html(
     description: str = DESCRIPTION,
     head: str = "",
     payload: str = "",
+    languages: bool = True,
 ) -> str:
     """A self-contained page that runs `models` on `pictures` and on any photo of the visitor.
 
@@ -91,6 +92,7 @@ def page_html(
         head: markup that links to files next to the page, which the policy then allows.
         payload: from `make_payload`, of the first picture under the first model: shown where the page has no weights
             or cannot run them.
+        languages: whether the page also carries its texts in other languages than English, 340 kB.
 
     Raises:
         ValueError: there is no model or no picture.
@@ -108,7 +110,7 @@ def page_html(
         models=_carry([_place_weights(model) for model in models]),
         weights="\n".join(_carry_weights(model) for model in models if model["weights"]),
         payload=f'<script type="application/json" id="payload">{_escape_json(payload)}</script>' if payload else "",
-        languages="".join(_carry_language(code, pack) for code, pack in read_packs().items()),
+        languages="".join(_carry_language(code, pack) for code, pack in read_packs().items()) if languages else "",
         script=script,
     )
 

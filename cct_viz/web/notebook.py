@@ -46,7 +46,8 @@ def explore(trace: Trace, *, height: int = 760) -> Frame:
 
     It works without a server and stays in the saved notebook. The page has the trace's numbers. A model of at most
     MOST_BYTES is in it too, so that it also explains other photos and runs without tokens; for a larger model, and
-    where the notebook allows no worker, these tools say that they need the model.
+    where the notebook allows no worker, these tools say that they need the model. The page is in English only, because
+    the notebook's file keeps every cell.
 
     Args:
         trace: from `Classifier.trace`.
@@ -59,7 +60,7 @@ def explore(trace: Trace, *, height: int = 760) -> Frame:
         raise ValueError("this trace does not know its model; make it with classifier.trace(image)")
     model = describe_model(trace.classifier, _weights(trace.classifier))
     payload = make_payload(trace)
-    return Frame(page_html([model], [_describe_picture(trace)], payload=payload), height)
+    return Frame(page_html([model], [_describe_picture(trace)], payload=payload, languages=False), height)
 
 
 def _weights(classifier: Classifier) -> dict[str, str] | None:

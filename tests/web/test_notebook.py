@@ -110,6 +110,7 @@ def test_a_cell_that_is_folded_draws_when_it_is_opened(chelsea, show, monkeypatc
 
 
 def test_a_cell_carries_the_model_only_up_to_a_size(chelsea, monkeypatch):
+    assert "language-de" not in chelsea.explore().page  # in English only
     with_model = len(chelsea.explore()._repr_html_())
     monkeypatch.setattr(notebook, "MOST_BYTES", 1000)
     assert len(chelsea.explore()._repr_html_()) < 1_000_000 < with_model < 2_500_000
