@@ -41,7 +41,7 @@ from cct_viz.inference.classifier import Classifier
 from cct_viz.inference.load import load
 from cct_viz.methods import explain
 from cct_viz.reports.figures import overlay, scale_limit
-from cct_viz.web.payload import About, make_payload
+from cct_viz.web.payload import make_payload
 
 MODEL = "keras_cct_cifar10"
 OFFICIAL_MODEL = "cct_2_3x2_32_cifar10"
@@ -69,7 +69,7 @@ def run_page(rounds: int) -> None:
 
     def ours_with_overlays() -> None:
         trace = classifier.trace(path)
-        make_payload(trace, About(MODEL))
+        make_payload(trace)
         for method in methods:
             heat = explain(trace, method)
             png(overlay(trace, heat.maps[-1], signed=heat.signed, limit=scale_limit(heat), side=256))
@@ -99,7 +99,7 @@ def make_page(classifier: Classifier, path: Path) -> Callable[[], None]:
         trace = classifier.trace(path)
         for method in methods:
             explain(trace, method)
-        make_payload(trace, About(classifier.source.name))
+        make_payload(trace)
 
     return page
 
