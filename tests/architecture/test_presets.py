@@ -180,6 +180,6 @@ def test_card_lists_files_and_metrics():
         accuracy = json.loads((folder / "metrics.json").read_text())["accuracy"]
         assert f"| top-1 accuracy | {accuracy:.2%} |" in text, card
         name = folder.name if folder.name in PRESETS else folder.relative_to(presets.WEIGHTS.parent).as_posix()
-        data = "DATA" if "Imagenette" in text else "cifar10"
+        data = "DATA" if "imagenette" in folder.name else "cifar10"
         assert (f"value: {accuracy:.4f}" in text) == (data == "cifar10"), card
         assert f"python -m cct_viz evaluate --model {name} --data {data}" in text, card
