@@ -1,4 +1,4 @@
-"""What a user says about a file that does not say it itself, and what is assumed, aloud, where neither does.
+"""Where the classes and the scale of pixels come from: the file, the user, or an assumption that is said aloud.
 
 A file of weights rarely says what its classes are called or how pixels were scaled for it. `Given` carries the user's
 answers to a reader; `complete` puts them into the configuration, or writes what was assumed into

@@ -2,7 +2,8 @@
 
 Fetching runs in a child process (download_job.py). A thread is not enough: the client waits without limit in several
 places, a thread that hangs there cannot be stopped, and it keeps the file lock under which it downloads, so that the
-next attempt waits for it. Killing a process ends its request and frees its locks at once.
+next attempt waits for it. Killing a process ends its request and frees its locks at once. The deadline and the size
+limit are set here; the child holds the size.
 """
 
 from __future__ import annotations
