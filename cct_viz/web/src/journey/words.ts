@@ -38,7 +38,6 @@ export function sentenceOf(session: Session, trace: Trace, token: number, { name
       return t(layer ? "journey.attention.next" : "journey.attention", {
         layer: layer + 1,
         layers: config.numLayers,
-        heads: session.head === null ? config.numHeads : 1,
         spread: effectiveTokens(row).toFixed(0),
         all: row.length,
       });
