@@ -113,9 +113,10 @@ CLAIMS = {
 ELSEWHERE = [
     r"5-minute tour",
     r"of 100 (answers|of them)",
+    r"at\s+most 45 seconds",  # web/src/journey/scenes.test.ts
     r"1 to 9 open the stations",
     r"sees 13×13\s+pixels|51×51\s+pixels",  # test_cells.py
-    r"of its own, 4×4 pixels",  # test_cells.py
+    r"of its own,\s+4×4 pixels",  # test_cells.py
     r"start(s)? at 0|white at 0",
     r"16-bit grey|12-bit scans",
     r"the 35 models",  # architecture/test_presets.py

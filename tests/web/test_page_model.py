@@ -36,7 +36,7 @@ class BuiltPage(Visitor):
             """async (data) => {
                  const {session} = cctExplorer;
                  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-                 await session.takePhoto(new File([bytes], "photo"), "photo");
+                 await session.takePhoto(new File([bytes], "photo"), () => "photo");
                  if (session.notice?.kind === "problem") return {problem: session.notice.text};
                  const {trace} = session, list = (values) => values && Array.from(values);
                  return {
