@@ -82,7 +82,7 @@ def test_the_gallery_says_how_the_model_does_with_each_picture(view):
     page.evaluate("() => void cctExplorer.session.choosePicture('coffee')")
     expect(page.get_by_text(re.compile("^Closest of the ten classes: automobile, 8"))).to_be_visible()
     expect(page.get_by_text("It cannot answer “none of these”")).to_be_visible()
-    expect(page.get_by_text("were right; this holds only for pictures of the ten classes.")).to_be_visible()
+    expect(page.get_by_text("were right. This holds only for pictures of the ten classes.")).to_be_visible()
 
 
 def test_own_photo_is_one_click_from_the_dialogue_and_bad_files_leave_everything(view):

@@ -23,12 +23,8 @@ export function worthOf({ trace, truth, shownModel }: Session): string | null {
   const band = bandOf(shownModel?.metrics?.bands, Math.max(...trace.probabilities)),
     right = rightOf100(band);
   if (!band || right === null) return null;
-  return t(truth === null ? "bands.other" : "bands.answer", {
-    low: percent(band.low, 0),
-    high: percent(band.high, 0),
-    right,
-    classes: numberWord(trace.labels.length),
-  });
+  const worth = t("bands.answer", { low: percent(band.low, 0), high: percent(band.high, 0), right });
+  return truth === null ? t("bands.other", { worth, classes: numberWord(trace.labels.length) }) : worth;
 }
 
 /** "none of the ten" */
