@@ -15,6 +15,7 @@ import numpy as np
 from .arguments import is_number
 
 EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+MOST = 100  # bands of a file
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,18 @@ def count_bands(confidence: np.ndarray, correct: np.ndarray) -> tuple[Band, ...]
     return tuple(Band(low, high, count, int(good)) for low, high, count, good in pairs)
 
 
+def read_bands(metrics: Mapping[str, Any]) -> tuple[Band, ...]:
+    """The bands in the content of metrics.json, which may come from strangers; none if they are missing or damaged."""
+    entries = metrics.get("bands")
+    if not isinstance(entries, list) or len(entries) > MOST:
+        return ()
+    bands = [band for entry in entries if (band := _read_band(entry))]
+    return tuple(bands) if len(bands) == len(entries) else ()
+
+
 def find_band(metrics: Mapping[str, Any], probability: float) -> Band | None:
     """The band of a probability, from the content of metrics.json; None without bands, or if they are damaged."""
-    bands = metrics.get("bands")
-    if not isinstance(bands, list):
-        return None
-    for entry in bands:
-        band = _read_band(entry)
-        if band is None:
-            return None
+    for band in read_bands(metrics):
         if band.low <= probability < band.high or probability >= band.high == 1:
             return band
     return None

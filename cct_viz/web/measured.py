@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..inference.arguments import is_number
+from ..inference.bands import read_bands
 
 MAX_BYTES = 5_000_000  # of a file: 300 epochs are 70 kB
 LARGEST = 1e30
@@ -26,6 +27,8 @@ def read_metrics(metrics: Mapping[str, Any], num_classes: int) -> dict[str, Any]
     confusion = metrics.get("confusion")
     if _is_square(confusion, num_classes):
         shown["confusion"] = confusion
+    if bands := read_bands(metrics):
+        shown["bands"] = [band.record() for band in bands]
     return shown if {"accuracy", "images"} <= shown.keys() else None
 
 

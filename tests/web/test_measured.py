@@ -24,6 +24,14 @@ def test_odd_metrics_are_left_out(name, value):
     assert read_metrics(WHOLE | {name: value}, 2) == expected
 
 
+def test_bands_say_how_many_of_100_were_right_and_damaged_ones_are_left_out():
+    bands = [{"low": 0, "high": 0.5, "images": 0, "right": 0}, {"low": 0.5, "high": 1, "images": 30, "right": 20}]
+    shown = read_metrics(WHOLE | {"bands": bands}, 2)
+    assert [(band["high"], band["images"], band["of_100"]) for band in shown["bands"]] == [(0.5, 0, None), (1, 30, 67)]
+    for damaged in ([], "many", bands * 51, [*bands, {"low": 0}]):
+        assert read_metrics(WHOLE | {"bands": damaged}, 2) == WHOLE
+
+
 def write(folder, name, text):
     (folder / name).write_text(text, encoding="utf-8")
     return folder

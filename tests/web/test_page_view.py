@@ -12,6 +12,7 @@ from visitor import STATIONS, TOOLS, page_with
 from waiting import wait_until
 
 import cct_viz
+from cct_viz.inference.bands import find_band
 from cct_viz.web.html import PHOTOS
 
 BUNDLED = "cct_2_3x2_32_cifar10"
@@ -50,12 +51,14 @@ def choices(visitor) -> dict:
 
 
 @pytest.mark.parametrize("size", ["desktop", "projector"])
-def test_the_first_screen_says_what_it_is_and_holds_the_equation(view, size):
+def test_the_first_screen_says_what_it_is_and_holds_the_equation(view, bundled, size):
     page = view(size).page
     expect(page.get_by_text("See how a small vision transformer recognises a picture, step by step.")).to_be_visible()
     expect(page.get_by_role("button", name="Take the 5-minute tour")).to_be_in_viewport(ratio=1)
     expect(page.get_by_role("button", name="Use my own photo", exact=True)).to_be_in_viewport(ratio=1)
     expect(page.get_by_text(re.compile("The model answers cat, 9[0-9]"))).to_be_in_viewport(ratio=1)
+    worth = f"answered with 90 % to 100 %, {find_band(bundled.metrics, 0.97).record()['of_100']} were right."
+    expect(page.get_by_text(worth)).to_be_in_viewport(ratio=1)
     expect(page.locator(".equation[role=group]")).to_be_in_viewport(ratio=1)
     check_that_nothing_moved(page)
 
@@ -79,6 +82,7 @@ def test_the_gallery_says_how_the_model_does_with_each_picture(view):
     page.evaluate("() => void cctExplorer.session.choosePicture('coffee')")
     expect(page.get_by_text(re.compile("^Closest of the ten classes: automobile, 8"))).to_be_visible()
     expect(page.get_by_text("It cannot answer “none of these”")).to_be_visible()
+    expect(page.get_by_text("were right. This holds only for pictures of the ten classes.")).to_be_visible()
 
 
 def test_own_photo_is_one_click_from_the_dialogue_and_bad_files_leave_everything(view):

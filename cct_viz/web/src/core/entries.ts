@@ -45,6 +45,18 @@ export interface Metrics {
   readonly images: number;
   /** (K, K) counts; rows are true classes. */
   readonly confusion?: readonly (readonly number[])[];
+  /** By rising probability. */
+  readonly bands?: readonly Band[];
+}
+
+/** The validation images whose answer had a probability from `low` to below `high`; the last band includes 1. */
+export interface Band {
+  readonly low: number;
+  readonly high: number;
+  readonly images: number;
+  readonly right: number;
+  /** Right answers of 100, a whole number; null without images. */
+  readonly of_100: number | null;
 }
 
 export interface Epoch {
