@@ -59,6 +59,8 @@ def find_photos(folder: Path) -> list[Photo]:
     """
     if (folder / BOXES).is_file():
         return _read_boxes(folder)
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder; give one with photos and masks or boxes")
     files = sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith("."))
     masks = {path.name.removesuffix(MASK): path for path in files if path.name.endswith(MASK)}
     photos = {path.stem: path for path in files if not path.name.endswith(MASK)}

@@ -71,7 +71,7 @@ def launch(
     """
     host = host or "127.0.0.1"
     if mcp and importlib.util.find_spec("mcp") is None:
-        raise OSError("The package for MCP is not installed: run pip install 'cct-viz[mcp]', or start without --mcp.")
+        raise OSError("The package for MCP is not installed: run pip install 'mcp>=1.21,<2', or start without --mcp.")
     _try_address(host, port)
     _use_no_proxy(host)
     if block and threading.current_thread() is threading.main_thread():

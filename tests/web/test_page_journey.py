@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 from visitor import page_with
+from waiting import wait_until
 
 import cct_viz
 
@@ -54,7 +55,8 @@ def test_a_pause_opens_the_station_with_its_token_and_playing_goes_on(view):
     expect(page.get_by_role("region", name="The journey")).to_have_count(0)  # it does not start by itself
     play(visitor)
     expect(page.get_by_role("button", name="Pause")).to_be_focused()
-    page.wait_for_function("document.querySelector('.player .done').style.transform > 'scaleX(0.002'")
+    done = "() => document.querySelector('.player .done').style.transform"
+    wait_until(lambda: page.evaluate(done) > "scaleX(0.002")
     drag_to(page, 8, release=True)  # what ran runs on
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("heading", name="Convolution: small filters find patterns")).to_be_visible()

@@ -117,6 +117,21 @@ def test_back_and_forward_go_through_the_stations(view):
     expect(page.locator(".station")).to_have_count(0)
     page.go_forward()
     expect(page.get_by_role("heading", name=POOL)).to_be_visible()
+    page.go_back()
+    expect(page.locator(".station")).to_have_count(0)
+    before = page.evaluate("navigation.currentEntry.index")
+    page.keyboard.press("1")  # from an entry that names no picture
+    expect(page.locator(".station")).to_have_count(1)
+    assert page.evaluate("navigation.currentEntry.index") == before + 1
+
+
+@pytest.mark.parametrize("size", ["projector", "phone"])
+def test_a_tool_that_opens_above_comes_into_view(view, size):
+    page = view(size).page
+    tool = page.locator(".tools").get_by_role("button", name=re.compile("^Glossary"))
+    tool.scroll_into_view_if_needed()
+    tool.click()
+    expect(page.get_by_role("heading", name="Glossary", exact=False).first).to_be_in_viewport()
 
 
 def test_an_address_opens_the_same_state(view):

@@ -367,7 +367,9 @@ export function followAddress(session: Session): () => void {
     const now = session.selection.choices,
       hash = session.hash,
       url = hash ? `#${hash}` : location.pathname + location.search;
-    const entry = session.shownPicture !== null && isEntry(written, now) && written.picture !== "";
+    // An address may name no picture or model: that the page fills in its own is no change.
+    const before = { ...written, picture: written.picture || now.picture, model: written.model || now.model };
+    const entry = session.shownPicture !== null && isEntry(before, now);
     if (entry) history.pushState(null, "", url);
     else history.replaceState(null, "", url);
     written = now;

@@ -121,7 +121,10 @@ const READERS: { [Name in keyof Choices]: (text: string) => Choices[Name] | unde
   step: whole,
   presenter: (text) => (text === "1" ? true : undefined),
   theme: oneOf(THEMES),
-  lang: (text) => (isLanguage(text) ? text : undefined),
+  lang(text) {
+    const language = text.split("-")[0].toLowerCase(); // de-AT
+    return isLanguage(language) ? language : undefined;
+  },
 };
 const NAMES = Object.keys(READERS) as (keyof Choices)[];
 

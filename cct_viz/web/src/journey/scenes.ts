@@ -45,16 +45,16 @@ export interface Frame {
 }
 
 const SECONDS: Record<SceneName, number> = {
-  pixels: 3.5,
+  pixels: 4.5,
   convolution: 7.5,
   tokens: 5,
   attention: 4.5,
   pool: 4.5,
   sum: 6.5,
-  classes: 4,
+  classes: 5.5,
 };
 /** Seconds of all attention layers together. */
-const MOST_ATTENTION = 13;
+const MOST_ATTENTION = 11;
 /** The part of a scene in which it goes through the cells; what is before and after stands still. */
 const SWEEPS: Partial<Record<SceneName, readonly [number, number]>> = {
   convolution: [0.05, 0.97],

@@ -6,6 +6,7 @@ import { attentionRow } from "../hero/attention.ts";
 import { isPatches } from "../hero/patches.ts";
 import { poolingOf } from "../hero/pooling.ts";
 import { find, t } from "../i18n/index.ts";
+import { labelName } from "../i18n/names.ts";
 import { percent, signed } from "../i18n/numbers.ts";
 import type { Trace } from "../model/trace.ts";
 import type { FilmScene } from "./scenes.ts";
@@ -18,7 +19,7 @@ export function nameOf({ name, layer }: FilmScene, layers: number): string {
 export function sentenceOf(session: Session, trace: Trace, token: number, { name, layer }: FilmScene): string {
   const { config, featureMaps, logits, labels } = trace,
     { target } = session,
-    label = labels[target],
+    label = labelName(labels[target]),
     count = config.numTokens,
     first = featureMaps[0],
     last = featureMaps[featureMaps.length - 1];
@@ -62,8 +63,11 @@ export function sentenceOf(session: Session, trace: Trace, token: number, { name
 
 function answer({ verdict, truth }: Session, { config, labels, probabilities }: Trace): string {
   const best = argmax(probabilities),
-    values = { label: labels[best], share: percent(probabilities[best]), classes: labels.length },
-    wrong = verdict === "wrong" && truth !== null ? ` ${t("journey.classes.wrong", { truth: labels[truth] })}` : "";
+    values = { label: labelName(labels[best]), share: percent(probabilities[best]), classes: labels.length },
+    wrong =
+      verdict === "wrong" && truth !== null
+        ? ` ${t("journey.classes.wrong", { truth: labelName(labels[truth]) })}`
+        : "";
   if (config.output === "sigmoid") return t("journey.classes.sigmoid", values) + wrong;
   return t(verdict === "other" ? "journey.classes.other" : "journey.classes", values) + wrong;
 }

@@ -14,10 +14,10 @@ const MOVES: Record<string, readonly [number, number]> = {
 };
 
 /** A field or a slider keeps its keys; so does a group of tabs or radio buttons. */
-const keepsKeys = (event: KeyboardEvent): boolean =>
-  event
-    .composedPath()
-    .some((element) => element instanceof Element && element.matches("input, select, textarea, [role=slider], dialog"));
+const keepsKeys = (event: KeyboardEvent): boolean => {
+  const keepers = event.key === "Escape" ? "dialog" : "input, select, textarea, [role=slider], dialog";
+  return event.composedPath().some((element) => element instanceof Element && element.matches(keepers));
+};
 
 /** The token a step away on the grid; it stops at the edges. */
 export function stepToken(token: number, key: string, grid: { rows: number; columns: number }): number | null {
