@@ -148,4 +148,4 @@ def test_the_score_command_adds_a_table_of_its_own(masked, tiny_folder, tiny_cla
     assert main([*arguments, "--objects", str(masked)]) == 0  # from the rows of the first run
     assert json.loads(capsys.readouterr().out) == record
     assert main([*arguments, "--objects", str(tmp_path / "nothing")]) == 1
-    assert "it needs one of them" in capsys.readouterr().err
+    assert "is no folder; give one with photos and masks or boxes" in capsys.readouterr().err
