@@ -64,7 +64,7 @@ def half_interval(values: np.ndarray) -> float | None:
 
 
 def find_headline(table: Sequence[Mapping[str, Any]]) -> str | None:
-    """The method of the best mean SRG among those that need no further pass of the model; None if there is none.
+    """The method of the best mean SRG among those that need no further pass of the model; None without such a method.
 
     Methods that run the model again or differentiate it are measured too, but the headline map must be there as soon as
     the answer is.

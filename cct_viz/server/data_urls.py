@@ -26,7 +26,7 @@ def store_pictures(parts: list[bytes], store: Store, *, tell_in_place: bool) -> 
 
     Args:
         parts: of the body. They are removed from the list, so that a picture is not in memory more often than needed.
-        tell_in_place: a sentence takes the place of a picture that is refused, for whoever answers the call.
+        tell_in_place: put a sentence in place of a picture that is refused; what answers the call then says it.
 
     Raises:
         BodyError: there are more than `settings.MAX_FILES` pictures, what is left of the body is too large, or a

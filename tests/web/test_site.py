@@ -1,8 +1,10 @@
 """The folder of a static site: installable, offline, and careful with what it overwrites."""
 
 import json
+import os
 import re
 import threading
+import time
 from functools import partial
 from html import unescape
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -69,12 +71,14 @@ def test_site_works_under_a_sub_path_and_offline_after_a_visit(chromium, site):
 def test_the_next_load_after_an_update_is_the_new_site(chromium, tmp_path):
     """In one tab, which stays open: the old version is kept offline until the new one has arrived."""
 
-    def publish(title):
+    def publish(title, seconds):
         register = "<script>navigator.serviceWorker.register('service_worker.js')</script>"
         for name, content in site_files(f"<title>{title}</title>{register}", space=False).items():
             (tmp_path / name).write_bytes(content)
+            os.utime(tmp_path / name, (0, seconds))  # the server compares them, and whole ones
 
-    publish("old")
+    now = time.time()
+    publish("old", now - 20)
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=tmp_path))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -82,7 +86,7 @@ def test_the_next_load_after_an_update_is_the_new_site(chromium, tmp_path):
     try:
         page.goto(f"http://127.0.0.1:{server.server_port}/")
         page.evaluate("async () => { await navigator.serviceWorker.ready }")
-        publish("new")
+        publish("new", now - 10)
         page.reload()
         page.evaluate(
             "navigator.serviceWorker.getRegistration().then((own) => own.update())"

@@ -5,7 +5,7 @@ import type { Band } from "../core/entries.ts";
 /** A band of fewer validation images is too small to say how many of 100 are right. */
 export const LEAST = 20;
 
-/** The band of a probability, as `find_band` in Python; null where there is none. */
+/** The band of a probability, as `find_band` in Python; null for a model without bands. */
 export const bandOf = (bands: readonly Band[] | undefined, probability: number): Band | null =>
   bands?.find(({ low, high }) => low <= probability && (probability < high || high === 1)) ?? null;
 

@@ -53,7 +53,7 @@ function search(count: number, end: (t: number) => number, y: number): number {
   return low;
 }
 
-/** The token at a point, or null where there is none. */
+/** The token at a point, or null where no token is drawn. */
 export function hit(layout: Layout, tokenAt: TokenAt, x: number, y: number): Hit | null {
   for (const box of [layout.photo, layout.pixels]) {
     const at = box && inBox(box, x, y);
