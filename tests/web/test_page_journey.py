@@ -107,6 +107,34 @@ def test_with_less_motion_it_goes_step_by_step(view):
         assert page.locator(".player .done").get_attribute("style") != at
     page.get_by_role("button", name="Look closer").click()
     expect(page.get_by_role("heading", name="Classes: from score to answer")).to_be_visible()
+    page.locator(".player .filled").click()
+    page.get_by_role("button", name="Next").click()  # beyond the last scene
+    page.get_by_role("button", name="Play again").click()
+    expect(page.locator(SCRUBBER)).to_have_attribute("aria-valuetext", SCENES[0])
+
+
+def test_another_picture_leaves_an_ended_film_ended(view):
+    visitor = view("phone")
+    page = visitor.page
+    play(visitor)
+    drag_to(page, LONGEST, release=True)
+    expect(page.locator(".cover")).to_have_count(0)
+    visitor.ask("session.choosePicture(given[0])", visitor.ask("session.pictures[1].id"))
+    visitor.wait()
+    expect(page.get_by_role("button", name="Play again")).to_be_visible()
+    assert page.locator(".cover").count() == 0  # the drawing of the new picture is whole
+
+
+def test_a_problem_is_told_once_while_the_film_runs(view):
+    visitor = view("phone")
+    page = visitor.page
+    play(visitor)
+    visitor.ask("(session.notice = {kind: 'problem', text: given[0]}, null)", "no picture")
+    expect(page.get_by_role("alert")).to_have_text("no picture")
+    assert page.get_by_text("no picture").count() == 1
+    expect(page.locator(".said p")).to_contain_text("model")  # the film goes on telling
+
+
 
 
 @pytest.mark.parametrize(("size", "dark"), [("projector", False), ("small phone", True), ("presenter", True)])

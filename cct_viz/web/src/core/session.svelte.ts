@@ -98,6 +98,8 @@ export class Session {
     const index = this.trace?.labels.indexOf(this.shownPicture?.truth ?? "") ?? -1;
     return index < 0 ? null : index;
   });
+  /** Whether the shown photo has so few pixels that they are drawn as squares. */
+  readonly pixelated: boolean = $derived(this.shownPicture?.kind === "example");
   /** The pictures to choose from. */
   readonly gallery: readonly PictureEntry[] = $derived(galleryOf(this.pictures, this.shownModel?.labels ?? []));
   readonly verdict: Verdict = $derived(

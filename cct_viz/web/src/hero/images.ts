@@ -1,7 +1,7 @@
 // Pictures made in the browser: bytes into addresses that an SVG image can show.
 
-import type { FeatureMap, Trace } from "../model/trace.ts";
-import type { Layout } from "./layout.ts";
+import type { FeatureMap } from "../model/trace.ts";
+import type { Box, Layout } from "./layout.ts";
 import { brightness, channelOf } from "./maps.ts";
 import type { Rectangle } from "./patches.ts";
 
@@ -12,19 +12,6 @@ function canvasOf(width: number, height: number): [HTMLCanvasElement, CanvasRend
   const context = canvas.getContext("2d");
   if (!context) throw new Error("this browser draws no canvas");
   return [canvas, context];
-}
-
-/** The model's input as a picture. */
-export function pixelsAddress({ pixels, config }: Trace): string {
-  const [height, width] = config.imageSize,
-    [canvas, context] = canvasOf(width, height),
-    image = context.createImageData(width, height);
-  for (let i = 0; i < width * height; i++) {
-    for (let channel = 0; channel < 3; channel++) image.data[4 * i + channel] = pixels[3 * i + channel] ?? 0;
-    image.data[4 * i + 3] = 255;
-  }
-  context.putImageData(image, 0, 0);
-  return canvas.toDataURL();
 }
 
 /** A channel as a mask: the brighter the cell, the more opaque; so that one picture serves light and dark. */
@@ -55,12 +42,36 @@ export function loadImage(address: string): Promise<HTMLImageElement> {
   return image.decode().then(() => image);
 }
 
+/**
+ * A patch of the photo in a box: all of it, or of its height only the middle, to which it narrows.
+ *
+ * @param aspect height over width of the middle.
+ * @param narrowed 0: all of the patch; 1: the middle alone.
+ */
+export function drawPatch(
+  context: CanvasRenderingContext2D,
+  photo: HTMLImageElement,
+  [y0, x0, y1, x1]: Rectangle,
+  [height, width]: readonly [number, number],
+  box: Box,
+  aspect: number,
+  narrowed = 1,
+): void {
+  const kx = photo.naturalWidth / width,
+    ky = photo.naturalHeight / height,
+    whole = (y1 - y0) * ky,
+    middle = Math.min(whole, (x1 - x0) * kx * aspect),
+    shown = whole + (middle - whole) * narrowed,
+    top = y0 * ky + (whole - shown) / 2;
+  context.drawImage(photo, x0 * kx, top, (x1 - x0) * kx, shown, box.x, box.y, box.width, box.height);
+}
+
 /** The token column: of each patch a strip as wide as the column, one above the other. */
 export function columnAddress(
   photo: HTMLImageElement,
   layout: Layout,
   boxes: readonly Rectangle[],
-  [height, width]: readonly [number, number],
+  imageSize: readonly [number, number],
   sharp: boolean,
 ): string {
   const scale = 2, // for screens with two pixels a CSS pixel
@@ -68,22 +79,9 @@ export function columnAddress(
     [canvas, context] = canvasOf(column.width * scale, (layout.bottom - layout.top) * scale);
   context.scale(scale, scale);
   context.imageSmoothingEnabled = sharp;
-  const kx = photo.naturalWidth / width,
-    ky = photo.naturalHeight / height;
-  boxes.forEach(([y0, x0, y1, x1], t) => {
-    const patch = (y1 - y0) * ky,
-      strip = Math.min(patch, ((x1 - x0) * kx * layout.mark) / column.width);
-    context.drawImage(
-      photo,
-      x0 * kx,
-      y0 * ky + (patch - strip) / 2,
-      (x1 - x0) * kx,
-      strip,
-      0,
-      layout.ty(t) - layout.top,
-      column.width,
-      layout.mark,
-    );
+  boxes.forEach((patch, t) => {
+    const box = { x: 0, y: layout.ty(t) - layout.top, width: column.width, height: layout.mark };
+    drawPatch(context, photo, patch, imageSize, box, layout.mark / column.width);
   });
   return canvas.toDataURL();
 }

@@ -17,6 +17,8 @@ export interface Stop {
 }
 
 export interface TokenPath {
+  /** What of the photo is shown of the token, in pixels of the model's input: its window, or its patch beside discs. */
+  readonly field: Rectangle;
   /** The window in the photo and in the pixels. */
   readonly frames: readonly Box[];
   /** The window's lines to the right edge of the pixels. */
@@ -93,7 +95,8 @@ function beadXs({ layout }: Scene): number[] {
   return xs.sort((a, b) => a - b);
 }
 
-const within = (box: Box, [y0, x0, y1, x1]: Rectangle, [height, width]: readonly [number, number]): Box => ({
+/** A rectangle of the picture in the box that shows the picture. */
+export const within = (box: Box, [y0, x0, y1, x1]: Rectangle, [height, width]: readonly [number, number]): Box => ({
   x: box.x + (x0 / width) * box.width,
   y: box.y + (y0 / height) * box.height,
   width: ((x1 - x0) / width) * box.width,
@@ -116,7 +119,7 @@ function cellOf(deck: DeckBox, sheet: number, [y0, x0, y1, x1]: Rectangle): Poin
 
 type LeftPath = Pick<
   TokenPath,
-  "frames" | "leads" | "cones" | "windows" | "windowLeads" | "cell" | "needle" | "strand"
+  "field" | "frames" | "leads" | "cones" | "windows" | "windowLeads" | "cell" | "needle" | "strand"
 >;
 
 function leftOf(scene: Scene, token: number, beadMiddle: number): LeftPath {
@@ -136,7 +139,7 @@ function leftOf(scene: Scene, token: number, beadMiddle: number): LeftPath {
         [frame.x + frame.width, from],
         [edge, from],
       ]);
-    return { ...none, frames, leads, strand: curve(edge, from, column, beadMiddle) };
+    return { ...none, field, frames, leads, strand: curve(edge, from, column, beadMiddle) };
   }
   const right = frame.x + frame.width,
     leads = [frame.y, frame.y + frame.height].map((y) => `M${right},${y}H${edge}`).join(""),
@@ -149,6 +152,7 @@ function leftOf(scene: Scene, token: number, beadMiddle: number): LeftPath {
     middle = (front[0][1] + front[2][1]) / 2,
     maps = layout.flats.map((flats, stage) => windowsIn(scene, flats, stage, token));
   return {
+    field,
     frames,
     leads,
     cones: conesOf({ x: edge, tops: [frame.y], height: frame.height }, maps, back),
@@ -272,7 +276,7 @@ function linesIn(width: number, height: number, scale: number): 0 | 1 | 2 {
   return height > 2.4 * LABEL.height * scale && width > LABEL.short * scale ? 2 : 0;
 }
 
-function pooledOf(scene: Scene, token: number): PooledPath | null {
+export function pooledOf(scene: Scene, token: number): PooledPath | null {
   const { layout, pooling, lengthX, sumX, running } = scene;
   if (!pooling || !layout.evidence) return null;
   const [y, height] = layout.segment(token),

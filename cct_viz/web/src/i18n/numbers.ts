@@ -72,3 +72,6 @@ export function count(value: number): string {
 
 /** 1.2e-7 -> "1e-7". */
 export const scientific = (value: number): string => (value === 0 ? "0" : value.toExponential(0).replace("e+", "e"));
+
+/** The ticks of an axis from none to all. */
+export const shareTicks = (): [string, string, string] => [percent(0, 0), percent(0.5, 0), percent(1, 0)];

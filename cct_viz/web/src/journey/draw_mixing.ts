@@ -13,7 +13,7 @@ export function drawAttention(context: Context, paint: Paint, { scene: { layer }
     { scene } = paint.drawn,
     { layout } = scene,
     span = layout.spans[layer],
-    lines = paint.lines(layer);
+    lines = paint.lines[layer] ?? [];
   if (!span) return;
   const grown = ease(part(progress, ...LINES)),
     fading = 1 - part(progress, 0.85, 1);
@@ -57,9 +57,8 @@ function dot(context: Context, x: number, y: number, colour: string, edge: strin
 }
 
 /** The lit token's share of the pool grows beside its bar. */
-export function drawPool(context: Context, { drawn, colours, path }: Paint, { progress }: Frame): void {
-  const { layout } = drawn.scene,
-    { pooled } = path;
+export function drawPool(context: Context, { drawn, colours, pooled }: Paint, { progress }: Frame): void {
+  const { layout } = drawn.scene;
   // The axis of the evidence reaches left of its column.
   if (layout.evidence) cover(context, colours.paper, layout.pool.x1 + layout.pool.bar + 1, layout.bottom + 4, 60, 42);
   if (!pooled) return;

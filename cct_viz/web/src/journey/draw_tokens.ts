@@ -1,7 +1,8 @@
 // The patches leave the photo, pass their cell of the maps, and line up as tokens.
 
+import { drawPatch } from "../hero/images.ts";
 import type { Box } from "../hero/layout.ts";
-import type { Rectangle } from "../hero/patches.ts";
+import { within } from "../hero/path.ts";
 import { toldUntil } from "../hero/stages.ts";
 import { cover, type Context, type Paint } from "./paint.ts";
 import { ease, part, type Frame } from "./scenes.ts";
@@ -25,7 +26,7 @@ export function drawTokens(context: Context, paint: Paint, { share }: Frame): vo
   const done = settle(paint, Math.max(0, landed + 1));
   context.drawImage(done, 0, 0, done.width / paint.scale, done.height / paint.scale);
   for (let token = Math.max(0, landed + 1); token < Math.min(count, Math.ceil(front)); token++)
-    drawPatch(context, paint, token, part(front - token, 0, flight));
+    drawOnItsWay(context, paint, token, part(front - token, 0, flight));
 }
 
 /** The tokens that have arrived, with the strands from their cells; only those that are new are drawn. */
@@ -51,7 +52,7 @@ function settle(paint: Paint, count: number): HTMLCanvasElement {
       context.fill(strand.path);
       context.globalAlpha = 1;
     }
-    drawPatch(context, paint, token, 1);
+    drawOnItsWay(context, paint, token, 1);
   }
   settled.count = Math.min(count, layout.tokens);
   return canvas;
@@ -60,7 +61,7 @@ function settle(paint: Paint, count: number): HTMLCanvasElement {
 const mix = (a: number, b: number, share: number): number => a + (b - a) * share;
 
 /** A patch on its way: 0 in the photo, 1 in the column. */
-function drawPatch(context: Context, paint: Paint, token: number, way: number): void {
+function drawOnItsWay(context: Context, paint: Paint, token: number, way: number): void {
   const { drawn } = paint,
     { scene, photo, image } = drawn,
     { layout, boxes, trace } = scene,
@@ -68,31 +69,13 @@ function drawPatch(context: Context, paint: Paint, token: number, way: number): 
     column = layout.tokenColumns[0];
   if (!image || !column || !field) return;
   const slot: Box = { x: column.x, y: layout.ty(token), width: column.width, height: layout.mark },
-    from = boxIn(layout.photo, field, trace.config.imageSize),
+    from = within(layout.photo, field, trace.config.imageSize),
     first = ease(part(way, 0, 0.55)),
     second = ease(part(way, 0.55, 1)),
     middle = cellBox(paint, token),
     box = way < 0.55 ? between(from, middle, first) : between(middle, slot, second);
-  // The slot has the patch's middle strip, as in the drawing's column.
-  const [y0, x0, y1, x1] = field,
-    [height, width] = trace.config.imageSize,
-    kx = image.naturalWidth / width,
-    ky = image.naturalHeight / height,
-    patch = (y1 - y0) * ky,
-    strip = Math.min(patch, ((x1 - x0) * kx * layout.mark) / column.width),
-    shown = mix(patch, strip, second);
   context.imageSmoothingEnabled = photo.sharp;
-  context.drawImage(
-    image,
-    x0 * kx,
-    y0 * ky + (patch - shown) / 2,
-    (x1 - x0) * kx,
-    shown,
-    box.x,
-    box.y,
-    box.width,
-    box.height,
-  );
+  drawPatch(context, image, field, trace.config.imageSize, box, layout.mark / column.width, second);
 }
 
 const between = (a: Box, b: Box, share: number): Box => ({
@@ -100,13 +83,6 @@ const between = (a: Box, b: Box, share: number): Box => ({
   y: mix(a.y, b.y, share),
   width: mix(a.width, b.width, share),
   height: mix(a.height, b.height, share),
-});
-
-const boxIn = (box: Box, [y0, x0, y1, x1]: Rectangle, [height, width]: readonly [number, number]): Box => ({
-  x: box.x + (x0 / width) * box.width,
-  y: box.y + (y0 / height) * box.height,
-  width: ((x1 - x0) / width) * box.width,
-  height: ((y1 - y0) / height) * box.height,
 });
 
 /** The token's cell in the front map. */

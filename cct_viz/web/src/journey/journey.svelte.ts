@@ -29,6 +29,8 @@ export class Journey {
 
   readonly film: Film | null = $derived.by(() => (this.#session.trace ? filmOf(this.#session.trace) : null));
   readonly isOpen: boolean = $derived.by(() => this.mode !== "closed" && this.film !== null);
+  /** Whether the drawing belongs to the film. */
+  readonly isFilm: boolean = $derived.by(() => this.isOpen && this.mode === "film");
   readonly frame: Frame | null = $derived.by(() => (this.isOpen && this.film ? frameAt(this.film, this.time) : null));
   /** Index of the scene, which changes less often than the frame. */
   readonly index: number = $derived.by(() => this.frame?.index ?? 0);
@@ -80,7 +82,7 @@ export class Journey {
   }
 
   toggle(): void {
-    if (this.still && this.mode === "film") this.step(1);
+    if (this.still && this.isFilm && !this.ended) this.step(1);
     else if (this.playing) this.pause();
     else this.play();
   }
@@ -139,9 +141,11 @@ export class Journey {
     else this.close();
   }
 
-  /** Another picture or model: what runs starts again with it. */
+  /** Another picture or model: what runs or is stepped through starts again with it, what has ended stays so. */
   restart(): void {
-    if (this.mode === "film") this.time = 0;
+    const { film } = this;
+    if (!film || !this.isFilm) return;
+    this.time = this.playing ? 0 : this.still ? endOf(film.scenes[0]) : film.duration;
   }
 
   close(): void {

@@ -2,8 +2,7 @@
 
 import type { Drawn } from "../hero/drawn.ts";
 import { channelPicture } from "../hero/images.ts";
-import { attendedIn, pathOf, type Attended, type TokenPath } from "../hero/path.ts";
-import type { Scene } from "../hero/scene.ts";
+import { attendedIn, pooledOf, type Attended, type PooledPath } from "../hero/path.ts";
 import { strandsOf } from "../hero/strands.ts";
 import { addressOf } from "../widgets/address.ts";
 import { sheetsOf, type StageSheets } from "./sheets.ts";
@@ -23,9 +22,9 @@ export interface Paint {
   /** Of each conv stage the maps that are shown, in the theme's colours. */
   readonly maps: readonly (readonly HTMLCanvasElement[])[];
   readonly strands: readonly { readonly path: Path2D; readonly colour: string }[];
-  readonly path: TokenPath;
-  /** What the lit token attends to in a layer. */
-  readonly lines: (layer: number) => readonly Line[];
+  readonly pooled: PooledPath | null;
+  /** What the lit token attends to in each layer; nothing in one that is folded. */
+  readonly lines: readonly (readonly Line[])[];
   /** Tokens that have arrived in their column, drawn once each; the canvas is as large as the drawing. */
   readonly settled: { readonly canvas: HTMLCanvasElement; count: number };
   /** The picture as the model gets it. */
@@ -56,21 +55,11 @@ export function paintOf(drawn: Drawn, colours: Colours, scale: number): Paint {
       channels[stage].map((channel) => channelPicture(map, channel, colours["map-low"], colours["map-high"])),
     ),
     strands: strandsOf(scene).map(({ path, colour }) => ({ path: new Path2D(path), colour })),
-    path: pathOf(scene, token),
-    lines: linesOf(scene, token),
+    pooled: pooledOf(scene, token),
+    lines: scene.layout.spans.map((span) =>
+      span.open ? attendedIn(scene, span, token).map((line) => ({ ...line, path: new Path2D(line.path) })) : [],
+    ),
     settled: { canvas: document.createElement("canvas"), count: 0 },
-  };
-}
-
-function linesOf(scene: Scene, token: number): Paint["lines"] {
-  const made = new Map<number, readonly Line[]>();
-  return (layer) => {
-    const span = scene.layout.spans[layer];
-    if (!span?.open) return [];
-    const lines =
-      made.get(layer) ?? attendedIn(scene, span, token).map((line) => ({ ...line, path: new Path2D(line.path) }));
-    made.set(layer, lines);
-    return lines;
   };
 }
 

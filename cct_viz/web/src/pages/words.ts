@@ -2,7 +2,7 @@
 
 import type { Verdict } from "../core/answer.ts";
 import type { Session } from "../core/session.svelte.ts";
-import { bandOf, rightOf100 } from "../derive/bands.ts";
+import { answerBand, rightOf100 } from "../derive/bands.ts";
 import { find, t } from "../i18n/index.ts";
 import { labelName } from "../i18n/names.ts";
 import { percent } from "../i18n/numbers.ts";
@@ -20,7 +20,7 @@ export function pillOf(session: Session): string {
 /** What the answer's probability is worth; null where too few validation images tell. */
 export function worthOf({ trace, truth, shownModel }: Session): string | null {
   if (!trace) return null;
-  const band = bandOf(shownModel?.metrics?.bands, Math.max(...trace.probabilities)),
+  const band = answerBand(shownModel?.metrics?.bands, trace.probabilities),
     right = rightOf100(band);
   if (!band || right === null) return null;
   const worth = t("bands.answer", { low: percent(band.low, 0), high: percent(band.high, 0), right });
