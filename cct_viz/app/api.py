@@ -15,7 +15,6 @@ from ..checkpoints import CheckpointError
 from ..evaluation.headline import DEFAULT, headline_method
 from ..images.preprocessing import ImageError
 from ..inference.bands import find_band
-from ..inference.gauge import read_gauge
 from ..inference.heatmaps import Heatmaps
 from ..inference.trace import Trace
 from ..methods import METHODS, describe, explain, takes
@@ -122,7 +121,7 @@ def _band(trace: Trace) -> dict[str, Any] | None:
 
 
 def _usual(trace: Trace) -> dict[str, Any] | None:
-    gauge = read_gauge(trace.classifier) if trace.classifier else None
+    gauge = trace.classifier.gauge if trace.classifier else None
     return gauge.record(pool_tokens(trace.pooling_factors, trace.representation)) if gauge else None
 
 

@@ -17,7 +17,6 @@ from ..images.decode import ImageError
 from ..images.gather import Item, gather
 from ..images.preprocessing import Preprocessed, normalise
 from ..inference.bands import Band, find_band
-from ..inference.gauge import read_gauge
 from ..inference.parallel import CHUNK, batched, spread
 from ..inference.trace import best_classes
 from .common import AddCommand, load_model, note_not_applicable, print_assumptions, trace_image
@@ -46,7 +45,7 @@ def classify(options: argparse.Namespace) -> int:
     _note_resumed(len(items) - len(left))
     answers, bad, progress = [], {}, Progress(len(left))
     probabilities = find_output(classifier.config.output).probabilities
-    gauge = read_gauge(classifier) if options.json else None
+    gauge = classifier.gauge if options.json else None
     for item, prepared, logits, pooled in _answers(classifier, left, options.stretch, gauge is not None):
         progress.step()
         if isinstance(prepared, ImageError) or logits is None:

@@ -17,7 +17,6 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from ..architecture.reprs import short_repr
-from .classifier import Classifier
 
 FILE = "gauge.safetensors"  # in the folder of the weights, written by `evaluate --gauge`
 MAX_BYTES = 20_000_000
@@ -93,11 +92,12 @@ def write_gauge(path: Path, gauge: Gauge) -> None:
     path.write_bytes(save(arrays))  # with the rights that files get here; save_file hides them from others
 
 
-def read_gauge(classifier: Classifier) -> Gauge | None:
-    """The gauge beside the weights, which may come from strangers; None if it is missing or damaged."""
-    if classifier.folder is None:
-        return None
-    path, dim = classifier.folder / FILE, classifier.config.embedding_dim
+def read_gauge(folder: Path, dim: int) -> Gauge | None:
+    """The gauge of a model with embeddings of size `dim`, in the folder of its weights, which may come from strangers.
+
+    None if it is missing or damaged.
+    """
+    path = folder / FILE
     try:
         if path.stat().st_size > MAX_BYTES:
             return None

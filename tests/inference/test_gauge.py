@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from cct_viz.architecture.pools import pool_tokens
 from cct_viz.cli import main
 from cct_viz.images.preprocessing import normalise
-from cct_viz.inference.gauge import FILE, fit_gauge, measure_auroc, read_gauge
+from cct_viz.inference.gauge import FILE, fit_gauge, measure_auroc
 from cct_viz.inference.load import load
 
 DIM = tiny_config().embedding_dim
@@ -80,9 +80,18 @@ def test_evaluate_writes_it_and_classify_says_it(gauged, tmp_path, capsys):
     assert main(["classify", str(tmp_path / "a.png"), "--model", str(gauged), "--json"]) == 0
     classifier = load(gauged)
     trace = classifier.trace(tmp_path / "a.png")
-    expected = read_gauge(classifier).record(pool_tokens(trace.pooling_factors, trace.representation))
+    expected = classifier.gauge.record(pool_tokens(trace.pooling_factors, trace.representation))
     assert json.loads(capsys.readouterr().out)[0]["usual"] == expected
     assert 0 <= expected["auroc"] <= 1
+
+
+def test_a_classifier_reads_it_once(gauged):
+    """The server asks for each call of /classify."""
+    classifier = load(gauged)
+    gauge = classifier.gauge
+    (gauged / FILE).unlink()
+    assert gauge is not None
+    assert classifier.gauge is gauge
 
 
 DAMAGED = {
@@ -97,11 +106,11 @@ DAMAGED = {
 
 def test_a_damaged_gauge_is_none(gauged):
     arrays = load_file(gauged / FILE)
-    assert read_gauge(load(gauged)) is not None
+    assert load(gauged).gauge is not None
     for what, damage in DAMAGED.items():
         save_file(damage(arrays), gauged / FILE)
-        assert read_gauge(load(gauged)) is None, what
+        assert load(gauged).gauge is None, what
     (gauged / FILE).write_bytes(b"nothing")
-    assert read_gauge(load(gauged)) is None
+    assert load(gauged).gauge is None
     (gauged / FILE).unlink()
-    assert read_gauge(load(gauged)) is None
+    assert load(gauged).gauge is None
