@@ -55,7 +55,7 @@ class Guard:
         endpoints: Collection[str] = (),
         shown: Callable[[], Collection[str]] = tuple,
         mcp: bool = False,
-        enter: Callable[[str, str], Callable[[], None] | None] = lambda name, host: lambda: None,
+        enter: Callable[[str, str], Callable[[], object] | None] = lambda name, host: lambda: None,
         save: Store | None = None,
         folder: str = "",
         headers: Mapping[str, str] = settings.HEADERS,
