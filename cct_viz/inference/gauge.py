@@ -60,8 +60,7 @@ def fit_gauge(pooled: np.ndarray, unknown: np.ndarray | None = None) -> Gauge:
     Raises:
         ValueError: fewer than 202 vectors.
     """
-    if len(pooled) < 202:
-        raise ValueError(f"{len(pooled)} validation images; a gauge of percentiles needs 202 or more")
+    check_count(len(pooled))
     fitted, rest = pooled[::2].astype(np.float64), pooled[1::2]
     mean = fitted.mean(axis=0)
     variances, directions = np.linalg.eigh(np.cov(fitted, rowvar=False))
@@ -71,6 +70,16 @@ def fit_gauge(pooled: np.ndarray, unknown: np.ndarray | None = None) -> Gauge:
     quantiles = np.quantile(known, np.linspace(0, 1, 101)).astype(np.float32)
     auroc = None if unknown is None else measure_auroc(known, gauge.distance(unknown))
     return Gauge(gauge.mean, gauge.root, quantiles, auroc)
+
+
+def check_count(images: int) -> None:
+    """Check the number of validation images.
+
+    Raises:
+        ValueError: fewer than 202.
+    """
+    if images < 202:
+        raise ValueError(f"{images} validation images; a gauge of percentiles needs 202 or more")
 
 
 def measure_auroc(known: np.ndarray, unknown: np.ndarray) -> float:

@@ -1,5 +1,6 @@
 """How usual a picture is: fitted on one half of the validation images, compared with the other, read from a file."""
 
+import errno
 import json
 import shutil
 
@@ -9,11 +10,13 @@ from conftest import tiny_config
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
+import cct_viz.inference.gauge
 from cct_viz.architecture.pools import pool_tokens
 from cct_viz.cli import main
 from cct_viz.images.preprocessing import normalise
 from cct_viz.inference.gauge import FILE, fit_gauge, measure_auroc
 from cct_viz.inference.load import load
+from cct_viz.training import evaluate
 
 DIM = tiny_config().embedding_dim
 
@@ -72,6 +75,58 @@ def gauged(tiny_folder, cache, tmp_path):
     ]
     assert main([*arguments, "--unknown", str(tmp_path / "other.npz")]) == 0
     return folder
+
+
+@pytest.fixture
+def evaluated(tiny_folder, cache, tmp_path, monkeypatch):
+    """run(arguments) evaluates the tiny model on 202 images; `.done` lists the evaluations."""
+    x = np.random.default_rng(0).integers(0, 256, (202, 12, 20, 3), dtype=np.uint8)
+    np.savez(tmp_path / "data.npz", x=x, y=np.zeros(202, int))
+    np.savez(tmp_path / "few.npz", x=x[:201], y=np.zeros(201, int))
+
+    def run(*arguments, data="data.npz"):
+        command = ["evaluate", "--model", str(tiny_folder), "--data", str(tmp_path / data)]
+        return main([*command, *map(str, arguments)])
+
+    def measure(*arguments):
+        run.done.append(arguments)
+        return measured(*arguments)
+
+    run.done, measured = [], evaluate.evaluate
+    monkeypatch.setattr(evaluate, "evaluate", measure)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("data", "gauge", "unknown", "why"),
+    [
+        ("few.npz", "gauge.safetensors", None, "201 validation images; a gauge of percentiles needs 202 or more"),
+        ("data.npz", "gauge.safetensors", "missing.npz", "missing.npz cannot be read"),
+        ("data.npz", "missing/gauge.safetensors", None, "gauge.safetensors cannot be used: No such file or directory"),
+        ("data.npz", None, "data.npz", "--unknown belongs to a gauge; give --gauge FILE too"),
+    ],
+)
+def test_a_gauge_that_cannot_be_is_refused_before_the_evaluation(
+    evaluated, tmp_path, capsys, data, gauge, unknown, why
+):
+    named = {"--gauge": gauge, "--unknown": unknown, "--out": "metrics.json"}
+    arguments = [part for name, file in named.items() if file for part in (name, tmp_path / file)]
+    assert evaluated(*arguments, data=data) == 1
+    assert why in capsys.readouterr().err
+    assert evaluated.done == []
+    assert not (tmp_path / "metrics.json").exists()
+    assert not (tmp_path / "gauge.safetensors").exists()
+
+
+def test_the_metrics_are_there_before_the_gauge_is_written(evaluated, tmp_path, monkeypatch, capsys):
+    def fail(path, gauge):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(cct_viz.inference.gauge, "write_gauge", fail)
+    assert evaluated("--gauge", tmp_path / "gauge.safetensors", "--out", tmp_path / "metrics.json", "--json") == 1
+    out, err = capsys.readouterr()
+    assert "No space left on device" in err
+    assert json.loads(out)["images"] == json.loads((tmp_path / "metrics.json").read_text())["images"] == 202
 
 
 def test_evaluate_writes_it_and_classify_says_it(gauged, tmp_path, capsys):
