@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from ..architecture.config import read_json
 from ..inference.classifier import Classifier
 from ..methods import METHODS
 from .table import find_headline
@@ -31,11 +31,8 @@ def _read_table(classifier: Classifier) -> list[dict[str, Any]]:
     """The entries of METHODS, the best mean SRG first; empty if there is no table of these weights."""
     if classifier.folder is None:
         return []
-    path = classifier.folder / FILE
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return []
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(classifier.folder / FILE, most=MAX_BYTES)
         if record["sha256"] != classifier.source.sha256:
             return []
         entries = [(float(entry["srg"]), entry) for entry in record["table"] if entry["method"] in METHODS]
