@@ -14,7 +14,7 @@ from ..architecture.pools import pool_tokens
 from ..checkpoints import CheckpointError
 from ..evaluation.headline import DEFAULT, headline_method
 from ..images.preprocessing import ImageError
-from ..inference.bands import find_band
+from ..inference.bands import find_band, read_bands
 from ..inference.heatmaps import Heatmaps
 from ..inference.trace import Trace
 from ..methods import METHODS, describe, explain, takes
@@ -116,7 +116,7 @@ def _draw(trace: Trace, heatmaps: Heatmaps) -> bytes:
 
 
 def _band(trace: Trace) -> dict[str, Any] | None:
-    band = find_band(trace.classifier.metrics, trace.top(1)[0][1]) if trace.classifier else None
+    band = find_band(read_bands(trace.classifier.metrics), trace.top(1)[0][1]) if trace.classifier else None
     return band.record() if band else None
 
 

@@ -14,6 +14,7 @@ import cct_viz.inference.gauge
 from cct_viz.architecture.pools import pool_tokens
 from cct_viz.cli import main
 from cct_viz.images.preprocessing import normalise
+from cct_viz.inference.classifier import Classifier
 from cct_viz.inference.gauge import FILE, fit_gauge, measure_auroc
 from cct_viz.inference.load import load
 from cct_viz.training import evaluate
@@ -138,6 +139,15 @@ def test_evaluate_writes_it_and_classify_says_it(gauged, tmp_path, capsys):
     expected = classifier.gauge.record(pool_tokens(trace.pooling_factors, trace.representation))
     assert json.loads(capsys.readouterr().out)[0]["usual"] == expected
     assert 0 <= expected["auroc"] <= 1
+
+
+def test_a_table_has_no_column_for_it_and_computes_none(gauged, tmp_path, monkeypatch, capsys):
+    Image.new("RGB", (20, 12), "red").save(tmp_path / "a.png")
+    monkeypatch.setattr(Classifier, "read_pooled", lambda *arguments: pytest.fail("it computes pooled vectors"))
+    arguments = ["classify", str(tmp_path / "a.png"), "--model", str(gauged), "--out", str(tmp_path / "table.csv")]
+    capsys.readouterr()
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 1
 
 
 def test_a_classifier_reads_it_once(gauged):
