@@ -8,7 +8,7 @@ Reference: Lee et al. 2018, https://arxiv.org/abs/1807.03888, here with one mean
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ def fit_gauge(pooled: np.ndarray, unknown: np.ndarray | None = None) -> Gauge:
     known = gauge.distance(rest)
     quantiles = np.quantile(known, np.linspace(0, 1, 101)).astype(np.float32)
     auroc = None if unknown is None else measure_auroc(known, gauge.distance(unknown))
-    return Gauge(gauge.mean, gauge.root, quantiles, auroc)
+    return replace(gauge, distances=quantiles, auroc=auroc)
 
 
 def check_count(images: int) -> None:
@@ -111,8 +111,8 @@ def read_gauge(folder: Path, dim: int) -> Gauge | None:
         if path.stat().st_size > MAX_BYTES:
             return None
         arrays = load_file(path)
-        gauge = Gauge(arrays["mean"], arrays["root"], arrays["distances"])
         auroc = float(arrays["auroc"][0]) if "auroc" in arrays else None
+        gauge = Gauge(arrays["mean"], arrays["root"], arrays["distances"], auroc)
     except (OSError, ValueError, KeyError, IndexError, TypeError, SafetensorError):
         return None
     shapes = gauge.mean.shape, gauge.root.shape, gauge.distances.shape
@@ -121,4 +121,4 @@ def read_gauge(folder: Path, dim: int) -> Gauge | None:
         return None
     if auroc is not None and not 0 <= auroc <= 1:
         return None
-    return Gauge(gauge.mean, gauge.root, gauge.distances, auroc)
+    return gauge
