@@ -65,7 +65,8 @@ def add_endpoints(models: Models) -> None:
 
         Args:
             method: how to explain, such as rollout, attention or contribution; another name is answered with a list.
-                Empty for the headline map: the most faithful in the model's own score table, or rollout without one.
+                Empty for the headline map: the most faithful in the model's own score table of the maps that need no
+                further pass of the model, or rollout without a table.
             target: a class by name or number; empty for the predicted class.
         """
         method = (method or "").strip()
