@@ -10,7 +10,6 @@ from typing import Any
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
-from ..architecture.pools import pool_tokens
 from ..checkpoints import CheckpointError
 from ..evaluation.headline import DEFAULT, headline_method
 from ..images.preprocessing import ImageError
@@ -123,7 +122,7 @@ def _band(trace: Trace) -> dict[str, Any] | None:
 
 def _usual(trace: Trace) -> dict[str, Any] | None:
     gauge = trace.classifier.gauge if trace.classifier else None
-    return gauge.record(pool_tokens(trace.pooling_factors, trace.representation)) if gauge else None
+    return gauge.record(trace.pooled) if gauge else None
 
 
 def _assumptions(models: Models) -> tuple[str, ...]:

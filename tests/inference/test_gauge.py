@@ -11,7 +11,6 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 import cct_viz.inference.gauge
-from cct_viz.architecture.pools import pool_tokens
 from cct_viz.cli import main
 from cct_viz.images.preprocessing import normalise
 from cct_viz.inference.classifier import Classifier
@@ -55,7 +54,7 @@ def test_the_pooled_vector_is_what_the_head_reads(tiny_classifier):
     head = tiny_classifier.weights["head/kernel"], tiny_classifier.weights["head/bias"]
     np.testing.assert_allclose(pooled @ head[0] + head[1], logits, atol=1e-4)
     trace = tiny_classifier.trace(images[1])
-    np.testing.assert_allclose(pool_tokens(trace.pooling_factors, trace.representation), pooled[1], atol=1e-5)
+    np.testing.assert_allclose(trace.pooled, pooled[1], atol=1e-5)
 
 
 @pytest.fixture
@@ -136,7 +135,7 @@ def test_evaluate_writes_it_and_classify_says_it(gauged, tmp_path, capsys):
     assert main(["classify", str(tmp_path / "a.png"), "--model", str(gauged), "--json"]) == 0
     classifier = load(gauged)
     trace = classifier.trace(tmp_path / "a.png")
-    expected = classifier.gauge.record(pool_tokens(trace.pooling_factors, trace.representation))
+    expected = classifier.gauge.record(trace.pooled)
     assert json.loads(capsys.readouterr().out)[0]["usual"] == expected
     assert 0 <= expected["auroc"] <= 1
 
