@@ -30,22 +30,24 @@ def write_boxes(folder, rows, header=("image", "x0", "y0", "x1", "y1")):
         csv.writer(file).writerows([header, *rows])
 
 
-@pytest.fixture
-def masked(tmp_path):
-    folder = tmp_path / "masked"
+def draw_photos(folder):
     folder.mkdir()
     for i in range(3):
         draw_photo(folder / f"{i}.png", i)
+    return folder
+
+
+@pytest.fixture
+def masked(tmp_path):
+    folder = draw_photos(tmp_path / "masked")
+    for i in range(3):
         draw_mask(folder / f"{i}.mask.png", BOX)
     return folder
 
 
 @pytest.fixture
 def boxed(tmp_path):
-    folder = tmp_path / "boxed"
-    folder.mkdir()
-    for i in range(3):
-        draw_photo(folder / f"{i}.png", i)
+    folder = draw_photos(tmp_path / "boxed")
     write_boxes(folder, [(f"{i}.png", *BOX) for i in range(3)])
     return folder
 
