@@ -16,6 +16,8 @@ import resource
 import socket
 import time
 from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -148,18 +150,25 @@ async def decode_much(port: int, files: dict[str, bytes]) -> Counter:
     return Counter("answered" if answer else "refused" for answer in await asyncio.gather(*calls))
 
 
-def run_decoding(served: Served) -> None:
+def measure_peak(
+    served: Served, what: str, send: Callable[[int, dict[str, bytes]], Coroutine[Any, Any, Counter]]
+) -> None:
+    """Print what became of the heavy pictures that `send(port, files)` sends, and the memory that they took."""
     files = make_heavy()
     before, started = served.use(), time.monotonic()
-    seen = asyncio.run(decode_much(served.port, files))
+    seen = asyncio.run(send(served.port, files))
     after = served.use()
     print(
-        f"eight heavy pictures at once: {dict(seen)} in {time.monotonic() - started:.0f} s; peak {before.peak:.0f} -> "
-        f"{after.peak:.0f} MB (target 600)"
+        f"{what}: {dict(seen)} in {time.monotonic() - started:.0f} s; peak {before.peak:.0f} -> {after.peak:.0f} MB "
+        "(target 600)"
     )
 
 
-async def run_inline(port: int, files: dict[str, bytes]) -> Counter:
+def run_decoding(served: Served) -> None:
+    measure_peak(served, "eight heavy pictures at once", decode_much)
+
+
+async def decode_inline(port: int, files: dict[str, bytes]) -> Counter:
     """Eight callers at once, each with a picture inside one request: heavy ones, and ones of 20 MB."""
     small = EXAMPLES[0].read_bytes()
     pictures = [*files.values(), *[small + bytes([i]) * (19_900_000 - len(small)) for i in range(4)]]
@@ -176,14 +185,7 @@ async def run_inline(port: int, files: dict[str, bytes]) -> Counter:
 
 
 def run_pictures_in_json(served: Served) -> None:
-    files = make_heavy()
-    before, started = served.use(), time.monotonic()
-    seen = asyncio.run(run_inline(served.port, files))
-    after = served.use()
-    print(
-        f"eight pictures inside JSON at once, four of 20 MB: {dict(seen)} in {time.monotonic() - started:.0f} s; "
-        f"peak {before.peak:.0f} -> {after.peak:.0f} MB (target 600)"
-    )
+    measure_peak(served, "eight pictures inside JSON at once, four of 20 MB", decode_inline)
 
 
 async def never_read(served: Served, count: int) -> Counter:

@@ -10,12 +10,10 @@ from typing import Any
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
-from ..architecture.pools import pool_tokens
 from ..checkpoints import CheckpointError
 from ..evaluation.headline import DEFAULT, headline_method
 from ..images.preprocessing import ImageError
-from ..inference.bands import find_band
-from ..inference.gauge import read_gauge
+from ..inference.bands import find_band, read_bands
 from ..inference.heatmaps import Heatmaps
 from ..inference.trace import Trace
 from ..methods import METHODS, describe, explain, takes
@@ -66,7 +64,8 @@ def add_endpoints(models: Models) -> None:
 
         Args:
             method: how to explain, such as rollout, attention or contribution; another name is answered with a list.
-                Empty for the headline map: the most faithful in the model's own score table, or rollout without one.
+                Empty for the headline map: the most faithful in the model's own score table of the maps that need no
+                further pass of the model, or rollout without a table.
             target: a class by name or number; empty for the predicted class.
         """
         method = (method or "").strip()
@@ -117,13 +116,13 @@ def _draw(trace: Trace, heatmaps: Heatmaps) -> bytes:
 
 
 def _band(trace: Trace) -> dict[str, Any] | None:
-    band = find_band(trace.classifier.metrics, trace.top(1)[0][1]) if trace.classifier else None
+    band = find_band(read_bands(trace.classifier.metrics), trace.top(1)[0][1]) if trace.classifier else None
     return band.record() if band else None
 
 
 def _usual(trace: Trace) -> dict[str, Any] | None:
-    gauge = read_gauge(trace.classifier) if trace.classifier else None
-    return gauge.record(pool_tokens(trace.pooling_factors, trace.representation)) if gauge else None
+    gauge = trace.classifier.gauge if trace.classifier else None
+    return gauge.record(trace.pooled) if gauge else None
 
 
 def _assumptions(models: Models) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from ..checkpoints import CheckpointError
 from ..checkpoints.safetensors import to_bytes
 from ..inference.classifier import Classifier
 from ..server.settings import KEEP_SECONDS
-from ..web.html import TITLE, describe_gallery, describe_model, page_script, page_style, read_packs
+from ..web.html import TITLE, describe_gallery, describe_model, pack_files, page_script, page_style
 from ..web.payload import make_payload
 from .api import add_endpoints
 from .models import Models
@@ -102,7 +102,7 @@ class PageFiles:
 
     def languages(self) -> dict[str, str | None]:
         """Where a page fetches its texts, relative to it, by the language's code."""
-        return {code: self._address(f"{code}.json", pack.encode) for code, pack in read_packs().items()}
+        return {code: self._address(f"{code}.json", path.read_bytes) for code, path in pack_files().items()}
 
     def _address(self, name: str, content: Callable[[], bytes | None]) -> str | None:
         path = self._paths.get(name, "")

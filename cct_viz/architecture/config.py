@@ -360,14 +360,14 @@ def _record(kind: type, data: Mapping[str, Any]) -> Any:
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, most: int = LONGEST_JSON) -> Any:
     """The content of a JSON file that describes a model.
 
     Raises:
-        OSError, ValueError, RecursionError: it cannot be read, is no JSON, or is longer than LONGEST_JSON bytes.
+        OSError, ValueError, RecursionError: it cannot be read, is no JSON, or is longer than `most` bytes.
     """
-    if path.stat().st_size > LONGEST_JSON:
-        raise ValueError(f"it has more than {LONGEST_JSON:,} bytes")
+    if path.stat().st_size > most:
+        raise ValueError(f"it has more than {most:,} bytes")
     return json.loads(path.read_text(encoding="utf-8"))
 
 

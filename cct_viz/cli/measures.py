@@ -26,36 +26,53 @@ DATA = (
 
 
 def evaluate(options: argparse.Namespace) -> int:
+    from ..inference.gauge import check_count, fit_gauge, write_gauge
     from ..training.data import split
-    from ..training.evaluate import evaluate
+    from ..training.evaluate import evaluate, pool_images
 
+    if options.unknown and not options.gauge:
+        raise ValueError("--unknown belongs to a gauge; give --gauge FILE too")
     classifier = load_model(options)
     images = _read_labelled(options, classifier.config)
     if options.data == "cifar10":
         _, images = split(images)
-    metrics = evaluate(classifier, images)
     if options.gauge:
-        _write_gauge(classifier, images.x, options)
+        check_count(len(images.x))
+        _check_writable(options.gauge)
+    unknown = _pool_unknown(classifier, options.unknown) if options.unknown else None
+    metrics = evaluate(classifier, images)
     if options.out:
         options.out.write_text(json.dumps(metrics.record()) + "\n", encoding="utf-8")
     print_metrics(metrics.summary(), as_json=options.json)
     if not options.json:
         _print_bands(metrics)
         _print_confusion(metrics.confusion, classifier.labels)
+    if options.gauge:
+        write_gauge(options.gauge, fit_gauge(pool_images(classifier, images.x), unknown))
     return 0
 
 
-def _write_gauge(classifier: Classifier, images: np.ndarray, options: argparse.Namespace) -> None:
-    from ..inference.gauge import fit_gauge, write_gauge
+def _pool_unknown(classifier: Classifier, source: str) -> np.ndarray:
+    """(m, D): the pooled vectors of pictures of none of the classes."""
     from ..training.data import load_images
     from ..training.evaluate import pool_images
 
-    unknown = None
-    if options.unknown:
-        config = classifier.config
-        others = load_images(options.unknown, image_size=config.image_size, preprocessing=config.preprocessing)
-        unknown = pool_images(classifier, others.x)
-    write_gauge(options.gauge, fit_gauge(pool_images(classifier, images), unknown))
+    config = classifier.config
+    others = load_images(source, image_size=config.image_size, preprocessing=config.preprocessing)
+    return pool_images(classifier, others.x)
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, before what it shall hold is measured.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    new = not path.exists()
+    with path.open("ab"):
+        pass
+    if new:
+        path.unlink()
 
 
 def score(options: argparse.Namespace) -> int:

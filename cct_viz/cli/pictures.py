@@ -16,8 +16,7 @@ from ..architecture.outputs import find_output
 from ..images.decode import ImageError
 from ..images.gather import Item, gather
 from ..images.preprocessing import Preprocessed, normalise
-from ..inference.bands import Band, find_band
-from ..inference.gauge import read_gauge
+from ..inference.bands import Band, find_band, read_bands
 from ..inference.parallel import CHUNK, batched, spread
 from ..inference.trace import best_classes
 from .common import AddCommand, load_model, note_not_applicable, print_assumptions, trace_image
@@ -46,7 +45,8 @@ def classify(options: argparse.Namespace) -> int:
     _note_resumed(len(items) - len(left))
     answers, bad, progress = [], {}, Progress(len(left))
     probabilities = find_output(classifier.config.output).probabilities
-    gauge = read_gauge(classifier) if options.json else None
+    bands = read_bands(classifier.metrics)
+    gauge = classifier.gauge if options.json and table is None else None
     for item, prepared, logits, pooled in _answers(classifier, left, options.stretch, gauge is not None):
         progress.step()
         if isinstance(prepared, ImageError) or logits is None:
@@ -56,17 +56,18 @@ def classify(options: argparse.Namespace) -> int:
             progress.clear()
             print(f"cct_viz: note: {prepared.note}", file=sys.stderr)
         top = best_classes(classifier.labels, probabilities(logits), options.top)
-        band = find_band(classifier.metrics, top[0][1])
         if table is not None:
             table.add({"image": item.name, "sha256": digests[item], "note": prepared.note, **_flat(top)})
         elif options.json:
             named = [{"label": label, "probability": p} for label, p in top]
             usual = None if gauge is None or pooled is None else gauge.record(pooled)
+            band = find_band(bands, top[0][1])
             worth = None if band is None else band.record()
             answers.append({"image": str(item.path), "top": named, "band": worth, "usual": usual})
         else:
             progress.clear()
-            print(f"{_printable(item.path)}: " + ", ".join(f"{label} {p:.1%}" for label, p in top) + _worth(band))
+            named_top = ", ".join(f"{label} {p:.1%}" for label, p in top)
+            print(f"{_printable(item.path)}: {named_top}{_worth(find_band(bands, top[0][1]))}")
     progress.clear()
     if table is not None:
         table.close()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..architecture.outputs import find_output
+from ..inference.arguments import is_whole
 from ..inference.trace import Trace
 from ..methods.ablation import run_batches
 
@@ -46,10 +47,12 @@ def sampled_shapley(
 
     Reference: Castro et al. 2009, https://doi.org/10.1016/j.cor.2008.04.004 (sampling); Covert et al. 2023,
     https://arxiv.org/abs/2206.05282 (masked tokens).
+
+    Raises:
+        ValueError: an odd or negative number of orders.
     """
     n, target = len(trace.evidence), trace.class_index()
-    forward = [rng.permutation(n) for _ in range(orders // 2)]
-    chosen = np.array([order for one in forward for order in (one, one[::-1])])
+    chosen = random_orders(n, orders, rng)
     places = np.argsort(chosen, axis=1)  # (orders, N): when each token joins
     present = places[:, None, :] < np.arange(n + 1)[:, None]  # (orders, N + 1, N)
     masks, inverse = np.unique(present.reshape(-1, n), axis=0, return_inverse=True)
@@ -58,6 +61,29 @@ def sampled_shapley(
     probability = find_output(trace.output).probabilities(logits)[:, target][inverse.ravel()].reshape(len(chosen), -1)
     rises = np.diff(probability, axis=1)  # (orders, N): of the token at each place
     return np.take_along_axis(rises, places, axis=1).mean(axis=0)
+
+
+def random_orders(n: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """(count, n) int: random orders, every second order the reverse of the one before.
+
+    Every order is uniformly random. A pair costs half, because the insertion of one is the deletion of the other.
+
+    Raises:
+        ValueError: an odd or negative count.
+    """
+    check_permutations(count)
+    orders = np.array([rng.permutation(n) for _ in range(count // 2)], int).reshape(-1, n)
+    return np.stack([orders, orders[:, ::-1]], axis=1).reshape(-1, n)
+
+
+def check_permutations(count: int) -> None:
+    """Check a number of random orders.
+
+    Raises:
+        ValueError: it is odd or negative.
+    """
+    if not is_whole(count) or count < 0 or count % 2:
+        raise ValueError(f"permutations is {count!r}; expected an even number, because random orders come in pairs")
 
 
 CONTROLS: dict[str, Callable[[Classifier, Trace, np.random.Generator], np.ndarray]] = {

@@ -21,12 +21,12 @@ import numpy as np
 
 from ..architecture.outputs import find_output
 from ..architecture.reprs import short_repr
-from ..inference.arguments import is_whole, require_whole
+from ..inference.arguments import require_whole
 from ..inference.trace import Trace
 from ..methods import METHODS, NotApplicable, explain
 from ..methods.ablation import BASELINES, paint_over, run_batches
 from ..methods.projection import nearest_token
-from .controls import CONTROLS
+from .controls import CONTROLS, check_permutations, random_orders
 
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
@@ -175,7 +175,7 @@ def check_settings(*, points: int | None, permutations: int, seed: int) -> None:
     """
     if points is not None:
         require_whole("points", points, low=2)
-    _check_permutations(permutations)
+    check_permutations(permutations)
     require_whole("seed", seed, low=0)
 
 
@@ -200,24 +200,6 @@ def rank(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     values = np.asarray(values).reshape(-1)
     shuffled = rng.permutation(len(values))
     return shuffled[np.argsort(-values[shuffled], kind="stable")]
-
-
-def random_orders(n: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """(count, n) int: random orders, every second order the reverse of the one before.
-
-    Every order is uniformly random. A pair costs half, because the insertion of one is the deletion of the other.
-
-    Raises:
-        ValueError: an odd or negative count.
-    """
-    _check_permutations(count)
-    orders = np.array([rng.permutation(n) for _ in range(count // 2)], int).reshape(-1, n)
-    return np.stack([orders, orders[:, ::-1]], axis=1).reshape(-1, n)
-
-
-def _check_permutations(count: int) -> None:
-    if not is_whole(count) or count < 0 or count % 2:
-        raise ValueError(f"permutations is {count!r}; expected an even number, because random orders come in pairs")
 
 
 def percentile(value: float, among: np.ndarray) -> float:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from ..architecture.config import read_json
 from ..inference.classifier import Classifier
 from ..methods import METHODS
 from .table import find_headline
@@ -12,27 +13,26 @@ from .table import find_headline
 FILE = "score.json"
 MAX_BYTES = 5_000_000
 DEFAULT = "rollout"  # where no table was measured
+_FOUND: WeakKeyDictionary[Classifier, str | None] = WeakKeyDictionary()
 
 
 def headline_method(classifier: Classifier) -> str | None:
-    """The headline map's name in METHODS, from score.json beside the weights.
+    """The headline map's name in METHODS, from score.json beside the weights, which is read once for each classifier.
 
     None without a table that was measured on these weights, which may come from strangers: a table of other weights or
     with damaged values counts as none.
     """
-    table = _read_table(classifier)
-    return find_headline(table) if table else None
+    if classifier not in _FOUND:
+        _FOUND[classifier] = find_headline(_read_table(classifier))
+    return _FOUND[classifier]
 
 
 def _read_table(classifier: Classifier) -> list[dict[str, Any]]:
     """The entries of METHODS, the best mean SRG first; empty if there is no table of these weights."""
     if classifier.folder is None:
         return []
-    path = classifier.folder / FILE
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return []
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = read_json(classifier.folder / FILE, most=MAX_BYTES)
         if record["sha256"] != classifier.source.sha256:
             return []
         entries = [(float(entry["srg"]), entry) for entry in record["table"] if entry["method"] in METHODS]

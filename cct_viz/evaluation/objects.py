@@ -27,7 +27,7 @@ from ..inference.trace import Trace
 from ..methods.projection import nearest_token
 from .controls import CONTROLS
 from .faithfulness import rank, ranking_maps
-from .table import half_interval
+from .table import mean_interval
 
 MASK, BOXES = ".mask.png", "boxes.csv"
 COLUMNS = ("image", "x0", "y0", "x1", "y1")
@@ -147,7 +147,8 @@ def summarise_objects(rows: Sequence[Mapping[str, Mapping[str, float]]]) -> dict
 
 
 def _difference(values: np.ndarray) -> dict[str, float | None]:
-    return {"mean": float(values.mean()), "interval": half_interval(values)}
+    mean, half = mean_interval(values)
+    return {"mean": mean, "interval": half}
 
 
 def _of_tokens(trace: Trace, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

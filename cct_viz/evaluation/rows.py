@@ -35,9 +35,10 @@ def collect_rows(
     replace_file(path, lambda new: new.write_text(text, encoding="utf-8"))
     with path.open("a", encoding="utf-8") as file:
         for i in range(len(rows), len(digests)):
-            rows.append({"image": digests[i], "scores": json.loads(json.dumps(measure(i)))})
-            file.write(json.dumps(rows[-1]) + "\n")
+            line = json.dumps({"image": digests[i], "scores": measure(i)})
+            file.write(line + "\n")
             file.flush()
+            rows.append(json.loads(line))
             if progress:
                 progress(i + 1, len(digests))
     return [row["scores"] for row in rows[: len(digests)]]

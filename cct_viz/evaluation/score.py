@@ -37,7 +37,8 @@ def write_scores(
     """Score every method on every image under every protocol; write score.json and score.md to `out`.
 
     score_rows.jsonl has one row per image. A run with the same settings reuses the rows of the images that both runs
-    start with, and a run on fewer images keeps the other rows.
+    start with, and a run on fewer images keeps the other rows. object_rows.jsonl does the same for photos, on which
+    `points` and `permutations` have no influence.
 
     Args:
         images: (n, H, W, 3) uint8, n >= 1.
@@ -64,16 +65,14 @@ def write_scores(
     applicable = [method for method in methods if method not in reasons]
     if not applicable:
         raise ValueError(f"no requested method applies to this model ({', '.join(methods)}); choose others")
-    settings = {
+    of_maps = {
         "model": classifier.source.name,
         "sha256": classifier.source.sha256,
         "methods": methods,
         "controls": list(CONTROLS),
-        "protocols": list(PROTOCOLS),
-        "points": points,
-        "permutations": permutations,
-        "seed": seed,
     }
+    curves = {"protocols": list(PROTOCOLS), "points": points, "permutations": permutations}
+    settings = {**of_maps, **curves, "seed": seed}
     photos = find_photos(objects) if objects else []
     out.mkdir(parents=True, exist_ok=True)
 
@@ -87,9 +86,10 @@ def write_scores(
         return score_photo(classifier, photos[i], methods=applicable, seed=seed + i)
 
     rows = collect_rows(out / ROWS, settings, [_digest(image) for image in images], score_one, progress)
-    pointed = (
-        collect_rows(out / OBJECT_ROWS, settings, [p.digest for p in photos], point_one, progress) if photos else []
-    )
+    pointed = []
+    if photos:  # no setting of the curves changes what a map points at
+        digests = [photo.digest for photo in photos]
+        pointed = collect_rows(out / OBJECT_ROWS, {**of_maps, "seed": seed}, digests, point_one, progress)
     table = summarise(rows)
     record = {
         **settings,

@@ -45,22 +45,26 @@ def summarise(rows: Sequence[Mapping[str, Mapping[str, Mapping[str, float]]]]) -
         by_protocol = {}
         for p, protocol in enumerate(protocols):
             means = dict(zip(MEASURES, values[:, m, p].mean(axis=0).tolist(), strict=True))
-            by_protocol[protocol] = {**means, "interval": half_interval(values[:, m, p, 0])}
+            by_protocol[protocol] = {**means, "interval": mean_interval(values[:, m, p, 0])[1]}
         entry: dict[str, Any] = {"method": name, "control": name in CONTROLS}
         entry |= {"rank": ranks[name]} if name in ranks else {}
-        entry |= {"srg": float(srg[name].mean()), "interval": half_interval(srg[name])}
-        entry["behind_first"] = _difference(srg[name] - srg[first])
+        entry |= _srg(srg[name])
+        entry["behind_first"] = _srg(srg[name] - srg[first])
         if CENTRE in srg:
-            entry["over_centre"] = _difference(srg[name] - srg[CENTRE])
+            entry["over_centre"] = _srg(srg[name] - srg[CENTRE])
         table.append(entry | {"protocols": by_protocol})
     return sorted(table, key=lambda entry: -entry["srg"])
 
 
-def half_interval(values: np.ndarray) -> float | None:
-    """Half the width of the 95 % interval of the mean of (n,) values; None for one value."""
-    if len(values) < 2:
-        return None
-    return float(1.96 * values.std(ddof=1) / np.sqrt(len(values)))
+def mean_interval(values: np.ndarray) -> tuple[float, float | None]:
+    """The mean of (n,) values, and half the width of its 95 % interval; None instead of the half for one value."""
+    half = None if len(values) < 2 else float(1.96 * values.std(ddof=1) / np.sqrt(len(values)))
+    return float(values.mean()), half
+
+
+def _srg(values: np.ndarray) -> dict[str, float | None]:
+    mean, half = mean_interval(values)
+    return {"srg": mean, "interval": half}
 
 
 def find_headline(table: Sequence[Mapping[str, Any]]) -> str | None:
@@ -120,15 +124,18 @@ def _faithful_rows(table: Sequence[Mapping[str, Any]], protocols: Sequence[str])
         "|---|---|---|---|---|" + "---|" * len(protocols),
     ]
     ranks = [entry.get("rank") for entry in table]
+    first = next((entry["method"] for entry in table if entry.get("rank") is not None), None)
     for entry in table:
         rank = entry.get("rank")
         place = "" if rank is None else f"{rank}{' =' if ranks.count(rank) > 1 else ''}"
         name = f"*{entry['method'].replace('_', ' ')}*" if rank is None else entry["method"]
-        cells = [place, name, with_interval(entry)]
-        cells += [_difference_cell(entry.get(key)) for key in ("over_centre", "behind_first")]
+        cells = [place, name, with_interval(entry["srg"], entry["interval"])]
+        for key, other in (("over_centre", CENTRE), ("behind_first", first)):
+            difference = entry.get(key) if entry["method"] != other else None  # nothing to say of a map and itself
+            cells.append(with_interval(difference["srg"], difference["interval"], "+") if difference else "")
         for protocol in protocols:
             means = entry["protocols"][protocol]
-            cells.append(f"{with_interval(means)} ({100 * means['percentile']:.0f})")
+            cells.append(f"{with_interval(means['srg'], means['interval'])} ({100 * means['percentile']:.0f})")
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -151,24 +158,14 @@ def _object_rows(objects: Mapping[str, Any]) -> list[str]:
         shown = f"*{name.replace('_', ' ')}*" if of_map["control"] else name
         cells = [f"{of_map['hit']:.2f}"]
         for key in ("over_chance", "energy_over_chance"):
-            cells.append(with_interval({"srg": of_map[key]["mean"], "interval": of_map[key]["interval"]}, "+"))
+            cells.append(with_interval(of_map[key]["mean"], of_map[key]["interval"], "+"))
         lines.append(f"| {shown} | {' | '.join(cells)} |")
     return [*lines, ""]
 
 
-def with_interval(entry: Mapping[str, Any], sign: str = "") -> str:
+def with_interval(mean: float, interval: float | None, sign: str = "") -> str:
     """For example "0.324 ± 0.010", or "+0.092 ± ?" where there is no interval."""
-    half = "?" if entry["interval"] is None else f"{entry['interval']:.3f}"
-    return f"{entry['srg']:{sign}.3f} ± {half}"
-
-
-def _difference_cell(difference: Mapping[str, Any] | None) -> str:
-    """Empty for a map's difference to itself, and where it was not measured."""
-    return with_interval(difference, "+") if difference and difference["interval"] != 0 else ""
-
-
-def _difference(values: np.ndarray) -> dict[str, float | None]:
-    return {"srg": float(values.mean()), "interval": half_interval(values)}
+    return f"{mean:{sign}.3f} ± {'?' if interval is None else f'{interval:.3f}'}"
 
 
 def _rank(srg: Mapping[str, np.ndarray]) -> dict[str, int]:
@@ -185,5 +182,5 @@ def _rank(srg: Mapping[str, np.ndarray]) -> dict[str, int]:
 
 
 def _is_better(difference: np.ndarray) -> bool:
-    half = half_interval(difference)
-    return half is not None and float(difference.mean()) > half
+    mean, half = mean_interval(difference)
+    return half is not None and mean > half

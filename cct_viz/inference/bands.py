@@ -6,7 +6,7 @@ of something else gets one of the classes too, and often with a high probability
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -51,9 +51,9 @@ def read_bands(metrics: Mapping[str, Any]) -> tuple[Band, ...]:
     return tuple(bands) if len(bands) == len(entries) else ()
 
 
-def find_band(metrics: Mapping[str, Any], probability: float) -> Band | None:
-    """The band of a probability, from the content of metrics.json; None without bands, or if they are damaged."""
-    for band in read_bands(metrics):
+def find_band(bands: Sequence[Band], probability: float) -> Band | None:
+    """The band of a probability; None without bands, or between them."""
+    for band in bands:
         if band.low <= probability < band.high or probability >= band.high == 1:
             return band
     return None

@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +20,7 @@ from ..architecture.pools import find_pool, pool_tokens
 from ..images.decode import ImageWarning, Picture
 from ..images.preprocessing import Preprocessed, crop_and_resize, normalise
 from .arguments import is_number, require_whole
+from .gauge import Gauge, read_gauge
 from .parallel import CHUNK, LANES, batched, spread
 from .trace import ReadoutWeights, Trace
 
@@ -101,6 +103,11 @@ class Classifier:
     @property
     def num_parameters(self) -> int:
         return sum(array.size for array in self.weights.values())
+
+    @cached_property
+    def gauge(self) -> Gauge | None:
+        """How usual pictures are for this model, read once from the folder; None without a sound gauge there."""
+        return None if self.folder is None else read_gauge(self.folder, self.config.embedding_dim)
 
     @property
     def network(self) -> CCT:

@@ -8,7 +8,7 @@ Reference: Lee et al. 2018, https://arxiv.org/abs/1807.03888, here with one mean
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from ..architecture.reprs import short_repr
-from .classifier import Classifier
 
 FILE = "gauge.safetensors"  # in the folder of the weights, written by `evaluate --gauge`
 MAX_BYTES = 20_000_000
@@ -61,8 +60,7 @@ def fit_gauge(pooled: np.ndarray, unknown: np.ndarray | None = None) -> Gauge:
     Raises:
         ValueError: fewer than 202 vectors.
     """
-    if len(pooled) < 202:
-        raise ValueError(f"{len(pooled)} validation images; a gauge of percentiles needs 202 or more")
+    check_count(len(pooled))
     fitted, rest = pooled[::2].astype(np.float64), pooled[1::2]
     mean = fitted.mean(axis=0)
     variances, directions = np.linalg.eigh(np.cov(fitted, rowvar=False))
@@ -71,7 +69,17 @@ def fit_gauge(pooled: np.ndarray, unknown: np.ndarray | None = None) -> Gauge:
     known = gauge.distance(rest)
     quantiles = np.quantile(known, np.linspace(0, 1, 101)).astype(np.float32)
     auroc = None if unknown is None else measure_auroc(known, gauge.distance(unknown))
-    return Gauge(gauge.mean, gauge.root, quantiles, auroc)
+    return replace(gauge, distances=quantiles, auroc=auroc)
+
+
+def check_count(images: int) -> None:
+    """Check the number of validation images.
+
+    Raises:
+        ValueError: fewer than 202.
+    """
+    if images < 202:
+        raise ValueError(f"{images} validation images; a gauge of percentiles needs 202 or more")
 
 
 def measure_auroc(known: np.ndarray, unknown: np.ndarray) -> float:
@@ -93,17 +101,18 @@ def write_gauge(path: Path, gauge: Gauge) -> None:
     path.write_bytes(save(arrays))  # with the rights that files get here; save_file hides them from others
 
 
-def read_gauge(classifier: Classifier) -> Gauge | None:
-    """The gauge beside the weights, which may come from strangers; None if it is missing or damaged."""
-    if classifier.folder is None:
-        return None
-    path, dim = classifier.folder / FILE, classifier.config.embedding_dim
+def read_gauge(folder: Path, dim: int) -> Gauge | None:
+    """The gauge of a model with embeddings of size `dim`, in the folder of its weights, which may come from strangers.
+
+    None if it is missing or damaged.
+    """
+    path = folder / FILE
     try:
         if path.stat().st_size > MAX_BYTES:
             return None
         arrays = load_file(path)
-        gauge = Gauge(arrays["mean"], arrays["root"], arrays["distances"])
         auroc = float(arrays["auroc"][0]) if "auroc" in arrays else None
+        gauge = Gauge(arrays["mean"], arrays["root"], arrays["distances"], auroc)
     except (OSError, ValueError, KeyError, IndexError, TypeError, SafetensorError):
         return None
     shapes = gauge.mean.shape, gauge.root.shape, gauge.distances.shape
@@ -112,4 +121,4 @@ def read_gauge(classifier: Classifier) -> Gauge | None:
         return None
     if auroc is not None and not 0 <= auroc <= 1:
         return None
-    return Gauge(gauge.mean, gauge.root, gauge.distances, auroc)
+    return gauge

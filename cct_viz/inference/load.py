@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import checkpoints
-from ..architecture.config import CCTConfig
+from ..architecture.config import CCTConfig, read_json
 from ..architecture.files import sha256
 from ..architecture.presets import HUB_LABELS, PRESETS, Preset, suggest, where_to_get
 from ..checkpoints import CheckpointError, cache, hub
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from ..architecture.keras_model import CCT
 
 METRICS = "metrics.json"  # in the folder of the weights, written by `evaluate`
+LONGEST_METRICS = 1 << 24  # bytes of the file: it holds the confusion matrix, here of 2,300 classes
 
 
 def load(
@@ -164,9 +164,9 @@ def _try(classifier: Classifier) -> None:
 
 
 def _read_metrics(folder: Path) -> dict[str, Any]:
-    """The metrics.json in `folder`; empty if the file is missing or is not a JSON object."""
+    """The metrics.json in `folder`; empty if the file is missing, too large or not a JSON object."""
     try:
-        metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+        metrics = read_json(folder / METRICS, most=LONGEST_METRICS)
     except (OSError, ValueError, RecursionError):
         return {}
     return metrics if isinstance(metrics, dict) else {}

@@ -18,7 +18,7 @@ import numpy as np
 from ..architecture.blocks import find_block
 from ..architecture.geometry import StageGeometry
 from ..architecture.outputs import find_output
-from ..architecture.pools import find_pool
+from ..architecture.pools import find_pool, pool_tokens
 from ..architecture.reprs import short_repr
 from ..images.preprocessing import Geometry
 from .heatmaps import freeze
@@ -233,6 +233,11 @@ class Trace:
     def pooling_factors(self) -> np.ndarray:
         """(M, D), or (M, 1) if all channels of a token have the same factor: pooled_d = sum_t f_td r_td."""
         return _read_only(find_pool(self.pool).factors(self.representation, self.pooling_weights))
+
+    @cached_property
+    def pooled(self) -> np.ndarray:
+        """(D,): the pooled vector, which the head reads."""
+        return _read_only(pool_tokens(self.pooling_factors, self.representation))
 
     @cached_property
     def readout(self) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 from ..inference.arguments import is_number
 from ..inference.heatmaps import Heatmaps
 from ..inference.trace import Trace
+from .alti import alti_matrices
 from .attention import fused_attentions, share_maps
 
 
@@ -75,8 +76,6 @@ def contribution_rollout(
         NotApplicable: the model has a class token; or with "alti", the trace has no weights.
         ValueError: an option out of range.
     """
-    from .alti import alti_matrices  # which imports from here
-
     if mixing not in ("attention", "alti"):
         raise ValueError(f"mixing is {mixing!r}; expected attention or alti")
     row = trace.relative(trace.contributions.astype(np.float64))[:, target]

@@ -91,8 +91,8 @@ def write_bundle(
         look: how the figures of the methods are drawn; by default PNGs in full.
 
     Returns the contents of explanation.json: model, versions, preprocessing, prediction, the files' sha256, the
-    headline map (the method that the model's own score table says is most faithful, or None), and for each method its
-    options, maps and checks, or the reason why it does not apply.
+    headline map (the most faithful in the model's own score table of the maps that need no further pass of the model,
+    or None), and for each method its options, maps and checks, or the reason why it does not apply.
 
     Raises:
         ValueError: no such method, class or option.

@@ -39,6 +39,22 @@ NOT_HERE = (
 )
 
 
+def with_length(scope: Message, body: bytes) -> Message:
+    """The request with another body, which its Content-Length tells."""
+    headers = [pair for pair in scope["headers"] if pair[0] != b"content-length"]
+    return {**scope, "headers": [*headers, (b"content-length", str(len(body)).encode())]}
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives a whole body first, then what the real one gives."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def give() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return give
+
+
 class BodyError(MultiPartException):
     """A request body is refused with `status`. Gradio's parser removes its files when this error is raised."""
 

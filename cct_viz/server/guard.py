@@ -17,7 +17,7 @@ from starlette.datastructures import Headers
 from . import settings
 from .calls import DISK_FULL
 from .data_urls import Store, store_pictures
-from .exchange import FILE, MCP, NO_ROOM, App, BodyError, Exchange, Message, Receive, Send
+from .exchange import FILE, MCP, NO_ROOM, App, BodyError, Exchange, Message, Receive, Send, replay, with_length
 from .janitor import holds
 from .log import LOG
 from .queue import ARRIVED, BUSY
@@ -55,7 +55,7 @@ class Guard:
         endpoints: Collection[str] = (),
         shown: Callable[[], Collection[str]] = tuple,
         mcp: bool = False,
-        enter: Callable[[str, str], Callable[[], None] | None] = lambda name, host: lambda: None,
+        enter: Callable[[str, str], Callable[[], object] | None] = lambda name, host: lambda: None,
         save: Store | None = None,
         folder: str = "",
         headers: Mapping[str, str] = settings.HEADERS,
@@ -138,15 +138,7 @@ class Guard:
         if exchange.run:
             status, answer = await run(self.app, scope, path, body, exchange.pass_on)
             return await exchange.reply(status, with_contents(answer, self.folder))
-        if exchange.mcp:
-            headers = [pair for pair in scope["headers"] if pair[0] != b"content-length"]
-            scope = {**scope, "headers": [*headers, (b"content-length", str(len(body)).encode())]}
-        messages = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def replay() -> Message:
-            return messages.pop() if messages else await exchange.pass_on()
-
-        await self.app(scope, replay, exchange.send)
+        await self.app(with_length(scope, body), replay(body, exchange.pass_on), exchange.send)
 
     def find_own_file(self, scope: Message, path: str) -> Message:
         """A request for a file of the page itself that has another path here, because another process made the page.

@@ -78,9 +78,9 @@ class Door:
     def __init__(self, queue: Queue, kinds: Mapping[str, str]) -> None:
         """`kinds`: name of an endpoint -> its Gradio's concurrency_id."""
         self._queue, self._kinds = queue, kinds
-        self._coming: Counter[tuple[str, str]] = Counter()  # calls that Gradio reads, by kind and caller
+        self._coming: dict[object, tuple[str, str]] = {}  # kind and caller of each call that Gradio reads
 
-    def enter(self, name: str, host: str) -> Callable[[], None] | None:
+    def enter(self, name: str, host: str) -> Callable[[], object] | None:
         """Let a call of the endpoint `name` from the address `host` in.
 
         Returns:
@@ -88,20 +88,12 @@ class Door:
         """
         kind, caller = self._kinds.get(name, ""), caller_of(host)
         calls = count_callers(self._queue, kind)
-        calls.update({other: number for (of, other), number in self._coming.items() if of == kind})
+        calls.update(other for of, other in self._coming.values() if of == kind)
         if is_full(calls, caller):
             return None
-        self._coming[kind, caller] += 1
-        inside = [True]
-
-        def leave() -> None:
-            if inside:
-                inside.clear()
-                self._coming[kind, caller] -= 1
-                if not self._coming[kind, caller]:
-                    del self._coming[kind, caller]
-
-        return leave
+        call = object()
+        self._coming[call] = kind, caller
+        return functools.partial(self._coming.pop, call, None)
 
 
 @functools.lru_cache(4096)

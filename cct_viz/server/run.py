@@ -12,7 +12,7 @@ import mimetypes
 from pathlib import Path
 from typing import Any
 
-from .exchange import RUN, App, Message, Receive
+from .exchange import RUN, App, Message, Receive, replay, with_length
 from .janitor import holds
 
 CALL = "/gradio_api/call/"
@@ -43,21 +43,15 @@ async def run(app: App, scope: Message, path: str, body: bytes, receive: Receive
 
 
 async def _ask(app: App, scope: Message, path: str, body: bytes, receive: Receive) -> tuple[int, bytes]:
-    headers = [pair for pair in scope["headers"] if pair[0] != b"content-length"]
-    headers.append((b"content-length", str(len(body)).encode()))
-    inner = {**scope, "path": path, "raw_path": path.encode(), "query_string": b"", "headers": headers}
-    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+    inner = {**with_length(scope, body), "path": path, "raw_path": path.encode(), "query_string": b""}
     status, parts = 0, []
-
-    async def give() -> Message:
-        return waiting.pop() if waiting else await receive()
 
     async def take(message: Message) -> None:
         nonlocal status
         status = message.get("status", status)
         parts.append(message.get("body", b""))
 
-    await app(inner, give, take)
+    await app(inner, replay(body, receive), take)
     return status, b"".join(parts)
 
 

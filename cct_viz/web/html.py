@@ -119,9 +119,14 @@ def _carry_language(code: str, pack: str) -> str:
     return f'\n<script type="application/json" id="language-{code}">{_escape_json(pack)}</script>'
 
 
+def pack_files() -> dict[str, Path]:
+    """Code of each language besides English, such as "de" -> the file of the page's texts in it."""
+    return {path.stem: path for path in sorted(DIST.glob("*.json"))}
+
+
 def read_packs() -> dict[str, str]:
-    """Code of each language besides English, such as "de" -> the page's texts in it, as JSON."""
-    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(DIST.glob("*.json"))}
+    """Code of each language besides English -> the page's texts in it, as JSON."""
+    return {code: path.read_text(encoding="utf-8") for code, path in pack_files().items()}
 
 
 def _place_weights(model: Mapping[str, Any]) -> dict[str, Any]:

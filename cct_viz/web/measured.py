@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..architecture.config import read_json
 from ..inference.arguments import is_number
 from ..inference.bands import read_bands
 
@@ -51,10 +51,10 @@ def read_randomisation(folder: Path | None) -> dict[str, dict[str, bool | None]]
 
 def _read(folder: Path | None, name: str) -> Any:
     """A JSON file in the folder of the weights; None if it is missing, too large or damaged."""
+    if folder is None:
+        return None
     try:
-        if folder is None or (folder / name).stat().st_size > MAX_BYTES:
-            return None
-        return json.loads((folder / name).read_text(encoding="utf-8"))
+        return read_json(folder / name, most=MAX_BYTES)
     except (OSError, ValueError, RecursionError):
         return None
 

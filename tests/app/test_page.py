@@ -110,6 +110,20 @@ def test_languages_are_files_that_the_page_fetches():
     assert json.loads(path.read_text(encoding="utf-8"))["texts"]["close"] == "Schließen"
 
 
+def test_a_load_of_the_page_reads_no_language(monkeypatch):
+    """Every visitor asks for the addresses; the files have 380 kB."""
+    with gr.Blocks():
+        files = page.PageFiles(gr.HTML())
+        addresses = files.languages()
+
+    def refuse(*args, **options):
+        raise AssertionError("it reads a file again")
+
+    for name in ("read_text", "read_bytes"):
+        monkeypatch.setattr(Path, name, refuse)
+    assert files.languages() == addresses
+
+
 @pytest.mark.parametrize("weight", [1.0, 1e6])
 def test_a_model_that_does_not_fit_into_a_page_runs_on_the_server(weight):
     """It is too large, or a weight is too large for float16."""

@@ -165,8 +165,7 @@ def test_ablating_a_token_equals_the_layer_without_it(name, count):
 @pytest.mark.parametrize("name", POOLS)
 def test_trace_arrays_depend_on_the_pool(name):
     pool, trace = POOLS[name], make_trace(tiny_config(pool=name))
-    pooled = pool_tokens(trace.pooling_factors, trace.representation)
-    np.testing.assert_allclose(pooled @ trace.readout_weights.head + trace.bias, trace.logits, atol=EXACT)
+    np.testing.assert_allclose(trace.pooled @ trace.readout_weights.head + trace.bias, trace.logits, atol=EXACT)
     assert trace.readout.sum() == pytest.approx(1, abs=1e-6)
     assert trace.has_class_token == pool.class_token
     if pool.splits:

@@ -51,3 +51,9 @@ def test_shapley_values_are_mean_rises_and_sum_to_the_whole_rise(case):
     np.testing.assert_allclose(values, expected, atol=1e-5)  # float32 logits
     whole = probability(classifier, trace, np.ones(15)) - probability(classifier, trace, np.zeros(15))
     assert values.sum() == pytest.approx(whole, abs=1e-5)
+
+
+def test_an_odd_number_of_orders_is_refused(case):
+    classifier, trace, _ = case
+    with pytest.raises(ValueError, match="expected an even number"):
+        sampled_shapley(classifier, trace, np.random.default_rng(0), orders=3)

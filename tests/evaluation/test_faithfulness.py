@@ -10,14 +10,13 @@ from contract import FROM_WEIGHTS
 
 from cct_viz.cli import main
 from cct_viz.evaluation import score
-from cct_viz.evaluation.controls import CONTROLS
+from cct_viz.evaluation.controls import CONTROLS, random_orders
 from cct_viz.evaluation.faithfulness import (
     PROTOCOLS,
     RANKINGS,
     Curves,
     measure,
     percentile,
-    random_orders,
     rank,
     remove,
     score_image,

@@ -35,6 +35,15 @@ def test_it_is_the_best_map_that_needs_no_further_pass(with_table, tiny_classifi
     assert headline_method(with_table(table(own, drop_token=0.8))) is None
 
 
+def test_the_table_is_read_once_for_each_classifier(with_table, tiny_classifier):
+    """A folder of pictures asks for each picture, the server for each call."""
+    classifier = with_table(table(tiny_classifier.source.sha256, rollout=0.2))
+    assert headline_method(classifier) == "rollout"
+    (classifier.folder / "score.json").unlink()
+    assert headline_method(classifier) == "rollout"
+    assert headline_method(load(classifier.folder)) is None
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"table": 3}', "[" * 100_000, "null"])
 def test_a_damaged_table_is_none(with_table, text):
     assert headline_method(with_table(None, text)) is None

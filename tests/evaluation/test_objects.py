@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from cct_viz.cli import main
+from cct_viz.evaluation import score
 from cct_viz.evaluation.objects import BOXES, find_photos, object_share, score_photo, summarise_objects
 
 BOX = (10, 4, 30, 20)  # x0, y0, x1, y1 of photos of 40 x 24 pixels, about their middle
@@ -29,22 +30,24 @@ def write_boxes(folder, rows, header=("image", "x0", "y0", "x1", "y1")):
         csv.writer(file).writerows([header, *rows])
 
 
-@pytest.fixture
-def masked(tmp_path):
-    folder = tmp_path / "masked"
+def draw_photos(folder):
     folder.mkdir()
     for i in range(3):
         draw_photo(folder / f"{i}.png", i)
+    return folder
+
+
+@pytest.fixture
+def masked(tmp_path):
+    folder = draw_photos(tmp_path / "masked")
+    for i in range(3):
         draw_mask(folder / f"{i}.mask.png", BOX)
     return folder
 
 
 @pytest.fixture
 def boxed(tmp_path):
-    folder = tmp_path / "boxed"
-    folder.mkdir()
-    for i in range(3):
-        draw_photo(folder / f"{i}.png", i)
+    folder = draw_photos(tmp_path / "boxed")
     write_boxes(folder, [(f"{i}.png", *BOX) for i in range(3)])
     return folder
 
@@ -134,7 +137,14 @@ def test_missing_parts_are_named(masked, boxed, tiny_classifier, tmp_path):
         find_photos(masked)
 
 
-def test_the_score_command_adds_a_table_of_its_own(masked, tiny_folder, tiny_classifier, tmp_path, capsys):
+def test_the_score_command_adds_a_table_of_its_own(masked, tiny_folder, tmp_path, capsys, monkeypatch):
+    measured = []
+
+    def measure(classifier, photo, **options):
+        measured.append(photo)
+        return score_photo(classifier, photo, **options)
+
+    monkeypatch.setattr(score, "score_photo", measure)
     np.savez(tmp_path / "data.npz", x=np.zeros((2, 12, 20, 3), np.uint8), y=[0, 1])
     arguments = ["score", "--model", str(tiny_folder), "--data", str(tmp_path / "data.npz"), "--points", "2"]
     arguments += ["--out", str(tmp_path / "out"), "--permutations", "2", "--methods", "seqpool,rollout", "--json"]
@@ -147,5 +157,12 @@ def test_the_score_command_adds_a_table_of_its_own(masked, tiny_folder, tiny_cla
     assert "--objects masked" in text
     assert main([*arguments, "--objects", str(masked)]) == 0  # from the rows of the first run
     assert json.loads(capsys.readouterr().out) == record
+    measured.clear()
+    assert main([*arguments, "--points", "3", "--permutations", "4", "--objects", str(masked)]) == 0
+    assert measured == []  # neither matters to a photo
+    assert json.loads(capsys.readouterr().out)["objects"] == record["objects"]
+    assert main([*arguments, "--seed", "5", "--objects", str(masked)]) == 0
+    assert len(measured) == 3
+    capsys.readouterr()
     assert main([*arguments, "--objects", str(tmp_path / "nothing")]) == 1
     assert "is no folder; give one with photos and masks or boxes" in capsys.readouterr().err

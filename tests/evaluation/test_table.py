@@ -75,3 +75,22 @@ def test_ranks_never_rise_again():
     assert ranks == sorted(ranks)
     assert ranks[0] == 1
     assert {entry["method"]: entry["rank"] for entry in table}["evidence"] > 1
+
+
+def cells_of(table):
+    """Method -> cells of its row in the Markdown."""
+    record = {"model": "m", "images": 2, "points": 8, "permutations": 2, "protocols": ["black", "blur"]}
+    text = format_table(record | {"table": table, "not_applicable": {}, "command": "", "headline": None})
+    rows = [line[2:-2].split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return {row[1].strip("*"): row for row in rows}
+
+
+def test_only_the_difference_to_itself_is_empty():
+    """Also with one image, which gives no interval, and where another map is the same on every image."""
+    cells = cells_of(summarise(rows(rollout=[0.5], evidence=[0.4], centre_distance=[0.1])))
+    assert cells["centre distance"][3:5] == ["", "-0.400 ± ?"]
+    assert cells["rollout"][3:5] == ["+0.400 ± ?", ""]
+    cells = cells_of(summarise(rows(rollout=[0.5, 0.4], evidence=[0.5, 0.4], centre_distance=[0.5, 0.4])))
+    assert cells["rollout"][3:5] == ["+0.000 ± 0.000", ""]
+    assert cells["evidence"][3:5] == ["+0.000 ± 0.000", "+0.000 ± 0.000"]
+    assert cells["centre distance"][3:5] == ["", "+0.000 ± 0.000"]

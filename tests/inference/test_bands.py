@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cct_viz.cli import main
-from cct_viz.inference.bands import EDGES, count_bands, find_band
+from cct_viz.inference.bands import EDGES, count_bands, find_band, read_bands
 from cct_viz.training.evaluate import measure
 
 
@@ -30,8 +30,8 @@ def test_metrics_have_the_bands_and_the_direction_of_the_calibration_error():
     assert metrics.confidence < metrics.accuracy  # too modest
     assert sum(band.images for band in metrics.bands) == 3
     record = json.loads(json.dumps(metrics.record()))
-    assert find_band(record, 0.93).images == 1
-    assert find_band(record, 1.0).low == 0.9
+    assert find_band(read_bands(record), 0.93).images == 1
+    assert find_band(read_bands(record), 1.0).low == 0.9
     assert measure(logits, np.array([[1, 0], [1, 0], [0, 1]]), output="sigmoid").bands == ()
 
 
@@ -44,7 +44,7 @@ def test_metrics_have_the_bands_and_the_direction_of_the_calibration_error():
     ],
 )
 def test_damaged_bands_are_none(bands):
-    assert find_band({"bands": bands}, 0.5) is None
+    assert find_band(read_bands({"bands": bands}), 0.5) is None
 
 
 def test_classify_says_it(tiny_folder, cache, tmp_path, capsys):

@@ -27,7 +27,7 @@ from cct_viz.checkpoints.cache import is_ready, own_folder
 from cct_viz.images.decode import ImageWarning
 from cct_viz.images.preprocessing import ImageError, normalise
 from cct_viz.inference.classifier import Classifier
-from cct_viz.inference.load import load
+from cct_viz.inference.load import LONGEST_METRICS, load
 from cct_viz.inference.parallel import CHUNK, LANES, spread
 from cct_viz.inference.trace import trace_arrays
 
@@ -236,6 +236,16 @@ def test_position_prior_is_read_from_metrics_json(tiny_folder, cache, tmp_path):
     (tmp_path / "model" / "metrics.json").write_text(json.dumps({"position_prior": shares.tolist()}))
     np.testing.assert_allclose(load(tmp_path / "model").position_prior, shares)
     assert load(tiny_folder).position_prior is None
+
+
+def test_metrics_beyond_the_limit_are_not_read(tiny_folder, cache, tmp_path):
+    """The file may come from strangers."""
+    file = shutil.copytree(tiny_folder, tmp_path / "model") / "metrics.json"
+    text = '{"accuracy": 0.5}'
+    file.write_text(text + " " * (LONGEST_METRICS - len(text)))
+    assert load(tmp_path / "model").accuracy == 0.5
+    file.write_text(text + " " * LONGEST_METRICS)
+    assert load(tmp_path / "model").accuracy is None
 
 
 @pytest.mark.parametrize(

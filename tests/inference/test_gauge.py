@@ -1,5 +1,6 @@
 """How usual a picture is: fitted on one half of the validation images, compared with the other, read from a file."""
 
+import errno
 import json
 import shutil
 
@@ -9,11 +10,13 @@ from conftest import tiny_config
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from cct_viz.architecture.pools import pool_tokens
+import cct_viz.inference.gauge
 from cct_viz.cli import main
 from cct_viz.images.preprocessing import normalise
-from cct_viz.inference.gauge import FILE, fit_gauge, measure_auroc, read_gauge
+from cct_viz.inference.classifier import Classifier
+from cct_viz.inference.gauge import FILE, fit_gauge, measure_auroc
 from cct_viz.inference.load import load
+from cct_viz.training import evaluate
 
 DIM = tiny_config().embedding_dim
 
@@ -51,7 +54,7 @@ def test_the_pooled_vector_is_what_the_head_reads(tiny_classifier):
     head = tiny_classifier.weights["head/kernel"], tiny_classifier.weights["head/bias"]
     np.testing.assert_allclose(pooled @ head[0] + head[1], logits, atol=1e-4)
     trace = tiny_classifier.trace(images[1])
-    np.testing.assert_allclose(pool_tokens(trace.pooling_factors, trace.representation), pooled[1], atol=1e-5)
+    np.testing.assert_allclose(trace.pooled, pooled[1], atol=1e-5)
 
 
 @pytest.fixture
@@ -74,15 +77,85 @@ def gauged(tiny_folder, cache, tmp_path):
     return folder
 
 
+@pytest.fixture
+def evaluated(tiny_folder, cache, tmp_path, monkeypatch):
+    """run(arguments) evaluates the tiny model on 202 images; `.done` lists the evaluations."""
+    x = np.random.default_rng(0).integers(0, 256, (202, 12, 20, 3), dtype=np.uint8)
+    np.savez(tmp_path / "data.npz", x=x, y=np.zeros(202, int))
+    np.savez(tmp_path / "few.npz", x=x[:201], y=np.zeros(201, int))
+
+    def run(*arguments, data="data.npz"):
+        command = ["evaluate", "--model", str(tiny_folder), "--data", str(tmp_path / data)]
+        return main([*command, *map(str, arguments)])
+
+    def measure(*arguments):
+        run.done.append(arguments)
+        return measured(*arguments)
+
+    run.done, measured = [], evaluate.evaluate
+    monkeypatch.setattr(evaluate, "evaluate", measure)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("data", "gauge", "unknown", "why"),
+    [
+        ("few.npz", "gauge.safetensors", None, "201 validation images; a gauge of percentiles needs 202 or more"),
+        ("data.npz", "gauge.safetensors", "missing.npz", "missing.npz cannot be read"),
+        ("data.npz", "missing/gauge.safetensors", None, "gauge.safetensors cannot be used: No such file or directory"),
+        ("data.npz", None, "data.npz", "--unknown belongs to a gauge; give --gauge FILE too"),
+    ],
+)
+def test_a_gauge_that_cannot_be_is_refused_before_the_evaluation(
+    evaluated, tmp_path, capsys, data, gauge, unknown, why
+):
+    named = {"--gauge": gauge, "--unknown": unknown, "--out": "metrics.json"}
+    arguments = [part for name, file in named.items() if file for part in (name, tmp_path / file)]
+    assert evaluated(*arguments, data=data) == 1
+    assert why in capsys.readouterr().err
+    assert evaluated.done == []
+    assert not (tmp_path / "metrics.json").exists()
+    assert not (tmp_path / "gauge.safetensors").exists()
+
+
+def test_the_metrics_are_there_before_the_gauge_is_written(evaluated, tmp_path, monkeypatch, capsys):
+    def fail(path, gauge):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(cct_viz.inference.gauge, "write_gauge", fail)
+    assert evaluated("--gauge", tmp_path / "gauge.safetensors", "--out", tmp_path / "metrics.json", "--json") == 1
+    out, err = capsys.readouterr()
+    assert "No space left on device" in err
+    assert json.loads(out)["images"] == json.loads((tmp_path / "metrics.json").read_text())["images"] == 202
+
+
 def test_evaluate_writes_it_and_classify_says_it(gauged, tmp_path, capsys):
     Image.new("RGB", (20, 12), "red").save(tmp_path / "a.png")
     capsys.readouterr()
     assert main(["classify", str(tmp_path / "a.png"), "--model", str(gauged), "--json"]) == 0
     classifier = load(gauged)
     trace = classifier.trace(tmp_path / "a.png")
-    expected = read_gauge(classifier).record(pool_tokens(trace.pooling_factors, trace.representation))
+    expected = classifier.gauge.record(trace.pooled)
     assert json.loads(capsys.readouterr().out)[0]["usual"] == expected
     assert 0 <= expected["auroc"] <= 1
+
+
+def test_a_table_has_no_column_for_it_and_computes_none(gauged, tmp_path, monkeypatch, capsys):
+    Image.new("RGB", (20, 12), "red").save(tmp_path / "a.png")
+    monkeypatch.setattr(Classifier, "read_pooled", lambda *arguments: pytest.fail("it computes pooled vectors"))
+    arguments = ["classify", str(tmp_path / "a.png"), "--model", str(gauged), "--out", str(tmp_path / "table.csv")]
+    capsys.readouterr()
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 1
+
+
+def test_a_classifier_reads_it_once(gauged):
+    """The server asks for each call of /classify."""
+    classifier = load(gauged)
+    gauge = classifier.gauge
+    (gauged / FILE).unlink()
+    assert gauge is not None
+    assert classifier.gauge is gauge
 
 
 DAMAGED = {
@@ -97,11 +170,11 @@ DAMAGED = {
 
 def test_a_damaged_gauge_is_none(gauged):
     arrays = load_file(gauged / FILE)
-    assert read_gauge(load(gauged)) is not None
+    assert load(gauged).gauge is not None
     for what, damage in DAMAGED.items():
         save_file(damage(arrays), gauged / FILE)
-        assert read_gauge(load(gauged)) is None, what
+        assert load(gauged).gauge is None, what
     (gauged / FILE).write_bytes(b"nothing")
-    assert read_gauge(load(gauged)) is None
+    assert load(gauged).gauge is None
     (gauged / FILE).unlink()
-    assert read_gauge(load(gauged)) is None
+    assert load(gauged).gauge is None

@@ -12,7 +12,7 @@ from visitor import STATIONS, TOOLS, page_with
 from waiting import wait_until
 
 import cct_viz
-from cct_viz.inference.bands import find_band
+from cct_viz.inference.bands import find_band, read_bands
 from cct_viz.web.html import PHOTOS
 
 BUNDLED = "cct_2_3x2_32_cifar10"
@@ -57,7 +57,8 @@ def test_the_first_screen_says_what_it_is_and_holds_the_equation(view, bundled, 
     expect(page.get_by_role("button", name="Take the 5-minute tour")).to_be_in_viewport(ratio=1)
     expect(page.get_by_role("button", name="Use my own photo", exact=True)).to_be_in_viewport(ratio=1)
     expect(page.get_by_text(re.compile("The model answers cat, 9[0-9]"))).to_be_in_viewport(ratio=1)
-    worth = f"answered with 90 % to 100 %, {find_band(bundled.metrics, 0.97).record()['of_100']} were right."
+    band = find_band(read_bands(bundled.metrics), 0.97)
+    worth = f"answered with 90 % to 100 %, {band.record()['of_100']} were right."
     expect(page.get_by_text(worth)).to_be_in_viewport(ratio=1)
     expect(page.locator(".equation[role=group]")).to_be_in_viewport(ratio=1)
     check_that_nothing_moved(page)

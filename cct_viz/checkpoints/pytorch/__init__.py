@@ -58,7 +58,7 @@ def holds(path: Path) -> bool:
 
 def libraries(path: Path) -> tuple[str, ...]:
     """A .safetensors file is read without PyTorch."""
-    return () if tensors.holds(_only_file(path) if path.is_dir() else path) else ("torch",)
+    return () if tensors.holds(_only_file(path)) else ("torch",)
 
 
 def check(given: Given) -> None:
@@ -83,8 +83,7 @@ def read(path: Path, given: Given = NOTHING) -> Checkpoint:
         CheckpointWarning: the position was resized or differs from the formula, the head is untrained, or the file
             holds more than the model.
     """
-    if path.is_dir():
-        path = _only_file(path)
+    path = _only_file(path)
     contents = tensors.read_contents(path) if tensors.holds(path) else state_dict.read_contents(path)
     return read_as(FORMAT, contents, path.name, given)
 
@@ -111,13 +110,16 @@ def read_as(format: str, contents: Contents, name: str, given: Given) -> Checkpo
     return Checkpoint(config, weights, format)
 
 
-def _only_file(folder: Path) -> Path:
-    names = [file.name for file in folder.iterdir() if file.name.endswith(_SUFFIXES)]
+def _only_file(path: Path) -> Path:
+    """The file itself, or the only one of PyTorch in a folder."""
+    if not path.is_dir():
+        return path
+    names = [file.name for file in path.iterdir() if file.name.endswith(_SUFFIXES)]
     if len(names) > 1:
         raise CheckpointError(
-            f"{folder.name} holds {len(names)} files of PyTorch ({', '.join(sorted(names))}); give one of them"
+            f"{path.name} holds {len(names)} files of PyTorch ({', '.join(sorted(names))}); give one of them"
         )
-    return folder / names[0]
+    return path / names[0]
 
 
 def _configure(
