@@ -264,8 +264,13 @@ def torch():
 
 
 def leave_out_xla(monkeypatch) -> None:
-    """For what a training does, not how fast: XLA compiles a tiny model for 30 times as long as it then trains."""
+    """For what a training does, not how fast: XLA compiles a tiny model for 30 times as long as it then trains, and
+    TensorFlow optimises its graph for as long as it traces it."""
+    import tensorflow as tf
+
     from cct_viz.training import train
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
     compile_model = train.compile_model
 
