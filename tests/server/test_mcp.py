@@ -19,6 +19,7 @@ from cct_viz.server.launch import launch
 from cct_viz.server.mcp import NOT_UPLOADED, PICTURE, find_upload
 
 pytestmark = [
+    pytest.mark.mcp,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

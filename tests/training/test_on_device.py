@@ -14,7 +14,7 @@ from cct_viz.training.augmentation import OPERATIONS, resized_crops
 from cct_viz.training.data import DataError, Images, split
 from cct_viz.training.recipes import RECIPES, Recipe
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.jax]
 STRENGTHS = (-0.9, -0.35, 0.35, 0.9)
 MOVING = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 

@@ -399,6 +399,7 @@ module.train(config, training, validation, module.{recipe!r}, Path({str(tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.jax
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 def test_on_jax_two_devices_train_as_one_does_and_go_on_after_an_interruption(tmp_path, images):
     """In a process of its own, whose CPU counts as two devices. Dropout and stochastic depth stay on: JAX draws the
