@@ -135,8 +135,6 @@ def test_a_problem_is_told_once_while_the_film_runs(view):
     expect(page.locator(".said p")).to_contain_text("model")  # the film goes on telling
 
 
-
-
 @pytest.mark.parametrize(("size", "dark"), [("projector", False), ("small phone", True), ("presenter", True)])
 def test_a_scene_can_be_used_by_everyone_at_every_size(view, size, dark):
     visitor = view("projector" if size == "presenter" else size, dark=dark, still=True)
