@@ -318,6 +318,10 @@ function feetOf(trace: Trace, geometry: Layout, depths: Depths | null): Foot[] {
   return apart(feet);
 }
 
+/** Where the text that leads to the feet ends. */
+export const beforeFeet = (feet: readonly Foot[]): number =>
+  (feet[0]?.x ?? 0) - Math.max(40, letters(feet[0]?.label ?? "") * 3.8 + 10);
+
 /** Feet may leave their column by so many pixels to keep clear of each other. */
 const FOOT_SHIFT = 14;
 
