@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import socket
 import subprocess
@@ -263,6 +264,23 @@ def visit(chromium, free_tabs):
 @pytest.fixture(scope="session")
 def torch():
     return pytest.importorskip("torch", reason="PyTorch is missing; get it with: pip install torch")
+
+
+@pytest.fixture
+def reads_here(monkeypatch):
+    """Foreign files are read in this process: for what becomes of them. A process for each, with its limits, would
+    spend seconds on importing TensorFlow or PyTorch; `test_child.py` and the models from the Hub have one."""
+    from cct_viz.checkpoints import child
+
+    def run(arguments: list[str], given: str, name: str) -> tuple[int, str]:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["", *arguments])
+            patch.setattr(sys, "stdin", io.StringIO(given))
+            child.main()
+        return 0, ""
+
+    monkeypatch.setattr(child, "_limit", lambda path: None)
+    monkeypatch.setattr(child, "_run", run)
 
 
 def leave_out_xla(monkeypatch) -> None:

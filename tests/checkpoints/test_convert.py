@@ -32,6 +32,7 @@ from cct_viz.inference.load import load
 from cct_viz.methods import NotApplicable, explain
 
 pytest_plugins = ["fake_hub"]
+pytestmark = pytest.mark.usefixtures("reads_here")
 
 SAVED_MODEL = Path(__file__).parents[1] / "data" / "keras_io_saved_model"
 

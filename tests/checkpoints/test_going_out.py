@@ -251,7 +251,7 @@ def test_conversion_needs_less_than_four_times_the_file(torch, tmp_path, writer)
     assert peaks[0] < 600e6
 
 
-def test_the_result_is_numbered_and_owned_by_this_project(torch, tmp_path):
+def test_the_result_is_numbered_and_owned_by_this_project(torch, tmp_path, reads_here):
     """A result never keeps another program's config.json."""
     import compact_torch
 

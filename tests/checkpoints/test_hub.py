@@ -357,13 +357,13 @@ def test_environment_variables_are_respected(fake_hub, project, tmp_path):
     assert len(fake_hub.requests) == asked
 
 
-def test_eight_processes_download_once(fake_hub, saved_model):
+def test_four_processes_download_once(fake_hub, saved_model):
     command = [sys.executable, "-c", FETCH, json.dumps(REPO)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    eight = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(8)]
-    answers = [json.loads(process.communicate()[0]) for process in eight]
+    four = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    answers = [json.loads(process.communicate()[0]) for process in four]
     names = sorted(Path(name).name for name in SAVED_MODEL)
-    assert [files for _, files in answers] == [names] * 8
+    assert [files for _, files in answers] == [names] * 4
     assert fake_hub.bodies().count("saved_model.pb") == 1
     assert sorted(fake_hub.bodies()) == sorted(SAVED_MODEL)
 

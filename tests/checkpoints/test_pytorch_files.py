@@ -257,6 +257,7 @@ AVERAGED = {
 }
 
 
+@pytest.mark.usefixtures("reads_here")
 @pytest.mark.parametrize("way", AVERAGED.values(), ids=AVERAGED)
 def test_trained_or_averaged_weights_as_asked_and_the_card_says_which(torch, state, expected, tmp_path, way, capsys):
     from cct_viz.cli import main
@@ -422,6 +423,7 @@ def test_a_folder_with_several_files_asks_for_one(torch, state, tmp_path):
 # ---- files that are something else
 
 
+@pytest.mark.usefixtures("reads_here")
 @pytest.mark.parametrize(
     ("content", "message"),
     [
