@@ -23,10 +23,8 @@ from .worker import Job, Worker
 class Actor:
     """A worker in a process of its own."""
 
-    def __init__(self, job: Any):
-        import ray
-
-        self.worker = Worker(ray.get(job[0]))
+    def __init__(self, job: Job):
+        self.worker = Worker(job)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         counts = [self.worker(*pickle.loads(numbered)) for numbered in batch["chunk"]]
@@ -53,7 +51,7 @@ def run_on_ray(
         items = [{"chunk": pickle.dumps(numbered)} for numbered in chunks]
         counts = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
             Actor,
-            fn_constructor_args=([ray.put(job)],),
+            fn_constructor_args=(job,),
             batch_size=1,
             num_cpus=1,
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),

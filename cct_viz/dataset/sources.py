@@ -69,9 +69,16 @@ def _find_files(fs: Any, root: str) -> list[File]:
     for path in sorted(found):
         name = path[len(base) :].lstrip("/") if path.startswith(base) else path
         hidden = any(part.startswith(".") for part in name.split("/"))
-        if found[path]["type"] == "file" and not hidden:
+        if not hidden and _is_file(fs, path, found[path]):
             files.append(File(path, name, found[path].get("size") or 0, _folder_label(path)))
     return files
+
+
+def _is_file(fs: Any, path: str, info: dict[str, Any]) -> bool:
+    """Whether it can be read to an end, which pipes and devices may not have; a link to nothing is a missing file."""
+    if info.get("islink") or info["type"] == "link":
+        return fs.isfile(path) or not fs.exists(path)
+    return info["type"] == "file"
 
 
 def _first_magic(pattern: str) -> int:

@@ -62,23 +62,28 @@ def list_tar(fs: Any, path: str, name: str) -> Iterator[Chunk]:
         return
     found: list[tuple[str, Member]] = []
     labels: dict[str, tuple[int, int]] = {}
-    problem = ""
     try:
         with fs.open(path, "rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            _find_pictures(tar, found, labels)
+            end = _find_pictures(tar, found, labels)
+            file.seek(end)
+            whole = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)  # tarfile ends at damage without an error
     except tarfile.TarError:
-        problem = "It ends too early; the pictures before that are read." if found else "It is no tar file, or damaged."
+        whole = False
     members = [Member(member.name, member.place, labels.get(sample)) for sample, member in found]
     for start in range(0, len(members), CHUNK):
         yield TarRange(fs, path, name, tuple(members[start : start + CHUNK]))
-    if problem or not members:
-        yield Broken(name, problem or f"It has no pictures: no name ends in {', '.join(PICTURES)}.")
+    if not whole:
+        yield Broken(name, f"It is damaged or ends too early, behind {len(members)} pictures, which are read.")
+    elif not members:
+        yield Broken(name, f"It has no pictures: no name ends in {', '.join(PICTURES)}.")
 
 
-def _find_pictures(tar: tarfile.TarFile, found: list[tuple[str, Member]], labels: dict[str, tuple[int, int]]) -> None:
-    """Collect (sample, picture) and the places of the .cls files by sample, up to where a damaged tar ends."""
-    for member in tar:
+def _find_pictures(tar: tarfile.TarFile, found: list[tuple[str, Member]], labels: dict[str, tuple[int, int]]) -> int:
+    """Collect (sample, picture) and the places of the .cls files by sample; returns where the last member ends."""
+    end = 0
+    while member := tar.next():
         tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
+        end = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
         folder, slash, base = member.name.rpartition("/")
         sample, place = folder + slash + base.partition(".")[0], (member.offset_data, member.size)
         if not member.isfile() or base.startswith("."):
@@ -87,6 +92,7 @@ def _find_pictures(tar: tarfile.TarFile, found: list[tuple[str, Member]], labels
             found.append((sample, Member(member.name, place, None)))
         elif base.endswith(".cls") and member.size <= LONGEST_LABEL:
             labels[sample] = place
+    return end
 
 
 def _read(file: Any, place: tuple[int, int]) -> bytes:
