@@ -27,8 +27,12 @@ class Actor:
         self.worker = Worker(job)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        counts = [self.worker(*pickle.loads(numbered)) for numbered in batch["chunk"]]
-        return {"pictures": counts}
+        """The number of pictures of a chunk, or the error that stopped it, which Ray would wrap beyond recognition."""
+        try:
+            answer: Any = self.worker(*pickle.loads(batch["chunk"][0]))
+        except (OSError, ValueError) as error:
+            answer = error
+        return {"answer": [pickle.dumps(answer)]}
 
 
 def run_on_ray(
@@ -41,6 +45,7 @@ def run_on_ray(
 
     Raises:
         ValueError: Ray is not installed, or it gave up.
+        OSError: as `Worker`.
     """
     ray = _require_ray()
     started = not ray.is_initialized()
@@ -57,7 +62,10 @@ def run_on_ray(
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
         )
         for batch in counts.iter_batches(batch_size=None, prefetch_batches=0):
-            yield from map(int, batch["pictures"])
+            for answer in map(pickle.loads, batch["answer"]):
+                if isinstance(answer, Exception):
+                    raise answer
+                yield answer
     except ray.exceptions.RayError as error:
         raise ValueError(f"Ray gave up; what is done stays, so repeat the command: {_last_line(error)}") from error
     finally:

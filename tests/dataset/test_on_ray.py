@@ -25,6 +25,8 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),  # Ray's own
 ]
 
+ROOT = Path(__file__).parent.parent.parent
+
 
 @dataclasses.dataclass(frozen=True)
 class Held(Files):
@@ -43,8 +45,9 @@ class Held(Files):
 
 
 @pytest.fixture
-def cluster():
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+def cluster(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "dataset"))))
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
