@@ -3,13 +3,12 @@
     python benchmarks/dataset.py overhead SOURCE [--rounds N]
     python benchmarks/dataset.py killed SOURCE [--engine ray]
 
-SOURCE is anything that `cct-viz analyse` takes. Processor time is that of all processes of a run, those of Ray included.
+SOURCE is anything that `cct-viz analyse` takes. Processor time is of all processes of a run, those of Ray too.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -42,8 +41,6 @@ class Run:
         self.mark, self.used = f"{MARK}={uuid.uuid4().hex}", {}
         name, value = self.mark.split("=")
         environment = os.environ | {name: value, "PYTHONPATH": str(ROOT)}
-        if "4" in words:  # more actors than processors
-            environment["RAY_OVERRIDE_RESOURCES"] = json.dumps({"CPU": 4})
         command = [sys.executable, "-m", "cct_viz", "analyse", source, "--out", str(out), *words]
         self.start = time.perf_counter()
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
