@@ -261,7 +261,19 @@ def test_errors_are_one_sentence_on_stderr(capsys, arguments, message, tmp_path,
 
 @pytest.mark.parametrize(
     "command",
-    ["classify", "explain", "analyse", "models", "convert", "push", "train", "evaluate", "score", "randomisation"],
+    [
+        "classify",
+        "explain",
+        "analyse",
+        "report",
+        "models",
+        "convert",
+        "push",
+        "train",
+        "evaluate",
+        "score",
+        "randomisation",
+    ],
 )
 def test_every_command_has_help(capsys, command):
     with pytest.raises(SystemExit) as stop:

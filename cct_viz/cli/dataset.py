@@ -1,4 +1,4 @@
-"""`analyse`: a data set at a time, to Parquet."""
+"""`analyse` and `report`: a data set at a time, to Parquet, and what it says of the model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from ..dataset.analyse import analyse as run_analysis
+from ..dataset.analyse import read_analysis
 from ..dataset.engines import ENGINES
 from ..dataset.measures import METHODS
 from .common import AddCommand, load_model, note_not_applicable, note_resumed, print_assumptions
@@ -49,8 +50,21 @@ def analyse(options: argparse.Namespace) -> int:
     return 0
 
 
+def report(options: argparse.Namespace) -> int:
+    from ..reports.findings_page import write_report
+
+    path = options.out or options.folder / "report.html"
+    findings = write_report(read_analysis(options.folder), path)
+    answer = {"out": str(path), "pictures": findings.pictures, "accuracy": findings.accuracy}
+    print(json.dumps(answer) if options.json else f"The report of {findings.pictures:,} pictures is in {path}")
+    return 0
+
+
 def add(command: AddCommand) -> None:
-    """Add the command to the parser."""
+    """Add the commands to the parser."""
+    sub = command(report, "Write one HTML file of what the tables of `analyse` say of a model.")
+    sub.add_argument("folder", type=Path, metavar="DIR", help="what `analyse` wrote")
+    sub.add_argument("--out", type=Path, metavar="FILE", help="file to write to (default: report.html in DIR)")
     text = "Write maps, scores and more of every picture of a data set to Parquet. Repeat the command to continue it."
     sub = command(analyse, text, loads=True)
     text = "a folder, a pattern in quotes, Parquet or tar files, or an address such as hf://datasets/OWNER/NAME"

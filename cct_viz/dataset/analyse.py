@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,22 @@ class Analysis:
         Raises:
             ValueError: no such column of numbers.
         """
-        shape = self.manifest["columns"].get(name, {}).get("shape")
-        if shape is None:
+        if self.manifest["columns"].get(name, {}).get("shape") is None:
             raise ValueError(f"{name!r} is no column of numbers; there are {', '.join(self.manifest['columns'])}")
-        column = self.pictures([name]).column(name).combine_chunks()
+        return self.numbers(self.pictures([name]), name)
+
+    def numbers(self, table: Any, name: str) -> np.ndarray:
+        """(n, ...) float32: as `array`, of the pictures of a `table`."""
+        shape = self.manifest["columns"][name]["shape"]
+        column = table.column(name).combine_chunks()
         return (column.flatten() if shape else column).to_numpy(zero_copy_only=False).reshape(-1, *shape)
+
+    def parts(self, columns: Sequence[str]) -> Iterator[tuple[int, Any]]:
+        """The table of pictures part by part, for data sets that do not fit into memory: the number of the chunk in
+        the source, and a `pyarrow.Table` of its rows."""
+        for number in range(self.manifest["chunks"]):
+            path = part_path(self.folder, PICTURES, number)
+            yield number, require_parquet().read_table(path, columns=list(columns))
 
     def _read(self, table: str, columns: Sequence[str] | None) -> Any:
         import pyarrow as pa
@@ -121,7 +133,7 @@ def analyse(
     chunks = list_chunks(str(source))
     manifest = {
         "format": FORMAT,
-        "source": str(source),
+        "source": str(source) if "://" in str(source) else os.path.abspath(source),
         "model": classifier.source.name,
         "sha256": _digest(classifier),
         "pictures": sum(map(len, chunks)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,8 +34,11 @@ class Chunk(Protocol):
     def __len__(self) -> int:
         """The number of pictures, those that cannot be read included."""
 
-    def read(self) -> Iterator[Item]:
-        """The pictures, always the same ones in the same order. What cannot be read is an `Item` with a problem."""
+    def read(self, names: Collection[str] | None = None) -> Iterator[Item]:
+        """The pictures, always the same ones in the same order, or those with these `names`.
+
+        What cannot be read is an `Item` with a problem.
+        """
 
     def listing(self) -> Iterator[str]:
         """What tells these pictures from others without reading them: a line for each, or for all of them."""
@@ -51,7 +54,7 @@ class Broken:
     def __len__(self) -> int:
         return 1
 
-    def read(self) -> Iterator[Item]:
+    def read(self, names: Collection[str] | None = None) -> Iterator[Item]:
         yield Item(self.name, problem=self.problem)
 
     def listing(self) -> Iterator[str]:
@@ -78,8 +81,10 @@ class Files:
     def __len__(self) -> int:
         return len(self.files)
 
-    def read(self) -> Iterator[Item]:
+    def read(self, names: Collection[str] | None = None) -> Iterator[Item]:
         for file in self.files:
+            if names is not None and file.name not in names:
+                continue
             if file.size > MAX_BYTES:
                 problem = f"It is a file of {file.size / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are read."
                 yield Item(file.name, problem=problem)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,11 +37,13 @@ class Rows:
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def read(self) -> Iterator[Item]:
+    def read(self, names: Collection[str] | None = None) -> Iterator[Item]:
         row = self.start
         try:
             for image, label in self._cells():
-                yield self._item(row, image, label)
+                item = self._item(row, image, label)
+                if names is None or item.name in names:
+                    yield item
                 row += 1
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno is not None:

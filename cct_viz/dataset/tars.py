@@ -7,7 +7,7 @@ Reference: https://github.com/webdataset/webdataset
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,10 +40,12 @@ class TarRange:
     def __len__(self) -> int:
         return len(self.members)
 
-    def read(self) -> Iterator[Item]:
+    def read(self, names: Collection[str] | None = None) -> Iterator[Item]:
         with self.fs.open(self.path, "rb") as file:
             for member in self.members:
                 name, size = f"{self.name}/{member.name}", member.place[1]
+                if names is not None and name not in names:
+                    continue
                 if size > MAX_BYTES:
                     yield Item(name, problem=f"It has {size / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are read.")
                     continue

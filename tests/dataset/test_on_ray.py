@@ -34,7 +34,7 @@ class Held(Files):
 
     notes: Path
 
-    def read(self):
+    def read(self, names=None):
         import ray
 
         node = ray.get_runtime_context().get_node_id()
