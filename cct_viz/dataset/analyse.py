@@ -18,7 +18,7 @@ from .arrow import require_parquet
 from .chunks import CHUNK
 from .engines import ENGINES
 from .measures import METHODS, ask, describe_columns
-from .parts import PICTURES, PROBLEMS, find_parts, open_folder, part_path, read_manifest
+from .parts import PICTURES, PROBLEMS, find_parts, open_folder, part_path, read_manifest, remove_leftovers
 from .sources import digest_listing, list_chunks
 from .worker import Job
 
@@ -113,7 +113,7 @@ def analyse(
         engine: "threads" of this process, or "ray".
         workers: threads or actors of Ray; by default three threads, or as many actors as the cluster has processors.
         methods: the maps to record, names in METHODS; those that do not apply are in `manifest["not_applicable"]`.
-        faithfulness: also measure how faithful each map is, which takes about a hundred times as long.
+        faithfulness: also measure how faithful each map is, which takes about sixty times as long.
         stretch: as in `Classifier.trace`.
         progress: called after each chunk with the number of pictures done, and of all that an earlier call left.
 
@@ -155,6 +155,7 @@ def analyse(
         count += pictures
         if progress:
             progress(count, total)
+    remove_leftovers(out)
     return read_analysis(out)
 
 

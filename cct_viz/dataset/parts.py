@@ -77,6 +77,13 @@ def has_part(out: Path, number: int) -> bool:
     return part_path(out, PICTURES, number).exists()
 
 
+def remove_leftovers(out: Path) -> None:
+    """Remove what workers that were killed have left half written."""
+    for table in (PICTURES, PROBLEMS):
+        for path in (out / table).glob(".*.parquet"):
+            path.unlink(missing_ok=True)
+
+
 def write_part(
     out: Path,
     number: int,

@@ -126,6 +126,7 @@ def test_a_run_that_is_stopped_at_any_step_ends_the_same(photos, tiny_classifier
         cct_viz.read_analysis(out)
     monkeypatch.undo()
     monkeypatch.setattr("cct_viz.dataset.sources.CHUNK", 2)
+    (out / "pictures" / ".1a2b3c4d.part-000001.parquet").write_bytes(b"half")  # as of a process that was killed
     count = []
     monkeypatch.setattr(worker, "write_part", lambda *rest: count.append(rest[1]) or parts.write_part(*rest))
     again = cct_viz.analyse(tiny_classifier, photos, out, methods=["rollout"])
@@ -178,6 +179,7 @@ for line in sys.stdin:  # a child for each run: they share the imports
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_three_times_ends_as_one_that_was_not(photos, tiny_folder, tmp_path):
     code = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), model=str(tiny_folder), photos=str(photos))
     parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
