@@ -50,7 +50,8 @@ def run_on_ray(
     ray = _require_ray()
     started = not ray.is_initialized()
     if started:
-        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        here = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "include_dashboard": False}
+        ray.init(**here, log_to_driver=False, logging_level=logging.ERROR)
     try:
         workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         items = [{"chunk": pickle.dumps(numbered)} for numbered in chunks]

@@ -1,6 +1,7 @@
 """A cluster of two nodes on this machine, one of which is lost in the middle of its work."""
 
 import dataclasses
+import errno
 import os
 import threading
 from importlib.util import find_spec
@@ -44,6 +45,14 @@ class Held(Files):
         yield from super().read()
 
 
+@dataclasses.dataclass(frozen=True)
+class Away(Files):
+    """Files on a disk that is away."""
+
+    def read(self, names=None):
+        raise OSError(errno.EIO, "the disk is away")
+
+
 @pytest.fixture
 def cluster(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (ROOT, ROOT / "tests", ROOT / "tests" / "dataset"))))
@@ -59,8 +68,6 @@ def cluster(monkeypatch):
 
 
 def test_the_loss_of_a_node_loses_no_picture_and_repeats_none(cluster, tiny_classifier, tmp_path, monkeypatch):
-    import ray
-
     monkeypatch.setattr("cct_viz.dataset.sources.CHUNK", 2)
     photos, notes = tmp_path / "photos", tmp_path / "notes"
     photos.mkdir()
@@ -71,7 +78,7 @@ def test_the_loss_of_a_node_loses_no_picture_and_repeats_none(cluster, tiny_clas
     (photos / "05.png").write_bytes(b"damaged")
     whole = cct_viz.analyse(tiny_classifier, photos, tmp_path / "whole", methods=["rollout"])
     second = cluster.add_node(num_cpus=1)
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     (notes / "second").write_text(second.node_id)
 
     def lose_second():
@@ -94,3 +101,5 @@ def test_the_loss_of_a_node_loses_no_picture_and_repeats_none(cluster, tiny_clas
     lost = cct_viz.read_analysis(out)
     assert lost.pictures().equals(whole.pictures())
     assert lost.problems().equals(whole.problems())
+    with pytest.raises(OSError, match="the disk is away"):
+        list(run_on_ray(job, tiny_classifier, [(99, Away(chunks[0].fs, chunks[0].files))], 1))
