@@ -50,8 +50,9 @@ def run_on_ray(
     ray = _require_ray()
     started = not ray.is_initialized()
     if started:
-        here = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "include_dashboard": False}
-        ray.init(**here, log_to_driver=False, logging_level=logging.ERROR)
+        # Without "local" Ray would also join one that someone else has started on this machine.
+        here = {"address": "local", "num_cpus": workers, "include_dashboard": False}
+        ray.init(**({} if os.environ.get("RAY_ADDRESS") else here), log_to_driver=False, logging_level=logging.ERROR)
     try:
         workers = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         items = [{"chunk": pickle.dumps(numbered)} for numbered in chunks]

@@ -26,6 +26,7 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),  # Ray's own
 ]
 
+START = 300  # seconds in which Ray starts on a busy machine
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -41,7 +42,7 @@ class Held(Files):
         node = ray.get_runtime_context().get_node_id()
         (self.notes / f"{self.files[0].name} {node}").touch()
         if node == (self.notes / "second").read_text():
-            wait_until((self.notes / "lost").exists)
+            wait_until((self.notes / "lost").exists, patience=START)
         yield from super().read()
 
 
@@ -82,7 +83,7 @@ def test_the_loss_of_a_node_loses_no_picture_and_repeats_none(cluster, tiny_clas
     (notes / "second").write_text(second.node_id)
 
     def lose_second():
-        wait_until(lambda: list(notes.glob(f"* {second.node_id}")))
+        wait_until(lambda: list(notes.glob(f"* {second.node_id}")), patience=START)
         cluster.remove_node(second, allow_graceful=False)
         (notes / "lost").touch()
 
