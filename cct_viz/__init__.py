@@ -8,6 +8,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Analysis": "dataset.analyse",
     "CCTConfig": "architecture.config",
     "CheckpointError": "checkpoints",
     "Classifier": "inference.classifier",
@@ -19,6 +20,7 @@ _HOMES = {
     "NotApplicable": "inference.trace",
     "PRESETS": "architecture.presets",
     "Trace": "inference.trace",
+    "analyse": "dataset.analyse",
     "build": "architecture.keras_model",
     "explain": "methods",
     "explore": "web.notebook",
@@ -26,6 +28,7 @@ _HOMES = {
     "launch": "app.embed",
     "load": "inference.load",
     "mount": "app.embed",
+    "read_analysis": "dataset.analyse",
     "read_bundle": "reports.bundle",
 }
 

@@ -8,8 +8,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "cct_viz"
 # Each imports only those before it. `server` does not depend on transformers, nor `web` on the server.
 ORDER = (
-    *("architecture", "images", "checkpoints", "inference", "methods", "evaluation", "reports", "training"),
-    *("server", "web", "app", "cli", "__main__"),
+    *("architecture", "images", "checkpoints", "inference", "methods", "evaluation", "dataset", "reports"),
+    *("training", "server", "web", "app", "cli", "__main__"),
 )
 FORBIDDEN = {("server", name) for name in ORDER} | {("web", "server")}
 MAY_IMPORT_FRAMEWORKS = {

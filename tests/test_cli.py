@@ -260,7 +260,20 @@ def test_errors_are_one_sentence_on_stderr(capsys, arguments, message, tmp_path,
 
 
 @pytest.mark.parametrize(
-    "command", ["classify", "explain", "models", "convert", "push", "train", "evaluate", "score", "randomisation"]
+    "command",
+    [
+        "classify",
+        "explain",
+        "analyse",
+        "report",
+        "models",
+        "convert",
+        "push",
+        "train",
+        "evaluate",
+        "score",
+        "randomisation",
+    ],
 )
 def test_every_command_has_help(capsys, command):
     with pytest.raises(SystemExit) as stop:

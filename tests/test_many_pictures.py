@@ -140,6 +140,7 @@ def test_other_tables_are_refused_before_any_work(capsys, scans, tiny_folder, ti
         assert words in err
 
 
+@pytest.mark.parquet
 def test_parquet_is_written_where_pyarrow_is(scans):
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is an extra that only Parquet needs")
     path = scans.parent / "x.parquet"

@@ -13,6 +13,7 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 LOCKS = {
     "requirements.lock": ["requirements.txt"],
     "requirements-mcp.lock": ["requirements.txt", "requirements-mcp.txt"],
+    "requirements-ray.lock": ["requirements.txt", "requirements-ray.txt"],
     "requirements-dev.lock": ["requirements.txt", "requirements-dev.txt"],
 }
 
@@ -75,12 +76,17 @@ def test_the_lock_for_serving_is_the_apps_without_training():
     assert {name: given[name] for name in given if name in locked}.items() <= locked.items()
 
 
-def test_the_extra_for_mcp_allows_the_version_that_is_tested():
-    (extra,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["mcp"]
-    (pin,) = read_pins("requirements-mcp.txt")
-    (version,) = pin.specifier
-    assert pin.name == Requirement(extra).name
-    assert Requirement(extra).specifier.contains(version.version)
+@pytest.mark.parametrize("extra", ["mcp", "ray"])
+def test_an_extra_allows_the_versions_that_are_tested(extra):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    allowed = {Requirement(text).name: Requirement(text) for text in extras[extra]}
+    pins = read_pins(f"requirements-{extra}.txt")
+    assert {pin.name for pin in pins} == set(allowed)
+    for pin in pins:
+        (version,) = pin.specifier
+        assert allowed[pin.name].specifier.contains(version.version)
+        assert allowed[pin.name].extras == pin.extras
+    assert set(extras["dataset"]) <= set(extras["ray"])
 
 
 def test_versions_are_above_those_with_known_faults():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def replace_file(path: Path, write_to: Callable[[Path], object]) -> None:
     Raises:
         OSError: the file cannot be written. Errors of `write_to` propagate; the old file then stays unchanged.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")  # other machines may write here too
     try:
         temporary.touch()
         mode = temporary.stat().st_mode

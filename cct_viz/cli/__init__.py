@@ -10,9 +10,9 @@ from typing import Any
 
 from ..architecture.presets import DEFAULT
 from ..checkpoints.hub import HubError
-from . import checkpoints, measures, pages, pictures, training
+from . import checkpoints, dataset, measures, pages, pictures, training
 
-GROUPS = (pages, pictures, checkpoints, training, measures)
+GROUPS = (pages, pictures, dataset, checkpoints, training, measures)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -47,6 +47,11 @@ def note_not_applicable(methods: Iterable[str]) -> None:
         print(f"cct_viz: note: not applicable to this model: {', '.join(methods)}", file=sys.stderr)
 
 
+def note_resumed(count: int) -> None:
+    if count:
+        print(f"cct_viz: note: {count} pictures were done by an earlier run", file=sys.stderr)
+
+
 def print_metrics(summary: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(summary))

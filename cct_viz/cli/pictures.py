@@ -19,7 +19,7 @@ from ..images.preprocessing import Preprocessed, normalise
 from ..inference.bands import Band, find_band, read_bands
 from ..inference.parallel import CHUNK, batched, spread
 from ..inference.trace import best_classes
-from .common import AddCommand, load_model, note_not_applicable, print_assumptions, trace_image
+from .common import AddCommand, load_model, note_not_applicable, note_resumed, print_assumptions, trace_image
 from .progress import Progress
 from .table import Table
 
@@ -42,7 +42,7 @@ def classify(options: argparse.Namespace) -> int:
     table = Table(options.out, _columns(classifier, options.top), _model(classifier, options)) if options.out else None
     digests = {item: _digest(item) for item in items} if table is not None else {}
     left = [item for item in items if table is None or not table.has(item.name, digests[item])]
-    _note_resumed(len(items) - len(left))
+    note_resumed(len(items) - len(left))
     answers, bad, progress = [], {}, Progress(len(left))
     probabilities = find_output(classifier.config.output).probabilities
     bands = read_bands(classifier.metrics)
@@ -146,7 +146,7 @@ def _explain_many(
         progress.step()
     progress.clear()
     table.close()
-    _note_resumed(resumed)
+    note_resumed(resumed)
     _note_missing(records)
     answer = {"out": str(options.out), "table": str(table.path), "pictures": len(records)}
     print(json.dumps(answer) if options.json else f"{len(records)} explanations are in {options.out}")
@@ -236,11 +236,6 @@ def _report(bad: dict[Item, str], count: int) -> int:
 def _list_bad(bad: dict[Item, str]) -> None:
     for item, problem in bad.items():
         print(f"  {item.path}: {problem.removeprefix(f'{item.path.name} is ')}", file=sys.stderr)
-
-
-def _note_resumed(count: int) -> None:
-    if count:
-        print(f"cct_viz: note: {count} pictures were done by an earlier run", file=sys.stderr)
 
 
 def _note_missing(records: Sequence[dict[str, Any]]) -> None:

@@ -19,9 +19,9 @@ class Progress:
         self.began = self.said = clock()
         self.every = TERMINAL_SECONDS if self.terminal else LOG_SECONDS
 
-    def step(self) -> None:
-        """One more picture is done."""
-        self.done += 1
+    def step(self, pictures: int = 1) -> None:
+        """So many more pictures are done."""
+        self.done += pictures
         now = self.clock()
         if self.total > 1 and now - self.said >= self.every:
             self.said = now

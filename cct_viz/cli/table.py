@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from ..dataset.arrow import require_parquet
+
 KINDS = (".csv", ".jsonl", ".parquet")
 
 
@@ -28,11 +30,11 @@ class Table:
         if path.suffix not in KINDS:
             raise ValueError(f"{path.name} is no kind of table; expected a name that ends in {', '.join(KINDS)}")
         if path.suffix == ".parquet":
-            _parquet()  # refuses before any work
+            require_parquet()  # refuses before any work
         self.path, self.columns, self.model = path, list(columns), model
         self._grows = path.with_name(f"{path.name}.jsonl") if path.suffix == ".parquet" else path
         if path.suffix == ".parquet" and path.exists() and not self._grows.exists():
-            rows = _parquet().read_table(path).to_pylist()
+            rows = require_parquet().read_table(path).to_pylist()
             self._grows.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
         path.parent.mkdir(parents=True, exist_ok=True)
         self._done = self._read()
@@ -71,7 +73,7 @@ class Table:
 
             lines = self._grows.read_text(encoding="utf-8").splitlines()
             table = pyarrow.Table.from_pylist([json.loads(line) for line in lines])
-            _parquet().write_table(table, self.path)
+            require_parquet().write_table(table, self.path)
             self._grows.unlink()
 
     def _read(self) -> dict[str, str]:
@@ -91,13 +93,3 @@ class Table:
             if list(row) != [*self.columns, "model"] or row["model"] != self.model:
                 raise ValueError(f"{self.path} has rows of another model or of other options; choose another file")
         return {row["image"]: row["sha256"] for row in rows}
-
-
-def _parquet() -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise ValueError(
-            "Parquet needs the package pyarrow: run pip install pyarrow, or write .csv or .jsonl"
-        ) from None
-    return pyarrow.parquet

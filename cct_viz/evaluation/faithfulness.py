@@ -13,7 +13,7 @@ https://arxiv.org/abs/2401.06654 (their difference, SRG); Jain et al. 2022, http
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -238,6 +238,25 @@ def score_image(
     """
     check_settings(points=points, permutations=permutations, seed=seed)
     maps = ranking_maps(classifier, trace, methods, seed)
+    return score_maps(classifier, trace, maps, protocols=protocols, points=points, permutations=permutations, seed=seed)
+
+
+def score_maps(
+    classifier: Classifier,
+    trace: Trace,
+    maps: Mapping[str, np.ndarray],
+    *,
+    protocols: Sequence[str] = PROTOCOLS,
+    points: int | None = None,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> dict[str, dict[str, dict[str, float]]]:
+    """As `score_image`, of maps that are there: (N,) values by name, which all compete with the same random orders.
+
+    Raises:
+        ValueError: as in `measure`.
+    """
+    check_settings(points=points, permutations=permutations, seed=seed)
     rng = np.random.default_rng(seed)
     orders = [rank(values, rng) for values in maps.values()]
     others = random_orders(len(trace.evidence), permutations, rng)

@@ -73,6 +73,27 @@ def effective_tokens(share: np.ndarray) -> float:
     return float(np.exp(-(p * np.log(p)).sum()))
 
 
+def attention_distances(trace: Trace) -> np.ndarray:
+    """(L, A) float64, pixels of the model's input: how far each head attends, on average over the image's tokens.
+
+    The distance from the centre of a token to that of each token it attends to, weighted by the attention. What goes
+    to a class token has no distance and does not count. Reference: Dosovitskiy et al. 2021,
+    https://arxiv.org/abs/2010.11929, figure 7.
+    """
+    first = int(trace.has_class_token)
+    centres = trace.stages[-1].centres.reshape(-1, 2).astype(np.float64)
+    distance = np.linalg.norm(centres[:, None] - centres, axis=-1)  # (N, N)
+    attention = normalise_rows(trace.attentions[:, :, first:, first:].astype(np.float64))
+    return np.einsum("latn,tn->lat", attention, distance).mean(axis=-1)
+
+
+def attention_tokens(trace: Trace) -> np.ndarray:
+    """(L, A) float64: to how many tokens each head attends, the `effective_tokens` of its rows on average."""
+    p = trace.attentions.astype(np.float64)
+    logarithm = np.log(p, out=np.zeros_like(p), where=p > 0)
+    return np.exp(-np.einsum("lamn,lamn->lam", p, logarithm)).mean(axis=-1)
+
+
 def share_maps(
     trace: Trace, rows: np.ndarray, names: tuple[str, ...], method: str, checks: Mapping[str, float]
 ) -> Heatmaps:

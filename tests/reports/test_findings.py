@@ -1,0 +1,95 @@
+"""The report of a data set: its numbers are those of the tables, and its file fetches nothing."""
+
+import re
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cct_viz
+from cct_viz.cli import main
+from cct_viz.reports import findings_page
+from cct_viz.reports.findings import find
+
+pytestmark = [
+    pytest.mark.parquet,
+    pytest.mark.skipif(not find_spec("pyarrow"), reason="pyarrow is missing; get it with: pip install pyarrow"),
+]
+
+
+@pytest.fixture
+def analysed(tmp_path, monkeypatch, tiny_classifier):
+    """Twelve pictures of three classes, in chunks of five; one cannot be read."""
+    monkeypatch.setattr("cct_viz.dataset.sources.CHUNK", 5)
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        path = tmp_path / "photos" / tiny_classifier.labels[i % 3].replace(" ", "_") / f"{i}<b>.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (12, 20, 3), dtype=np.uint8)).save(path)
+    path.write_bytes(b"damaged")
+    return cct_viz.analyse(tiny_classifier, tmp_path / "photos", tmp_path / "out", faithfulness=True)
+
+
+def test_the_findings_are_means_of_the_tables(analysed):
+    findings = find(analysed)
+    table = analysed.pictures()
+    labels, predicted = (np.array(table.column(name).to_pylist()) for name in ("label", "predicted"))
+    assert (findings.pictures, findings.problems) == (11, 1)
+    assert findings.accuracy == pytest.approx((labels == predicted).mean())
+    np.testing.assert_allclose(findings.position_prior, analysed.array("seqpool").mean(axis=0), rtol=1e-5)
+    assert findings.position_prior.sum() == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(
+        findings.attention_distance, analysed.array("attention_distance").mean(axis=0), rtol=1e-5
+    )
+    for label, count in findings.predicted.items():
+        assert count == (predicted == label).sum()
+        expected = analysed.array("attribution")[predicted == label].mean(axis=0)
+        np.testing.assert_allclose(findings.attribution[label], expected, rtol=1e-4, atol=1e-6)
+    wrong = labels != predicted
+    assert sum(cell.count for cell in findings.cells) == wrong.sum()
+    assert {one.name for cell in findings.cells for one in cell.shown} <= set(np.array(table.column("image"))[wrong])
+    pooled = analysed.array("pooled").astype(np.float64)
+    covariance = np.cov(pooled, rowvar=False, bias=True)
+    inverse = np.linalg.inv(covariance + 1e-3 * np.trace(covariance) / len(covariance) * np.eye(len(covariance)))
+    apart = pooled - pooled.mean(axis=0)
+    distances = np.sqrt(np.einsum("nd,de,ne->n", apart, inverse, apart))
+    assert float(findings.unusual[0].text) == pytest.approx(distances.max(), abs=0.05)
+    assert float(findings.typical[0].text) == pytest.approx(distances.min(), abs=0.05)
+    above = analysed.array("rollout_percentile") >= 0.95
+    assert findings.faithfulness["rollout"].beats_chance == pytest.approx(above.mean())
+
+
+def test_the_report_has_its_pictures_inside_and_fetches_nothing(analysed, tmp_path, capsys):
+    assert main(["report", str(analysed.folder)]) == 0
+    assert "The report of 11 pictures" in capsys.readouterr().out
+    html = (analysed.folder / "report.html").read_text(encoding="utf-8")
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', html)
+    assert len(addresses) > 12
+    assert all(address.startswith("data:image/png;base64,") for address in addresses)
+    assert "<script" not in html
+    assert "<b>" not in html  # in the names of files
+    assert "&lt;b&gt;.png" in html
+    for heading in ("Position prior", "Attention distance", "Which part writes which class", "Classes confused"):
+        assert f"<h2>{heading}</h2>" in html
+
+
+def test_without_its_source_the_report_has_names_only(analysed, tmp_path):
+    (tmp_path / "photos" / "more.png").write_bytes(b"")
+    assert findings_page.read_thumbnails(analysed, find(analysed)) == {}
+    (tmp_path / "photos").rename(tmp_path / "away")
+    findings_page.write_report(analysed, tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").count("<img") == 1  # the map of the weights
+
+
+def test_a_model_without_weights_and_pictures_without_classes_have_a_shorter_report(class_token_folder, tmp_path):
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    analysis = cct_viz.analyse(cct_viz.load(class_token_folder), tmp_path / "a.png", tmp_path / "out")
+    findings_page.write_report(analysis, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Position prior" not in html
+    assert "Classes confused" not in html
+    (tmp_path / "a.png").write_bytes(b"damaged")
+    empty = cct_viz.analyse(cct_viz.load(class_token_folder), tmp_path / "a.png", tmp_path / "empty")
+    with pytest.raises(ValueError, match="nothing to report"):
+        find(empty)
