@@ -46,8 +46,9 @@ def drop_token(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps
 
     y_c - y_c^(-t), with the token masked as key in every layer and in the pool, after the position is added;
     (1, gh, gw) in logits against the mean class. One forward pass per token, in batches. Source: Covert et al. 2023,
-    https://arxiv.org/abs/2206.05282, and Jain et al. 2022, https://arxiv.org/abs/2204.08945. Limit: the tokenizer's
-    windows overlap, so neighbouring tokens still contain part of its pixels.
+    https://arxiv.org/abs/2206.05282, for masked tokens in attention, and Jain et al. 2022,
+    https://arxiv.org/abs/2204.08945, for dropped ones; the map of single falls is ours, without their Shapley values.
+    Limit: the tokenizer's windows overlap, so neighbouring tokens still contain part of its pixels.
     """
     n = len(trace.evidence)
     logits = classifier.forward_masked(trace, np.concatenate([1 - np.eye(n), np.ones((1, n))]))
@@ -58,8 +59,9 @@ def hide_pixels(trace: Trace, *, target: int, classifier: Classifier, baseline: 
     """Pixels covered: how far the class score falls when a token's receptive field is painted over.
 
     y_c minus y_c of the image with the receptive field replaced; (1, gh, gw) in logits against the mean class. One
-    forward pass per token, in batches. Source: Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901. Limit:
-    receptive fields overlap, so neighbouring tokens change too, and the paint itself is new information for the model.
+    forward pass per token, in batches. Source: Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901, who slide a grey
+    square; ours are the tokens' receptive fields and the three paints. Limit: receptive fields overlap, so neighbouring
+    tokens change too, and the paint itself is new information for the model.
 
     Args:
         baseline: "black", "mean" (the image's mean colour) or "blur".
