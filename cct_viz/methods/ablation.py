@@ -59,9 +59,9 @@ def hide_pixels(trace: Trace, *, target: int, classifier: Classifier, baseline: 
     """Pixels covered: how far the class score falls when a token's receptive field is painted over.
 
     y_c minus y_c of the image with the receptive field replaced; (1, gh, gw) in logits against the mean class. One
-    forward pass per token, in batches. Source: Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901, who slide a grey
-    square; ours are the tokens' receptive fields and the three paints. Limit: receptive fields overlap, so neighbouring
-    tokens change too, and the paint itself is new information for the model.
+    forward pass per token, in batches. Source: Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901, who slide a
+    grey square; ours are the tokens' receptive fields and the three paints. Limit: receptive fields overlap, so
+    neighbouring tokens change too, and the paint itself is new information for the model.
 
     Args:
         baseline: "black", "mean" (the image's mean colour) or "blur".

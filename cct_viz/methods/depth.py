@@ -69,8 +69,8 @@ def logit_lens(trace: Trace, *, target: int) -> Heatmaps:
     """Logit lens: what each token would contribute to the class score if the encoder ended after each block.
 
     C~^l_tc from r^l = LN_final(x^l) and the model's own pool and head; (L + 1, gh, gw) in logits against the mean
-    class: first the tokenizer's tokens, last the model's contributions. Source: nostalgebraist 2020, the logit lens, for
-    a language model, which reads each token on its own; ours is to read them through the pool, so that they add up.
+    class: first the tokenizer's tokens, last the model's contributions. Source: nostalgebraist 2020, the logit lens,
+    for a language model, which reads each token on its own; ours is to read them through the pool, so that they add up.
     Limit: the head was trained on the last depth only, so all maps but the last are heuristic.
 
     Raises:

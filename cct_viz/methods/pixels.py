@@ -64,8 +64,8 @@ def smooth_grad(
 
     |mean_k dy_c/dx at x + noise_k| summed over colours; (1, gh, gw) shares, each pixel shared among the tokens that
     see it. Source: Smilkov et al. 2017, https://arxiv.org/abs/1706.03825, with absolute values, which they draw for
-    photos; ours are the scaling to shares and the sharing among tokens. Limit: it is a slope without sign, not a part of
-    the score.
+    photos; ours are the scaling to shares and the sharing among tokens. Limit: it is a slope without sign, not a part
+    of the score.
 
     Args:
         samples: number of noisy copies, 1 to 1024.
