@@ -154,8 +154,8 @@ class Classifier:
     def forward_masked(self, trace: Trace, token_mask: np.ndarray) -> np.ndarray:
         """(B, K) float32 logits of the trace's image under each of (B, N) masks, as `forward` gives them.
 
-        The tokenizer does not run again, and tokens with 0 are not computed: for CCT-2/3x2, the masks of a whole deletion
-        curve take a third of the time that `forward` takes.
+        The tokenizer does not run again, and tokens with 0 are not computed. All masks of a deletion curve take a third
+        of the time that `forward` takes for CCT-2/3x2.
 
         Raises:
             ValueError: an array has the wrong shape.
