@@ -32,6 +32,10 @@ class CellClassifier:
         mask = np.ones((len(batch), self.config.num_tokens)) if token_mask is None else token_mask
         return (self.parts(batch) * mask[..., None]).sum(axis=1).astype(np.float32)
 
+    def forward_masked(self, trace, token_mask):
+        batch = normalise(trace.pixels[None], self.config.preprocessing).repeat(len(token_mask), axis=0)
+        return self.forward(batch, token_mask)
+
 
 def make_case(config=None, seed=0):
     config = config or tiny_config()

@@ -24,7 +24,7 @@ from .blocks import find_block
 from .config import MASKED, CCTConfig, slide
 from .lookup import look_up
 
-IMAGES, TOKEN_MASK = "images", "token_mask"
+IMAGES, STREAM, TOKEN_MASK = "images", "stream", "token_mask"
 OPSET, IR_VERSION = 17, 8  # of 2022: LayerNormalization is an operator, and older runtimes still read it
 LOWEST = np.finfo(np.float32).min
 
@@ -102,13 +102,37 @@ def build_graph(config: CCTConfig, weights: Mapping[str, np.ndarray]) -> onnx.Mo
     """
     graph = Graph()
     images, token_mask = Tensor(graph, IMAGES), Tensor(graph, TOKEN_MASK)
+    x = _tokenize(graph, images, config, weights)
+    x = graph.outputs["stream_0"] = _add_class_token_and_position(graph, x, config, weights)
+    _encode_and_read_out(graph, x, token_mask, config, weights)
+    shapes = _shapes(config)
+    outputs = {name: shapes.get(name) or shapes[name.rpartition("_")[0]] for name in graph.outputs}
+    return _finish(graph, {IMAGES: config.input_shape, TOKEN_MASK: (config.num_tokens,)}, outputs)
+
+
+def build_encoder_graph(config: CCTConfig, weights: Mapping[str, np.ndarray]) -> onnx.ModelProto:
+    """The graph of the model behind its tokenizer, for any number of tokens.
+
+    Its inputs are the encoder's input (B, M, D), with position and class token, and token_mask (B, N), where M and N
+    are free; its output is "logits". Tokens that are left out of the input cost nothing.
+
+    Raises:
+        KeyError: a weight is missing.
+    """
+    graph = Graph()
+    _encode_and_read_out(graph, Tensor(graph, STREAM), Tensor(graph, TOKEN_MASK), config, weights)
+    inputs = {STREAM: ("tokens in the encoder", config.embedding_dim), TOKEN_MASK: ("image tokens",)}
+    return _finish(graph, inputs, {"logits": (config.num_classes,)})
+
+
+def _encode_and_read_out(
+    graph: Graph, x: Tensor, token_mask: Tensor, config: CCTConfig, weights: Mapping[str, np.ndarray]
+) -> None:
+    """Add blocks, pool and head behind the encoder's input x (B, M, D); every result becomes an output."""
     seen, key_mask = graph.outputs, token_mask
     if config.has_class_token:
         key_mask = graph.node("Pad", token_mask, [0, 1, 0, 0], np.float32(1))  # (B, M): it is never masked
     hidden = graph.node("Unsqueeze", (1.0 - key_mask) * MASKED, [1, 2])  # (B, 1, 1, M)
-
-    x = _tokenize(graph, images, config, weights)
-    x = seen["stream_0"] = _add_class_token_and_position(graph, x, config, weights)
     block, activation = find_block(config.block), find_activation(config.activation)
     for i in range(config.num_layers):
         name = f"block_{i}"
@@ -127,7 +151,6 @@ def build_graph(config: CCTConfig, weights: Mapping[str, np.ndarray]) -> onnx.Mo
     representation = seen["representation"] = _norm(x, config, weights, "norm")
     pooled = look_up(POOLING_GRAPHS, "pool", config.pool)(representation, token_mask, weights)
     seen["logits"] = _dense(pooled, weights, "head")
-    return _finish(graph, config)
 
 
 def _tokenize(graph: Graph, images: Tensor, config: CCTConfig, weights: Mapping[str, np.ndarray]) -> Tensor:
@@ -182,7 +205,7 @@ def _attend(
 ) -> tuple[Tensor, Tensor]:
     """What attention adds to the stream, (B, M, D), and its weights, (B, A, M, M)."""
     node, inner = x.graph.node, config.num_heads * config.key_dim
-    split = [-1, config.sequence_length, config.num_heads, config.key_dim]
+    split = [0, 0, config.num_heads, config.key_dim]  # 0 keeps B and M
 
     def heads(part: str, order: tuple[int, ...]) -> Tensor:
         dense = _dense(x, weights, f"{name}/attention/{part}", use_bias=config.qkv_bias)
@@ -193,7 +216,7 @@ def _attend(
     scores = query * (1.0 / math.sqrt(config.key_dim)) @ key  # (B, A, M, M)
     attentions = node("Softmax", scores + hidden, axis=-1)
     joined = node("Transpose", attentions @ value, perm=(0, 2, 1, 3))  # (B, M, A, E)
-    joined = node("Reshape", joined, [-1, config.sequence_length, inner])
+    joined = node("Reshape", joined, [0, 0, inner])
     return _dense(joined, weights, f"{name}/attention/projection"), attentions
 
 
@@ -261,17 +284,17 @@ def _shapes(config: CCTConfig) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _finish(graph: Graph, config: CCTConfig) -> onnx.ModelProto:
-    """Name the outputs and put the model together."""
-    shapes = _shapes(config)
+def _finish(
+    graph: Graph, inputs: Mapping[str, tuple[int | str, ...]], outputs: Mapping[str, tuple[int | str, ...]]
+) -> onnx.ModelProto:
+    """Put the model together, with the named inputs and outputs of these shapes behind the batch."""
 
-    def describe(name: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
+    def describe(shapes: Mapping[str, tuple[int | str, ...]]) -> list[onnx.ValueInfoProto]:
+        return [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape]) for name, shape in shapes.items()
+        ]
 
-    outputs = []
-    for name, tensor in graph.outputs.items():
-        graph.nodes.append(helper.make_node("Identity", [tensor.name], [name], name))
-        outputs.append(describe(name, shapes.get(name) or shapes[name.rpartition("_")[0]]))
-    inputs = [describe(IMAGES, config.input_shape), describe(TOKEN_MASK, (config.num_tokens,))]
-    made = helper.make_graph(graph.nodes, "cct", inputs, outputs, graph.constants)
+    for name in outputs:
+        graph.nodes.append(helper.make_node("Identity", [graph.outputs[name].name], [name], name))
+    made = helper.make_graph(graph.nodes, "cct", describe(inputs), describe(outputs), graph.constants)
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)

@@ -13,7 +13,6 @@ import numpy as np
 from ..architecture.outputs import find_output
 from ..inference.arguments import is_whole
 from ..inference.trace import Trace
-from ..methods.ablation import run_batches
 
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
@@ -56,8 +55,7 @@ def sampled_shapley(
     places = np.argsort(chosen, axis=1)  # (orders, N): when each token joins
     present = places[:, None, :] < np.arange(n + 1)[:, None]  # (orders, N + 1, N)
     masks, inverse = np.unique(present.reshape(-1, n), axis=0, return_inverse=True)
-    images = np.broadcast_to(trace.pixels, (len(masks), *trace.pixels.shape))
-    logits = run_batches(classifier, images, masks.astype(np.float32)).astype(np.float64)
+    logits = classifier.forward_masked(trace, masks).astype(np.float64)
     probability = find_output(trace.output).probabilities(logits)[:, target][inverse.ravel()].reshape(len(chosen), -1)
     rises = np.diff(probability, axis=1)  # (orders, N): of the token at each place
     return np.take_along_axis(rises, places, axis=1).mean(axis=0)

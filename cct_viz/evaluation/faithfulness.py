@@ -24,7 +24,7 @@ from ..architecture.reprs import short_repr
 from ..inference.arguments import require_whole
 from ..inference.trace import Trace
 from ..methods import METHODS, NotApplicable, explain
-from ..methods.ablation import BASELINES, paint_over, run_batches
+from ..methods.ablation import BASELINES, run_painted
 from ..methods.projection import nearest_token
 from .controls import CONTROLS, check_permutations, random_orders
 
@@ -299,8 +299,6 @@ def ranking_maps(classifier: Classifier, trace: Trace, methods: Sequence[str], s
 def _logits_without(classifier: Classifier, trace: Trace, away: np.ndarray, protocol: str) -> np.ndarray:
     """(B, K) logits with the tokens where `away` (B, N) is True removed."""
     if protocol == "token_drop":
-        images = np.broadcast_to(trace.pixels, (len(away), *trace.pixels.shape))
-        return run_batches(classifier, images, (~away).astype(np.float32))
-    paint = paint_over(trace.pixels, protocol)
+        return classifier.forward_masked(trace, ~away)
     owner = nearest_token(trace.stages[-1], trace.pixels.shape[:2])
-    return run_batches(classifier, np.where(away[:, owner][..., None], paint, trace.pixels))
+    return run_painted(classifier, trace, away[:, owner], protocol)

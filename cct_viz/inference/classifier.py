@@ -54,6 +54,9 @@ class Runner(Protocol):
     def run(self, names: Sequence[str], batch: np.ndarray, token_mask: np.ndarray) -> list[np.ndarray]:
         """The named outputs of a (B, H, W, C) float32 batch with a (B, N) float32 mask."""
 
+    def encode(self, stream: np.ndarray, token_mask: np.ndarray) -> np.ndarray:
+        """(B, K) logits from the encoder's input (B, M, D), of any number of tokens, with a (B, N) float32 mask."""
+
 
 class Classifier:
     """A trained compact transformer that classifies images and traces its computation. Thread-safe.
@@ -147,6 +150,33 @@ class Classifier:
             ValueError: an array has the wrong shape.
         """
         return self._run(["logits"], batch, token_mask)[0]
+
+    def forward_masked(self, trace: Trace, token_mask: np.ndarray) -> np.ndarray:
+        """(B, K) float32 logits of the trace's image under each of (B, N) masks, as `forward` gives them.
+
+        The tokenizer does not run again, and tokens with 0 are not computed. All masks of a deletion curve take a third
+        of the time that `forward` takes for CCT-2/3x2.
+
+        Raises:
+            ValueError: an array has the wrong shape.
+        """
+        if np.shape(token_mask) != (len(token_mask), self.config.num_tokens):
+            raise ValueError(f"the token mask has shape {np.shape(token_mask)}; expected (B, {self.config.num_tokens})")
+        first = int(self.config.has_class_token)
+        present = np.asarray(token_mask) > 0
+        count = present.sum(axis=1)
+        rows = np.argsort(count, kind="stable")  # masks of about the same number of tokens make one batch
+
+        def run(chunk: np.ndarray) -> np.ndarray:
+            longest = max(1, count[chunk[-1]])
+            kept = np.argsort(~present[chunk], axis=1, kind="stable")[:, :longest]  # those that are present come first
+            mask = np.take_along_axis(present[chunk], kept, axis=1).astype(np.float32)
+            kept = np.pad(first + kept, ((0, 0), (first, 0)))  # the class token is in the stream, but in no mask
+            return self._runner.encode(trace.stream[0][kept], mask)
+
+        logits = np.empty((len(rows), self.config.num_classes), np.float32)
+        logits[rows] = np.concatenate(list(spread(run, np.split(rows, range(CHUNK, len(rows), CHUNK)))))
+        return logits
 
     def read_out(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """(B, K) logits and (B, N) pooling weights of a batch as in `forward`; faster than a whole trace.

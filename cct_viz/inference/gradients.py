@@ -5,6 +5,8 @@ Every gradient is of the logit y_c of one class, as in the published methods.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .classifier import Classifier
 
 BATCH = 32  # images per backward pass
+PATIENCE = 32  # calls before a gradient is compiled
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,22 +52,8 @@ def differentiate(classifier: Classifier, trace: Trace, target: int) -> Gradient
     Raises:
         RuntimeError: the Keras backend is not TensorFlow.
     """
-    model = _model(classifier)
-    images = tf.constant(normalise(trace.pixels[None], classifier.config.preprocessing))
-    mask = tf.ones((1, classifier.config.num_tokens))
-    with tf.GradientTape() as tape:
-        tape.watch(mask)  # the weights of mean pooling depend on the mask only
-        seen = model.intermediates(images, mask)
-        score = seen["logits"][0, target]
-    names = [f"attentions_{layer}" for layer in range(classifier.config.num_layers)]
-    wanted = {name: seen[name] for name in (*names, "representation", "pooling_weights") if name in seen}
-    gradients = tape.gradient(score, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    pool = gradients.get("pooling_weights")
-    return Gradients(
-        np.stack([gradients[name][0].numpy() for name in names]),
-        gradients["representation"][0].numpy(),
-        None if pool is None else pool[0].numpy(),
-    )
+    images = normalise(trace.pixels[None], classifier.config.preprocessing)
+    return _gradients(*_repeat(_by_attentions, _model(classifier))(images, target))
 
 
 def differentiate_layers(classifier: Classifier, trace: Trace, target: int) -> Gradients:
@@ -76,27 +65,7 @@ def differentiate_layers(classifier: Classifier, trace: Trace, target: int) -> G
     Raises:
         RuntimeError: the Keras backend is not TensorFlow.
     """
-    model = _model(classifier)
-    mask, key_mask = tf.ones((1, classifier.config.num_tokens)), tf.ones((1, classifier.config.sequence_length))
-    attentions, total = [], 0.0
-    with tf.GradientTape() as tape:
-        tape.watch(mask)
-        for block, stream in zip(model.blocks, trace.stream[:-1], strict=True):
-            out = block(tf.constant(stream[None]), key_mask)
-            representation = model.norm(out.stream)
-            pooled, seen = model.pooling(representation, mask)
-            total = total + model.head(pooled)[0, target]
-            attentions.append(out.attentions)
-    wanted = {"attentions": attentions, "representation": representation}
-    if "pooling_weights" in seen:
-        wanted["pooling_weights"] = seen["pooling_weights"]
-    gradients = tape.gradient(total, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    pool = gradients.get("pooling_weights")
-    return Gradients(
-        np.stack([gradient[0].numpy() for gradient in gradients["attentions"]]),
-        gradients["representation"][0].numpy(),
-        None if pool is None else pool[0].numpy(),
-    )
+    return _gradients(*_repeat(_by_own_attentions, _model(classifier))(trace.stream[:-1], target))
 
 
 def differentiate_pixels(classifier: Classifier, batch: np.ndarray, target: int) -> tuple[np.ndarray, np.ndarray]:
@@ -105,16 +74,75 @@ def differentiate_pixels(classifier: Classifier, batch: np.ndarray, target: int)
     Raises:
         RuntimeError: the Keras backend is not TensorFlow.
     """
-    model = _model(classifier)
-    scores, gradients = [], []
-    for start in range(0, len(batch), BATCH):
-        images = tf.constant(batch[start : start + BATCH])
-        with tf.GradientTape() as tape:
-            tape.watch(images)
-            score = model(images)[:, target]  # the images are independent, so the gradient of the sum gives each
-        gradients.append(tape.gradient(score, images).numpy())
-        scores.append(score.numpy())
+    differentiate_batch = _repeat(_by_pixels, _model(classifier))
+    parts = [differentiate_batch(batch[start : start + BATCH], target) for start in range(0, len(batch), BATCH)]
+    scores, gradients = zip(*parts, strict=True)
     return np.concatenate(scores), np.concatenate(gradients)
+
+
+def _by_attentions(model: Any, images: tf.Tensor, target: tf.Tensor) -> tuple[Any, ...]:
+    """The gradients of one image's logit by every attention, the representation and the pooling weights."""
+    mask = tf.ones((1, model.config.num_tokens))
+    with tf.GradientTape() as tape:
+        tape.watch(mask)  # the weights of mean pooling depend on the mask only
+        seen = model.intermediates(images, mask)
+        score = seen["logits"][0, target]
+    attentions = [seen[f"attentions_{layer}"] for layer in range(model.config.num_layers)]
+    return _gradient(tape, score, attentions, seen["representation"], seen)
+
+
+def _by_own_attentions(model: Any, streams: tf.Tensor, target: tf.Tensor) -> tuple[Any, ...]:
+    """As `_by_attentions`, each block on its own: `streams` (L, M, D) are the inputs of the blocks."""
+    mask, key_mask = tf.ones((1, model.config.num_tokens)), tf.ones((1, model.config.sequence_length))
+    attentions, total = [], tf.constant(0.0)
+    with tf.GradientTape() as tape:
+        tape.watch(mask)
+        for layer, block in enumerate(model.blocks):
+            out = block(streams[layer][None], key_mask)
+            representation = model.norm(out.stream)
+            pooled, seen = model.pooling(representation, mask)
+            total = total + model.head(pooled)[0, target]
+            attentions.append(out.attentions)
+    return _gradient(tape, total, attentions, representation, seen)
+
+
+def _by_pixels(model: Any, images: tf.Tensor, target: tf.Tensor) -> tuple[Any, ...]:
+    """(B,) logits and (B, H, W, C) their gradients by the images."""
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        score = tf.gather(model(images), target, axis=1)  # images are independent: the sum's gradient gives each
+    return score, tape.gradient(score, images)
+
+
+def _gradient(
+    tape: tf.GradientTape, score: tf.Tensor, attentions: list[tf.Tensor], representation: tf.Tensor, seen: Any
+) -> tuple[Any, ...]:
+    pool = [seen["pooling_weights"]] if "pooling_weights" in seen else []
+    wanted = attentions, representation, pool
+    return tape.gradient(score, wanted, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+def _gradients(attentions: list[np.ndarray], representation: np.ndarray, pool: list[np.ndarray]) -> Gradients:
+    return Gradients(np.stack([a[0] for a in attentions]), representation[0], pool[0][0] if pool else None)
+
+
+@lru_cache(maxsize=3)  # the three functions of one model
+def _repeat(function: Callable[..., tuple[Any, ...]], model: Any) -> Callable[[np.ndarray, int], tuple[Any, ...]]:
+    """`function` of this model on arrays; TensorFlow compiles it once it is called often.
+
+    Op by op, Python takes 0.2 s for a backward pass, whatever the model; compiling takes 1 to 2 s, once.
+    """
+    calls = 0
+    compiled = tf.function(functools.partial(function, model), reduce_retracing=True)
+
+    def run(array: np.ndarray, target: int) -> tuple[Any, ...]:
+        nonlocal calls
+        calls += 1
+        tensors = tf.constant(array), tf.constant(target)
+        seen = compiled(*tensors) if calls > PATIENCE else function(model, *tensors)
+        return tf.nest.map_structure(lambda tensor: tensor.numpy(), seen)
+
+    return run
 
 
 def _model(classifier: Classifier) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,14 +46,12 @@ def drop_token(trace: Trace, *, target: int, classifier: Classifier) -> Heatmaps
 
     y_c - y_c^(-t), with the token masked as key in every layer and in the pool, after the position is added;
     (1, gh, gw) in logits against the mean class. One forward pass per token, in batches. Source: Covert et al. 2023,
-    https://arxiv.org/abs/2206.05282, and Jain et al. 2022, https://arxiv.org/abs/2204.08945. Limit: the tokenizer's
-    windows overlap, so neighbouring tokens still contain part of its pixels.
+    https://arxiv.org/abs/2206.05282, for masked tokens in attention, and Jain et al. 2022,
+    https://arxiv.org/abs/2204.08945, for dropped ones; the map of single falls is ours, without their Shapley values.
+    Limit: the tokenizer's windows overlap, so neighbouring tokens still contain part of its pixels.
     """
     n = len(trace.evidence)
-    images = np.broadcast_to(trace.pixels, (n + 1, *trace.pixels.shape))
-    masks = np.ones((n + 1, n), np.float32)
-    masks[np.arange(n), np.arange(n)] = 0
-    logits = run_batches(classifier, images, masks)
+    logits = classifier.forward_masked(trace, np.concatenate([1 - np.eye(n), np.ones((1, n))]))
     return _perturbed(trace, logits, target, f"fall of {trace.labels[target]}, token masked", "drop_token")
 
 
@@ -62,8 +59,9 @@ def hide_pixels(trace: Trace, *, target: int, classifier: Classifier, baseline: 
     """Pixels covered: how far the class score falls when a token's receptive field is painted over.
 
     y_c minus y_c of the image with the receptive field replaced; (1, gh, gw) in logits against the mean class. One
-    forward pass per token, in batches. Source: Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901. Limit:
-    receptive fields overlap, so neighbouring tokens change too, and the paint itself is new information for the model.
+    forward pass per token, in batches. Source: Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901, who slide a
+    grey square; ours are the tokens' receptive fields and the three paints. Limit: receptive fields overlap, so
+    neighbouring tokens change too, and the paint itself is new information for the model.
 
     Args:
         baseline: "black", "mean" (the image's mean colour) or "blur".
@@ -71,11 +69,10 @@ def hide_pixels(trace: Trace, *, target: int, classifier: Classifier, baseline: 
     Raises:
         ValueError: no such baseline.
     """
-    paint = paint_over(trace.pixels, baseline)
-    images = np.repeat(trace.pixels[None], len(trace.evidence) + 1, axis=0)
-    for image, (y0, x0, y1, x1) in zip(images, trace.receptive_field, strict=False):
-        image[y0:y1, x0:x1] = paint[y0:y1, x0:x1]
-    logits = run_batches(classifier, images)
+    hidden = np.zeros((len(trace.evidence) + 1, *trace.pixels.shape[:2]), bool)
+    for cover, (y0, x0, y1, x1) in zip(hidden, trace.receptive_field, strict=False):
+        cover[y0:y1, x0:x1] = True
+    logits = run_painted(classifier, trace, hidden, baseline)
     return _perturbed(trace, logits, target, f"fall of {trace.labels[target]}, pixels covered", "hide_pixels")
 
 
@@ -96,16 +93,16 @@ def paint_over(pixels: np.ndarray, baseline: str) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(max(pixels.shape[:2]) / 8)))
 
 
-def run_batches(classifier: Classifier, images: np.ndarray, masks: np.ndarray | None = None) -> np.ndarray:
-    """(B, K) float32 logits of (B, H, W, 3) uint8 images, 64 at a time."""
+def run_painted(classifier: Classifier, trace: Trace, hidden: np.ndarray, baseline: str) -> np.ndarray:
+    """(B, K) float32 logits of the trace's image with the pixels of each of (B, H, W) bool masks painted over.
 
-    def chunks() -> Iterator[np.ndarray]:
-        for start in range(0, len(images), BATCH):
-            part = slice(start, start + BATCH)
-            batch = normalise(images[part], classifier.config.preprocessing)
-            yield classifier.forward(batch, None if masks is None else masks[part])
-
-    return np.concatenate(list(chunks()))
+    Raises:
+        ValueError: no such baseline.
+    """
+    images = trace.pixels, paint_over(trace.pixels, baseline)
+    x, paint = (normalise(pixels, classifier.config.preprocessing) for pixels in images)
+    parts = (hidden[start : start + BATCH, ..., None] for start in range(0, len(hidden), BATCH))
+    return np.concatenate([classifier.forward(np.where(part, paint, x)) for part in parts])
 
 
 def _perturbed(trace: Trace, logits: np.ndarray, target: int, name: str, method: str) -> Heatmaps:

@@ -17,8 +17,8 @@ def attention(trace: Trace, *, layer: int = -1, head: int | None = None, token: 
     """Attention: which tokens one layer attends to, one map per head.
 
     (A or 1, gh, gw) shares: row `token` of A^l_h; without a token q^T A^l_h, the rows weighted by the model's readout.
-    Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762. Limit: attention does not show what is moved: the
-    value vectors may be near zero.
+    Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, for A, as published; ours is to weight its rows by
+    the readout. Limit: attention does not show what is moved: the value vectors may be near zero.
 
     Args:
         layer: 0 to L - 1.

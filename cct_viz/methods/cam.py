@@ -38,7 +38,8 @@ def hires_cam(trace: Trace, *, target: int) -> Heatmaps:
 
     sum_d r_td dy_c/dr_td, (1, gh, gw) in logits. With SeqPool it sums to (y_c - b_c) + Cov_w(e_c, s), not to the
     score: the second term is the effect of the tokens on the pooling weights. Source: Draelos and Carin 2020,
-    https://arxiv.org/abs/2011.08891. Limit: maps of two classes cannot be compared, because a shift common to all
+    https://arxiv.org/abs/2011.08891, for the feature maps of a convolutional network; ours are the encoder's tokens in
+    their place, and what the sum misses. Limit: maps of two classes cannot be compared, because a shift common to all
     classes changes the map.
 
     Raises:

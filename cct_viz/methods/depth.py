@@ -70,8 +70,8 @@ def logit_lens(trace: Trace, *, target: int) -> Heatmaps:
 
     C~^l_tc from r^l = LN_final(x^l) and the model's own pool and head; (L + 1, gh, gw) in logits against the mean
     class: first the tokenizer's tokens, last the model's contributions. Source: nostalgebraist 2020, the logit lens,
-    with SeqPool for the last token. Limit: the head was trained on the last depth only, so all maps but the last are
-    heuristic.
+    for a language model, which reads each token on its own; ours is to read them through the pool, so that they add up.
+    Limit: the head was trained on the last depth only, so all maps but the last are heuristic.
 
     Raises:
         NotApplicable: the model has a class token.
@@ -130,7 +130,8 @@ def direct_logit_attribution(trace: Trace, *, target: int) -> Heatmaps:
     (P, gh, gw) in logits against the mean class: tokenizer, position, then attention and MLP of each block, with the
     final norm's statistics fixed; with the constants they sum to the score. The official block replaces the stream by
     the output of its norm1, so there the split starts after the last norm1. Source: Elhage et al. 2021,
-    https://transformer-circuits.pub/2021/framework, and Gandelsman et al. 2024, https://arxiv.org/abs/2310.05916.
+    https://transformer-circuits.pub/2021/framework, for language models, and Gandelsman et al. 2024,
+    https://arxiv.org/abs/2310.05916, for a class token; ours is to go on through the pool and the official block.
     Limit: it does not show what a part would output if another part were removed.
 
     Raises:

@@ -42,8 +42,9 @@ def integrated_gradients(
 
     (x - x0) * mean_k dy_c/dx at x0 + (k - 1/2)/n (x - x0), summed over colours; (1, gh, gw) in logits, each pixel
     shared among the tokens that see it. Completeness: it sums to y_c(x) - y_c(x0); the error shown is that of n steps.
-    Source: Sundararajan et al. 2017, https://arxiv.org/abs/1703.01365. Limit: the map depends on the baseline x0, and
-    pixels equal to the baseline get 0.
+    Source: Sundararajan et al. 2017, https://arxiv.org/abs/1703.01365; ours are the steps at the middle of each
+    interval, and the sharing among tokens. Limit: the map depends on the baseline x0, and pixels equal to the baseline
+    get 0.
 
     Args:
         baseline: x0: "black", "mean" (the image's mean colour) or "blur".
@@ -62,7 +63,8 @@ def smooth_grad(
     """SmoothGrad: how sensitive the class score is to each pixel, averaged over noisy copies of the image.
 
     |mean_k dy_c/dx at x + noise_k| summed over colours; (1, gh, gw) shares, each pixel shared among the tokens that
-    see it. Source: Smilkov et al. 2017, https://arxiv.org/abs/1706.03825. Limit: it is a slope without sign, not a part
+    see it. Source: Smilkov et al. 2017, https://arxiv.org/abs/1706.03825, with absolute values, which they draw for
+    photos; ours are the scaling to shares and the sharing among tokens. Limit: it is a slope without sign, not a part
     of the score.
 
     Args:
@@ -81,8 +83,9 @@ def gradient_x_input(trace: Trace, *, target: int, classifier: Classifier) -> He
     """Gradient times input: each pixel's difference from black times the gradient of the class score.
 
     (x - black) * dy_c/dx, summed over colours; (1, gh, gw) in logits, each pixel shared among the tokens that see it.
-    Source: Shrikumar et al. 2016, https://arxiv.org/abs/1605.01713. Limit: black pixels get 0, and the map does not sum
-    to the score, which is not linear in the pixels.
+    Source: Shrikumar et al. 2016, https://arxiv.org/abs/1605.01713, who multiply by the input itself; ours is to count
+    it from black, and the sharing among tokens. Limit: black pixels get 0, and the map does not sum to the score, which
+    is not linear in the pixels.
     """
     return on_tokens(trace, multiply_gradient(trace, target, classifier), trace.labels[target])
 

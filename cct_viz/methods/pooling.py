@@ -20,7 +20,8 @@ TELLING = 0.9  # of the contributions' variance: from here on the note says that
 def seqpool(trace: Trace) -> Heatmaps:
     """Pooling weight: how much each token counts in the pool, the same for every class.
 
-    w_t = softmax_t(a . r_t + a0), (1, gh, gw) shares. Source: Hassani et al. 2021, https://arxiv.org/abs/2104.05704.
+    w_t = softmax_t(a . r_t + a0), (1, gh, gw) shares. Source: Hassani et al. 2021, https://arxiv.org/abs/2104.05704, as
+    published; the equal weights of mean pooling, 1/N, are ours to draw.
     Limit: the weight has no sign: a token with a large weight may count against the predicted class.
 
     Raises:

@@ -23,8 +23,11 @@ def rollout(
 
     Abar_l = (1 - alpha) I + alpha rownorm(fuse_h A^l_h); p^0 = q, p^k = p^(k-1) Abar_(L-k+1), with q the model's own
     readout. (L + 1, gh, gw) shares: the first is the readout, the last the full rollout. With a class token the first
-    step, all on that token, is omitted. Source: Abnar and Zuidema 2020, https://arxiv.org/abs/2005.00928. Limit:
-    rollout ignores the classifier, so the map is the same for every class and has no sign.
+    step, all on that token, is omitted. Source: Abnar and Zuidema 2020, https://arxiv.org/abs/2005.00928, for the mean
+    over the heads, alpha = 1/2 and the class token's row. Ours are the readout of a pool, the measured alpha and the
+    steps on the way; max and min over the heads and `discard` are those of Gildenblat 2020,
+    https://github.com/jacobgil/vit-explain. Limit: rollout ignores the classifier, so the map is the same for every
+    class and has no sign.
 
     Args:
         head_fusion: "mean", "max" or "min" over the heads.

@@ -7,9 +7,11 @@ import pytest
 from cell_classifier import make_case
 from conftest import softmax, tiny_config
 from contract import FROM_WEIGHTS
+from page_vectors import random_weights
+from random_models import FORMS
 
 from cct_viz.cli import main
-from cct_viz.evaluation import score
+from cct_viz.evaluation import faithfulness, score
 from cct_viz.evaluation.controls import CONTROLS, random_orders
 from cct_viz.evaluation.faithfulness import (
     PROTOCOLS,
@@ -23,7 +25,9 @@ from cct_viz.evaluation.faithfulness import (
     spread_steps,
 )
 from cct_viz.images.preprocessing import normalise
-from cct_viz.methods import explain, takes
+from cct_viz.inference.classifier import Classifier
+from cct_viz.inference.load import open_weights
+from cct_viz.methods import ablation, explain, takes
 from cct_viz.methods.ablation import paint_over
 from cct_viz.methods.projection import nearest_token
 
@@ -62,6 +66,32 @@ def test_curves_equal_single_removals(case, protocol):
         assert curves.insertion[0, k] == pytest.approx(expected, abs=EXACT)
 
 
+@pytest.mark.parametrize("form", ["keras.io", "class token"])
+def test_scores_equal_those_of_whole_passes(form, monkeypatch):
+    """Tokens that are left out and images that are painted as numbers give the table of the plain way."""
+    config = FORMS[form]
+    classifier = open_weights(config, random_weights(config, "float32"))
+    trace = classifier.trace(np.random.default_rng(1).integers(0, 256, (*config.image_size, 3), dtype=np.uint8))
+    methods = [m for m in RANKINGS if m in ("drop_token", "hide_pixels") or not takes(m, "classifier")]
+
+    def whole_passes(classifier, trace, mask):
+        batch = normalise(np.repeat(trace.pixels[None], len(mask), axis=0), config.preprocessing)
+        return classifier.forward(batch, np.asarray(mask, np.float32))
+
+    def painted_whole(classifier, trace, hidden, baseline):
+        images = np.where(hidden[..., None], paint_over(trace.pixels, baseline), trace.pixels)
+        return classifier.forward(normalise(images, config.preprocessing))
+
+    table = score_image(classifier, trace, methods=methods, points=4)
+    monkeypatch.setattr(Classifier, "forward_masked", whole_passes)
+    monkeypatch.setattr(ablation, "run_painted", painted_whole)
+    monkeypatch.setattr(faithfulness, "run_painted", painted_whole)
+    plain = score_image(classifier, trace, methods=methods, points=4)
+    for protocol, maps in plain.items():
+        for method, values in maps.items():
+            assert table[protocol][method] == pytest.approx(values, abs=EXACT)
+
+
 @pytest.mark.parametrize("points", [None, 4, 7])
 def test_insertion_is_deletion_in_reverse(case, points):
     classifier, trace, _ = case
@@ -76,7 +106,7 @@ def test_shared_states_are_computed_once(case):
     classifier, trace, _ = case
     orders = random_orders(15, 20, np.random.default_rng(0))
     classifier.batches.clear()
-    remove(classifier, trace, orders, protocol="token_drop")
+    remove(classifier, trace, orders, protocol="mean")
     states = {frozenset(order[:k]) for order in orders for k in range(16)}
     assert sum(classifier.batches) == len(states)  # the insertion of a reversed order adds no states
     assert len(states) <= 20 * 14 + 2

@@ -16,7 +16,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import tiny_config, write_random_checkpoint
+from page_vectors import random_weights
 from PIL import Image
+from random_models import FORMS
 from safetensors.numpy import load_file, save_file
 
 from cct_viz.architecture import presets
@@ -27,7 +29,7 @@ from cct_viz.checkpoints.cache import is_ready, own_folder
 from cct_viz.images.decode import ImageWarning
 from cct_viz.images.preprocessing import ImageError, normalise
 from cct_viz.inference.classifier import Classifier
-from cct_viz.inference.load import LONGEST_METRICS, load
+from cct_viz.inference.load import LONGEST_METRICS, load, open_weights
 from cct_viz.inference.parallel import CHUNK, LANES, spread
 from cct_viz.inference.trace import trace_arrays
 
@@ -283,6 +285,23 @@ def test_classifier_is_complete_after_construction(tiny_classifier, tiny_folder)
     assert tiny_classifier.folder == tiny_folder
     with pytest.raises(TypeError):
         net.weights["head/bias"] = np.zeros(3)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_left_out_tokens_are_masked_tokens(form):
+    """As in the whole model: none, one, some and all tokens, in one call of several batches."""
+    config = FORMS[form]
+    classifier = open_weights(config, random_weights(config, "float32"))
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (*config.image_size, 3), dtype=np.uint8)
+    n = config.num_tokens
+    masks = np.concatenate([np.ones((1, n)), np.eye(n), rng.random((9, n)) < 0.5, np.zeros((1, n))]).astype(np.float32)
+    batch = normalise(np.repeat(pixels[None], len(masks), axis=0), config.preprocessing)
+    expected = classifier.forward(batch, masks)
+    seen = classifier.forward_masked(classifier.trace(pixels), masks)
+    np.testing.assert_allclose(seen, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    with pytest.raises(ValueError, match="token mask has shape"):
+        classifier.forward_masked(classifier.trace(pixels), masks[:, 1:])
 
 
 @pytest.mark.slow

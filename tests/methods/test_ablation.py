@@ -71,10 +71,10 @@ def test_hide_pixels_paints_over_the_receptive_field(baseline):
     check_contract(trace, "hide_pixels", exact=EXACT, classifier=classifier)
 
 
-def test_forward_passes_run_in_batches_of_64():
+def test_painted_images_run_in_batches_of_64():
     classifier, trace, _ = make_case(tiny_config(image_size=(40, 40)))
     classifier.batches.clear()
-    explain(trace, "drop_token", classifier=classifier)
+    explain(trace, "hide_pixels", classifier=classifier)
     assert trace.grid == (10, 10)
     assert classifier.batches == [64, 37]
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -90,6 +91,7 @@ def test_every_method_is_documented():
         doc = " ".join(inspect.getdoc(function).split())
         assert describe(method).endswith("."), method
         assert "Limit: " in doc, f"{method} names no limit"
+        assert re.search(r"\b(ours|Ours|of this project)\b", doc), f"{method} does not say what of it is ours"
         assert len(method_title(method)) <= 32, "it stands in menus and table heads"
         assert "_" not in method_title(method), method
         assert all(f"{option}:" in doc for option in method_options(method)), method

@@ -14,6 +14,7 @@ from cct_viz.architecture.keras_model import named_weights
 from cct_viz.cli import main
 from cct_viz.evaluation.randomisation import VARIANTS, format_randomisation, parts_of, randomise_parameters
 from cct_viz.images.preprocessing import normalise
+from cct_viz.inference import gradients
 from cct_viz.inference.gradients import differentiate, differentiate_layers, differentiate_pixels
 from cct_viz.inference.load import open_weights
 from cct_viz.methods import METHODS, NotApplicable, explain, takes
@@ -164,6 +165,16 @@ def test_pixel_gradient_against_finite_differences(case):
     direction = gradient[0] / np.linalg.norm(gradient[0])
     ends = classifier.forward(np.concatenate([x + 1e-3 * direction, x - 1e-3 * direction]))[:, 0]
     assert (gradient[0] * direction).sum() == pytest.approx((ends[0] - ends[1]) / 2e-3, rel=0.03)
+
+
+@pytest.mark.parametrize("method", ["chefer", "legrad", "integrated_gradients"])
+def test_compiled_gradients_equal_those_op_by_op(keras_io, monkeypatch, method):
+    classifier, trace = keras_io
+    plain = explain(trace, method, classifier=classifier)
+    monkeypatch.setattr(gradients, "PATIENCE", 0)
+    gradients.differentiate.cache_clear()
+    compiled = explain(trace, method, classifier=classifier)
+    np.testing.assert_allclose(compiled.maps, plain.maps, atol=1e-5 * np.abs(plain.maps).max())
 
 
 @pytest.mark.parametrize("baseline", ["black", "blur"])

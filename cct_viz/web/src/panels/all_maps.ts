@@ -1,14 +1,18 @@
-// Every map that follows from the trace alone, by its method's name in Python, with what it can say.
+// Every map that follows from the trace and the model's weights, by its method's name in Python.
 
 import { argmax } from "../core/maths.ts";
+import type { Model } from "../model/model.ts";
 import type { Fusion, Heatmaps, Trace } from "../model/trace.ts";
 import { ablateInPool } from "../derive/ablation.ts";
 import { attentionFrom, imageTokens } from "../derive/attention.ts";
 import { gradCam, hiresCam } from "../derive/cam.ts";
 import { contribution, evidence } from "../derive/contrast.ts";
+import { depthSum, inputContribution, type InputSplit, splitScore } from "../derive/input_split.ts";
 import { contributionRollout, rollout, type Alpha } from "../derive/rollout.ts";
 
 export interface MapOptions {
+  /** The model that made the trace; without it there are no maps that walk back through its weights. */
+  readonly model: Model | null;
   readonly target: number;
   readonly reference: number | null;
   readonly fusion: Fusion;
@@ -27,6 +31,8 @@ export const METHODS = [
   "seqpool",
   "evidence",
   "contribution",
+  "input_contribution",
+  "depth_sum",
   "attention",
   "rollout",
   "contribution_rollout",
@@ -35,8 +41,13 @@ export const METHODS = [
   "ablate_in_pool",
 ] as const;
 export type MethodName = (typeof METHODS)[number];
+/** Those that need the weights of the model that made the trace. */
+export const FROM_WEIGHTS: readonly MethodName[] = ["input_contribution", "depth_sum"];
 
 type Make = (trace: Trace, options: MapOptions) => Float64Array | null;
+
+const splitOf = (trace: Trace, { model, target, reference }: MapOptions): InputSplit | null =>
+  model && splitScore(trace, model, target, reference ?? undefined);
 
 const MAKE: Record<MethodName, { make: Make; signed: boolean; attention: boolean }> = {
   seqpool: {
@@ -51,6 +62,22 @@ const MAKE: Record<MethodName, { make: Make; signed: boolean; attention: boolean
   },
   contribution: {
     make: (trace, { target, reference }) => contribution(trace, target, reference),
+    signed: true,
+    attention: false,
+  },
+  input_contribution: {
+    make: (trace, options) => {
+      const split = splitOf(trace, options);
+      return split && inputContribution(split, trace).map;
+    },
+    signed: true,
+    attention: false,
+  },
+  depth_sum: {
+    make: (trace, options) => {
+      const split = splitOf(trace, options);
+      return split && depthSum(split, trace);
+    },
     signed: true,
     attention: false,
   },
@@ -87,8 +114,12 @@ export function allMaps(trace: Trace, options: MapOptions, names: readonly Metho
   });
 }
 
-/** The maps that a server computed by methods that this page does not know; they are of the predicted class only. */
-export const furtherMaps = (trace: Trace, { target, reference }: MapOptions): readonly Heatmaps[] =>
+/** The maps that a server computed and this page does not; they are of the predicted class only. */
+export const furtherMaps = (
+  trace: Trace,
+  { target, reference }: MapOptions,
+  known: readonly NamedMap[],
+): readonly Heatmaps[] =>
   target === argmax(trace.logits) && reference === null
-    ? (trace.computed ?? []).filter(({ method }) => !(METHODS as readonly string[]).includes(method))
+    ? (trace.computed ?? []).filter((map) => !known.some(({ method }) => method === map.method))
     : [];

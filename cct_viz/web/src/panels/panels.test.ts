@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { readCase } from "../testing/vectors.ts";
-import { allMaps, furtherMaps } from "./all_maps.ts";
+import { allMaps, FROM_WEIGHTS, furtherMaps, METHODS } from "./all_maps.ts";
 import { betaAt, betaPlace, BETA_END } from "./beta.ts";
 import { changeOf, nameOf } from "./class_words.ts";
 import { rowShare } from "./confusion.ts";
@@ -50,18 +50,25 @@ it("a capital starts a sentence", () => {
 });
 
 it("maps that only a server knows are shown for the class that they explain", () => {
-  const { trace } = readCase("seqpool");
+  const { trace, model } = readCase("seqpool");
   const map = { caption: "", signed: true, unit: "logits", maps: [new Float32Array(trace.config.numTokens)] };
   const computed = [
     { ...map, method: "evidence" },
+    { ...map, method: "depth_sum" },
     { ...map, method: "unheard" },
   ];
   const target = trace.logits.indexOf(Math.max(...trace.logits));
-  const options = { target, reference: null, fusion: "mean", alpha: 0.5 } as const;
-  const names = (change: object) =>
-    furtherMaps({ ...trace, computed }, { ...options, ...change }).map(({ method }) => method);
+  const options = { model, target, reference: null, fusion: "mean", alpha: 0.5 } as const;
+  const names = (change: object) => {
+    const changed = { ...options, ...change };
+    return furtherMaps({ ...trace, computed }, changed, allMaps(trace, changed)).map(({ method }) => method);
+  };
   expect(names({})).toEqual(["unheard"]);
+  expect(names({ model: null })).toEqual(["depth_sum", "unheard"]);
   expect(names({ target: (target + 1) % trace.labels.length })).toEqual([]);
   expect(names({ reference: (target + 1) % trace.labels.length })).toEqual([]);
-  expect(allMaps(trace, options)).toHaveLength(9);
+  expect(allMaps(trace, options).map(({ method }) => method)).toEqual(METHODS);
+  expect(allMaps(trace, { ...options, model: null }).map(({ method }) => method)).toEqual(
+    METHODS.filter((method) => !FROM_WEIGHTS.includes(method)),
+  );
 });
