@@ -142,6 +142,7 @@ def test_the_container_runs_without_root_and_has_a_health_check():
     lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
     steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
     words = [word for word, _ in steps]
+    assert re.fullmatch(r"python:3\.11-[a-z-]+@sha256:[0-9a-f]{64}", dict(steps)["FROM"])  # one build, for good
     assert ["USER", "1000"] in steps
     assert not {"COPY", "ADD", "RUN"} & set(words[words.index("USER") :])  # its user can change no file of the image
     assert "ProxyHandler({})" in dict(steps)["HEALTHCHECK"]  # a proxy of the environment does not reach the container
