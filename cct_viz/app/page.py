@@ -78,7 +78,7 @@ def build_page(models: Models) -> gr.Blocks:
             return gr.HTML(news=json.dumps(news)), gr.Timer(active=line.busy)
 
         def retry() -> tuple[Any, Any]:
-            models.retry()
+            models.download()
             return read_news()
 
         page.load(read_news, None, [explorer, timer], **PRIVATE)
