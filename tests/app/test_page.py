@@ -75,7 +75,7 @@ class FakeModels:
     def hub_line(self):
         return HubLine("keras-io/cct could not be loaded.", can_retry=True)
 
-    def retry(self):
+    def download(self):
         pass
 
 
@@ -250,6 +250,16 @@ def test_the_only_public_endpoints_are_classify_and_explain(client):
     assert info["unnamed_endpoints"] == {}
 
 
+def test_the_inputs_name_no_url_because_urls_are_refused(served):
+    info = httpx.get(f"{served[1]}gradio_api/info", trust_env=False).json()["named_endpoints"]
+    for endpoint in info.values():
+        picture = endpoint["parameters"][0]
+        assert list(picture["type"]["properties"]) == ["path", "meta"]
+        assert picture["python_type"]["description"] == upload.PATH
+        assert "http" not in json.dumps(picture)
+        assert "image=handle_file('photo.jpg')" in endpoint["code_snippets"]["python"]
+
+
 def test_classify_returns_the_label_of_an_image(client):
     answer = client.predict(handle_file(EXAMPLES[3]), api_name="/classify")
     expected = FakeModels().trace("tiny", EXAMPLES[3])
@@ -270,7 +280,7 @@ def test_explain_returns_a_figure_and_all_numbers(client, method):
     expected = explain(FakeModels().trace("tiny", EXAMPLES[3]), method, target=1)
     np.testing.assert_allclose(numbers["maps"], expected.maps, rtol=1e-6)
     assert numbers["checks"] == dict(expected.checks)
-    assert numbers["target"] == tiny_config().labels[1]
+    assert numbers["target"] == numbers["summary"]["explained_class"] == tiny_config().labels[1]
     assert numbers["assumptions"] == [ASSUMED_LABELS]
 
 
@@ -343,6 +353,7 @@ from gradio_client import Client, handle_file
 make_folder()
 made = build_page(Models([{str(tiny_folder)!r}], hub=False))
 _, address, _ = launch(made, host="127.0.0.1", block=False)
+assert "matplotlib" not in sys.modules  # takes half a second, for which the page does not wait
 client = Client(address, verbose=False, httpx_kwargs={{"timeout": None}})
 answer = client.predict(handle_file(EXAMPLES[0]), api_name="/classify")
 assert answer["label"] in {tiny_classifier.labels!r}, answer
