@@ -16,7 +16,8 @@ from ..images.preprocessing import ImageError
 from ..inference.bands import Band, find_band, read_bands
 from ..inference.heatmaps import Heatmaps
 from ..inference.trace import Trace
-from ..methods import METHODS, describe, explain, takes
+from ..methods import METHODS, describe, takes
+from ..methods import explain as make_maps
 from .models import Models
 from .summary import summarise
 from .upload import Upload
@@ -58,16 +59,15 @@ def add_endpoints(models: Models) -> None:
             "note": trace.note,
         }
 
-    def explain_image(image: str | None, method: str | None = "", target: str | None = "") -> tuple[str, str]:
+    def explain(image: str | None, method: str | None = "", target: str | None = "") -> tuple[str, str]:
         """A PNG with the maps of one method over the image, and a JSON file with every number and the identity checks.
 
         "summary" in the JSON has the most important of it: the first classes and what their probability is worth, the
-        errors of the identities, and the strongest tokens of each map with their places.
+        errors of the identities, and the strongest tokens of each map with their places. The headline map is the most
+        faithful in the model's own score table of the maps that need no further pass of the model, or rollout.
 
         Args:
-            method: how to explain, such as rollout, attention or contribution; another name is answered with a list.
-                Empty for the headline map: the most faithful in the model's own score table of the maps that need no
-                further pass of the model, or rollout without a table.
+            method: such as rollout, attention or contribution; empty for the headline map; another name gets a list.
             target: a class by name or number; empty for the predicted class.
         """
         method = (method or "").strip()
@@ -79,7 +79,7 @@ def add_endpoints(models: Models) -> None:
         if isinstance(chosen, str) and chosen not in trace.labels and chosen.isdecimal() and len(chosen) < 10:
             chosen = int(chosen)
         try:
-            heatmaps = explain(trace, method, target=chosen)
+            heatmaps = make_maps(trace, method, target=chosen)
             index = trace.class_index(chosen)
         except ValueError as error:
             raise _refuse(error) from error
@@ -108,7 +108,7 @@ def add_endpoints(models: Models) -> None:
     run.click(classify, [image], [classes], api_name="classify", concurrency_id="model", concurrency_limit=2)
     # A figure takes a hundred times as long as the model, so figures have a queue of their own.
     inputs = [image, method, target]
-    run.click(explain_image, inputs, list(files), api_name="explain", concurrency_id="figure", concurrency_limit=1)
+    run.click(explain, inputs, list(files), api_name="explain", concurrency_id="figure", concurrency_limit=1)
 
 
 def _draw(trace: Trace, heatmaps: Heatmaps) -> tuple[bytes, dict[str, Any]]:
