@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import os
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-import numpy as np
 from gradio.processing_utils import save_bytes_to_cache
 
 from ..architecture.cost import count_macs
@@ -19,9 +16,9 @@ from ..checkpoints.safetensors import to_bytes
 from ..inference.classifier import Classifier
 from ..server.settings import KEEP_SECONDS
 from ..web.html import TITLE, describe_gallery, describe_model, pack_files, page_script, page_style
-from ..web.payload import make_payload
 from .api import add_endpoints
 from .models import Models
+from .traces import add_trace
 
 # A model beyond one of these runs on the server: its weights as float16, and the multiply-accumulates of a pass.
 MOST_BYTES, MOST_MACS = 16_000_000, 2_000_000_000
@@ -53,7 +50,6 @@ def build_page(models: Models) -> gr.Blocks:
             padding=False,
             elem_id="explorer",
             news="",
-            answer="",
         )
         files = PageFiles(explorer)
         explorer.value = json.dumps(
@@ -64,10 +60,6 @@ def build_page(models: Models) -> gr.Blocks:
             }
         )
 
-        def answer(event: gr.EventData) -> Any:
-            return gr.HTML(answer=_answer(models, event))
-
-        explorer.submit(answer, None, [explorer], concurrency_id="model", concurrency_limit=2, **PRIVATE)
         timer = gr.Timer(2, active=models.hub_line().busy)
 
         def read_news() -> tuple[Any, Any]:
@@ -85,6 +77,7 @@ def build_page(models: Models) -> gr.Blocks:
         timer.tick(read_news, None, [explorer, timer], **PRIVATE)
         explorer.retry(retry, None, [explorer, timer], **PRIVATE)
         add_endpoints(models)
+        add_trace(models)
     return page
 
 
@@ -140,28 +133,3 @@ def _describe(models: Models, files: PageFiles) -> list[dict[str, Any]]:
         weights = None if address is None else {"address": address}
         described.append({**describe_model(classifier, weights), "id": name})
     return described
-
-
-def _answer(models: Models, event: gr.EventData) -> str:
-    """The payload for a picture that a visitor's page sent, as JSON {id, payload}, or {id, problem}."""
-    data = event._data if isinstance(event._data, dict) else {}
-    try:
-        name, pixels = str(data.get("model")), str(data.get("pixels"))
-        trace = models.trace_pixels(name, _read_pixels(pixels, models.get(name)))
-    except (CheckpointError, ValueError) as error:
-        return json.dumps({"id": data.get("id"), "problem": str(error)})
-    return json.dumps({"id": data.get("id"), "payload": make_payload(trace)})
-
-
-def _read_pixels(text: str, classifier: Classifier) -> np.ndarray:
-    """(H, W, 3) uint8 from base64.
-
-    Raises:
-        ValueError: not as many pixels as the model expects.
-    """
-    height, width = classifier.config.image_size
-    try:
-        values = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
-        return values.reshape(height, width, 3)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError(f"the picture does not have the {height} x {width} pixels that the model expects") from error

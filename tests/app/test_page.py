@@ -23,9 +23,10 @@ from PIL import Image
 from waiting import PATIENCE
 
 from cct_viz.app import page, serve, upload
-from cct_viz.app.models import HubLine, Models
+from cct_viz.app.models import HubLine
 from cct_viz.app.page import build_page
 from cct_viz.architecture.weights import expected_shapes
+from cct_viz.checkpoints import CheckpointError
 from cct_viz.checkpoints.given import ASSUMED_LABELS
 from cct_viz.images.decode import decode
 from cct_viz.inference.classifier import Source
@@ -56,6 +57,8 @@ class FakeModels:
         return ["tiny"]
 
     def get(self, name):
+        if name != "tiny":
+            raise CheckpointError(f"no model is called {name!r}; available: tiny")
         return SimpleNamespace(
             config=self.config,
             folder=None,
@@ -77,10 +80,6 @@ class FakeModels:
 
     def download(self):
         pass
-
-
-def event(**data):
-    return SimpleNamespace(_data=data)
 
 
 def test_weights_are_one_file_that_stays():
@@ -132,29 +131,6 @@ def test_a_model_that_does_not_fit_into_a_page_runs_on_the_server(weight):
     model.weights["head/bias"] += np.float32(weight)
     with gr.Blocks():
         assert page.PageFiles(gr.HTML()).address(model) is None
-
-
-def test_the_server_answers_with_the_trace_of_the_pixels():
-    models = FakeModels()
-    pixels = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
-    text = base64.b64encode(pixels.tobytes()).decode()
-    answer = json.loads(page._answer(models, event(id=3, model="tiny", pixels=text)))
-    assert answer["id"] == 3
-    logits = json.loads(answer["payload"])["logits"]
-    expected = models.trace("tiny", pixels).logits
-    np.testing.assert_array_equal(np.frombuffer(base64.b64decode(logits["data"]), "<f4"), expected)
-
-
-@pytest.mark.parametrize("pixels", ["", "AAAA", "not base64", None, 5, "A" * 956])
-def test_odd_pixels_are_refused_in_one_sentence(pixels):
-    answer = json.loads(page._answer(FakeModels(), event(id=1, model="tiny", pixels=pixels)))
-    assert answer["problem"] == "the picture does not have the 12 x 20 pixels that the model expects"
-
-
-@pytest.mark.parametrize("data", [None, [], "text", {}, {"id": {"a": 1}, "model": ["tiny"]}])
-def test_odd_events_are_refused(data):
-    models = Models(hub=False)
-    assert "no model is called" in json.loads(page._answer(models, SimpleNamespace(_data=data)))["problem"]
 
 
 def run_app(*arguments, **variables):
@@ -269,6 +245,34 @@ def test_classify_returns_the_label_of_an_image(client):
     assert answer["band"] is answer["usual"] is None  # the stub's model was not measured
     assert answer["output"] == "softmax"
     assert answer["assumptions"] == [ASSUMED_LABELS]
+
+
+def ask_trace(served, *data):
+    """Status and JSON of the request that a page sends for a model that is too large for it."""
+    answer = httpx.post(f"{served[1]}gradio_api/run/trace", json={"data": data}, timeout=PATIENCE, trust_env=False)
+    return answer.status_code, answer.json()
+
+
+def test_the_server_answers_with_the_trace_of_the_pixels(served):
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    status, answer = ask_trace(served, "tiny", base64.b64encode(pixels.tobytes()).decode())
+    logits = json.loads(answer["data"][0])["logits"]
+    expected = served[0].trace("tiny", pixels).logits
+    assert status == 200
+    np.testing.assert_array_equal(np.frombuffer(base64.b64decode(logits["data"]), "<f4"), expected)
+
+
+@pytest.mark.parametrize("pixels", ["", "AAAA", "not base64", "A" * 956])
+def test_odd_pixels_are_refused_in_one_sentence(served, pixels):
+    said = "the picture does not have the 12 x 20 pixels that the model expects"
+    assert ask_trace(served, "tiny", pixels) == (422, {"detail": said})
+
+
+@pytest.mark.parametrize("data", [[], [None, None], [5, {"a": 1}], ["none", ""]])
+def test_odd_requests_for_a_trace_are_refused(served, data):
+    status, answer = ask_trace(served, *data)
+    assert status == 422
+    assert "no model is called" in answer["detail"] or "The inputs are not as expected" in answer["detail"]
 
 
 @pytest.mark.parametrize("method", ["rollout", "contribution"])  # shares, and numbers with a sign

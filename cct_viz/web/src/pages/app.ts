@@ -2,9 +2,9 @@
 
 import { mount } from "svelte";
 import App from "../App.svelte";
-import { problem } from "../core/problem.ts";
 import { type Hub, Session } from "../core/session.svelte.ts";
 import type { Language } from "../i18n/language.svelte.ts";
+import { askServer } from "./ask.ts";
 import { type CarriedModel, type CarriedPicture, fetchedPacks, openModels, openPictures } from "./carried.ts";
 import { startWith } from "./engine.ts";
 
@@ -16,8 +16,6 @@ export interface Component {
     readonly value: string;
     /** `News`: models that came since, and the line about the Hub. */
     readonly news: string;
-    /** `Answer` to the last picture that was sent. */
-    readonly answer: string;
   };
   readonly watch: (prop: string, react: () => void) => void;
   readonly trigger: (event: string, data: unknown) => void;
@@ -33,38 +31,15 @@ interface News {
   readonly models: readonly CarriedModel[];
   readonly hub: { readonly text: string; readonly busy: boolean; readonly canRetry: boolean };
 }
-interface Answer {
-  readonly id: number;
-  readonly payload?: string;
-  readonly problem?: string;
-}
-
-const PATIENCE = 60_000; // milliseconds; the largest model takes two seconds
 
 export function openApp({ element, props, watch, trigger }: Component): Session {
   const { models, pictures, languages } = JSON.parse(props.value) as Carried;
-  const waiting = new Map<number, (answer: Answer) => void>();
-  let last = 0;
-  watch("answer", () => {
-    const answer = JSON.parse(props.answer) as Answer;
-    waiting.get(answer.id)?.(answer);
-    waiting.delete(answer.id);
-  });
-  const ask = (model: string, pixels: Uint8Array): Promise<string> =>
-    new Promise((resolve, reject) => {
-      const id = ++last;
-      const timer = setTimeout(() => {
-        waiting.delete(id);
-        reject(problem("server.away"));
-      }, PATIENCE);
-      waiting.set(id, ({ payload, problem: why }) => {
-        clearTimeout(timer);
-        if (payload) resolve(payload);
-        else reject(new Error(why));
-      });
-      trigger("submit", { id, model, pixels: base64Of(pixels) });
-    });
-  const session = new Session(startWith(ask), openModels(models), openPictures(pictures), fetchedPacks(languages));
+  const session = new Session(
+    startWith(askServer),
+    openModels(models),
+    openPictures(pictures),
+    fetchedPacks(languages),
+  );
   const read = (): void => {
     if (!props.news) return;
     const { models: all, hub } = JSON.parse(props.news) as News;
@@ -84,11 +59,3 @@ const hubOf = ({ text, busy, canRetry }: News["hub"], retry: () => void): Hub =>
   busy,
   retry: canRetry ? retry : null,
 });
-
-function base64Of(bytes: Uint8Array): string {
-  let text = "";
-  for (let start = 0; start < bytes.length; start += 0x8000) {
-    text += String.fromCharCode(...bytes.subarray(start, start + 0x8000));
-  }
-  return btoa(text);
-}
