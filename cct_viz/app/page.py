@@ -18,11 +18,10 @@ from ..server.settings import KEEP_SECONDS
 from ..web.html import TITLE, describe_gallery, describe_model, pack_files, page_script, page_style
 from .api import add_endpoints
 from .models import Models
-from .traces import add_trace
+from .page_calls import add_page_calls
 
 # A model beyond one of these runs on the server: its weights as float16, and the multiply-accumulates of a pass.
 MOST_BYTES, MOST_MACS = 16_000_000, 2_000_000_000
-PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 _STYLE = "cct-explorer-style"
 # The style sheet goes into <head>, because Gradio rewrites the rules of a component's own.
@@ -36,7 +35,7 @@ if (!document.getElementById("{_STYLE}")) {{
 }}
 %s
 globalThis.cctExplorer = cctExplorer;
-cctExplorer.session = cctExplorer.openApp({{element: element.querySelector(".cct-app"), props, watch, trigger}});
+cctExplorer.session = cctExplorer.openApp({{element: element.querySelector(".cct-app"), props}});
 """
 
 
@@ -49,7 +48,6 @@ def build_page(models: Models) -> gr.Blocks:
             apply_default_css=False,
             padding=False,
             elem_id="explorer",
-            news="",
         )
         files = PageFiles(explorer)
         explorer.value = json.dumps(
@@ -60,24 +58,14 @@ def build_page(models: Models) -> gr.Blocks:
             }
         )
 
-        timer = gr.Timer(2, active=models.hub_line().busy)
-
-        def read_news() -> tuple[Any, Any]:
+        def tell_news() -> str:
             line = models.hub_line()
             hub = {"text": line.text, "busy": line.busy, "canRetry": line.can_retry}
             files.languages()  # written again if a cleaner took them
-            news = {"models": _describe(models, files), "hub": hub}
-            return gr.HTML(news=json.dumps(news)), gr.Timer(active=line.busy)
+            return json.dumps({"models": _describe(models, files), "hub": hub})
 
-        def retry() -> tuple[Any, Any]:
-            models.download()
-            return read_news()
-
-        page.load(read_news, None, [explorer, timer], **PRIVATE)
-        timer.tick(read_news, None, [explorer, timer], **PRIVATE)
-        explorer.retry(retry, None, [explorer, timer], **PRIVATE)
         add_endpoints(models)
-        add_trace(models)
+        add_page_calls(models, tell_news)
     return page
 
 

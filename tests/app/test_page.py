@@ -52,6 +52,7 @@ class FakeModels:
         self.config = config or tiny_config(assumptions=(ASSUMED_LABELS,))
         self.num_parameters = num_parameters
         self.problem = ""
+        self.downloads = 0
 
     def names(self):
         return ["tiny"]
@@ -79,7 +80,7 @@ class FakeModels:
         return HubLine("keras-io/cct could not be loaded.", can_retry=True)
 
     def download(self):
-        pass
+        self.downloads += 1
 
 
 def test_weights_are_one_file_that_stays():
@@ -247,15 +248,23 @@ def test_classify_returns_the_label_of_an_image(client):
     assert answer["assumptions"] == [ASSUMED_LABELS]
 
 
-def ask_trace(served, *data):
-    """Status and JSON of the request that a page sends for a model that is too large for it."""
-    answer = httpx.post(f"{served[1]}gradio_api/run/trace", json={"data": data}, timeout=PATIENCE, trust_env=False)
+def ask(served, name, *data):
+    """Status and JSON of a request of the page."""
+    answer = httpx.post(f"{served[1]}gradio_api/run/{name}", json={"data": data}, timeout=PATIENCE, trust_env=False)
     return answer.status_code, answer.json()
+
+
+def test_the_page_gets_news_and_asks_for_another_download(served):
+    before = served[0].downloads
+    news = [json.loads(ask(served, "news", again)[1]["data"][0]) for again in (False, True)]
+    assert [model["id"] for model in news[0]["models"]] == ["tiny"]
+    assert news[0]["hub"] == {"text": "keras-io/cct could not be loaded.", "busy": False, "canRetry": True}
+    assert served[0].downloads == before + 1
 
 
 def test_the_server_answers_with_the_trace_of_the_pixels(served):
     pixels = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
-    status, answer = ask_trace(served, "tiny", base64.b64encode(pixels.tobytes()).decode())
+    status, answer = ask(served, "trace", "tiny", base64.b64encode(pixels.tobytes()).decode())
     logits = json.loads(answer["data"][0])["logits"]
     expected = served[0].trace("tiny", pixels).logits
     assert status == 200
@@ -265,12 +274,12 @@ def test_the_server_answers_with_the_trace_of_the_pixels(served):
 @pytest.mark.parametrize("pixels", ["", "AAAA", "not base64", "A" * 956])
 def test_odd_pixels_are_refused_in_one_sentence(served, pixels):
     said = "the picture does not have the 12 x 20 pixels that the model expects"
-    assert ask_trace(served, "tiny", pixels) == (422, {"detail": said})
+    assert ask(served, "trace", "tiny", pixels) == (422, {"detail": said})
 
 
 @pytest.mark.parametrize("data", [[], [None, None], [5, {"a": 1}], ["none", ""]])
 def test_odd_requests_for_a_trace_are_refused(served, data):
-    status, answer = ask_trace(served, *data)
+    status, answer = ask(served, "trace", *data)
     assert status == 422
     assert "no model is called" in answer["detail"] or "The inputs are not as expected" in answer["detail"]
 

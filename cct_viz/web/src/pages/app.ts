@@ -2,23 +2,18 @@
 
 import { mount } from "svelte";
 import App from "../App.svelte";
-import { type Hub, Session } from "../core/session.svelte.ts";
+import { Session } from "../core/session.svelte.ts";
 import type { Language } from "../i18n/language.svelte.ts";
-import { askServer } from "./ask.ts";
+import { askServer } from "./call.ts";
 import { type CarriedModel, type CarriedPicture, fetchedPacks, openModels, openPictures } from "./carried.ts";
 import { startWith } from "./engine.ts";
+import { followNews } from "./news.ts";
 
-/** What Gradio gives to the component's script. `props` are texts in JSON that Python sets. */
+/** What Gradio gives to the component's script. */
 export interface Component {
   readonly element: HTMLElement;
-  readonly props: {
-    /** `Carried`, once. */
-    readonly value: string;
-    /** `News`: models that came since, and the line about the Hub. */
-    readonly news: string;
-  };
-  readonly watch: (prop: string, react: () => void) => void;
-  readonly trigger: (event: string, data: unknown) => void;
+  /** `value` is `Carried` in JSON. */
+  readonly props: { readonly value: string };
 }
 
 interface Carried {
@@ -27,12 +22,8 @@ interface Carried {
   /** Addresses of the packs. */
   readonly languages: Readonly<Partial<Record<Language, string>>>;
 }
-interface News {
-  readonly models: readonly CarriedModel[];
-  readonly hub: { readonly text: string; readonly busy: boolean; readonly canRetry: boolean };
-}
 
-export function openApp({ element, props, watch, trigger }: Component): Session {
+export function openApp({ element, props }: Component): Session {
   const { models, pictures, languages } = JSON.parse(props.value) as Carried;
   const session = new Session(
     startWith(askServer),
@@ -40,22 +31,8 @@ export function openApp({ element, props, watch, trigger }: Component): Session 
     openPictures(pictures),
     fetchedPacks(languages),
   );
-  const read = (): void => {
-    if (!props.news) return;
-    const { models: all, hub } = JSON.parse(props.news) as News;
-    const known = new Set(session.models.map((model) => model.id));
-    session.models = [...session.models, ...openModels(all.filter((model) => !known.has(model.id)))];
-    session.hub = hub.text ? hubOf(hub, () => trigger("retry", {})) : null;
-  };
-  watch("news", read);
-  read();
+  void followNews(session);
   element.replaceChildren();
   mount(App, { target: element, props: { session } });
   return session;
 }
-
-const hubOf = ({ text, busy, canRetry }: News["hub"], retry: () => void): Hub => ({
-  text,
-  busy,
-  retry: canRetry ? retry : null,
-});

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { askServer } from "./ask.ts";
+import { askServer } from "./call.ts";
 
 const PIXELS = Uint8Array.of(1, 2, 3);
 const AWAY = "the server does not answer; check the connection, then try again";

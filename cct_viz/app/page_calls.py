@@ -1,12 +1,15 @@
-"""Models that are too large for a page: the page asks the server for the trace of its pixels.
+"""What the page asks of the server: traces of models that are too large for it, and news of the Hub.
 
-It asks in one request (POST /gradio_api/run/trace), so that any process of the app can answer, whichever made the page.
+Each is one request (POST /gradio_api/run/NAME), so that any process of the app can answer, whichever made the page.
+Documentation and tools do not list them.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -16,11 +19,16 @@ from ..web.payload import make_payload
 from .models import Models
 
 
-def add_trace(models: Models) -> None:
-    """Add the endpoint to the page under construction. It is the page's own: documentation and tools do not list it."""
+def add_page_calls(models: Models, tell_news: Callable[[], str]) -> None:
+    """Add the endpoints /trace and /news to the page under construction.
+
+    Args:
+        tell_news: the models and the line about the Hub, as JSON.
+    """
     with gr.Row(visible=False):
         inputs = [gr.Textbox(label="model"), gr.Textbox(label="pixels")]
-        payload, run = gr.Textbox(label="payload"), gr.Button()
+        again = gr.Checkbox(label="again")
+        text, run = gr.Textbox(label="text"), gr.Button()
 
     def trace(model: str, pixels: str) -> str:
         try:
@@ -28,15 +36,14 @@ def add_trace(models: Models) -> None:
         except (CheckpointError, ValueError) as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    run.click(
-        trace,
-        inputs,
-        [payload],
-        api_name="trace",
-        api_visibility="undocumented",
-        concurrency_id="model",
-        concurrency_limit=2,
-    )
+    def news(again: bool) -> str:
+        if again:
+            models.download()
+        return tell_news()
+
+    own: dict[str, Any] = {"api_visibility": "undocumented", "concurrency_limit": 2}
+    run.click(trace, inputs, [text], api_name="trace", concurrency_id="model", **own)
+    run.click(news, [again], [text], api_name="news", concurrency_id="news", **own)
 
 
 def read_pixels(text: str, size: tuple[int, int]) -> np.ndarray:

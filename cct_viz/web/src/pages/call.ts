@@ -1,26 +1,33 @@
-// A model that is too large for a page: its server computes the trace of the page's pixels, in one request.
+// What the page asks of its server, each in one request: see cct_viz/app/page_calls.py.
 
 import { problem } from "../core/problem.ts";
 import type { AskServer } from "./engine.ts";
 
 const PATIENCE = 60_000; // milliseconds; the largest model takes two seconds
 
-/** @throws {Problem} no answer. @throws {Error} the server's own sentence, such as that it is busy. */
-export const askServer: AskServer = async (model, pixels) => {
-  const { ok, answer } = await send({ data: [model, base64Of(pixels)] }).catch(() => {
+/**
+ * The text that an endpoint answers.
+ *
+ * @throws {Problem} no answer. @throws {Error} the server's own sentence, such as that it is busy.
+ */
+export async function call(name: string, ...data: readonly unknown[]): Promise<string> {
+  const { ok, answer } = await send(name, { data }).catch(() => {
     throw problem("server.away");
   });
   if (ok && answer.data) return answer.data[0];
   throw answer.detail ? new Error(answer.detail) : problem("server.away");
-};
+}
+
+/** The trace of a model that is too large for a page. @throws as `call` */
+export const askServer: AskServer = (model, pixels) => call("trace", model, base64Of(pixels));
 
 interface Answer {
   readonly data?: readonly [string];
   readonly detail?: string;
 }
 
-async function send(body: unknown): Promise<{ readonly ok: boolean; readonly answer: Answer }> {
-  const response = await fetch(new URL("gradio_api/run/trace", document.baseURI), {
+async function send(name: string, body: unknown): Promise<{ readonly ok: boolean; readonly answer: Answer }> {
+  const response = await fetch(new URL(`gradio_api/run/${name}`, document.baseURI), {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
