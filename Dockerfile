@@ -6,9 +6,9 @@
 # It has no TensorFlow and asks no Hub. To convert files of TensorFlow, keras-io/cct among them, build with
 # `--build-arg REQUIREMENTS=requirements.lock` and end the second command with `python app.py`.
 #
-# To hold the base image to one build, write what `docker buildx imagetools inspect python:3.11-slim-bookworm` prints as
-# its digest behind the tag: FROM python:3.11-slim-bookworm@sha256:...
-FROM python:3.11-slim-bookworm
+# The base image is one build for all platforms: Python 3.11.16 of 19 September 2026. To get Debian's later fixes, replace
+# the digest by the one that `docker buildx imagetools inspect python:3.11-slim-bookworm` prints, and build again.
+FROM python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 ARG REQUIREMENTS=requirements-serve.lock
 WORKDIR /app
 COPY requirements.lock requirements-serve.lock ./

@@ -53,7 +53,9 @@ def meet(number: int, fault: str, fake: FakeHub, folder: Path) -> tuple[app_mode
     fake.faults[repo] = fault
     started = time.monotonic()
     app_models.HUB_REPO = repo
-    return app_models.Models(load=load), repo, time.monotonic() - started
+    models = app_models.Models(load=load)
+    models.download()
+    return models, repo, time.monotonic() - started
 
 
 def wait(models: app_models.Models) -> tuple[app_models.HubLine, float]:
@@ -72,7 +74,7 @@ def check(
     words = re.escape(EXPECTED[fault][1]) if fault in EXPECTED else AT_DEADLINE
     said = bool(re.search(words, line.text)) and line.can_retry and TOKEN not in line.text
     del fake.faults[repo]
-    models.retry()
+    models.download()
     recovered = not wait(models)[0].can_retry and repo in models.names()
     print(f"{fault:32} {seconds:5.1f} s  {'recovered' if recovered else 'NOT RECOVERED'}  {line.text}", flush=True)
     return said and recovered and seconds < 61  # the child process is stopped at 60

@@ -1,6 +1,9 @@
 """The command line as a person types it."""
 
+import dataclasses
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +12,11 @@ from conftest import leave_out_xla, tiny_config, write_random_checkpoint
 from PIL import Image
 
 from cct_viz.architecture.config import Preprocessing, read_config, write_config
-from cct_viz.architecture.presets import DEFAULT
+from cct_viz.architecture.presets import DEFAULT, PRESETS
 from cct_viz.checkpoints.cache import sha256
 from cct_viz.checkpoints.given import ASSUMED_LABELS
 from cct_viz.cli import main
-from cct_viz.methods import METHODS, takes
+from cct_viz.methods import METHODS, method_title, takes
 
 ROOT = Path(__file__).parent.parent
 FORWARD = [method for method in METHODS if not takes(method, "classifier")]  # the others are slow, and tested elsewhere
@@ -239,6 +242,7 @@ def test_train_makes_a_folder_that_loads(capfd, tmp_path, cache, monkeypatch):
     ("arguments", "message"),
     [
         (["classify", "x.png", "--model", "nothing"], "neither a preset"),
+        (["classify", "x.png", "--top", "0"], "--top is 0; expected 1 or more classes"),
         (["evaluate", "--data", "missing.npz"], "missing.npz cannot be read: No such file or directory"),
         (["train", "--arch", "cct_99", "--data", "missing.npz", "--out", "o"], "cct_99"),
         (["train", "--arch", "cct_2_3x2_32", "--data", "missing.npz", "--out", "o"], "missing.npz"),
@@ -316,5 +320,52 @@ def test_an_output_folder_that_is_a_file_is_named(capsys, tiny_folder, tiny_clas
     (tmp_path / "taken").write_text("")
     assert main(["explain", photo, "--out", str(tmp_path / "taken"), "--model", str(tiny_folder)]) == 1
     err = capsys.readouterr().err
-    assert "taken cannot be used: File exists" in err
+    assert "taken cannot be used: Not a directory" in err
     assert "Errno" not in err
+
+
+LONG = {  # what takes long, and which of a command's options name what it writes
+    "evaluate --data x.npz --out": "cct_viz.inference.load.load",
+    "evaluate --data x.npz --gauge": "cct_viz.inference.load.load",
+    "score --data x.npz --out": "cct_viz.inference.load.load",
+    "explain photo.jpg --out": "cct_viz.inference.load.load",
+    "site --out": "cct_viz.web.site.page_html",
+    "convert weights.pth --out": "cct_viz.checkpoints.child.read",
+}
+
+
+@pytest.mark.parametrize("command", LONG)
+def test_what_cannot_be_written_is_refused_before_it_is_computed(capsys, photo, tmp_path, monkeypatch, command):
+    (tmp_path / "taken").write_text("")
+    (tmp_path / "weights.pth").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(LONG[command], lambda *arguments, **options: pytest.fail("it was computed"))
+    assert main([*command.split(), "taken/out"]) == 1
+    assert "taken cannot be used: Not a directory" in capsys.readouterr().err
+
+
+def test_what_lies_damaged_beside_weights_is_said_once(capsys, tiny_folder, tmp_path, monkeypatch):
+    """Silently, a model would lose its table, its gauge or its curves."""
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    files = ("metrics.json", "history.json", "randomisation.json", "score.json", "gauge.safetensors")
+    for name in files:
+        (folder / name).write_text("{")
+    mine = dataclasses.replace(PRESETS[DEFAULT], config=tiny_config(), folder=folder)
+    monkeypatch.setattr("cct_viz.cli.checkpoints.PRESETS", {"mine": mine})
+    assert main(["models"]) == main(["models", "--json"]) == 0
+    err = capsys.readouterr().err
+    assert sorted(line.split()[2] for line in err.splitlines()) == sorted(f"model/{name}" for name in files)
+    (folder / "score.json").write_text('{"sha256": "other", "table": []}')
+    (folder / "metrics.json").write_text("[]")
+    assert main(["models"]) == 0
+    err = capsys.readouterr().err
+    assert "model/score.json is ignored: it was measured on other weights" in err
+    assert "model/metrics.json is ignored: it holds no JSON object" in err
+
+
+def test_help_of_explain_lists_the_methods_with_names_for_people(capsys):
+    with pytest.raises(SystemExit):
+        main(["explain", "--help"])
+    out = capsys.readouterr().out
+    for method in METHODS:
+        assert re.search(rf"^  {method} +{re.escape(method_title(method))}$", out, re.MULTILINE)

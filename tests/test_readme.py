@@ -1,7 +1,10 @@
 """What the README promises is run, word for word."""
 
+import base64
+import json
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +48,15 @@ def test_every_command_line_is_understood(pictures):
         cli._parser().parse_args(words[3:])
 
 
+def test_the_request_with_a_picture_inside_is_made_without_options_of_gnu(pictures):
+    """macOS has another base64, which takes no file as an argument and no -w."""
+    (making,) = re.findall(r"```bash\n\((printf .*)\) \|\n  curl", README)
+    assert "base64 -" not in making
+    made = json.loads(subprocess.run(["sh", "-c", making], capture_output=True, check=True).stdout)
+    coded = made["data"][0]["path"].removeprefix("data:image/jpeg;base64,")
+    assert base64.b64decode(coded, validate=True) == Path("photo.jpg").read_bytes()
+
+
 def test_every_setting_in_the_table_is_read_somewhere():
     code = "".join(path.read_text() for path in [*ROOT.glob("*.py"), *ROOT.glob("cct_viz/**/*.py")])
     (table,) = re.findall(r"## Settings\n\n(.*?)\n\n", README, re.DOTALL)
@@ -54,8 +66,6 @@ def test_every_setting_in_the_table_is_read_somewhere():
 
 
 def test_the_table_of_weights_tells_what_the_folders_hold():
-    import json
-
     (section,) = re.findall(r"## Weights\n\n(.*?)\n\n", README, re.DOTALL)
     bundled = {preset.folder for preset in presets.PRESETS.values() if preset.folder}
     assert bundled

@@ -144,10 +144,26 @@ def test_workflows_have_read_permissions_only():
     assert any("pip-audit --require-hashes" in run for run in runs)
 
 
+def test_every_protection_names_a_test_that_exists():
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?!threat|---)(.+?) \|.*\| (.+) \|$", text, re.MULTILINE)
+    assert len(rows) > 20
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    defined = set(re.findall(r"^def (test_\w+)\(", code, re.MULTILINE))
+    for threat, tests in rows:
+        named = re.findall(r"`(test_\w+)`", tests)
+        assert named, threat
+        assert set(named) <= defined, threat
+        for script, parts in re.findall(r"`(benchmarks/\w+\.py)([^`]*)`", tests):
+            known = re.findall(r'^    "(\w+)": ', (ROOT / script).read_text(encoding="utf-8"), re.MULTILINE)
+            assert set(parts.split()) <= set(known), script
+
+
 def test_the_container_runs_without_root_and_has_a_health_check():
     lines = (ROOT / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
     steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
     words = [word for word, _ in steps]
+    assert re.fullmatch(r"python:3\.11-[a-z-]+@sha256:[0-9a-f]{64}", dict(steps)["FROM"])  # one build, for good
     assert ["USER", "1000"] in steps
     assert not {"COPY", "ADD", "RUN"} & set(words[words.index("USER") :])  # its user can change no file of the image
     assert "ProxyHandler({})" in dict(steps)["HEALTHCHECK"]  # a proxy of the environment does not reach the container

@@ -13,13 +13,13 @@ from gradio.processing_utils import save_bytes_to_cache
 from ..checkpoints import CheckpointError
 from ..evaluation.headline import DEFAULT, headline_method
 from ..images.preprocessing import ImageError
-from ..inference.bands import find_band, read_bands
+from ..inference.bands import Band, find_band, read_bands
 from ..inference.heatmaps import Heatmaps
 from ..inference.trace import Trace
-from ..methods import METHODS, describe, explain, takes
-from ..reports.bundle import heatmaps_to_json
-from ..reports.figures import figure
+from ..methods import METHODS, describe, takes
+from ..methods import explain as make_maps
 from .models import Models
+from .summary import summarise
 from .upload import Upload
 
 # One thread, because Matplotlib opens and keeps its fonts per thread, and Gradio uses many short-lived threads.
@@ -48,24 +48,26 @@ def add_endpoints(models: Models) -> None:
         "assumptions" says what the file of the weights left open.
         """
         trace = _trace(models, image)
-        best = trace.top(len(trace.labels))
+        best, band = trace.top(len(trace.labels)), _band(trace)
         return {
             "label": best[0][0],
             "confidences": [{"label": label, "confidence": probability} for label, probability in best],
-            "band": _band(trace),
+            "band": band.record() if band else None,
             "usual": _usual(trace),
             "output": trace.output,
             "assumptions": list(_assumptions(models)),
             "note": trace.note,
         }
 
-    def explain_image(image: str | None, method: str | None = "", target: str | None = "") -> tuple[str, str]:
+    def explain(image: str | None, method: str | None = "", target: str | None = "") -> tuple[str, str]:
         """A PNG with the maps of one method over the image, and a JSON file with every number and the identity checks.
 
+        "summary" in the JSON has the most important of it: the first classes and what their probability is worth, the
+        errors of the identities, and the strongest tokens of each map with their places. The headline map is the most
+        faithful in the model's own score table of the maps that need no further pass of the model, or rollout.
+
         Args:
-            method: how to explain, such as rollout, attention or contribution; another name is answered with a list.
-                Empty for the headline map: the most faithful in the model's own score table of the maps that need no
-                further pass of the model, or rollout without a table.
+            method: such as rollout, attention or contribution; empty for the headline map; another name gets a list.
             target: a class by name or number; empty for the predicted class.
         """
         method = (method or "").strip()
@@ -77,13 +79,14 @@ def add_endpoints(models: Models) -> None:
         if isinstance(chosen, str) and chosen not in trace.labels and chosen.isdecimal() and len(chosen) < 10:
             chosen = int(chosen)
         try:
-            heatmaps = explain(trace, method, target=chosen)
+            heatmaps = make_maps(trace, method, target=chosen)
             index = trace.class_index(chosen)
         except ValueError as error:
             raise _refuse(error) from error
-        picture = _DRAWING.submit(_draw, trace, heatmaps).result()
+        picture, maps = _DRAWING.submit(_draw, trace, heatmaps).result()
         numbers = {
             "model": models.names()[0],
+            "summary": summarise(trace, heatmaps, trace.labels[index], _band(trace)),
             "target": trace.labels[index],
             "description": describe(heatmaps.method),
             "top": [{"label": label, "probability": probability} for label, probability in trace.top(5)],
@@ -93,7 +96,7 @@ def add_endpoints(models: Models) -> None:
             "assumptions": list(_assumptions(models)),
             "grid": list(trace.grid),
             "receptive_field": trace.receptive_field.tolist(),
-            **heatmaps_to_json(heatmaps),
+            **maps,
         }
         # In Gradio's cache folder, so that its clean-up removes them.
         folder = files[0].GRADIO_CACHE
@@ -105,19 +108,22 @@ def add_endpoints(models: Models) -> None:
     run.click(classify, [image], [classes], api_name="classify", concurrency_id="model", concurrency_limit=2)
     # A figure takes a hundred times as long as the model, so figures have a queue of their own.
     inputs = [image, method, target]
-    run.click(explain_image, inputs, list(files), api_name="explain", concurrency_id="figure", concurrency_limit=1)
+    run.click(explain, inputs, list(files), api_name="explain", concurrency_id="figure", concurrency_limit=1)
 
 
-def _draw(trace: Trace, heatmaps: Heatmaps) -> bytes:
+def _draw(trace: Trace, heatmaps: Heatmaps) -> tuple[bytes, dict[str, Any]]:
+    """The figure as PNG, and the maps as JSON values."""
+    from ..reports.bundle import heatmaps_to_json  # loads Matplotlib, for which the page need not wait
+    from ..reports.figures import figure
+
     picture = io.BytesIO()
     quick = {"compress_level": 1}  # takes half the time and a third more bytes
     figure(trace, heatmaps).savefig(picture, format="png", pil_kwargs=quick)
-    return picture.getvalue()
+    return picture.getvalue(), heatmaps_to_json(heatmaps)
 
 
-def _band(trace: Trace) -> dict[str, Any] | None:
-    band = find_band(read_bands(trace.classifier.metrics), trace.top(1)[0][1]) if trace.classifier else None
-    return band.record() if band else None
+def _band(trace: Trace) -> Band | None:
+    return find_band(read_bands(trace.classifier.metrics), trace.top(1)[0][1]) if trace.classifier else None
 
 
 def _usual(trace: Trace) -> dict[str, Any] | None:

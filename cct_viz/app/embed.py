@@ -39,7 +39,8 @@ class Running:
 
 
 def make_page(sources: Sequence[str], *, hub: bool) -> dict[str, Any]:
-    """The arguments of the server's `launch` and `mount` that are about the page: `page`, `checks` and `appearance`.
+    """The arguments of the server's `launch` and `mount` that are about the page. With `hub`, missing models are
+    downloaded once it serves.
 
     Raises:
         CheckpointError: a source cannot be loaded.
@@ -53,7 +54,7 @@ def make_page(sources: Sequence[str], *, hub: bool) -> dict[str, Any]:
     from .theme import appearance
 
     checks = {"model": models.is_there, "inference": models.works}
-    return {"page": build_page(models), "checks": checks, "appearance": appearance()}
+    return {"page": build_page(models), "checks": checks, "appearance": appearance(), "begin": models.download}
 
 
 def launch(

@@ -1,4 +1,4 @@
-"""The models of an app: bundled models and folders load at the start, Hub repositories download in the background.
+"""The models of an app: bundled models and folders load at the start, Hub repositories download while it serves.
 
 The page gets classifiers, traces and one line about the Hub. Neither TensorFlow nor Keras is loaded
 here.
@@ -51,7 +51,7 @@ class Models:
         hub: bool = True,
         load: Callable[..., Classifier] = load,
     ):
-        """Load the models on this machine; with `hub`, download the others and keras-io/cct in the background.
+        """Load the models on this machine; with `hub`, `download` brings the others and keras-io/cct.
 
         Args:
             sources: additional folders, presets or Hub repos. Those on this machine come first in the picker.
@@ -84,7 +84,6 @@ class Models:
         self._bring_cached()
         if hub:
             self._wanted = list(dict.fromkeys([s for s in sources if s not in local] + [HUB_REPO]))
-            self.retry()
         elif remote := [source for source in sources if source not in local]:
             raise CheckpointError(f"{remote[0]!r} is not a folder on this machine, and the Hub is off (--no-hub)")
 
@@ -165,7 +164,7 @@ class Models:
         with self._lock:
             return self._line
 
-    def retry(self) -> None:
+    def download(self) -> None:
         """Download missing models in the background; does nothing while a download runs."""
         with self._lock:
             missing = [repo for repo in self._wanted if repo not in self._table]

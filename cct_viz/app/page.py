@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import os
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-import numpy as np
 from gradio.processing_utils import save_bytes_to_cache
 
 from ..architecture.cost import count_macs
@@ -19,13 +16,12 @@ from ..checkpoints.safetensors import to_bytes
 from ..inference.classifier import Classifier
 from ..server.settings import KEEP_SECONDS
 from ..web.html import TITLE, describe_gallery, describe_model, pack_files, page_script, page_style
-from ..web.payload import make_payload
 from .api import add_endpoints
 from .models import Models
+from .page_calls import add_page_calls
 
 # A model beyond one of these runs on the server: its weights as float16, and the multiply-accumulates of a pass.
 MOST_BYTES, MOST_MACS = 16_000_000, 2_000_000_000
-PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 _STYLE = "cct-explorer-style"
 # The style sheet goes into <head>, because Gradio rewrites the rules of a component's own.
@@ -39,7 +35,7 @@ if (!document.getElementById("{_STYLE}")) {{
 }}
 %s
 globalThis.cctExplorer = cctExplorer;
-cctExplorer.session = cctExplorer.openApp({{element: element.querySelector(".cct-app"), props, watch, trigger}});
+cctExplorer.session = cctExplorer.openApp({{element: element.querySelector(".cct-app"), props}});
 """
 
 
@@ -52,8 +48,6 @@ def build_page(models: Models) -> gr.Blocks:
             apply_default_css=False,
             padding=False,
             elem_id="explorer",
-            news="",
-            answer="",
         )
         files = PageFiles(explorer)
         explorer.value = json.dumps(
@@ -64,27 +58,14 @@ def build_page(models: Models) -> gr.Blocks:
             }
         )
 
-        def answer(event: gr.EventData) -> Any:
-            return gr.HTML(answer=_answer(models, event))
-
-        explorer.submit(answer, None, [explorer], concurrency_id="model", concurrency_limit=2, **PRIVATE)
-        timer = gr.Timer(2, active=models.hub_line().busy)
-
-        def read_news() -> tuple[Any, Any]:
+        def tell_news() -> str:
             line = models.hub_line()
             hub = {"text": line.text, "busy": line.busy, "canRetry": line.can_retry}
             files.languages()  # written again if a cleaner took them
-            news = {"models": _describe(models, files), "hub": hub}
-            return gr.HTML(news=json.dumps(news)), gr.Timer(active=line.busy)
+            return json.dumps({"models": _describe(models, files), "hub": hub})
 
-        def retry() -> tuple[Any, Any]:
-            models.retry()
-            return read_news()
-
-        page.load(read_news, None, [explorer, timer], **PRIVATE)
-        timer.tick(read_news, None, [explorer, timer], **PRIVATE)
-        explorer.retry(retry, None, [explorer, timer], **PRIVATE)
         add_endpoints(models)
+        add_page_calls(models, tell_news)
     return page
 
 
@@ -140,28 +121,3 @@ def _describe(models: Models, files: PageFiles) -> list[dict[str, Any]]:
         weights = None if address is None else {"address": address}
         described.append({**describe_model(classifier, weights), "id": name})
     return described
-
-
-def _answer(models: Models, event: gr.EventData) -> str:
-    """The payload for a picture that a visitor's page sent, as JSON {id, payload}, or {id, problem}."""
-    data = event._data if isinstance(event._data, dict) else {}
-    try:
-        name, pixels = str(data.get("model")), str(data.get("pixels"))
-        trace = models.trace_pixels(name, _read_pixels(pixels, models.get(name)))
-    except (CheckpointError, ValueError) as error:
-        return json.dumps({"id": data.get("id"), "problem": str(error)})
-    return json.dumps({"id": data.get("id"), "payload": make_payload(trace)})
-
-
-def _read_pixels(text: str, classifier: Classifier) -> np.ndarray:
-    """(H, W, 3) uint8 from base64.
-
-    Raises:
-        ValueError: not as many pixels as the model expects.
-    """
-    height, width = classifier.config.image_size
-    try:
-        values = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
-        return values.reshape(height, width, 3)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError(f"the picture does not have the {height} x {width} pixels that the model expects") from error

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from ..server import settings
+from ..server.stubs import without_stubs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,10 +60,11 @@ def serve(arguments: argparse.Namespace) -> None:
         ValueError: not a URL in --frame-ancestors.
     """
     host, port = read_address(arguments)  # before Gradio is imported, which fails on a bad port
-    from ..server.launch import launch
-    from .embed import make_page
+    with without_stubs():
+        from ..server.launch import launch
+        from .embed import make_page
 
-    page = make_page(arguments.model, hub=not arguments.no_hub)
+        page = make_page(arguments.model, hub=not arguments.no_hub)
     launch(
         host=host,
         port=port,

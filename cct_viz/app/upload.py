@@ -10,6 +10,11 @@ from gradio.data_classes import ImageData
 
 from ..server.janitor import holds
 
+META = {"_type": "gradio.FileData"}
+PATH = (
+    "A picture: the path that /gradio_api/upload answers for it (gradio_client uploads a file with handle_file). In a "
+    "POST to /gradio_api/run/ a data: URL of the picture works too. No other URL is read."
+)
 NOT_STORED = "The app does not have this picture, or no longer: upload it and use the path that the app answers."
 
 
@@ -20,6 +25,17 @@ class Upload(gr.Image):
     creates a component again from its class whenever a listener updates it. (For each such class Gradio writes a .pyi
     file next to the source; git ignores it.)
     """
+
+    def api_info_as_input(self) -> dict[str, Any]:
+        """What /gradio_api/info says about the input: Gradio would ask for a URL, which the app refuses."""
+        path = {"type": "string", "description": PATH}
+        meta = {"type": "object", "default": META}
+        properties = {"path": path, "meta": meta}
+        return {"title": "Picture", "type": "object", "properties": properties, "additional_description": PATH}
+
+    def example_payload(self) -> dict[str, Any]:
+        # Gradio's examples of code read "url" as a file of the caller, which they upload.
+        return {"path": "the path that /gradio_api/upload answers", "meta": META, "url": "photo.jpg"}
 
     def preprocess(self, payload: Any) -> str | None:
         if payload is None:

@@ -1,7 +1,8 @@
-"""File helpers for all packages: the SHA-256 of a file, and atomic replacement."""
+"""File helpers for all packages: the SHA-256 of a file, atomic replacement, and what can be written."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -39,3 +40,40 @@ def replace_file(path: Path, write_to: Callable[[Path], object]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_file(path: Path) -> None:
+    """Refuse a file that cannot be written, before what it shall hold is computed. Nothing is written.
+
+    Raises:
+        OSError: it is a folder, its folder is missing, or one of the two cannot be written.
+    """
+    if path.is_dir():
+        raise _error(errno.EISDIR, path)
+    if not path.parent.exists():
+        raise _error(errno.ENOENT, path.parent)
+    if path.exists():
+        _check_access(path, os.W_OK)
+    else:
+        check_folder(path.parent)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that cannot be made or written, before what it shall hold is computed. Nothing is written.
+
+    Raises:
+        OSError: it is a file or lies in one, or it cannot be written.
+    """
+    place = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not place.is_dir():
+        raise _error(errno.ENOTDIR, place)
+    _check_access(place, os.W_OK | os.X_OK)
+
+
+def _check_access(path: Path, mode: int) -> None:
+    if not os.access(path, mode):
+        raise _error(errno.EACCES, path)
+
+
+def _error(number: int, path: Path) -> OSError:
+    return OSError(number, os.strerror(number), str(path))

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import checkpoints
 from ..architecture.config import CCTConfig
-from ..architecture.files import replace_file
+from ..architecture.files import check_folder, replace_file
 from ..architecture.presets import AUTHORS, PUBLISHED
 from . import Checkpoint, CheckpointError, CheckpointWarning, child, safetensors
 from .cards import write_card
@@ -39,6 +39,7 @@ def convert(source: str | Path, out: str | Path, given: Given = NOTHING) -> Chec
         CheckpointError: `source` cannot be read; or `out` is inside it, exists and is not an empty folder, has an
             unknown suffix, or is a .pth although the paper's code cannot build the model.
         ConfigError: answers that do not fit the file.
+        OSError: `out` cannot be written.
 
     Warns:
         CheckpointWarning: the weights were changed or chosen; the card says so too.
@@ -105,6 +106,7 @@ def _check_paths(source: Path, out: Path) -> str:
     for path in (out, out.with_suffix(".md")) if kind else (out,):
         if path.exists() and (path.is_file() or any(path.iterdir())):
             raise CheckpointError(f"{path.name} already exists; choose a new name for the result")
+    check_folder(out.parent if kind else out)
     if kind not in WRITERS:
         raise CheckpointError(
             f"files that end in {kind} cannot be written; choose {', '.join(filter(None, WRITERS))}, or a folder: its "

@@ -12,6 +12,7 @@ from typing import Any
 from ..architecture.activations import ACTIVATIONS
 from ..architecture.config import ConfigError
 from ..architecture.cost import count_macs, count_parameters
+from ..architecture.files import sha256
 from ..architecture.geometry import stage_geometry
 from ..architecture.presets import PRESETS
 from ..checkpoints.given import Given
@@ -43,6 +44,7 @@ def models(options: argparse.Namespace) -> int:
         )
     if options.json:
         print(json.dumps(rows))
+        _note_ignored()
         return 0
     width = max(len(row["name"]) for row in rows)
     for row in rows:
@@ -54,7 +56,24 @@ def models(options: argparse.Namespace) -> int:
             f"receptive field {window['size']:>2} stride {window['stride']:>2}  "
             f"{row['position']:10}  {row['classes']:>4} classes  {row['description']}{weights}"
         )
+    _note_ignored()
     return 0
+
+
+def _note_ignored() -> None:
+    """Read what lies beside the bundled weights: what cannot be used is said on stderr."""
+    from ..evaluation.headline import read_table
+    from ..inference.gauge import read_gauge
+    from ..inference.load import read_metrics
+    from ..web.measured import read_history, read_randomisation
+
+    for preset in PRESETS.values():
+        if preset.folder is None or not (preset.folder / "model.safetensors").is_file():
+            continue
+        for read in (read_metrics, read_history, read_randomisation):
+            read(preset.folder)
+        read_gauge(preset.folder, preset.config.embedding_dim)
+        read_table(preset.folder, sha256(preset.folder / "model.safetensors"))
 
 
 def convert(options: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..architecture.config import CCTConfig
+from ..architecture.files import check_file, check_folder
 from .common import AddCommand, load_model, note_not_applicable, print_metrics
 
 if TYPE_CHECKING:
@@ -32,21 +33,22 @@ def evaluate(options: argparse.Namespace) -> int:
 
     if options.unknown and not options.gauge:
         raise ValueError("--unknown belongs to a gauge; give --gauge FILE too")
+    for path in filter(None, (options.out, options.gauge)):
+        check_file(path)
     classifier = load_model(options)
     images = _read_labelled(options, classifier.config)
     if options.data == "cifar10":
         _, images = split(images)
     if options.gauge:
         check_count(len(images.x))
-        _check_writable(options.gauge)
     unknown = _pool_unknown(classifier, options.unknown) if options.unknown else None
     metrics = evaluate(classifier, images)
-    if options.out:
-        options.out.write_text(json.dumps(metrics.record()) + "\n", encoding="utf-8")
     print_metrics(metrics.summary(), as_json=options.json)
     if not options.json:
         _print_bands(metrics)
         _print_confusion(metrics.confusion, classifier.labels)
+    if options.out:
+        options.out.write_text(json.dumps(metrics.record()) + "\n", encoding="utf-8")
     if options.gauge:
         write_gauge(options.gauge, fit_gauge(pool_images(classifier, images.x), unknown))
     return 0
@@ -62,24 +64,12 @@ def _pool_unknown(classifier: Classifier, source: str) -> np.ndarray:
     return pool_images(classifier, others.x)
 
 
-def _check_writable(path: Path) -> None:
-    """Refuse a file that cannot be written, before what it shall hold is measured.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    new = not path.exists()
-    with path.open("ab"):
-        pass
-    if new:
-        path.unlink()
-
-
 def score(options: argparse.Namespace) -> int:
     from ..evaluation.faithfulness import RANKINGS
     from ..evaluation.score import write_scores
 
     methods = RANKINGS if options.methods == "all" else _split_names(options.methods)
+    check_folder(options.out)
     classifier = load_model(options)
     x = _read_images(options, classifier.config)
     named = "all" if options.methods == "all" else ",".join(methods)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..architecture.files import sha256
+from ..architecture.files import check_folder, sha256
 from ..architecture.outputs import find_output
 from ..images.decode import ImageError
 from ..images.gather import Item, gather
@@ -19,6 +19,7 @@ from ..images.preprocessing import Preprocessed, normalise
 from ..inference.bands import Band, find_band, read_bands
 from ..inference.parallel import CHUNK, batched, spread
 from ..inference.trace import best_classes
+from ..methods import METHODS, find_method, method_title
 from .common import AddCommand, load_model, note_not_applicable, note_resumed, print_assumptions, trace_image
 from .progress import Progress
 from .table import Table
@@ -34,6 +35,8 @@ Answer = tuple[Item, Preprocessed | ImageError, "np.ndarray | None", "np.ndarray
 
 
 def classify(options: argparse.Namespace) -> int:
+    if options.top < 1:
+        raise ValueError(f"--top is {options.top}; expected 1 or more classes")
     items = gather(options.images)
     classifier = load_model(options)
     if options.strict and (bad := _find_bad(classifier, items, options.stretch)):
@@ -86,6 +89,7 @@ def explain(options: argparse.Namespace) -> int:
     for source in (options.image, *options.images):
         if Path(source).is_dir() and options.out.resolve().is_relative_to(Path(source).resolve()):
             raise ValueError(f"{options.out} is in {source}, where its figures would be pictures; choose another --out")
+    check_folder(options.out)
     classifier = load_model(options)
     if options.strict and (bad := _find_bad(classifier, items, options.stretch)):
         return _refuse(bad, len(items))
@@ -121,7 +125,6 @@ def _explain_many(
     classifier: Classifier, items: Sequence[Item], options: argparse.Namespace, chosen: dict[str, Any], look: Any
 ) -> int:
     """One folder a picture in --out, and pictures.csv; what an earlier run has finished is not done again."""
-    from ..methods import METHODS, find_method
     from ..reports.bundle import make_request
 
     methods = [find_method(name) for name in options.method or METHODS]
@@ -308,7 +311,11 @@ def add(command: AddCommand) -> None:
     sub.add_argument("images", nargs="*", metavar="IMG")
     text = "folder to write to. With several images, repeat the command to continue"
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help=text)
-    sub.add_argument("--method", action="append", help="name of a method; may be repeated (default: all)")
+    sub.add_argument(
+        "--method", action="append", help="a name in the list below; may be repeated (default: all that apply)"
+    )
+    sub.formatter_class = argparse.RawDescriptionHelpFormatter
+    sub.epilog = "methods:\n" + "".join(f"  {name:26}{method_title(name)}\n" for name in METHODS)
     sub.add_argument(
         "--option",
         action="append",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ..architecture.config import read_json
+from ..architecture.beside import ignore, read_beside
 from ..inference.classifier import Classifier
 from ..methods import METHODS
 from .table import find_headline
@@ -23,19 +24,23 @@ def headline_method(classifier: Classifier) -> str | None:
     with damaged values counts as none.
     """
     if classifier not in _FOUND:
-        _FOUND[classifier] = find_headline(_read_table(classifier))
+        folder, digest = classifier.folder, classifier.source.sha256
+        _FOUND[classifier] = None if folder is None else find_headline(read_table(folder, digest))
     return _FOUND[classifier]
 
 
-def _read_table(classifier: Classifier) -> list[dict[str, Any]]:
-    """The entries of METHODS, the best mean SRG first; empty if there is no table of these weights."""
-    if classifier.folder is None:
+def read_table(folder: Path, digest: str) -> list[dict[str, Any]]:
+    """The entries of METHODS in the score.json of a folder, the best mean SRG first; empty if there is no table of the
+    weights whose SHA-256 is `digest`."""
+    record = read_beside(folder / FILE, most=MAX_BYTES)
+    if record is None:
         return []
     try:
-        record = read_json(classifier.folder / FILE, most=MAX_BYTES)
-        if record["sha256"] != classifier.source.sha256:
+        if record["sha256"] != digest:
+            ignore(folder / FILE, "it was measured on other weights")
             return []
         entries = [(float(entry["srg"]), entry) for entry in record["table"] if entry["method"] in METHODS]
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError):
+        ignore(folder / FILE, "it is damaged or cannot be read")
         return []
     return [entry for srg, entry in sorted(entries, key=lambda pair: -pair[0]) if srg == srg]

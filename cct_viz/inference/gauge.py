@@ -16,6 +16,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from ..architecture.beside import ignore
 from ..architecture.reprs import short_repr
 
 FILE = "gauge.safetensors"  # in the folder of the weights, written by `evaluate --gauge`
@@ -109,16 +110,27 @@ def read_gauge(folder: Path, dim: int) -> Gauge | None:
     path = folder / FILE
     try:
         if path.stat().st_size > MAX_BYTES:
-            return None
-        arrays = load_file(path)
-        auroc = float(arrays["auroc"][0]) if "auroc" in arrays else None
-        gauge = Gauge(arrays["mean"], arrays["root"], arrays["distances"], auroc)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, SafetensorError):
+            raise ValueError("too large")
+        return _check(load_file(path), dim)
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError, KeyError, IndexError, TypeError, SafetensorError):
+        ignore(path, "it is damaged, too large or of another model")
+        return None
+
+
+def _check(arrays: dict[str, np.ndarray], dim: int) -> Gauge:
+    """The gauge in the arrays of a file.
+
+    Raises:
+        ValueError, KeyError, IndexError, TypeError: they are not one.
+    """
+    auroc = float(arrays["auroc"][0]) if "auroc" in arrays else None
+    gauge = Gauge(arrays["mean"], arrays["root"], arrays["distances"], auroc)
     shapes = gauge.mean.shape, gauge.root.shape, gauge.distances.shape
     numbers = all(np.issubdtype(a.dtype, np.floating) and np.isfinite(a).all() for a in arrays.values())
     if shapes != ((dim,), (dim, dim), (101,)) or not numbers or (np.diff(gauge.distances) < 0).any():
-        return None
+        raise ValueError("no gauge of this model")
     if auroc is not None and not 0 <= auroc <= 1:
-        return None
+        raise ValueError("no probability")
     return gauge

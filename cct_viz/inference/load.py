@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import checkpoints
-from ..architecture.config import CCTConfig, read_json
+from ..architecture.beside import ignore, read_beside
+from ..architecture.config import CCTConfig
 from ..architecture.files import sha256
 from ..architecture.presets import HUB_LABELS, PRESETS, Preset, suggest, where_to_get
 from ..checkpoints import CheckpointError, cache, hub
@@ -97,7 +98,7 @@ def open_folder(
         Source(kind, name, sha256(ready / "model.safetensors"), revision),
         OnnxRunner(checkpoint.config, checkpoint.weights, name),
         folder=folder,
-        metrics=_read_metrics(folder),
+        metrics=read_metrics(folder),
     )
 
 
@@ -163,10 +164,9 @@ def _try(classifier: Classifier) -> None:
                 )
 
 
-def _read_metrics(folder: Path) -> dict[str, Any]:
+def read_metrics(folder: Path) -> dict[str, Any]:
     """The metrics.json in `folder`; empty if the file is missing, too large or not a JSON object."""
-    try:
-        metrics = read_json(folder / METRICS, most=LONGEST_METRICS)
-    except (OSError, ValueError, RecursionError):
-        return {}
+    metrics = read_beside(folder / METRICS, most=LONGEST_METRICS)
+    if metrics is not None and not isinstance(metrics, dict):
+        ignore(folder / METRICS, "it holds no JSON object")
     return metrics if isinstance(metrics, dict) else {}

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -48,6 +48,7 @@ def launch(
     appearance: Mapping[str, Any] | None = None,
     root_path: str | None = None,
     frame_ancestors: Iterable[str] = (),
+    begin: Callable[[], object] | None = None,
 ) -> Any:
     """Serve `page` at `host` (None: 127.0.0.1) and `port` (None: 7860, or the next free port).
 
@@ -61,6 +62,7 @@ def launch(
         mcp: also serve the endpoints as tools for language models; needs the package `mcp`.
         root_path: the path under which a proxy publishes the app, such as "/cct".
         frame_ancestors: URLs of pages on other hosts that may show the app in a frame.
+        begin: called when the server starts, for work that can wait until then; must return at once.
 
     Returns:
         The FastAPI app, its local address and its public one (always None), when not blocking.
@@ -77,7 +79,7 @@ def launch(
     if block and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _end)
     traffic = Traffic()
-    app_kwargs = _protect(page, checks or {}, frame_ancestors, traffic, mcp=mcp, max_threads=MAX_THREADS)
+    app_kwargs = _protect(page, checks or {}, frame_ancestors, traffic, begin, mcp=mcp, max_threads=MAX_THREADS)
     limit_log(whole_process=block)
     with limited_connections(), _tools(mcp):
         served = page.launch(
@@ -112,6 +114,7 @@ def mount(
     checks: Checks | None = None,
     appearance: Mapping[str, Any] | None = None,
     frame_ancestors: Iterable[str] = (),
+    begin: Callable[[], object] | None = None,
 ) -> None:
     """Serve `page` under `path` of a FastAPI app, with guard, headers, janitor and `path`/healthz as `launch` does.
 
@@ -119,7 +122,7 @@ def mount(
     what happens at SIGTERM, are the host's business.
 
     Args:
-        page, checks, appearance, frame_ancestors: as in `launch`.
+        page, checks, appearance, frame_ancestors, begin: as in `launch`.
 
     Raises:
         ValueError: the path is not like "/cct", or not a URL in `frame_ancestors`.
@@ -128,7 +131,7 @@ def mount(
         raise ValueError(f"{path!r} is not a path to mount at; expected one like '/cct'")
     page.max_threads = MAX_THREADS
     page.state_session_capacity = MAX_SESSIONS
-    app_kwargs = _protect(page, checks or {}, frame_ancestors, Traffic())
+    app_kwargs = _protect(page, checks or {}, frame_ancestors, Traffic(), begin)
     takes = inspect.signature(gr.mount_gradio_app).parameters
     common = {name: value for name, value in LAUNCH.items() if name in takes}
     gr.mount_gradio_app(
@@ -142,6 +145,7 @@ def _protect(
     checks: Checks,
     frame_ancestors: Iterable[str],
     traffic: Traffic,
+    begin: Callable[[], object] | None,
     *,
     mcp: bool = False,
     max_threads: int | None = None,
@@ -177,6 +181,8 @@ def _protect(
             to_thread.current_default_thread_limiter().total_tokens = max_threads
         page.is_running = True  # which Gradio sets only in its own server
         async with janitor.at_work(lambda removed: _forget(page, removed)):
+            if begin:
+                begin()
             yield
 
     return {"middleware": [guard], "lifespan": lifespan}

@@ -6,13 +6,16 @@ Gradio asks it for the URL of any picture on the web and fetches that. This app 
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import gradio.mcp
 from anyio import to_thread
 from gradio_client import handle_file
+from gradio_client.utils import is_file_obj_with_meta
 
 from . import settings
 from .data_urls import NOT_READABLE, REFUSED
@@ -52,6 +55,24 @@ class Tools(gradio.mcp.GradioMCPServer):
             for name, item in value.items()
         }
 
+    def postprocess_output_data(self, data: Any, root_url: str) -> list[Any]:
+        """The contents of an answer: JSON as JSON, pictures, and of a JSON file its "summary" and its address."""
+        contents: list[Any] = []
+        for output in data:
+            is_file = is_file_obj_with_meta(output)
+            if not is_file and not isinstance(output, str):
+                contents.append(self._text(json.dumps(output, ensure_ascii=False)))
+                continue
+            summary = read_summary(output["path"], self.blocks.GRADIO_CACHE) if is_file else None
+            told: list[Any] = super().postprocess_output_data([output], root_url)
+            if summary is not None:
+                told = [self._text(summary), self._text(f"All numbers, as JSON: {told[0].text}")]
+            contents += told
+        return contents
+
+    def _text(self, text: str) -> Any:
+        return self.types.TextContent(type="text", text=text)
+
     async def _execute_tool_without_progress(self, job: Any) -> list[Any]:
         result = await to_thread.run_sync(job.result)
         return list(result) if isinstance(result, (list, tuple)) else [result]  # Gradio shows several as one text
@@ -72,6 +93,14 @@ def find_upload(text: str, folder: str) -> str:
     if not holds(folder, path):
         raise ValueError(NOT_UPLOADED)
     return path
+
+
+def read_summary(path: str, folder: str) -> str | None:
+    """The "summary" of a JSON file in the app's folder, as JSON; None for other files."""
+    if not path.endswith(".json") or not holds(folder, path):
+        return None
+    content = json.loads(Path(path).read_bytes())
+    return json.dumps(content["summary"], ensure_ascii=False) if "summary" in content else None
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..architecture.config import read_json
+from ..architecture.beside import read_beside
 from ..inference.arguments import is_number
 from ..inference.bands import read_bands
 
@@ -51,12 +51,7 @@ def read_randomisation(folder: Path | None) -> dict[str, dict[str, bool | None]]
 
 def _read(folder: Path | None, name: str) -> Any:
     """A JSON file in the folder of the weights; None if it is missing, too large or damaged."""
-    if folder is None:
-        return None
-    try:
-        return read_json(folder / name, most=MAX_BYTES)
-    except (OSError, ValueError, RecursionError):
-        return None
+    return None if folder is None else read_beside(folder / name, most=MAX_BYTES)
 
 
 def _is_size(value: object) -> bool:

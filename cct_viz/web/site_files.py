@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..architecture.files import check_folder
 from ..reports.figures import colourise
 from ..reports.palette import ACCENT, BACKGROUND
 
@@ -48,11 +49,12 @@ _OWN_PAGE = '<link rel="manifest" href="manifest.webmanifest">'
 
 
 def check_place(out: Path, *, space: bool) -> None:
-    """Check that `out` has no index.html (or README.md, with `space`) that an earlier run did not write.
+    """Check that `out` can be written, and has no index.html (or README.md, with `space`) of another origin.
 
     Raises:
-        OSError: it has one, or the file cannot be read.
+        OSError: it cannot be written, has a file that no earlier run wrote, or one that cannot be read.
     """
+    check_folder(out)
     for name, mark in [("index.html", _OWN_PAGE), *([("README.md", _OWN_CARD)] if space else [])]:
         path = out / name
         if not path.exists():

@@ -32,8 +32,18 @@ def blocks():
 def test_a_mounted_page_brings_its_guard_headers_and_health_and_leaves_the_host_alone():
     app = FastAPI()
     app.get("/")(lambda: {"hello": "main app"})
-    mount(app, blocks(), "/cct", checks={"model": lambda: True}, frame_ancestors=[f"{COURSE}/week/3"])
+    begun = []
+    mount(
+        app,
+        blocks(),
+        "/cct",
+        checks={"model": lambda: True},
+        frame_ancestors=[f"{COURSE}/week/3"],
+        begin=lambda: begun.append(True),
+    )
+    assert not begun
     with TestClient(app) as client:
+        assert begun == [True]
         health = client.get("/cct/healthz")
         assert (health.status_code, health.json()) == (200, {"queue": True, "model": True, "disk": True})
         page = client.get("/cct")

@@ -51,6 +51,12 @@ def no_presets(monkeypatch):
     monkeypatch.setattr(app_models.hub, "cached", list)  # tests do not depend on the cache of this machine
 
 
+def downloading(load, *sources):
+    models = Models(sources, load=load)
+    models.download()
+    return models
+
+
 def wait(models):
     wait_until(lambda: not models.hub_line().busy)
     return models.hub_line()
@@ -140,18 +146,24 @@ def test_hub_error_gives_a_line_and_retry_downloads(kind):
             raise answer
         return answer
 
-    models = Models(load=load)
+    models = downloading(load)
     line = wait(models)
     assert line.can_retry
     assert HUB_REPO in line.text
     assert f"The Hub says {kind}: do this." in line.text
-    models.retry()
+    models.download()
     line = wait(models)
     assert not line.can_retry
     assert models.names() == [HUB_REPO]
     assert models.get(HUB_REPO).source.revision == "c" * 40
-    models.retry()  # nothing is missing, so there is no request
+    models.download()  # nothing is missing, so there is no request
     assert not models.hub_line().busy
+
+
+def test_nothing_is_downloaded_before_the_app_serves():
+    """A download takes processor time, for which the page would have to wait."""
+    models = Models(load=lambda source, **options: pytest.fail("a request"))
+    assert models.hub_line() == app_models.HubLine("")
 
 
 def test_line_names_the_downloaded_and_the_failed_repo():
@@ -160,7 +172,7 @@ def test_line_names_the_downloaded_and_the_failed_repo():
             raise HubError("offline", "The Hub is away: do this.")
         return Net(source)
 
-    line = wait(Models(["a/b"], load=load))
+    line = wait(downloading(load, "a/b"))
     assert "Downloaded from the Hub: a/b." in line.text
     assert f"{HUB_REPO} could not be loaded. The Hub is away: do this." in line.text
     assert line.can_retry
@@ -171,7 +183,7 @@ def test_every_error_gives_a_line(error):
     def load(source, progress):
         raise error
 
-    line = wait(Models(load=load))
+    line = wait(downloading(load))
     assert line.can_retry
     assert line.text.startswith(HUB_REPO)
     assert "secret" not in line.text
@@ -186,10 +198,10 @@ def test_progress_is_shown_and_a_second_retry_does_nothing():
         go.wait(5)
         return Net(source)
 
-    models = Models(load=load)
+    models = downloading(load)
     wait_until(lambda: models.hub_line().text == "keras-io/cct: 10 %")
     assert models.hub_line().busy
-    models.retry()
+    models.download()
     go.set()
     wait(models)
     assert calls == [HUB_REPO]
@@ -226,7 +238,7 @@ def test_works_follows_the_last_call():
     net = Net("mine")
     models = Models(load=lambda source, **options: net, hub=False)
     assert (models.is_there(), models.works()) == (False, True)
-    models = Models(load=lambda source, **options: net)
+    models = downloading(lambda source, **options: net)
     wait(models)
     assert (models.is_there(), models.works()) == (True, True)
 
@@ -245,7 +257,7 @@ def test_works_follows_the_last_call():
 def test_works_is_false_during_a_call_that_hangs(monkeypatch):
     go, net = threading.Event(), Net("mine")
     net.trace = lambda image: go.wait(5)
-    models = Models(load=lambda source, **options: net)
+    models = downloading(lambda source, **options: net)
     wait(models)
     thread = threading.Thread(target=models.trace, args=(HUB_REPO, PIXELS))
     thread.start()

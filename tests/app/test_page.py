@@ -23,9 +23,10 @@ from PIL import Image
 from waiting import PATIENCE
 
 from cct_viz.app import page, serve, upload
-from cct_viz.app.models import HubLine, Models
+from cct_viz.app.models import HubLine
 from cct_viz.app.page import build_page
 from cct_viz.architecture.weights import expected_shapes
+from cct_viz.checkpoints import CheckpointError
 from cct_viz.checkpoints.given import ASSUMED_LABELS
 from cct_viz.images.decode import decode
 from cct_viz.inference.classifier import Source
@@ -51,11 +52,14 @@ class FakeModels:
         self.config = config or tiny_config(assumptions=(ASSUMED_LABELS,))
         self.num_parameters = num_parameters
         self.problem = ""
+        self.downloads = 0
 
     def names(self):
         return ["tiny"]
 
     def get(self, name):
+        if name != "tiny":
+            raise CheckpointError(f"no model is called {name!r}; available: tiny")
         return SimpleNamespace(
             config=self.config,
             folder=None,
@@ -75,12 +79,8 @@ class FakeModels:
     def hub_line(self):
         return HubLine("keras-io/cct could not be loaded.", can_retry=True)
 
-    def retry(self):
-        pass
-
-
-def event(**data):
-    return SimpleNamespace(_data=data)
+    def download(self):
+        self.downloads += 1
 
 
 def test_weights_are_one_file_that_stays():
@@ -132,29 +132,6 @@ def test_a_model_that_does_not_fit_into_a_page_runs_on_the_server(weight):
     model.weights["head/bias"] += np.float32(weight)
     with gr.Blocks():
         assert page.PageFiles(gr.HTML()).address(model) is None
-
-
-def test_the_server_answers_with_the_trace_of_the_pixels():
-    models = FakeModels()
-    pixels = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
-    text = base64.b64encode(pixels.tobytes()).decode()
-    answer = json.loads(page._answer(models, event(id=3, model="tiny", pixels=text)))
-    assert answer["id"] == 3
-    logits = json.loads(answer["payload"])["logits"]
-    expected = models.trace("tiny", pixels).logits
-    np.testing.assert_array_equal(np.frombuffer(base64.b64decode(logits["data"]), "<f4"), expected)
-
-
-@pytest.mark.parametrize("pixels", ["", "AAAA", "not base64", None, 5, "A" * 956])
-def test_odd_pixels_are_refused_in_one_sentence(pixels):
-    answer = json.loads(page._answer(FakeModels(), event(id=1, model="tiny", pixels=pixels)))
-    assert answer["problem"] == "the picture does not have the 12 x 20 pixels that the model expects"
-
-
-@pytest.mark.parametrize("data", [None, [], "text", {}, {"id": {"a": 1}, "model": ["tiny"]}])
-def test_odd_events_are_refused(data):
-    models = Models(hub=False)
-    assert "no model is called" in json.loads(page._answer(models, SimpleNamespace(_data=data)))["problem"]
 
 
 def run_app(*arguments, **variables):
@@ -250,6 +227,16 @@ def test_the_only_public_endpoints_are_classify_and_explain(client):
     assert info["unnamed_endpoints"] == {}
 
 
+def test_the_inputs_name_no_url_because_urls_are_refused(served):
+    info = httpx.get(f"{served[1]}gradio_api/info", trust_env=False).json()["named_endpoints"]
+    for endpoint in info.values():
+        picture = endpoint["parameters"][0]
+        assert list(picture["type"]["properties"]) == ["path", "meta"]
+        assert picture["python_type"]["description"] == upload.PATH
+        assert "http" not in json.dumps(picture)
+        assert "image=handle_file('photo.jpg')" in endpoint["code_snippets"]["python"]
+
+
 def test_classify_returns_the_label_of_an_image(client):
     answer = client.predict(handle_file(EXAMPLES[3]), api_name="/classify")
     expected = FakeModels().trace("tiny", EXAMPLES[3])
@@ -261,6 +248,42 @@ def test_classify_returns_the_label_of_an_image(client):
     assert answer["assumptions"] == [ASSUMED_LABELS]
 
 
+def ask(served, name, *data):
+    """Status and JSON of a request of the page."""
+    answer = httpx.post(f"{served[1]}gradio_api/run/{name}", json={"data": data}, timeout=PATIENCE, trust_env=False)
+    return answer.status_code, answer.json()
+
+
+def test_the_page_gets_news_and_asks_for_another_download(served):
+    before = served[0].downloads
+    news = [json.loads(ask(served, "news", again)[1]["data"][0]) for again in (False, True)]
+    assert [model["id"] for model in news[0]["models"]] == ["tiny"]
+    assert news[0]["hub"] == {"text": "keras-io/cct could not be loaded.", "busy": False, "canRetry": True}
+    assert served[0].downloads == before + 1
+
+
+def test_the_server_answers_with_the_trace_of_the_pixels(served):
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    status, answer = ask(served, "trace", "tiny", base64.b64encode(pixels.tobytes()).decode())
+    logits = json.loads(answer["data"][0])["logits"]
+    expected = served[0].trace("tiny", pixels).logits
+    assert status == 200
+    np.testing.assert_array_equal(np.frombuffer(base64.b64decode(logits["data"]), "<f4"), expected)
+
+
+@pytest.mark.parametrize("pixels", ["", "AAAA", "not base64", "A" * 956])
+def test_odd_pixels_are_refused_in_one_sentence(served, pixels):
+    said = "the picture does not have the 12 x 20 pixels that the model expects"
+    assert ask(served, "trace", "tiny", pixels) == (422, {"detail": said})
+
+
+@pytest.mark.parametrize("data", [[], [None, None], [5, {"a": 1}], ["none", ""]])
+def test_odd_requests_for_a_trace_are_refused(served, data):
+    status, answer = ask(served, "trace", *data)
+    assert status == 422
+    assert "no model is called" in answer["detail"] or "The inputs are not as expected" in answer["detail"]
+
+
 @pytest.mark.parametrize("method", ["rollout", "contribution"])  # shares, and numbers with a sign
 def test_explain_returns_a_figure_and_all_numbers(client, method):
     picture, numbers = client.predict(handle_file(EXAMPLES[3]), method, "1", api_name="/explain")
@@ -270,7 +293,7 @@ def test_explain_returns_a_figure_and_all_numbers(client, method):
     expected = explain(FakeModels().trace("tiny", EXAMPLES[3]), method, target=1)
     np.testing.assert_allclose(numbers["maps"], expected.maps, rtol=1e-6)
     assert numbers["checks"] == dict(expected.checks)
-    assert numbers["target"] == tiny_config().labels[1]
+    assert numbers["target"] == numbers["summary"]["explained_class"] == tiny_config().labels[1]
     assert numbers["assumptions"] == [ASSUMED_LABELS]
 
 
@@ -343,6 +366,7 @@ from gradio_client import Client, handle_file
 make_folder()
 made = build_page(Models([{str(tiny_folder)!r}], hub=False))
 _, address, _ = launch(made, host="127.0.0.1", block=False)
+assert "matplotlib" not in sys.modules  # takes half a second, for which the page does not wait
 client = Client(address, verbose=False, httpx_kwargs={{"timeout": None}})
 answer = client.predict(handle_file(EXAMPLES[0]), api_name="/classify")
 assert answer["label"] in {tiny_classifier.labels!r}, answer

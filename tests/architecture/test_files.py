@@ -1,10 +1,12 @@
 """sha256 and atomic replacement of files."""
 
 import hashlib
+import os
+from pathlib import Path
 
 import pytest
 
-from cct_viz.architecture.files import replace_file, sha256
+from cct_viz.architecture.files import check_file, check_folder, replace_file, sha256
 
 
 def test_sha256_of_the_content(tmp_path):
@@ -45,3 +47,30 @@ def test_others_can_read_what_a_writer_kept_to_its_owner(tmp_path):
 
     replace_file(tmp_path / "kept", write)
     assert (tmp_path / "kept").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_what_can_be_written_passes_and_nothing_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old").touch()
+    for path in (tmp_path / "new", tmp_path / "old", Path("new")):
+        check_file(path)
+    for path in (tmp_path, tmp_path / "a" / "b", Path("a"), Path()):
+        check_folder(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_what_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "old").touch()
+    for check, path, error, named in (
+        (check_file, tmp_path, IsADirectoryError, tmp_path),
+        (check_file, tmp_path / "none" / "new", FileNotFoundError, tmp_path / "none"),
+        (check_file, tmp_path / "old" / "new", NotADirectoryError, tmp_path / "old"),
+        (check_folder, tmp_path / "old" / "a" / "b", NotADirectoryError, tmp_path / "old"),
+    ):
+        with pytest.raises(error) as caught:
+            check(path)
+        assert caught.value.filename == str(named)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    for check, path in ((check_file, tmp_path / "old"), (check_file, tmp_path / "new"), (check_folder, tmp_path / "a")):
+        with pytest.raises(PermissionError):
+            check(path)

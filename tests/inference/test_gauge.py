@@ -102,7 +102,7 @@ def evaluated(tiny_folder, cache, tmp_path, monkeypatch):
     [
         ("few.npz", "gauge.safetensors", None, "201 validation images; a gauge of percentiles needs 202 or more"),
         ("data.npz", "gauge.safetensors", "missing.npz", "missing.npz cannot be read"),
-        ("data.npz", "missing/gauge.safetensors", None, "gauge.safetensors cannot be used: No such file or directory"),
+        ("data.npz", "missing/gauge.safetensors", None, "missing cannot be used: No such file or directory"),
         ("data.npz", None, "data.npz", "--unknown belongs to a gauge; give --gauge FILE too"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import socket
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from cct_viz.app.upload import Upload
 from cct_viz.server.data_urls import NOT_READABLE
 from cct_viz.server.janitor import make_folder
 from cct_viz.server.launch import launch
-from cct_viz.server.mcp import NOT_UPLOADED, PICTURE, find_upload
+from cct_viz.server.mcp import NOT_UPLOADED, PICTURE, find_upload, read_summary
 
 pytestmark = [
     pytest.mark.mcp,
@@ -72,11 +73,17 @@ def served():
         """Two files."""
         return tuple(save_bytes_to_cache(b"%d" % i, f"{i}.txt", str(folder)) for i in range(2))
 
+    def explain(image: str) -> tuple[str, dict]:
+        """A JSON file with a summary, and JSON."""
+        content = json.dumps({"summary": {"answer": "Käse"}, "maps": [0.5] * 1000}).encode()
+        return save_bytes_to_cache(content, "explanation.json", str(folder)), {"label": "Käse", "band": None}
+
     with gr.Blocks() as page:
         inputs, button = [Upload(), gr.Textbox("1")], gr.Button()
         button.click(tell, inputs, gr.Textbox(), api_name="tell")
         button.click(size, inputs[:1], gr.Textbox(), api_name="size")
         button.click(both, inputs[:1], [gr.File(), gr.File()], api_name="both")
+        button.click(explain, inputs[:1], [gr.File(), gr.JSON()], api_name="explain")
     _, address, _ = launch(page, port=free_port(), block=False, mcp=True)
     yield address, folder
     page.close()
@@ -146,3 +153,23 @@ def test_nothing_else_is_read_or_fetched(call, tmp_path):
 def test_each_file_of_an_answer_is_a_content_of_its_own(call):
     _, texts = ask(call, "both", image="data:image/png;base64,QUJD")
     assert [text.rpartition("/")[2] for text in texts] == ["0.txt", "1.txt"]
+
+
+def test_of_a_json_file_the_answer_has_the_summary_and_an_address_that_works(call):
+    failed, (summary, link, answer) = ask(call, "explain", image="data:image/png;base64,QUJD")
+    assert not failed
+    assert json.loads(summary) == {"answer": "Käse"}
+    assert json.loads(answer) == {"label": "Käse", "band": None}
+    address = link.removeprefix("All numbers, as JSON: ")
+    assert len(httpx.get(address, trust_env=False).json()["maps"]) == 1000
+
+
+def test_only_json_files_of_the_app_are_read_for_a_summary(tmp_path):
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    for path in (folder / "a.json", folder / "a.txt", tmp_path / "b.json"):
+        path.write_text('{"summary": 1}')
+    (folder / "c.json").write_text("{}")
+    read = [read_summary(str(path), str(folder)) for path in (folder / "a.json", folder / "a.txt", folder / "c.json")]
+    assert read == ["1", None, None]
+    assert read_summary(str(tmp_path / "b.json"), str(folder)) is None

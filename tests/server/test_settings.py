@@ -82,8 +82,10 @@ def folder(tmp_path, monkeypatch):
 def test_settings_take_effect(folder):
     with gr.Blocks() as page:
         gr.Textbox()
+    begun = []
     try:
-        app, _, _ = launch.launch(page, block=False)
+        app, _, _ = launch.launch(page, block=False, begin=lambda: begun.append(page.is_running))
+        assert begun == [True]  # once, and not before the server starts
         queue = page._queue
         assert (page.api_open, queue.max_size) == (False, None)  # limit_queue limits each kind
         assert page.max_file_size == settings.MAX_UPLOAD_MB * 2**20  # Gradio's MB

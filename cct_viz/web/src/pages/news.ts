@@ -1,0 +1,27 @@
+// What the server says after the page was made: models that came since, and the line about the Hub.
+
+import type { Session } from "../core/session.svelte.ts";
+import { call } from "./call.ts";
+import { type CarriedModel, openModels } from "./carried.ts";
+
+interface News {
+  readonly models: readonly CarriedModel[];
+  readonly hub: { readonly text: string; readonly busy: boolean; readonly canRetry: boolean };
+}
+
+const PAUSE = 2000; // milliseconds between two questions during a download
+
+/** Ask now, and again while the server downloads. `again`: let it try a failed download once more. */
+export async function followNews(session: Pick<Session, "models" | "hub">, again = false): Promise<void> {
+  const retry = (): void => void followNews(session, true);
+  try {
+    const { models, hub } = JSON.parse(await call("news", again)) as News;
+    const known = new Set(session.models.map((model) => model.id));
+    session.models = [...session.models, ...openModels(models.filter((model) => !known.has(model.id)))];
+    session.hub = hub.text ? { text: hub.text, busy: hub.busy, retry: hub.canRetry ? retry : null } : null;
+    if (hub.busy) setTimeout(() => void followNews(session), PAUSE);
+  } catch (error) {
+    // Nothing was said yet, and the page works without: then this is no news.
+    if (session.hub) session.hub = { text: (error as Error).message, busy: false, retry };
+  }
+}
