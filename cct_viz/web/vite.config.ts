@@ -1,6 +1,7 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
 
+import { pageTexts } from "./page_texts.ts";
 import { languagePacks } from "./language_packs.ts";
 import { devPage } from "./dev_page.ts";
 
@@ -10,7 +11,7 @@ import { devPage } from "./dev_page.ts";
  * it needs neither modules nor requests, and so runs from disk under a strict Content-Security-Policy.
  */
 export default defineConfig({
-  plugins: [svelte(), devPage(), languagePacks()],
+  plugins: [svelte(), pageTexts(), devPage(), languagePacks()],
   define: { "process.env.NODE_ENV": JSON.stringify("production") },
   build: {
     target: "es2022",

@@ -1,5 +1,6 @@
+import { deflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { bytesOf, decode, decodeFloats, widen } from "./arrays.ts";
+import { bytesOf, decode, decodeFloats, inflate, widen } from "./arrays.ts";
 import { galleryOf, type PictureEntry } from "./entries.ts";
 import { lookUp } from "./lookup.ts";
 import { argmax, descending, effectiveTokens, extent, quantile, sigmoid, softmax, timesMatrix } from "./maths.ts";
@@ -24,6 +25,10 @@ it("float16 reads as its bits say", () => {
   ];
   expect(Array.from(widen(Uint16Array.from(cases, ([bits]) => bits)))).toEqual(cases.map(([, value]) => value));
   expect(widen(Uint16Array.of(0x7e00))[0]).toBeNaN();
+});
+
+it("a deflated text is read", async () => {
+  expect(await inflate(new Uint8Array(deflateSync("Zürich, 苏黎世")))).toBe("Zürich, 苏黎世");
 });
 
 it("arrays open from base64 and refuse what does not fit", () => {

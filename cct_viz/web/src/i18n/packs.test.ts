@@ -38,6 +38,8 @@ it("there is a file for each language and none beside", () => {
   );
 });
 
+it("the page's English is the file's, key by key", () => expect(ENGLISH.texts).toEqual(read("en.json")));
+
 describe.each(OTHERS.flatMap((language) => ["", "problems."].map((stem) => [stem, language] as const)))(
   "%s%s.json",
   (stem, language) => {
