@@ -53,6 +53,7 @@ def test_a_pause_opens_the_station_with_its_token_and_playing_goes_on(view):
     visitor = view()
     page = visitor.page
     expect(page.get_by_role("region", name="The journey")).to_have_count(0)  # it does not start by itself
+    entries = page.evaluate("history.length")
     play(visitor)
     expect(page.get_by_role("button", name="Pause")).to_be_focused()
     done = "() => document.querySelector('.player .done').style.transform"
@@ -61,6 +62,7 @@ def test_a_pause_opens_the_station_with_its_token_and_playing_goes_on(view):
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("heading", name="Convolution: small filters find patterns")).to_be_visible()
     assert visitor.ask("session.selection.token") is not None
+    expect(page.locator(".said p")).to_be_in_viewport(ratio=1)  # the sentence stays
     page.keyboard.press("Space")
     expect(page.locator(".station")).to_have_count(0)
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
@@ -69,6 +71,7 @@ def test_a_pause_opens_the_station_with_its_token_and_playing_goes_on(view):
     expect(page.locator(".station")).to_have_count(1)
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("heading", name="Tokens: each cell becomes a list of numbers")).to_be_visible()
+    assert page.evaluate("history.length") == entries  # Back leaves the film
     page.keyboard.press("7")  # another station: the film follows
     expect(page.locator(SCRUBBER)).to_have_attribute("aria-valuetext", "Answer")
     page.keyboard.press("Escape")
