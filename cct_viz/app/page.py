@@ -56,9 +56,11 @@ def build_page(models: Models) -> gr.Blocks:
             answer="",
         )
         files = PageFiles(explorer)
+        first = _describe(models, files)
+        known = {model["id"] for model in first}
         explorer.value = json.dumps(
             {
-                "models": _describe(models, files),
+                "models": first,
                 "pictures": describe_gallery(),
                 "languages": files.languages(),
             }
@@ -74,7 +76,7 @@ def build_page(models: Models) -> gr.Blocks:
             line = models.hub_line()
             hub = {"text": line.text, "busy": line.busy, "canRetry": line.can_retry}
             files.languages()  # written again if a cleaner took them
-            news = {"models": _describe(models, files), "hub": hub}
+            news = {"models": [model for model in _describe(models, files) if model["id"] not in known], "hub": hub}
             return gr.HTML(news=json.dumps(news)), gr.Timer(active=line.busy)
 
         def retry() -> tuple[Any, Any]:
@@ -143,13 +145,17 @@ def _describe(models: Models, files: PageFiles) -> list[dict[str, Any]]:
 
 
 def _answer(models: Models, event: gr.EventData) -> str:
-    """The payload for a picture that a visitor's page sent, as JSON {id, payload}, or {id, problem}."""
+    """The payload for a picture that a visitor's page sent, as JSON {id, payload}, or {id, kind, problem}.
+
+    The page says the kind, "model" or "pixels", in its own language.
+    """
     data = event._data if isinstance(event._data, dict) else {}
     try:
         name, pixels = str(data.get("model")), str(data.get("pixels"))
         trace = models.trace_pixels(name, _read_pixels(pixels, models.get(name)))
     except (CheckpointError, ValueError) as error:
-        return json.dumps({"id": data.get("id"), "problem": str(error)})
+        kind = "model" if isinstance(error, CheckpointError) else "pixels"
+        return json.dumps({"id": data.get("id"), "kind": kind, "problem": str(error)})
     return json.dumps({"id": data.get("id"), "payload": make_payload(trace)})
 
 

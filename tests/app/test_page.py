@@ -148,13 +148,16 @@ def test_the_server_answers_with_the_trace_of_the_pixels():
 @pytest.mark.parametrize("pixels", ["", "AAAA", "not base64", None, 5, "A" * 956])
 def test_odd_pixels_are_refused_in_one_sentence(pixels):
     answer = json.loads(page._answer(FakeModels(), event(id=1, model="tiny", pixels=pixels)))
+    assert answer["kind"] == "pixels"
     assert answer["problem"] == "the picture does not have the 12 x 20 pixels that the model expects"
 
 
 @pytest.mark.parametrize("data", [None, [], "text", {}, {"id": {"a": 1}, "model": ["tiny"]}])
 def test_odd_events_are_refused(data):
     models = Models(hub=False)
-    assert "no model is called" in json.loads(page._answer(models, SimpleNamespace(_data=data)))["problem"]
+    answer = json.loads(page._answer(models, SimpleNamespace(_data=data)))
+    assert answer["kind"] == "model"
+    assert "no model is called" in answer["problem"]
 
 
 def run_app(*arguments, **variables):

@@ -202,7 +202,7 @@ def test_no_view_breaks_a_rule_of_accessibility(view, size, dark):
             assert opened.violations(".station") == [], (place, choice)
 
 
-def test_a_phone_on_its_side_has_the_drawing_beside_the_answer(view):
+def test_a_phone_on_its_side_has_the_drawing_beside_the_answer(view, bundled):
     opened = view("phone on its side")
     page = opened.page
     for part in (".verdict", ".strip", ".stepper", ".panel > svg"):
@@ -211,6 +211,11 @@ def test_a_phone_on_its_side_has_the_drawing_beside_the_answer(view):
     for place in ("tokens", "compare", "model"):
         opened.open(place)
         assert opened.overflow() <= 0, place
+    opened.open("trust")
+    usual = bundled.gauge.record(bundled.trace(PHOTOS / "chelsea.jpg").pooled)
+    text = page.get_by_text("It is farther from the mean of the validation images").inner_text()
+    assert int(re.search(r"than (\d+) of 100", text)[1]) == pytest.approx(usual["farther_than"], abs=1)  # float16
+    expect(page.get_by_text(f"AUROC of {usual['auroc']:.2f}")).to_be_attached()
 
 
 def test_a_phone_presents_with_its_buttons(view):

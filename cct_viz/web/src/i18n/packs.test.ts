@@ -122,6 +122,12 @@ describe("a page in another language", () => {
     expect(made.map((text) => text.replaceAll("\u202f", "\u00a0"))).toEqual(expected);
   });
 
+  it("writes the numbers of a problem as the language does", () => {
+    spoken.speak("de", packOf("de"));
+    const values = { name: "foto", width: 60000, height: 60, megapixels: 3.6, most: 2.5 };
+    expect(problemSentence(problem("picture.pixels", values))).toMatch(/60000x60 .*3,6 .*2,5 /);
+  });
+
   it("names classes, pictures and models, and leaves alone what it does not know", () => {
     spoken.speak("de", packOf("de"));
     expect(labelName("cat")).toBe("Katze");

@@ -36,6 +36,8 @@ interface News {
 interface Answer {
   readonly id: number;
   readonly payload?: string;
+  /** What kind of problem there was, and what the server says of it, in English. */
+  readonly kind?: "model" | "pixels";
   readonly problem?: string;
 }
 
@@ -57,10 +59,10 @@ export function openApp({ element, props, watch, trigger }: Component): Session 
         waiting.delete(id);
         reject(problem("server.away"));
       }, PATIENCE);
-      waiting.set(id, ({ payload, problem: why }) => {
+      waiting.set(id, ({ payload, kind = "model", problem: reason = "" }) => {
         clearTimeout(timer);
         if (payload) resolve(payload);
-        else reject(new Error(why));
+        else reject(problem(`server.${kind}`, { reason }));
       });
       trigger("submit", { id, model, pixels: base64Of(pixels) });
     });
