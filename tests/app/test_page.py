@@ -57,6 +57,7 @@ class FakeModels:
 
     def get(self, name):
         return SimpleNamespace(
+            gauge=None,
             config=self.config,
             folder=None,
             source=Source("bundled", name, "abcdef"),
