@@ -8,6 +8,7 @@ import { columnsOf, layerNorm, matrix, multiply, normaliseRows, rowsOf, takeRows
 import { keepLast } from "./memo.ts";
 import { problem } from "./problem.ts";
 import { shuffle } from "./random.ts";
+import { NO_STEPS, redo, stepFrom, type Steps, undo } from "./undo.ts";
 
 const numbers = (count: number, seed = 1) =>
   Float32Array.from({ length: count }, (_, i) => Math.sin(1 + 12.9898 * (i + 31 * seed)));
@@ -25,6 +26,16 @@ it("float16 reads as its bits say", () => {
   ];
   expect(Array.from(widen(Uint16Array.from(cases, ([bits]) => bits)))).toEqual(cases.map(([, value]) => value));
   expect(widen(Uint16Array.of(0x7e00))[0]).toBeNaN();
+});
+
+it("undo and redo go through the states, and a change forgets what was undone", () => {
+  let steps: Steps<string> = NO_STEPS;
+  expect([undo(steps, "a"), redo(steps, "a")]).toEqual([null, null]);
+  steps = stepFrom(stepFrom(steps, "a"), "b"); // "c" is shown
+  const back = undo(steps, "c");
+  expect(back?.state).toBe("b");
+  expect(redo(back?.steps ?? NO_STEPS, "b")).toEqual({ state: "c", steps });
+  expect(stepFrom(back?.steps ?? NO_STEPS, "b").after).toEqual([]);
 });
 
 it("a deflated text is read", async () => {
