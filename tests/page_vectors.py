@@ -28,6 +28,7 @@ from cct_viz.checkpoints import safetensors
 from cct_viz.evaluation import faithfulness
 from cct_viz.images.preprocessing import centre_crop, crop_and_resize, normalise
 from cct_viz.inference.classifier import Classifier
+from cct_viz.inference.gauge import read_gauge
 from cct_viz.inference.load import open_weights
 from cct_viz.inference.trace import NotApplicable, Trace
 from cct_viz.methods import explain, laboratory
@@ -267,9 +268,12 @@ def bundled_case() -> bytes:
     for name, array in trace_arrays(trace).items():
         flat = array.ravel()
         arrays[f"trace/{name}"] = flat[::STRIDE] if flat.size > 1000 else flat
+    gauge = read_gauge(PRESETS[BUNDLED].folder, checkpoint.config.embedding_dim)
+    arrays |= {"derived/pooled": trace.pooled, "derived/distance": gauge.distance(trace.pooled[None])}
     names = ("after the tokenizer", "after block 1", "after block 2")
     arrays |= {"derived/lens/logits": read_lens(trace).logits, "derived/rollout": explain(trace, "rollout").maps}
-    return pack(arrays, {"stride": STRIDE, "labels": list(trace.labels), "depths": list(names)})
+    about = {"stride": STRIDE, "labels": list(trace.labels), "depths": list(names)}
+    return pack(arrays, {**about, "farther_than": gauge.record(trace.pooled)["farther_than"]})
 
 
 def make_photo(height: int, width: int) -> np.ndarray:

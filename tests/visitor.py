@@ -10,7 +10,13 @@ from waiting import PATIENCE, wait_for_rest
 
 from cct_viz.web.html import carry_weights, describe_gallery, describe_model, page_html
 
-SIZES = {"desktop": (1440, 900), "projector": (1280, 720), "phone": (390, 844), "small phone": (360, 740)}
+SIZES = {
+    "desktop": (1440, 900),
+    "projector": (1280, 720),
+    "phone": (390, 844),
+    "small phone": (360, 740),
+    "phone on its side": (844, 390),
+}
 STATIONS = ("pixels", "convolution", "tokens", "attention", "pool", "classes")
 TOOLS = ("remove", "paint", "curves", "trust", "compare", "model", "take", "code", "glossary")
 

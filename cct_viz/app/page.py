@@ -50,9 +50,11 @@ def build_page(models: Models) -> gr.Blocks:
             elem_id="explorer",
         )
         files = PageFiles(explorer)
+        first = _describe(models, files)
+        known = {model["id"] for model in first}
         explorer.value = json.dumps(
             {
-                "models": _describe(models, files),
+                "models": first,
                 "pictures": describe_gallery(),
                 "languages": files.languages(),
             }
@@ -62,7 +64,8 @@ def build_page(models: Models) -> gr.Blocks:
             line = models.hub_line()
             hub = {"text": line.text, "busy": line.busy, "canRetry": line.can_retry}
             files.languages()  # written again if a cleaner took them
-            return json.dumps({"models": _describe(models, files), "hub": hub})
+            news = [model for model in _describe(models, files) if model["id"] not in known]
+            return json.dumps({"models": news, "hub": hub})
 
         add_endpoints(models)
         add_page_calls(models, tell_news)

@@ -14,12 +14,17 @@ classifiers = [cct_viz.load(name) for name in ("cct_2_3x2_32_cifar10", "keras_cc
 print(page_html([describe_model(one, carry_weights(one)) for one in classifiers], describe_gallery()))
 `;
 
+/** There is no built script that a worker could run. */
+const WORKER = `export const createWorker = () =>
+  new Worker(new URL("/src/model/dev_worker.ts", import.meta.url), { type: "module" });`;
+
 /** Python is $PYTHON, or that of the checkout's .venv. */
 export function devPage(): Plugin {
   let page: Promise<string> | null = null;
   return {
     name: "dev-page",
     apply: "serve",
+    load: (id) => (id.endsWith("/model/inline_worker.ts") ? WORKER : null),
     configureServer(server) {
       server.middlewares.use((request, response, next) => {
         if (request.url?.split(/[?#]/)[0] !== "/") return next();

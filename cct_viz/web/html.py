@@ -21,9 +21,11 @@ from ..images.encode import data_url
 from ..images.headers import find_format
 from .examples import read_examples
 from .measured import read_history, read_metrics, read_randomisation
+from .payload import encode
 
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
+    from ..inference.gauge import Gauge
 
 DIST = Path(__file__).parent / "dist"
 PHOTOS = Path(__file__).parent / "photos"
@@ -173,6 +175,16 @@ def describe_model(classifier: Classifier, weights: Mapping[str, str] | None) ->
         "randomisation": read_randomisation(classifier.folder),
         "config": json.dumps(classifier.config.to_dict()),
         "weights": weights,
+        "gauge": _carry_gauge(classifier.gauge) if weights and classifier.gauge else None,
+    }
+
+
+def _carry_gauge(gauge: Gauge) -> dict[str, Any]:
+    return {
+        "mean": encode(gauge.mean, "float32"),
+        "root": encode(gauge.root, "float16"),
+        "distances": encode(gauge.distances, "float32"),
+        "auroc": gauge.auroc,
     }
 
 

@@ -1,16 +1,17 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
 
+import { pageTexts } from "./page_texts.ts";
 import { languagePacks } from "./language_packs.ts";
 import { devPage } from "./dev_page.ts";
 
 /**
- * The page is one script and one style sheet, which Python puts into an HTML text as they are: fonts and the worker's
- * script are inside. Texts in other languages than English are files of their own. As a script of its own (IIFE) it needs neither modules nor requests, and so runs from disk under a
- * strict Content-Security-Policy.
+ * The page is one script and one style sheet, which Python puts into an HTML text as they are: fonts are inside, and the
+ * script is the worker's too. Texts in other languages than English are files of their own. As a script of its own (IIFE)
+ * it needs neither modules nor requests, and so runs from disk under a strict Content-Security-Policy.
  */
 export default defineConfig({
-  plugins: [svelte(), devPage(), languagePacks()],
+  plugins: [svelte(), pageTexts(), devPage(), languagePacks()],
   define: { "process.env.NODE_ENV": JSON.stringify("production") },
   build: {
     target: "es2022",
@@ -24,8 +25,14 @@ export default defineConfig({
       fileName: () => "page.js",
       cssFileName: "page",
     },
+    rolldownOptions: {
+      // After minifying: a function around the script, whose text is the worker's script too (model/inline_worker.ts).
+      output: {
+        postBanner: "function cctExplorerScript(){",
+        postFooter: "return cctExplorer}var cctExplorer=cctExplorerScript();",
+      },
+    },
   },
-  worker: { format: "iife" },
   test: {
     include: ["src/**/*.test.ts"],
     environment: "node",

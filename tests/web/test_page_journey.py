@@ -10,7 +10,7 @@ from waiting import wait_until
 import cct_viz
 
 MODELS = ["cct_2_3x2_32_cifar10", "vit_2_4_seed0"]
-SCENES = ["Pixels", "Convolution", "Tokens", "Attention 1", "Attention 2", "Pool", "Sum", "Answer"]
+SCENES = ["Pixels", "Convolution", "Tokens", "Attention 1", "Attention 2", "SeqPool", "Sum", "Classes"]
 MIDDLES = [2, 8, 14, 18, 22, 27, 32, 38]  # seconds; without a sum, the answer comes earlier
 SCRUBBER = ".player input"
 LONGEST = 45  # seconds
@@ -53,6 +53,7 @@ def test_a_pause_opens_the_station_with_its_token_and_playing_goes_on(view):
     visitor = view()
     page = visitor.page
     expect(page.get_by_role("region", name="The journey")).to_have_count(0)  # it does not start by itself
+    entries = page.evaluate("history.length")
     play(visitor)
     expect(page.get_by_role("button", name="Pause")).to_be_focused()
     done = "() => document.querySelector('.player .done').style.transform"
@@ -61,6 +62,7 @@ def test_a_pause_opens_the_station_with_its_token_and_playing_goes_on(view):
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("heading", name="Convolution: small filters find patterns")).to_be_visible()
     assert visitor.ask("session.selection.token") is not None
+    expect(page.locator(".said p")).to_be_in_viewport(ratio=1)  # the sentence stays
     page.keyboard.press("Space")
     expect(page.locator(".station")).to_have_count(0)
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
@@ -69,8 +71,9 @@ def test_a_pause_opens_the_station_with_its_token_and_playing_goes_on(view):
     expect(page.locator(".station")).to_have_count(1)
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("heading", name="Tokens: each cell becomes a list of numbers")).to_be_visible()
+    assert page.evaluate("history.length") == entries  # Back leaves the film
     page.keyboard.press("7")  # another station: the film follows
-    expect(page.locator(SCRUBBER)).to_have_attribute("aria-valuetext", "Answer")
+    expect(page.locator(SCRUBBER)).to_have_attribute("aria-valuetext", "Classes")
     page.keyboard.press("Escape")
     expect(page.get_by_role("region", name="The journey")).to_have_count(0)
     expect(page.get_by_role("heading", name="Classes: from score to answer")).to_be_visible()
@@ -89,7 +92,8 @@ def test_every_moment_of_every_kind_of_model_is_drawn(view, model):
         if moment(page) not in seen:
             seen.append(moment(page))
             expect(page.locator(".said p")).not_to_be_empty()
-    assert seen == [name for name in SCENES if name != "Sum" or "vit" not in model]
+    names = {"Sum": None, "SeqPool": "Class token"} if "vit" in model else {}
+    assert seen == [name for scene in SCENES if (name := names.get(scene, scene))]
     drag_to(page, LONGEST, release=True)
     assert page.locator(".player .filled").get_attribute("aria-label") == "Play again"  # and it does not start again
     assert page.locator(".cover").count() == 0  # the drawing is whole

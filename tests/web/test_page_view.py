@@ -202,6 +202,33 @@ def test_no_view_breaks_a_rule_of_accessibility(view, size, dark):
             assert opened.violations(".station") == [], (place, choice)
 
 
+def test_a_phone_on_its_side_has_the_drawing_beside_the_answer(view, bundled):
+    opened = view("phone on its side")
+    page = opened.page
+    for part in (".verdict", ".strip", ".stepper", ".panel > svg"):
+        expect(page.locator(part).first).to_be_in_viewport(ratio=0.99)
+    assert opened.violations() == []
+    for place in ("tokens", "compare", "model"):
+        opened.open(place)
+        assert opened.overflow() <= 0, place
+    opened.open("trust")
+    usual = bundled.gauge.record(bundled.trace(PHOTOS / "chelsea.jpg").pooled)
+    text = page.get_by_text("It is farther from the mean of the validation images").inner_text()
+    assert int(re.search(r"than (\d+) of 100", text)[1]) == pytest.approx(usual["farther_than"], abs=1)  # float16
+    expect(page.get_by_text(f"AUROC of {usual['auroc']:.2f}")).to_be_attached()
+
+
+def test_a_phone_presents_with_its_buttons(view):
+    opened = view("small phone", hash="presenter=1&station=attention")
+    page = opened.page
+    page.get_by_role("button", name="Next station").click()
+    expect(page.locator(".presenter .sentence")).to_have_text(re.compile("^Attention 2: every token"))
+    for part in (page.locator(".presenter .sentence"), page.get_by_role("button", name="Close")):
+        expect(part).to_be_in_viewport(ratio=1)
+    assert opened.overflow() <= 0
+    assert opened.violations(".presenter") == []
+
+
 def test_no_view_scrolls_sideways_on_a_small_phone(view):
     opened = view("small phone")
     for model in range(2):

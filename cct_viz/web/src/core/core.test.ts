@@ -1,5 +1,6 @@
+import { deflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { bytesOf, decode, decodeFloats, widen } from "./arrays.ts";
+import { bytesOf, decode, decodeFloats, inflate, widen } from "./arrays.ts";
 import { galleryOf, type PictureEntry } from "./entries.ts";
 import { lookUp } from "./lookup.ts";
 import { argmax, descending, effectiveTokens, extent, quantile, sigmoid, softmax, timesMatrix } from "./maths.ts";
@@ -7,6 +8,7 @@ import { columnsOf, layerNorm, matrix, multiply, normaliseRows, rowsOf, takeRows
 import { keepLast } from "./memo.ts";
 import { problem } from "./problem.ts";
 import { shuffle } from "./random.ts";
+import { NO_STEPS, redo, stepFrom, type Steps, undo } from "./undo.ts";
 
 const numbers = (count: number, seed = 1) =>
   Float32Array.from({ length: count }, (_, i) => Math.sin(1 + 12.9898 * (i + 31 * seed)));
@@ -24,6 +26,20 @@ it("float16 reads as its bits say", () => {
   ];
   expect(Array.from(widen(Uint16Array.from(cases, ([bits]) => bits)))).toEqual(cases.map(([, value]) => value));
   expect(widen(Uint16Array.of(0x7e00))[0]).toBeNaN();
+});
+
+it("undo and redo go through the states, and a change forgets what was undone", () => {
+  let steps: Steps<string> = NO_STEPS;
+  expect([undo(steps, "a"), redo(steps, "a")]).toEqual([null, null]);
+  steps = stepFrom(stepFrom(steps, "a"), "b"); // "c" is shown
+  const back = undo(steps, "c");
+  expect(back?.state).toBe("b");
+  expect(redo(back?.steps ?? NO_STEPS, "b")).toEqual({ state: "c", steps });
+  expect(stepFrom(back?.steps ?? NO_STEPS, "b").after).toEqual([]);
+});
+
+it("a deflated text is read", async () => {
+  expect(await inflate(new Uint8Array(deflateSync("Zürich, 苏黎世")))).toBe("Zürich, 苏黎世");
 });
 
 it("arrays open from base64 and refuse what does not fit", () => {

@@ -31,6 +31,20 @@ export interface ModelEntry {
   readonly labels: readonly string[];
   /** The content of model.safetensors; null: the model is too large for a page, so the server runs it. */
   readonly weights: (() => Promise<ArrayBuffer>) | null;
+  /** How usual pictures are for it; null where nobody measured that, or where a server runs the model. */
+  readonly gauge: Gauge | null;
+}
+
+/** What the distance of a pooled vector is compared with, as `Gauge` in Python. */
+export interface Gauge {
+  /** (D,) of the pooled vectors of validation images. */
+  readonly mean: Float32Array;
+  /** (D, D): |(v - mean) root| is the distance of v. */
+  readonly root: Float32Array;
+  /** (101,), rising: the percentiles 0 to 100 of the distance. */
+  readonly distances: Float32Array;
+  /** The probability that a picture of something unknown is farther away than a validation image; null: not measured. */
+  readonly auroc: number | null;
 }
 
 /** Shares are from 0 to 1. */

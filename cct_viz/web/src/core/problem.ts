@@ -3,6 +3,7 @@
  * carries the English ones, and the page says them in its language (i18n/problems.ts).
  */
 
+import { fill } from "./fill.ts";
 import en from "../i18n/problems.en.json";
 
 export type ProblemKey = keyof typeof en;
@@ -16,23 +17,10 @@ export class Problem extends Error {
   readonly values: ProblemValues;
 
   constructor(key: ProblemKey, values: ProblemValues = {}) {
-    super(fillProblem(key, en[key], values, (part) => part.message));
+    super(fill(key, en[key], values, (part) => (part instanceof Problem ? part.message : String(part))));
     this.key = key;
     this.values = values;
   }
 }
 
 export const problem = (key: ProblemKey, values: ProblemValues = {}): Problem => new Problem(key, values);
-
-/** A problem's text; a value in braces, {name}, is put in. @throws {Error} a value is missing */
-export const fillProblem = (
-  key: ProblemKey,
-  text: string,
-  values: ProblemValues,
-  say: (part: Problem) => string,
-): string =>
-  text.replace(/\{(\w+)\}/g, (_, name: string) => {
-    const value = values[name];
-    if (value === undefined) throw new Error(`the text ${key} needs a value for ${name}`);
-    return value instanceof Problem ? say(value) : String(value);
-  });

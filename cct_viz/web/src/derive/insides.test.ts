@@ -188,6 +188,8 @@ describe("paint", () => {
     expect(differing(pixels, painted)).toEqual([0, 1, 4, 5]);
     expect(colourAt(painted, 5)).toEqual([9, 9, 9]);
     expect(colourAt(pixels, 5)).toEqual([15, 16, 17]);
+    const erased = paintSquares(painted, size, [0], 1, (cell) => colourAt(pixels, cell));
+    expect(differing(pixels, erased)).toEqual([1, 4, 5]);
   });
 
   it("takes the mean colour, halves rounded to even", () => {

@@ -28,13 +28,14 @@ export function colourAt(pixels: Uint8Array, cell: number): Colour {
  * @param size height and width of the picture
  * @param cells row times width plus column
  * @param side of a square, odd
+ * @param colour of every cell, or of each
  */
 export function paintSquares(
   pixels: Uint8Array,
   [height, width]: readonly [number, number],
   cells: readonly number[],
   side: number,
-  colour: Colour,
+  colour: Colour | ((cell: number) => Colour),
 ): Uint8Array {
   const painted = pixels.slice();
   const reach = (side - 1) / 2;
@@ -43,7 +44,8 @@ export function paintSquares(
     const column = cell % width;
     for (let y = Math.max(0, row - reach); y <= Math.min(height - 1, row + reach); y++) {
       for (let x = Math.max(0, column - reach); x <= Math.min(width - 1, column + reach); x++) {
-        painted.set(colour, 3 * (y * width + x));
+        const at = y * width + x;
+        painted.set(typeof colour === "function" ? colour(at) : colour, 3 * at);
       }
     }
   }

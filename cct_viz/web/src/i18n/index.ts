@@ -1,17 +1,10 @@
 // Every visible text by its key, in the page's language. A value in braces, {count}, is put in; an entry with "one" and
 // "other" follows {count}. What reads a text is drawn again when the language changes.
 
+import { fill } from "../core/fill.ts";
 import { type Entry, type Key, spoken } from "./language.svelte.ts";
 
 export type Values = Readonly<Record<string, string | number>>;
-
-/** A text with its values. @throws {Error} a value is missing */
-export const fill = (key: string, text: string, values: Values): string =>
-  text.replace(/\{(\w+)\}/g, (_, name: string) => {
-    const value = values[name];
-    if (value === undefined) throw new Error(`the text ${key} needs a value for ${name}`);
-    return String(value);
-  });
 
 const formOf = (entry: Entry, count: number): string =>
   typeof entry === "string"

@@ -1,6 +1,7 @@
 // The language of the page, and its texts. English is in the page's script; the others come in packs (packs.ts).
 
 import en from "./en.json";
+import type { ProblemKey } from "../core/problem.ts";
 import problems from "./problems.en.json";
 
 /** Code in the address -> how the language calls itself. */
@@ -15,7 +16,6 @@ export const tagOf = (language: Language): string => (language === "zh" ? "zh-Ha
 /** A text, or its forms by what `Intl.PluralRules` says of {count}; "other" also stands for a form that is left out. */
 export type Entry = string | Readonly<{ one?: string; other: string }>;
 export type Key = keyof typeof en;
-export type ProblemKey = keyof typeof problems;
 
 /** The texts of one language. */
 export interface Pack {

@@ -38,6 +38,8 @@ it("there is a file for each language and none beside", () => {
   );
 });
 
+it("the page's English is the file's, key by key", () => expect(ENGLISH.texts).toEqual(read("en.json")));
+
 describe.each(OTHERS.flatMap((language) => ["", "problems."].map((stem) => [stem, language] as const)))(
   "%s%s.json",
   (stem, language) => {
@@ -118,6 +120,12 @@ describe("a page in another language", () => {
     const made = [percent(0.974), signed(-0.12), grouped(3072), count(284330), fixed(2.5, 2), number(0.1234)];
     // Which of the two no-break spaces French takes depends on the browser's data.
     expect(made.map((text) => text.replaceAll("\u202f", "\u00a0"))).toEqual(expected);
+  });
+
+  it("writes the numbers of a problem as the language does", () => {
+    spoken.speak("de", packOf("de"));
+    const values = { name: "foto", width: 60000, height: 60, megapixels: 3.6, most: 2.5 };
+    expect(problemSentence(problem("picture.pixels", values))).toMatch(/60000x60 .*3,6 .*2,5 /);
   });
 
   it("names classes, pictures and models, and leaves alone what it does not know", () => {

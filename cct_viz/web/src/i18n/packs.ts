@@ -66,7 +66,7 @@ let added = false;
 async function addLetters(base64: string): Promise<void> {
   if (added) return;
   added = true;
-  const font = new FontFace("Inter", bytesOf(base64), { weight: "100 900" });
+  const font = new FontFace("Inter", bytesOf(base64), { weight: "400 700" });
   document.fonts.add(font);
   await font.load().catch(() => undefined);
 }

@@ -85,3 +85,18 @@ it("only numbers.ts and language.svelte.ts format numbers for people", () => {
   const local = files.filter((file) => /toLocale|\bIntl\./.test(readFileSync(join(SOURCES, file), "utf8")));
   expect(local).toEqual([]);
 });
+
+it("every text is used: a source names its key, or a pattern of keys such as `place.${name}`", () => {
+  const sources = FILES.filter((file) => /\.(ts|svelte)$/.test(file) && !file.endsWith(".test.ts"))
+    .map((file) => readFileSync(join(SOURCES, file), "utf8"))
+    .join("\n");
+  const unused = (key: string): boolean => !sources.includes(`"${key}"`) && !patterns.some((one) => one.test(key));
+  const patterns = [...sources.matchAll(/(?<=`)(?:[\w.]|\$\{[^{}`]*\})+(?=`)/g)]
+    .map(([template]) => template.split(/\$\{[^}]*\}/).map((part) => part.replaceAll(".", "\\.")))
+    .filter((parts) => /^[\w\\.]{3,}$/.test(parts.join("")))
+    .map((parts) => new RegExp(`^${parts.join("\\w*")}$`));
+  const read = (name: string): object => JSON.parse(readFileSync(join(import.meta.dirname, name), "utf8")) as object;
+  expect(unused("place.pixels.nowhere")).toBe(true);
+  expect(Object.keys(read("en.json")).filter(unused)).toEqual([]);
+  expect(Object.keys(read("problems.en.json")).filter(unused)).toEqual([]);
+});

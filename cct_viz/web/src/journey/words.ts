@@ -5,14 +5,17 @@ import type { Session } from "../core/session.svelte.ts";
 import { attentionRow } from "../hero/attention.ts";
 import { isPatches } from "../hero/patches.ts";
 import { poolingOf } from "../hero/pooling.ts";
+import { poolName, stageName } from "../hero/stage_names.ts";
 import { find, t } from "../i18n/index.ts";
 import { labelName } from "../i18n/names.ts";
 import { percent, signed } from "../i18n/numbers.ts";
 import type { Trace } from "../model/trace.ts";
 import type { FilmScene } from "./scenes.ts";
 
-export function nameOf({ name, layer }: FilmScene, layers: number): string {
-  return name === "attention" && layers > 1 ? t("journey.name.layer", { layer: layer + 1 }) : t(`journey.name.${name}`);
+/** A scene's name: that of its stage in the drawing. */
+export function nameOf({ name, layer }: FilmScene, pool: string, layers: number): string {
+  if (name === "pool") return poolName(pool);
+  return name === "attention" && layers > 1 ? t("journey.name.layer", { layer: layer + 1 }) : stageName(name);
 }
 
 /** `token`: the lit one. */

@@ -1,8 +1,12 @@
 /**
- * The worker's script lies in the page as a text and starts from a Blob: a page that is opened from disk fetches
- * nothing.
+ * A worker runs the page's own script once more: `cctExplorerScript` is the function around the built script
+ * (vite.config.ts), and pages/page.ts sees that no page is there. So a page that is opened from disk fetches nothing, and
+ * carries the model's code once.
  */
 
-import InlineWorker from "./worker.ts?worker&inline";
+declare const cctExplorerScript: () => void;
 
-export const createWorker = (): Worker => new InlineWorker();
+export function createWorker(): Worker {
+  const text = `URL.revokeObjectURL(location.href);(${String(cctExplorerScript)})()`;
+  return new Worker(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
+}

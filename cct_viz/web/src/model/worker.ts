@@ -14,5 +14,8 @@ const breathe = (): Promise<void> =>
     port2.postMessage(null);
   });
 
-const receive = createJobs((reply) => self.postMessage(reply), breathe);
-self.onmessage = ({ data }: MessageEvent<Request>) => receive(data);
+/** From now on this thread, a worker's, answers requests. */
+export function serveModel(): void {
+  const receive = createJobs((reply) => self.postMessage(reply), breathe);
+  self.onmessage = ({ data }: MessageEvent<Request>) => receive(data);
+}

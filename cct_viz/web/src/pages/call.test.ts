@@ -20,9 +20,15 @@ test("the model and its pixels go to the server in one request, below the page's
   expect(JSON.parse(fetched.mock.calls[0]?.[1].body)).toEqual({ data: ["large", "AQID"] });
 });
 
-test.each([503, 422, 404])("the server's own sentence is said (%i)", async (status) => {
+test.each([503, 404])("the server's own sentence is said (%i)", async (status) => {
   answering(status, '{"detail": "The app is busy."}');
   await expect(askServer("large", PIXELS)).rejects.toThrow("The app is busy.");
+});
+
+test("a refusal is said in the page's language, with the server's reason", async () => {
+  answering(422, '{"detail": "no model is called large"}');
+  const said = "the server cannot run this model: no model is called large";
+  await expect(askServer("large", PIXELS)).rejects.toThrow(said);
 });
 
 test.each([

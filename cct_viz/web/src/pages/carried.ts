@@ -1,7 +1,7 @@
 // What Python puts into a page as JSON: models and pictures, as cct_viz/web/html.py describes them.
 
-import { bytesOf } from "../core/arrays.ts";
-import type { ModelEntry, PictureEntry } from "../core/entries.ts";
+import { bytesOf, decodeFloats, type Encoded } from "../core/arrays.ts";
+import type { Gauge, ModelEntry, PictureEntry } from "../core/entries.ts";
 import { problem } from "../core/problem.ts";
 import { type Language, LANGUAGES, type Pack } from "../i18n/language.svelte.ts";
 import { Packs, type ReadPack } from "../i18n/packs.ts";
@@ -29,7 +29,10 @@ const packsOf = (read: (language: Language) => ReadPack | undefined): Packs =>
 
 /** Where a model's weights are: base64 in an element of the page, or a file of its server; null: on the server alone. */
 type Weights = { readonly element: string } | { readonly address: string };
-export type CarriedModel = Omit<ModelEntry, "weights" | "labels"> & { readonly weights: Weights | null };
+export type CarriedModel = Omit<ModelEntry, "weights" | "labels" | "gauge"> & {
+  readonly weights: Weights | null;
+  readonly gauge: ({ readonly [Field in "mean" | "root" | "distances"]: Encoded } & Pick<Gauge, "auroc">) | null;
+};
 /** `prepared` as Python made it for the model; `pixels` is the address of a PNG. */
 export type CarriedPicture = Omit<PictureEntry, "source" | "prepared"> & {
   readonly prepared?: {
@@ -50,8 +53,14 @@ function textOf(id: string): string {
 export const carried = <T>(id: string): T => JSON.parse(textOf(id)) as T;
 
 export const openModels = (models: readonly CarriedModel[]): ModelEntry[] =>
-  models.map(({ weights, ...rest }) => ({
+  models.map(({ weights, gauge, ...rest }) => ({
     ...rest,
+    gauge: gauge && {
+      mean: decodeFloats(gauge.mean),
+      root: decodeFloats(gauge.root),
+      distances: decodeFloats(gauge.distances),
+      auroc: gauge.auroc,
+    },
     labels: (JSON.parse(rest.config) as { labels: string[] }).labels,
     weights: weights && (() => read(weights)),
   }));

@@ -41,11 +41,11 @@ describe("the steps of the phone", () => {
   it("are six for two layers and for seven", () => {
     expect(phoneSteps(traceOf(2)).map(({ name }) => name)).toEqual([
       "Pixels",
-      "Filters",
-      "Attend 1",
-      "Attend 2",
+      "Conv.",
+      "Att. 1",
+      "Att. 2",
       "SeqPool",
-      "Answer",
+      "Classes",
     ]);
     expect(phoneSteps(traceOf(7)).map(({ place }) => place)).toEqual([
       "pixels",

@@ -26,7 +26,7 @@ export function phoneSteps({ config }: Trace): PhoneStep[] {
     ...(single ? [{ place: "tokens" as const, layer: null, name: t("place.tokens") }] : []),
     ...attention,
     { place: "pool", layer: null, name: find(`phone.pool.${config.pool}`) ?? t("place.pool") },
-    { place: "classes", layer: null, name: t("phone.classes") },
+    { place: "classes", layer: null, name: t("place.classes") },
   ];
 }
 

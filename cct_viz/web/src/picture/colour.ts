@@ -3,8 +3,7 @@
  * silently.
  */
 
-// Matplotlib's viridis and inferno at nine equal steps (CC0); blue, white and orange as in cct_viz/reports/palette.py.
-const VIRIDIS = ["440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725"];
+// Matplotlib's inferno at nine equal steps (CC0); blue, white and orange as in cct_viz/reports/palette.py.
 const INFERNO = ["000004", "210c4a", "57106e", "8a226a", "bc3754", "e45a31", "f98e09", "f9cb35", "fcffa4"];
 const DIVERGING = ["08519c", "2b7bba", "92c5de", "f7f7f7", "fdb863", "d9730d", "9a3d00"];
 
@@ -31,7 +30,6 @@ export function colourMap(steps: readonly string[], signed: boolean): ColourMap 
   return { table, signed, css: steps.map((step) => `#${step}`).join(", ") };
 }
 
-export const VIRIDIS_MAP = colourMap(VIRIDIS, false);
 export const INFERNO_MAP = colourMap(INFERNO, false);
 export const DIVERGING_MAP = colourMap(DIVERGING, true);
 

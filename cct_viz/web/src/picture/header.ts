@@ -171,7 +171,7 @@ export function checkImage(buffer: ArrayBuffer, name: string): void {
   const { kind, size } = readHeader(buffer, name);
   const [height, width] = size;
   if (height * width <= MOST[kind]) return;
-  const megapixels = ((height * width) / 1e6).toFixed(1);
+  const megapixels = Math.round((height * width) / 1e5) / 10;
   throw problem("picture.pixels", { name, width, height, megapixels, most: MOST[kind] / MEGA });
 }
 
