@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 
 import { languagePacks } from "./language_packs.ts";
 import { devPage } from "./dev_page.ts";
+import { wasmKernels } from "./wasm_kernels.ts";
 
 /**
  * The page is one script and one style sheet, which Python puts into an HTML text as they are: fonts and the worker's
@@ -10,7 +11,7 @@ import { devPage } from "./dev_page.ts";
  * strict Content-Security-Policy.
  */
 export default defineConfig({
-  plugins: [svelte(), devPage(), languagePacks()],
+  plugins: [svelte(), devPage(), languagePacks(), wasmKernels()],
   define: { "process.env.NODE_ENV": JSON.stringify("production") },
   build: {
     target: "es2022",
@@ -25,7 +26,7 @@ export default defineConfig({
       cssFileName: "page",
     },
   },
-  worker: { format: "iife" },
+  worker: { format: "iife", plugins: () => [wasmKernels()] },
   test: {
     include: ["src/**/*.test.ts"],
     environment: "node",

@@ -1,8 +1,10 @@
 import { expect, it } from "vitest";
 import { bytesOf, expectClose, picture, readCase, readVectors } from "../testing/vectors.ts";
+import { JAVASCRIPT } from "./engine.ts";
 import { createJobs } from "./jobs.ts";
 import type { Reply, Request } from "./protocol.ts";
 import { type RunningModel, startModel } from "./runner.ts";
+import { createWasmEngine } from "./wasm_engine.ts";
 
 const { about, pixels, mask, model, get } = readCase("seqpool");
 const file = () => bytesOf(readVectors("seqpool").get("model"));
@@ -20,10 +22,11 @@ function fakeWorker(heard: Reply[] = []): Worker {
       void turn().then(() => receive(structuredClone(request)));
     },
   };
-  const receive = createJobs((reply) => {
+  const post = (reply: Reply) => {
     heard.push(reply);
     void turn().then(() => worker.onmessage?.({ data: structuredClone(reply) }));
-  }, turn);
+  };
+  const receive = createJobs(post, turn, (config) => createWasmEngine(config) ?? JAVASCRIPT);
   return worker as unknown as Worker;
 }
 
