@@ -1,4 +1,4 @@
-/** The module "virtual:kernels": assembly/kernels.ts compiled to WebAssembly, as base64, so that the page fetches nothing. */
+/** The module "virtual:kernels": assembly/ compiled to WebAssembly, as base64, so that the page fetches nothing. */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,28 +6,31 @@ import asc from "assemblyscript/asc";
 import type { Plugin } from "vite";
 
 const ID = "virtual:kernels";
-const SOURCE = join(import.meta.dirname, "assembly/kernels.ts");
-const OPTIONS = ["-O3", "--runtime", "stub", "--noAssert", "--importMemory", "--noExportMemory", "--enable", "simd"];
+const FOLDER = join(import.meta.dirname, "assembly");
+const OPTIONS = ["--runtime", "stub", "--noAssert", "--importMemory", "--noExportMemory", "--enable", "simd"];
 
-async function compile(...options: string[]): Promise<string> {
+async function compile(name: string, ...options: string[]): Promise<string> {
   let bytes = new Uint8Array();
-  const { error, stderr } = await asc.main(["kernels.ts", "--outFile", "kernels.wasm", ...OPTIONS, ...options], {
-    readFile: (name) => (name === "kernels.ts" ? readFileSync(SOURCE, "utf8") : null),
+  const { error, stderr } = await asc.main([name, "--outFile", "kernels.wasm", ...OPTIONS, ...options], {
+    readFile: (name) => (FILES.includes(name) ? readFileSync(join(FOLDER, name), "utf8") : null),
     writeFile(_name, content) {
       bytes = content as Uint8Array<ArrayBuffer>;
     },
     listFiles: () => [],
   });
-  if (error) throw new Error(`assembly/kernels.ts: ${stderr.toString()}`);
+  if (error) throw new Error(`assembly/${name}: ${stderr.toString()}`);
   return Buffer.from(bytes).toString("base64");
 }
+
+const FILES = ["kernels.ts", "multiply.ts", "vectors.ts"];
 
 /** The page's script, its worker and the tests share one compilation. */
 let modules: Promise<string> | null = null;
 
-async function compileBoth(): Promise<string> {
-  const [fused, plain] = [await compile("--enable", "relaxed-simd"), await compile()];
-  return `export const FUSED = "${fused}"; export const PLAIN = "${plain}";`;
+async function compileAll(): Promise<string> {
+  const kernels = await compile("kernels.ts", "-O2");
+  const fused = await compile("multiply.ts", "-O3", "--enable", "relaxed-simd");
+  return `export const KERNELS = "${kernels}"; export const FUSED_MULTIPLY = "${fused}";`;
 }
 
 export function wasmKernels(): Plugin {
@@ -36,8 +39,8 @@ export function wasmKernels(): Plugin {
     resolveId: (id) => (id === ID ? `\0${ID}` : null),
     load(id) {
       if (id !== `\0${ID}`) return null;
-      this.addWatchFile(SOURCE);
-      return (modules ??= compileBoth());
+      for (const name of FILES) this.addWatchFile(join(FOLDER, name));
+      return (modules ??= compileAll());
     },
   };
 }

@@ -1,29 +1,14 @@
 /**
  * The page's arithmetic in WebAssembly, four float32 at a time. AssemblyScript: TypeScript's grammar, but `usize` is an
- * address in bytes and `v128` are four float32 lanes. src/model/wasm_engine.ts calls it and owns the memory.
+ * address in bytes or a count, and `v128` is four float32 lanes. src/model/wasm_engine.ts calls it and owns the memory.
  *
  * Every array begins at a multiple of 16 bytes and its space is rounded up to 16, so that elementwise kernels may write
  * a few lanes beyond its end.
- *
- * Built twice: with fused multiply-add ("relaxed SIMD"), and without it for browsers that lack it.
  */
 
-const LANES: usize = 4;
-const FLOAT: usize = 4; // bytes
-const VECTOR: usize = LANES * FLOAT;
-/** Columns of a panel: two vectors. */
-const WIDE: usize = 8;
-const PANEL_ROW: usize = WIDE * FLOAT;
+import { FLOAT, fuse, LANES, PANEL_ROW, splat, VECTOR, WIDE } from "./vectors";
 
-function splat(value: f32): v128 {
-  return f32x4.splat(value);
-}
-
-/** a b + c */
-function fuse(a: v128, b: v128, c: v128): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
-  return f32x4.add(f32x4.mul(a, b), c);
-}
+export { multiply } from "./multiply";
 
 /**
  * Copies a matrix (inner, columns), whose entry (i, j) lies `down` i + `across` j floats after `b`, into panels of eight
@@ -40,112 +25,25 @@ export function pack(
 ): void {
   const next = down * FLOAT;
   const step = across * FLOAT;
-  for (let j: usize = 0; j < columns; j += WIDE) {
+  const size = (inner + 1) * PANEL_ROW;
+  for (let j: usize = 0; j < columns; j += WIDE, panels += size) {
     const width = min(WIDE, columns - j);
-    memory.fill(panels, 0, PANEL_ROW);
+    const rows = panels + PANEL_ROW;
+    if (width < WIDE || !bias) memory.fill(panels, 0, width < WIDE ? size : PANEL_ROW);
     if (bias) memory.copy(panels, bias + j * FLOAT, width * FLOAT);
-    panels += PANEL_ROW;
-    let row = b + j * step;
-    for (let k: usize = 0; k < inner; k++, row += next, panels += PANEL_ROW) {
-      if (width === WIDE && across === 1) {
-        v128.store(panels, v128.load(row));
-        v128.store(panels, v128.load(row, VECTOR), VECTOR);
-      } else {
-        for (let c: usize = 0; c < width; c++) store<f32>(panels + c * FLOAT, load<f32>(row + c * step));
-        for (let c = width; c < WIDE; c++) store<f32>(panels + c * FLOAT, 0);
+    if (width === WIDE && across === 1) {
+      for (let from = b + j * FLOAT, to = rows; to < panels + size; from += next, to += PANEL_ROW) {
+        v128.store(to, v128.load(from));
+        v128.store(to, v128.load(from, VECTOR), VECTOR);
+      }
+    } else {
+      for (let c: usize = 0; c < width; c++) {
+        let from = b + (j + c) * step;
+        for (let to = rows + c * FLOAT; to < panels + size; from += next, to += PANEL_ROW)
+          store<f32>(to, load<f32>(from));
       }
     }
   }
-}
-
-/**
- * out = a b + bias, with b as `pack` left it. a is (rows, inner), out (rows, columns); each row lies `aDown` or `outDown`
- * floats after the one before. Four rows by eight columns at a time: their sums stay in eight registers, and a panel in
- * the innermost cache. Rows beyond the last are the last again, which computes and stores it more than once.
- */
-export function multiply(
-  a: usize,
-  aDown: usize,
-  rows: usize,
-  inner: usize,
-  panels: usize,
-  out: usize,
-  outDown: usize,
-  columns: usize,
-): void {
-  const last = rows - 1;
-  const aNext = aDown * FLOAT;
-  const outNext = outDown * FLOAT;
-  for (let j: usize = 0; j < columns; j += WIDE, panels += (inner + 1) * PANEL_ROW) {
-    const width = min(WIDE, columns - j);
-    for (let i: usize = 0; i < rows; i += 4) {
-      const i1 = min(i + 1, last);
-      const i2 = min(i + 2, last);
-      const i3 = min(i + 3, last);
-      let a0 = a + i * aNext;
-      let a1 = a + i1 * aNext;
-      let a2 = a + i2 * aNext;
-      let a3 = a + i3 * aNext;
-      let p = panels + PANEL_ROW;
-      let s00 = v128.load(panels);
-      let s01 = v128.load(panels, VECTOR);
-      let s10 = s00,
-        s11 = s01,
-        s20 = s00,
-        s21 = s01,
-        s30 = s00,
-        s31 = s01;
-      const end = a0 + inner * FLOAT;
-      while (a0 < end) {
-        const b0 = v128.load(p);
-        const b1 = v128.load(p, VECTOR);
-        const x0 = v128.load32_splat(a0);
-        s00 = fuse(x0, b0, s00);
-        s01 = fuse(x0, b1, s01);
-        const x1 = v128.load32_splat(a1);
-        s10 = fuse(x1, b0, s10);
-        s11 = fuse(x1, b1, s11);
-        const x2 = v128.load32_splat(a2);
-        s20 = fuse(x2, b0, s20);
-        s21 = fuse(x2, b1, s21);
-        const x3 = v128.load32_splat(a3);
-        s30 = fuse(x3, b0, s30);
-        s31 = fuse(x3, b1, s31);
-        a0 += FLOAT;
-        a1 += FLOAT;
-        a2 += FLOAT;
-        a3 += FLOAT;
-        p += PANEL_ROW;
-      }
-      const to = out + j * FLOAT;
-      keep(to + i * outNext, s00, s01, width);
-      keep(to + i1 * outNext, s10, s11, width);
-      keep(to + i2 * outNext, s20, s21, width);
-      keep(to + i3 * outNext, s30, s31, width);
-    }
-  }
-}
-
-/** Stores the first `width` of eight values. */
-function keep(to: usize, one: v128, two: v128, width: usize): void {
-  if (width === WIDE) {
-    v128.store(to, one);
-    v128.store(to, two, VECTOR);
-  } else {
-    keepPart(to, one, two, width);
-  }
-}
-
-function keepPart(to: usize, one: v128, two: v128, width: usize): void {
-  if (width >= LANES) {
-    v128.store(to, one);
-    to += VECTOR;
-    one = two;
-    width -= LANES;
-  }
-  if (width > 0) v128.store32_lane(to, one, 0);
-  if (width > 1) v128.store32_lane(to, one, 1, FLOAT);
-  if (width > 2) v128.store32_lane(to, one, 2, 2 * FLOAT);
 }
 
 /** Added to a float32 below 2^22 in size, it leaves the nearest integer in the lowest bits. */

@@ -222,11 +222,13 @@ export function normalise(pixels: Uint8Array, config: Config): FeatureMap {
   const { channels, preprocessing } = config;
   const [height, width] = config.imageSize;
   const { mean, std } = preprocessing;
-  const data = new Float32Array(height * width * channels);
-  for (let i = 0; i < data.length; i++) {
+  const levels = Float32Array.from({ length: 256 * channels }, (_, i) => {
     const c = i % channels;
-    const level = pixels[channels === 3 ? i : 3 * i];
-    data[i] = (level / 255 - mean[c]) / std[c];
+    return (Math.floor(i / channels) / 255 - mean[c]) / std[c];
+  });
+  const data = new Float32Array(height * width * channels);
+  for (let pixel = 0, at = 0; pixel < height * width; pixel++) {
+    for (let c = 0; c < channels; c++, at++) data[at] = levels[pixels[3 * pixel + c] * channels + c];
   }
   return { height, width, channels, data };
 }

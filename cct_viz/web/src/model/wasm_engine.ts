@@ -4,7 +4,7 @@
  * over that memory, so that whatever has no kernel may read and write them.
  */
 
-import { FUSED, PLAIN } from "virtual:kernels";
+import { FUSED_MULTIPLY, KERNELS } from "virtual:kernels";
 import { bytesOf } from "../core/arrays.ts";
 import type { Matrix } from "../core/matrix.ts";
 import { findActivation } from "./activations.ts";
@@ -67,17 +67,21 @@ const extentOf = (x: Matrix): number =>
 
 /**
  * Null where the browser has no WebAssembly with SIMD, or the page's Content-Security-Policy forbids it.
- * @param modules to try, in base64; the first that the browser knows is taken
+ * @param modules in base64; a later one replaces kernels of those before it, where the browser knows its instructions
  */
-export function createWasmEngine(config: Config, modules: readonly string[] = [FUSED, PLAIN]): Engine | null {
+export function createWasmEngine(
+  config: Config,
+  modules: readonly string[] = [KERNELS, FUSED_MULTIPLY],
+): Engine | null {
   try {
-    const bytes = modules.map(bytesOf).find((module) => WebAssembly.validate(module));
-    if (!bytes) return null;
+    const [all, ...better] = modules.map(bytesOf);
+    const known = [all, ...better.filter((bytes) => WebAssembly.validate(bytes))];
     const memory = new WebAssembly.Memory({ initial: Math.ceil((memorySize(config) * FLOAT) / PAGE) });
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
-    return engineOn(exports as unknown as Kernels, memory.buffer);
+    const start = (bytes: BufferSource) => new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } });
+    const kernels = Object.assign({}, ...known.map((bytes) => start(bytes).exports)) as Kernels;
+    return engineOn(kernels, memory.buffer);
   } catch {
-    return null; // no WebAssembly at all, forbidden, or no memory left
+    return null; // not known, forbidden, or too little memory
   }
 }
 
