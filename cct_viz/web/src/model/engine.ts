@@ -1,6 +1,6 @@
 /**
  * What a model's arithmetic is done with. The model (forward.ts, tokenizer.ts) is written once, in terms of an Engine:
- * JAVASCRIPT works everywhere, the one of wasm_engine.ts is many times as fast. Both give the same numbers to 1e-6 of the
+ * JAVASCRIPT works everywhere, the one of wasm_engine.ts is many times as fast. Both give the same numbers to 4e-6 of the
  * largest.
  */
 
