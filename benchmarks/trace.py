@@ -25,16 +25,15 @@ from cct_viz.inference.trace import Trace
 from cct_viz.methods import METHODS, NotApplicable, explain, takes
 
 
-def times_ms(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, np.ndarray]:
-    """(rounds,) milliseconds of each way, measured in turn after five warm-up rounds."""
+def times_ms(ways: dict[str, Callable[[], object]], rounds: int, warm: int = 5) -> dict[str, np.ndarray]:
+    """(rounds,) milliseconds of each way, measured in turn after `warm` rounds."""
     times: dict[str, list[float]] = {name: [] for name in ways}
-    for warm in (True, False):
-        for _ in range(5 if warm else rounds):
-            for name, way in ways.items():
-                start = time.perf_counter()
-                way()
-                if not warm:
-                    times[name].append(time.perf_counter() - start)
+    for count in range(warm + rounds):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            if count >= warm:
+                times[name].append(time.perf_counter() - start)
     return {name: 1e3 * np.array(values) for name, values in times.items()}
 
 

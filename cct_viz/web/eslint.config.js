@@ -7,7 +7,7 @@ import ts from "typescript-eslint";
 import svelteConfig from "./svelte.config.js";
 
 export default defineConfig(
-  globalIgnores(["dist/", "node_modules/", "vectors/"]),
+  globalIgnores(["assembly/", "dist/", "node_modules/", "vectors/"]), // AssemblyScript has types of its own: asc checks it,
   js.configs.recommended,
   ts.configs.strict,
   svelte.configs.recommended,

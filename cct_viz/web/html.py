@@ -249,12 +249,15 @@ def _escape_json(text: str) -> str:
 
 
 def _policy(script: str, *, beside: bool) -> str:
-    """The page's Content-Security-Policy: only its own script, which starts its worker from a blob."""
+    """The page's Content-Security-Policy: only its own script, which starts its worker from a blob.
+
+    "wasm-unsafe-eval" lets the worker compile the kernels that the script carries. It allows no eval of JavaScript.
+    """
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     own = " 'self'" if beside else ""
     rules = {
         "default-src": "'none'",
-        "script-src": f"'sha256-{digest}'",
+        "script-src": f"'sha256-{digest}' 'wasm-unsafe-eval'",
         "style-src": "'unsafe-inline'",
         "img-src": f"data: blob:{own}",
         "media-src": "blob:",

@@ -4,6 +4,7 @@ import { defineConfig } from "vitest/config";
 import { pageTexts } from "./page_texts.ts";
 import { languagePacks } from "./language_packs.ts";
 import { devPage } from "./dev_page.ts";
+import { wasmKernels } from "./wasm_kernels.ts";
 
 /**
  * The page is one script and one style sheet, which Python puts into an HTML text as they are: fonts are inside, and the
@@ -11,7 +12,7 @@ import { devPage } from "./dev_page.ts";
  * it needs neither modules nor requests, and so runs from disk under a strict Content-Security-Policy.
  */
 export default defineConfig({
-  plugins: [svelte(), pageTexts(), devPage(), languagePacks()],
+  plugins: [svelte(), pageTexts(), devPage(), languagePacks(), wasmKernels()],
   define: { "process.env.NODE_ENV": JSON.stringify("production") },
   build: {
     target: "es2022",

@@ -58,6 +58,37 @@ def built(chromium, rounded, tmp_path_factory):
     built.close()
 
 
+# Counts in each worker the WebAssembly modules that run there.
+COUNT_MODULES = """
+const Plain = Blob;
+const count = `self.modules = 0; { const {Instance} = WebAssembly;
+  WebAssembly.Instance = function (...given) { self.modules++; return new Instance(...given); }; }`;
+Blob = function (parts, options) {
+  return new Plain(options?.type?.startsWith("text/javascript") ? [count, ...parts] : parts, options);
+};
+Blob.prototype = Plain.prototype;
+"""
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_policy_may_forbid_webassembly(chromium, rounded, tmp_path, allowed):
+    """The page's own allows it; under one that does not, JavaScript computes the same."""
+    picture = {"id": "photo", "name": "photo", "kind": "example", "truth": None, "address": data_url(PHOTO)}
+    text, rule = page_with(rounded, pictures=[picture]), " 'wasm-unsafe-eval'"
+    assert text.count(rule) == 1
+    (tmp_path / "page.html").write_text(text if allowed else text.replace(rule, ""))
+    page = BuiltPage(chromium, (tmp_path / "page.html").as_uri(), script=COUNT_MODULES)
+    check(page.take(encode(PHOTO)), rounded, encode(PHOTO))
+    (worker,) = page.page.workers
+    assert worker.evaluate("self.modules") == (
+        2 if allowed else 0
+    )  # the kernels, and the product with fused multiply-add
+    assert page.ask("session.notice") is None
+    if allowed:
+        page.check_quiet()
+    page.close()
+
+
 def check(got, classifier, data, *, levels=0):
     """`levels`: how many grey levels a decoder may differ."""
     assert "problem" not in got, got

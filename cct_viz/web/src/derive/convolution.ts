@@ -1,6 +1,6 @@
 /** The inside of a convolution: one cell's window, its kernel, their products, the ReLU and the max pool. */
 
-import { normalise } from "../model/forward.ts";
+import { convolution, normalise } from "../model/forward.ts";
 import type { Model } from "../model/model.ts";
 import { poolSlide, convSlide } from "../model/slide.ts";
 import { convStage, copyWindow } from "../model/tokenizer.ts";
@@ -44,10 +44,8 @@ export function convolvedMap(trace: Trace, model: Model, stage: number): Feature
   kept.set(trace, maps);
   const before = maps.get(stage);
   if (before) return before;
-  const name = `tokenizer/conv_${stage}`;
-  const kernel = model.layers.get(`${name}/kernel`);
   const input = stageInput(trace, model, stage);
-  const { convolved } = convStage(input, model.config.tokenizer[stage], kernel, model.layers.find(`${name}/bias`));
+  const { convolved } = convStage(input, model.config.tokenizer[stage], convolution(model.layers, stage));
   maps.set(stage, convolved);
   return convolved;
 }

@@ -3,13 +3,17 @@
  */
 
 import { lookUp } from "../core/lookup.ts";
-import { add, type Matrix } from "../core/matrix.ts";
+import type { Matrix } from "../core/matrix.ts";
 
-type Step = (x: Matrix) => Matrix;
+export interface Steps {
+  readonly norm: (x: Matrix) => Matrix;
+  readonly mlp: (x: Matrix) => Matrix;
+  readonly add: (x: Matrix, y: Matrix) => Matrix;
+}
 
 export interface Block {
   /** The stream after the block, and what the MLP added to it, from the stream after the attention. */
-  readonly addMlp: (x: Matrix, norm: Step, mlp: Step) => { stream: Matrix; added: Matrix };
+  readonly addMlp: (x: Matrix, steps: Steps) => { stream: Matrix; added: Matrix };
   /** Whether the second norm replaces the stream; direct logit attribution then starts after the last one. */
   readonly overwritesStream: boolean;
   /**
@@ -27,7 +31,7 @@ export interface StepsBack<S> {
 
 export const BLOCKS: Readonly<Record<string, Block>> = {
   pre_norm: {
-    addMlp(x, norm, mlp) {
+    addMlp(x, { norm, mlp, add }) {
       const added = mlp(norm(x));
       return { stream: add(x, added), added };
     },
@@ -35,7 +39,7 @@ export const BLOCKS: Readonly<Record<string, Block>> = {
     splitMlp: (scores, { norm, mlp, add }) => add(scores, norm(mlp(scores))),
   },
   official: {
-    addMlp(x, norm, mlp) {
+    addMlp(x, { norm, mlp, add }) {
       const normed = norm(x);
       const added = mlp(normed);
       return { stream: add(normed, added), added };

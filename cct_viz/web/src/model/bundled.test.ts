@@ -7,7 +7,7 @@ import { distanceOf, fartherThan, pooledOf } from "../derive/gauge.ts";
 import { readLens } from "../derive/depth.ts";
 import { rollout } from "../derive/rollout.ts";
 import { halfPrecision } from "../testing/safetensors.ts";
-import { expectClose, joined, picture, readVectors } from "../testing/vectors.ts";
+import { ENGINE_NAMES, ENGINES, expectClose, joined, picture, readVectors } from "../testing/vectors.ts";
 import { makeTrace } from "./make_trace.ts";
 import { openModel } from "./model.ts";
 import { readWeights } from "./safetensors.ts";
@@ -22,11 +22,11 @@ function readGauge(): Gauge {
   return { mean: values("mean"), root: values("root"), distances: values("distances"), auroc: values("auroc")[0] };
 }
 
-it("the bundled model in half precision sees what Python sees", () => {
+it.each(ENGINE_NAMES)("the bundled model in half precision sees in %s what Python sees", (engine) => {
   const { about, get, below } = readVectors<{ stride: number; labels: string[]; farther_than: number }>("bundled");
   const config = readFileSync(join(WEIGHTS, "config.json"), "utf8");
   const file = Uint8Array.from(readFileSync(join(WEIGHTS, "model.safetensors"))).buffer;
-  const model = openModel(config, halfPrecision(file));
+  const model = openModel(config, halfPrecision(file), ENGINES[engine]);
   const pixels = Uint8Array.from(get("pixels").values);
   const trace = { ...picture(pixels), ...makeTrace(model, model.run(pixels)) };
   const sampled = (values: ArrayLike<number>) =>

@@ -9,11 +9,11 @@
  * https://arxiv.org/abs/2104.05704
  */
 
-import { add, columnsOf, type Matrix, matrix, multiply, softmaxRows, takeRows, transpose } from "../core/matrix.ts";
+import { add, columnsOf, type Matrix, matrix, rowsOf, takeRows, transpose } from "../core/matrix.ts";
 import { problem } from "../core/problem.ts";
-import { findActivation } from "./activations.ts";
 import { findBlock } from "./blocks.ts";
 import type { Config } from "./config.ts";
+import type { Dense } from "./engine.ts";
 import type { Layers } from "./layers.ts";
 import { type Pooling, poolWith } from "./pooling.ts";
 import { findPool, poolTokens } from "./pools.ts";
@@ -57,30 +57,28 @@ export function* forward(
   const featureMaps = yield* tokenize(config, layers, pixels);
   const { sequenceLength: m, embeddingDim: dim, numLayers, numHeads } = config;
   const kept = keptRows(config, mask);
-  const stream = new Float32Array((numLayers + 1) * m * dim);
+  const keyMask = kept.length === m ? null : kept;
+  const stream = matrix((numLayers + 1) * m, dim);
   const attentionOutputs = new Float32Array(numLayers * m * dim);
   const mlpOutputs = new Float32Array(numLayers * m * dim);
   const attentions = new Float32Array(numLayers * numHeads * m * m);
 
-  let x = sequence(config, layers, featureMaps[featureMaps.length - 1].data); // (M, D)
-  stream.set(x.values);
+  stream.values.set(sequence(config, layers, featureMaps[featureMaps.length - 1].data).values); // (M, D)
   for (let layer = 0; layer < numLayers; layer++) {
     yield { part: "layer", index: layer };
-    const size = numHeads * m * m;
-    const keyMask = kept.length === m ? null : kept;
-    const block = runBlock(config, layers, layer, x, attentions.subarray(layer * size, (layer + 1) * size), keyMask);
-    x = block.stream;
-    attentionOutputs.set(block.attended.values, layer * m * dim);
-    mlpOutputs.set(block.added.values, layer * m * dim);
-    stream.set(x.values, (layer + 1) * m * dim);
+    layers.engine.scope(() => {
+      const block = runBlock(config, layers, layer, rowsOf(stream, layer * m, m), keyMask);
+      attentions.set(block.attentions.values, layer * numHeads * m * m);
+      attentionOutputs.set(block.attended.values, layer * m * dim);
+      mlpOutputs.set(block.added.values, layer * m * dim);
+      stream.values.set(block.stream.values, (layer + 1) * m * dim);
+    });
   }
   yield { part: "pool" };
-  const representation = layers.norm(x, "norm"); // (M, D)
-  const pooling = poolWith(config.pool, representation, kept, layers.poolScore);
-  const logits = layers.dense(poolTokens(pooling.factors, representation), "head").values; // (1, K)
+  const { representation, pooling, logits } = readOut(config, layers, rowsOf(stream, numLayers * m, m), kept);
   return {
     featureMaps,
-    stream,
+    stream: stream.values,
     attentionOutputs,
     mlpOutputs,
     attentions,
@@ -90,18 +88,40 @@ export function* forward(
   };
 }
 
+/** The final norm (M, D), the pool and the logits (K,), from the stream after the last layer (M, D). */
+function readOut(
+  config: Config,
+  layers: Layers,
+  stream: Matrix,
+  kept: readonly number[],
+): { representation: Matrix; pooling: Pooling; logits: Float32Array } {
+  const normed = layers.engine.scope(() => layers.norm(stream, "norm").values.slice());
+  const representation = matrix(stream.rows, stream.columns, normed);
+  const pooling = poolWith(config.pool, representation, kept, layers.poolScore);
+  const logits = layers.dense(poolTokens(pooling.factors, representation), "head").values; // (1, K)
+  return { representation, pooling, logits };
+}
+
 /** The feature map of each conv stage. */
 export function* tokenize(config: Config, layers: Layers, pixels: Uint8Array): Generator<Step, FeatureMap[], void> {
   const featureMaps: FeatureMap[] = [];
   let image = normalise(pixels, config); // (H, W, channels)
   for (const [index, stage] of config.tokenizer.entries()) {
     yield { part: "conv", index };
-    const name = `tokenizer/conv_${index}`;
-    image = convStage(image, stage, layers.get(`${name}/kernel`), layers.find(`${name}/bias`)).pooled;
+    image = layers.engine.scope(() => {
+      const { pooled } = convStage(image, stage, convolution(layers, index), layers.engine);
+      return { ...pooled, data: pooled.data.slice() };
+    });
     featureMaps.push(image);
   }
   return featureMaps;
 }
+
+/** The kernel and bias of a conv stage as a layer. */
+export const convolution =
+  (layers: Layers, stage: number): Dense =>
+  (windows, out) =>
+    layers.dense(windows, `tokenizer/conv_${stage}`, out);
 
 /**
  * The encoder's input (M, D): the cells of the last feature map, read row by row, with the class token before them and
@@ -121,72 +141,74 @@ export function sequence(config: Config, layers: Layers, cells: Float32Array): M
  */
 export function answer(config: Config, layers: Layers, input: Matrix, mask: TokenMask): Float32Array {
   const kept = keptRows(config, mask);
-  const m = kept.length;
-  let x = m === input.rows ? input : takeRows(input, kept);
-  const attentions = new Float32Array(config.numHeads * m * m);
+  const x = takeRows(input, kept);
   for (let layer = 0; layer < config.numLayers; layer++) {
-    x = runBlock(config, layers, layer, x, attentions, null).stream;
+    layers.engine.scope(() => x.values.set(runBlock(config, layers, layer, x, null).stream.values));
   }
-  const representation = layers.norm(x, "norm");
-  const all = Array.from({ length: m }, (_, i) => i);
-  const { factors } = poolWith(config.pool, representation, all, layers.poolScore);
-  return layers.dense(poolTokens(factors, representation), "head").values;
+  const all = kept.map((_, row) => row);
+  return readOut(config, layers, x, all).logits;
 }
 
-/** One encoder block: the stream after it, and what its attention and its MLP added. */
+/** What an encoder block makes of the stream (M, D). All but the attention is (M, D) too. */
+interface BlockOutput {
+  /** (A M, M): one matrix a head, below each other. */
+  readonly attentions: Matrix;
+  /** What the attention added. */
+  readonly attended: Matrix;
+  /** What the MLP added. */
+  readonly added: Matrix;
+  readonly stream: Matrix;
+}
+
+/** One encoder block. @param kept the keys that are attended to; null for all */
 function runBlock(
   config: Config,
   layers: Layers,
   layer: number,
   x: Matrix,
-  attentions: Float32Array,
   kept: readonly number[] | null,
-): { stream: Matrix; attended: Matrix; added: Matrix } {
+): BlockOutput {
   const name = `block_${layer}`;
-  const activate = findActivation(config.activation);
+  const { add, activation } = layers.engine;
+  const activate = activation(config.activation);
   const mlp = (x: Matrix) => {
     const out = layers.dense(activate(layers.dense(x, `${name}/mlp_1`)), `${name}/mlp_2`); // (M, D)
     return config.mlpOutputActivation ? activate(out) : out;
   };
-  const attended = attend(config, layers, `${name}/attention`, layers.norm(x, `${name}/norm_1`), attentions, kept);
   const norm = (x: Matrix) => layers.norm(x, `${name}/norm_2`);
-  return { attended, ...findBlock(config.block).addMlp(add(x, attended), norm, mlp) };
+  const { attended, attentions } = attend(config, layers, `${name}/attention`, layers.norm(x, `${name}/norm_1`), kept);
+  return { attentions, attended, ...findBlock(config.block).addMlp(add(x, attended), { norm, mlp, add }) };
 }
 
-/**
- * Multi-head self-attention of x (M, D); its rows, one (M, M) a head, are written to `attentions`.
- * @param kept the keys that are attended to; null for all
- */
+/** Multi-head self-attention of x (M, D). */
 function attend(
-  config: Config,
-  layers: Layers,
+  { numHeads, keyDim }: Config,
+  { dense, engine }: Layers,
   name: string,
   x: Matrix,
-  attentions: Float32Array,
   kept: readonly number[] | null,
-): Matrix {
-  const { numHeads, keyDim } = config;
+): Pick<BlockOutput, "attended" | "attentions"> {
   const m = x.rows;
-  const query = layers.dense(x, `${name}/query`); // (M, A E)
-  const key = layers.dense(x, `${name}/key`);
-  const value = layers.dense(x, `${name}/value`);
-  const joined = matrix(m, numHeads * keyDim);
-  const penalty = kept && new Float32Array(m).fill(MASKED);
-  for (const row of kept ?? []) if (penalty) penalty[row] = 0;
-  for (let head = 0; head < numHeads; head++) {
-    const of = (all: Matrix) => columnsOf(all, head * keyDim, keyDim); // (M, E)
-    const scores = matrix(m, m, attentions.subarray(head * m * m, (head + 1) * m * m)); // rows are queries
-    multiply(of(query), transpose(of(key)), scores);
-    scale(scores.values, 1 / Math.sqrt(keyDim), penalty);
-    multiply(softmaxRows(scores), of(value), of(joined));
-  }
-  return layers.dense(joined, `${name}/projection`); // (M, D)
+  const query = dense(x, `${name}/query`); // (M, A E)
+  const key = dense(x, `${name}/key`);
+  const value = dense(x, `${name}/value`);
+  const heads = Array.from({ length: numHeads }, (_, head) => head);
+  const of = (all: Matrix, head: number) => columnsOf(all, head * keyDim, keyDim); // (M, E)
+
+  const scores = engine.matrix(numHeads * m, m); // rows are queries
+  const rows = (head: number) => rowsOf(scores, head * m, m); // (M, M)
+  for (const head of heads) engine.multiply(of(query, head), transpose(of(key, head)), rows(head));
+  const attentions = engine.softmaxRows(scores, 1 / Math.sqrt(keyDim), kept && penalise(kept, m));
+  const joined = engine.matrix(m, numHeads * keyDim);
+  for (const head of heads) engine.multiply(rows(head), of(value, head), of(joined, head));
+  return { attended: dense(joined, `${name}/projection`), attentions }; // (M, D)
 }
 
-/** Multiplies all scores, then adds `penalty` (M,) to each row. */
-function scale(scores: Float32Array, factor: number, penalty: Float32Array | null): void {
-  for (let i = 0; i < scores.length; i++) scores[i] *= factor;
-  if (penalty) for (let i = 0; i < scores.length; i++) scores[i] += penalty[i % penalty.length];
+/** (M,) to be added to scores: 0 for the keys that are kept. */
+function penalise(kept: readonly number[], m: number): Float32Array {
+  const penalty = new Float32Array(m).fill(MASKED);
+  for (const row of kept) penalty[row] = 0;
+  return penalty;
 }
 
 /** The rows of the encoder's arrays that a mask leaves, a class token among them. */
@@ -200,11 +222,13 @@ export function normalise(pixels: Uint8Array, config: Config): FeatureMap {
   const { channels, preprocessing } = config;
   const [height, width] = config.imageSize;
   const { mean, std } = preprocessing;
-  const data = new Float32Array(height * width * channels);
-  for (let i = 0; i < data.length; i++) {
+  const levels = Float32Array.from({ length: 256 * channels }, (_, i) => {
     const c = i % channels;
-    const level = pixels[channels === 3 ? i : 3 * i];
-    data[i] = (level / 255 - mean[c]) / std[c];
+    return (Math.floor(i / channels) / 255 - mean[c]) / std[c];
+  });
+  const data = new Float32Array(height * width * channels);
+  for (let pixel = 0, at = 0; pixel < height * width; pixel++) {
+    for (let c = 0; c < channels; c++, at++) data[at] = levels[pixels[3 * pixel + c] * channels + c];
   }
   return { height, width, channels, data };
 }

@@ -5,6 +5,8 @@
 
 import type { Matrix } from "../core/matrix.ts";
 import { Problem } from "../core/problem.ts";
+import type { Config } from "./config.ts";
+import type { Engine } from "./engine.ts";
 import { makeTrace } from "./make_trace.ts";
 import { type Model, openModel } from "./model.ts";
 import type { Reply, Request } from "./protocol.ts";
@@ -21,8 +23,13 @@ interface Job {
 /**
  * @param post sends a reply
  * @param breathe resolves after a turn of the event loop
+ * @param createEngine makes what a model computes with
  */
-export function createJobs(post: (reply: Reply) => void, breathe: () => Promise<void>): (request: Request) => void {
+export function createJobs(
+  post: (reply: Reply) => void,
+  breathe: () => Promise<void>,
+  createEngine: (config: Config) => Engine,
+): (request: Request) => void {
   let model: Model | null = null;
   let jobs: Job[] = [];
   let working = false;
@@ -33,7 +40,7 @@ export function createJobs(post: (reply: Reply) => void, breathe: () => Promise<
       jobs = jobs.filter(({ id }) => !request.ids.includes(id));
     } else if (request.kind === "open") {
       attempt(request.id, () => {
-        model = openModel(request.config, request.weights);
+        model = openModel(request.config, request.weights, createEngine);
         post({ id: request.id, kind: "open" });
       });
     } else if (!model) {

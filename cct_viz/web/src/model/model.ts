@@ -13,6 +13,7 @@ import {
   tokenize,
   type TokenMask,
 } from "./forward.ts";
+import { type Engine, JAVASCRIPT } from "./engine.ts";
 import { type Layers, layersOf } from "./layers.ts";
 import { readWeights, type Weights } from "./safetensors.ts";
 import { expectedShapes } from "./shapes.ts";
@@ -36,12 +37,17 @@ export interface Model {
 /**
  * @param configText the content of config.json
  * @param buffer the content of model.safetensors, which the model keeps
+ * @param createEngine makes what it computes with
  * @throws {Error} the files do not make a model; the message says why
  */
-export function openModel(configText: string, buffer: ArrayBuffer): Model {
+export function openModel(
+  configText: string,
+  buffer: ArrayBuffer,
+  createEngine: (config: Config) => Engine = () => JAVASCRIPT,
+): Model {
   const config = readConfig(configText);
   const weights = readWeights(buffer, expectedShapes(config));
-  const layers = layersOf(config, weights);
+  const layers = layersOf(config, weights, createEngine(config));
   const steps = (pixels: Uint8Array, mask: TokenMask = null) => {
     checkPixels(config, pixels);
     checkMask(config, mask);

@@ -5,6 +5,7 @@ import { picture, readCase } from "../testing/vectors.ts";
 import { ACTIVATIONS, erf, findActivation } from "./activations.ts";
 import { BLOCKS, findBlock } from "./blocks.ts";
 import { type ConvStage, readConfig } from "./config.ts";
+import { JAVASCRIPT } from "./engine.ts";
 import { makeTrace, probabilitiesOf } from "./make_trace.ts";
 import { type Model, openModel } from "./model.ts";
 import { poolWith } from "./pooling.ts";
@@ -103,20 +104,17 @@ describe("the tokenizer", () => {
   };
   const image = { data: Float32Array.of(-1, -2, -3, -4, -5, -6, -7, -8, -9), height: 3, width: 3, channels: 1 };
 
+  const layer = (bias: Float32Array | null) => JAVASCRIPT.dense(matrix(1, 1, Float32Array.of(1)), bias);
+
   it("counts zeros around a pool, but not those of its rule", () => {
     const pooled = (change: Partial<ConvStage>) =>
-      Array.from(convStage(image, { ...stage, ...change }, Float32Array.of(1), null).pooled.data);
+      Array.from(convStage(image, { ...stage, ...change }, layer(null)).pooled.data);
     expect(pooled({ poolZeroPadding: 1 })).toEqual([0, 0, 0, -5]);
     expect(pooled({ poolPadding: "same" })).toEqual([-1, -3, -7, -9]);
   });
 
   it("adds the bias before the ReLU", () => {
-    const { convolved } = convStage(
-      image,
-      { ...stage, relu: true, poolSize: 0 },
-      Float32Array.of(1),
-      Float32Array.of(4),
-    );
+    const { convolved } = convStage(image, { ...stage, relu: true, poolSize: 0 }, layer(Float32Array.of(4)));
     expect(Array.from(convolved.data)).toEqual([3, 2, 1, 0, 0, 0, 0, 0, 0]);
   });
 });

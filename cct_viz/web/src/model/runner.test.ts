@@ -1,8 +1,11 @@
-import { expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { bytesOf, expectClose, picture, readCase, readVectors } from "../testing/vectors.ts";
+import { JAVASCRIPT } from "./engine.ts";
 import { createJobs } from "./jobs.ts";
 import type { Reply, Request } from "./protocol.ts";
 import { type RunningModel, startModel } from "./runner.ts";
+import { helpersFor } from "./together.ts";
+import { createWasmEngine } from "./wasm_engine.ts";
 
 const { about, pixels, mask, model, get } = readCase("seqpool");
 const file = () => bytesOf(readVectors("seqpool").get("model"));
@@ -20,10 +23,11 @@ function fakeWorker(heard: Reply[] = []): Worker {
       void turn().then(() => receive(structuredClone(request)));
     },
   };
-  const receive = createJobs((reply) => {
+  const post = (reply: Reply) => {
     heard.push(reply);
     void turn().then(() => worker.onmessage?.({ data: structuredClone(reply) }));
-  }, turn);
+  };
+  const receive = createJobs(post, turn, (config) => createWasmEngine(config) ?? JAVASCRIPT);
   return worker as unknown as Worker;
 }
 
@@ -62,6 +66,63 @@ it("answers many masks in their order, each as it comes", async () => {
   );
   expect(await running.answers(pixels, [])).toEqual([]);
   expectClose(await running.answer(pixels), get("trace/logits"), "answer");
+});
+
+describe("with helpers", () => {
+  const masks = Array.from({ length: n }, (_, t) => Uint8Array.from({ length: n }, (_, i) => Number(i !== t)));
+  const values = get("masked/answers").values.subarray(model.config.numClasses);
+  /** Of the workers that are asked for, those in `refused` do not start. @returns the model and what each worker said */
+  async function startCrew(helpers: number, refused: readonly number[] = []) {
+    const heard: Reply[][] = [];
+    const workers: Worker[] = [];
+    const create = (): Worker => {
+      const number = heard.push([]) - 1;
+      if (refused.includes(number)) throw new Error("no more workers");
+      workers.push(fakeWorker(heard[number]));
+      return workers[workers.length - 1];
+    };
+    return { heard, workers, running: await startModel(about.config, file(), create, () => helpers) };
+  }
+  const isClosed = (worker: Worker) => worker.onmessage === null;
+
+  it.each([
+    ["all start", []],
+    ["one does not start", [2]],
+    ["none starts", [1, 2]],
+  ])("many masks are dealt to workers that end with the job, where %s", async (_, refused) => {
+    const { running, heard, workers } = await startCrew(2, refused);
+    const seen: number[] = [];
+    const options = { background: true, onanswer: (index: number) => seen.push(index) };
+    const answers = await running.answers(pixels, masks, options);
+    expectClose(answers.flatMap((logits) => Array.from(logits)), { values }, "answers"); // prettier-ignore
+    expect(seen).toEqual(masks.map((_, i) => i));
+    const counts = heard.map((replies) => replies.filter(({ kind }) => kind === "answer").length);
+    expect(counts.filter(Boolean).length).toBe(3 - refused.length);
+    expect(Math.max(...counts)).toBeLessThanOrEqual(Math.ceil(n / (3 - refused.length)));
+    expect(workers.map(isClosed)).toEqual(workers.map((_, i) => i > 0));
+  });
+
+  it("they end where the job is aborted or the model closed, even while they start", async () => {
+    for (const stop of ["abort", "close"] as const) {
+      const { running, workers } = await startCrew(2);
+      const ending = new AbortController();
+      const job = running.answers(pixels, masks, { background: true, signal: ending.signal });
+      if (stop === "abort") ending.abort();
+      else running.close();
+      await expect(job).rejects.toSatisfy((error) => nameOf(error) === "AbortError");
+      expect(workers.slice(1).map(isClosed)).toEqual([true, true]);
+    }
+  });
+
+  it("only many masks of a large model are worth them", () => {
+    vi.stubGlobal("navigator", { hardwareConcurrency: 8 });
+    expect([helpersFor(7e6, 332), helpersFor(7e6, 10), helpersFor(5e5, 332)]).toEqual([3, 0, 0]);
+    vi.stubGlobal("navigator", { hardwareConcurrency: 2 });
+    expect(helpersFor(7e6, 332)).toBe(1);
+    vi.stubGlobal("navigator", undefined);
+    expect(helpersFor(7e6, 332)).toBe(0);
+    vi.unstubAllGlobals();
+  });
 });
 
 it("a new picture drops the one under way, at its next step", async () => {

@@ -5,6 +5,7 @@ import type { Config } from "./config.ts";
 import type { Step, TokenMask } from "./forward.ts";
 import { type Model, openModel } from "./model.ts";
 import type { Reply, Request } from "./protocol.ts";
+import { answerTogether, helpersFor } from "./together.ts";
 import type { Picture, Trace } from "./trace.ts";
 
 /** Called before each step with the steps done, how many there are, and the next. */
@@ -55,22 +56,42 @@ type Unnumbered<R> = R extends { readonly id: number } ? Omit<R, "id"> : never;
 /**
  * Resolves when the model is open.
  * @param configText the content of config.json
- * @param buffer the content of model.safetensors; the worker gets a copy
+ * @param buffer the content of model.safetensors; each worker gets a copy
+ * @param countHelpers how many more workers to start for so many masks, until they are answered
  * @throws {Error} the files or the browser do not allow it; the message says why
  */
 export async function startModel(
   configText: string,
   buffer: ArrayBuffer,
   createWorker: () => Worker,
+  countHelpers: (masks: number) => number = (masks) => helpersFor(buffer.byteLength, masks),
 ): Promise<RunningModel> {
   const model = openModel(configText, buffer);
-  const ask = connect(start(createWorker));
-  try {
-    await ask.request({ kind: "open", config: configText, weights: buffer }, "open");
-  } catch (error) {
-    ask.close(error);
-    throw error;
-  }
+  const open = async (): Promise<ReturnType<typeof connect>> => {
+    const ask = connect(start(createWorker));
+    try {
+      await ask.request({ kind: "open", config: configText, weights: buffer }, "open");
+    } catch (error) {
+      ask.close(error);
+      throw error;
+    }
+    return ask;
+  };
+  const ask = await open();
+  const answers: RunningModel["answers"] = async (pixels, masks, options = {}) => {
+    const count = options.background ? countHelpers(masks.length) : 0;
+    const helpers = count ? await openHelpers(open, count) : [];
+    try {
+      return await answerTogether(
+        [ask, ...helpers].map((one) => one.answers),
+        pixels,
+        masks,
+        options,
+      );
+    } finally {
+      for (const helper of helpers) helper.close(new DOMException("the answers are there", "AbortError"));
+    }
+  };
   const trace = async (picture: Picture, mask: TokenMask = null, onprogress?: OnProgress): Promise<Trace> => {
     const request = { kind: "trace", pixels: picture.pixels, mask } as const;
     const { trace: computed } = await ask.request(request, "trace", onprogress);
@@ -89,10 +110,16 @@ export async function startModel(
       const [logits] = await ask.answers(pixels, [mask], {});
       return logits;
     },
-    answers: (pixels, masks, options = {}) => ask.answers(pixels, masks, options),
+    answers,
     drop,
     close: () => ask.close(new DOMException("the model was closed", "AbortError")),
   };
+}
+
+/** Those of so many workers that start: the browser may refuse some. */
+async function openHelpers<W>(open: () => Promise<W>, count: number): Promise<W[]> {
+  const started = await Promise.allSettled(Array.from({ length: count }, open));
+  return started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
 }
 
 function start(createWorker: () => Worker): Worker {
@@ -107,6 +134,7 @@ function start(createWorker: () => Worker): Worker {
 function connect(worker: Worker) {
   const pending = new Map<number, Pending>();
   let last = 0;
+  let closed: { readonly error: unknown } | null = null;
 
   worker.onmessage = ({ data: reply }: MessageEvent<Reply>) => {
     const job = pending.get(reply.id); // a job that was dropped has no entry
@@ -131,7 +159,8 @@ function connect(worker: Worker) {
 
   function post(request: Unnumbered<Request>, job: Pending): number {
     const id = ++last;
-    pending.set(id, job);
+    if (closed) job.reject(closed.error);
+    else pending.set(id, job);
     worker.postMessage({ id, ...request });
     return id;
   }
@@ -160,7 +189,7 @@ function connect(worker: Worker) {
   function answers(
     pixels: Uint8Array,
     masks: readonly TokenMask[],
-    { signal, onanswer, background = false }: AnswersOptions,
+    { signal, onanswer, background = false }: AnswersOptions = {},
   ): Promise<Float32Array[]> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(abortOf(signal));
@@ -193,6 +222,7 @@ function connect(worker: Worker) {
       rejectAll(error);
     },
     close(error: unknown) {
+      closed = { error };
       rejectAll(error);
       worker.terminate();
     },

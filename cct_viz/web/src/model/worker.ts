@@ -1,7 +1,9 @@
 /** A thread of its own for a model. */
 
+import { JAVASCRIPT } from "./engine.ts";
 import { createJobs } from "./jobs.ts";
 import type { Request } from "./protocol.ts";
+import { createWasmEngine } from "./wasm_engine.ts";
 
 /** A turn of the event loop; a timer would wait four milliseconds. */
 const breathe = (): Promise<void> =>
@@ -16,6 +18,10 @@ const breathe = (): Promise<void> =>
 
 /** From now on this thread, a worker's, answers requests. */
 export function serveModel(): void {
-  const receive = createJobs((reply) => self.postMessage(reply), breathe);
+  const receive = createJobs(
+    (reply) => self.postMessage(reply),
+    breathe,
+    (config) => createWasmEngine(config) ?? JAVASCRIPT,
+  );
   self.onmessage = ({ data }: MessageEvent<Request>) => receive(data);
 }

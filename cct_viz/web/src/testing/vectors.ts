@@ -4,8 +4,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Picture, Trace } from "../model/trace.ts";
+import type { Config } from "../model/config.ts";
+import { type Engine, JAVASCRIPT } from "../model/engine.ts";
 import { makeTrace } from "../model/make_trace.ts";
 import { type Model, openModel } from "../model/model.ts";
+import { createWasmEngine } from "../model/wasm_engine.ts";
 
 const FOLDER = join(import.meta.dirname, "../../vectors");
 /** Vectors that hold no model of their own. */
@@ -14,6 +17,18 @@ const OTHERS = ["bundled", "pictures"];
 export const CASES: readonly string[] = readdirSync(FOLDER)
   .map((file) => file.replace(".safetensors", ""))
   .filter((name) => !OTHERS.includes(name));
+
+/** What a model may compute with. */
+export const ENGINES = {
+  JavaScript: () => JAVASCRIPT,
+  WebAssembly(config: Config): Engine {
+    const engine = createWasmEngine(config);
+    if (!engine) throw new Error("this Node has no WebAssembly with SIMD");
+    return engine;
+  },
+};
+export type EngineName = keyof typeof ENGINES;
+export const ENGINE_NAMES = Object.keys(ENGINES) as EngineName[];
 
 const KINDS = {
   F32: Float32Array,
@@ -82,15 +97,16 @@ export interface Case extends Vectors<CaseAbout> {
 const kept = new Map<string, Case>();
 
 /** A case with its model opened and its picture traced, once a test file. */
-export function readCase(name: string): Case {
-  const before = kept.get(name);
+export function readCase(name: string, engine: EngineName = "JavaScript"): Case {
+  const key = `${name} ${engine}`;
+  const before = kept.get(key);
   if (before) return before;
   const vectors = readVectors<CaseAbout>(name);
-  const model = openModel(vectors.about.config, bytesOf(vectors.get("model")));
+  const model = openModel(vectors.about.config, bytesOf(vectors.get("model")), ENGINES[engine]);
   const pixels = Uint8Array.from(vectors.get("pixels").values);
   const trace = { ...picture(pixels), ...makeTrace(model, model.run(pixels)) };
   const made = { ...vectors, model, pixels, mask: Float32Array.from(vectors.get("mask").values), trace };
-  kept.set(name, made);
+  kept.set(key, made);
   return made;
 }
 
