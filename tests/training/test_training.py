@@ -454,6 +454,9 @@ train("one")
         JAX_PLATFORMS="cpu",
         # Without optimisation it compiles in half the time.
         XLA_FLAGS="--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0",
+        # The training that is cut off and the one that goes on are compiled once for both.
+        JAX_COMPILATION_CACHE_DIR=str(tmp_path / "compiled"),
+        JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
     )
     assert done.returncode == 0, done.stderr
     assert "Training on 2 devices" in done.stdout
