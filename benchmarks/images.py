@@ -157,7 +157,7 @@ def run(folder: Path, with_tensorflow: bool) -> None:
     ours, theirs = Child("ours"), Child("tensorflow")
     verdicts: dict[str, Counter] = defaultdict(Counter)
     agreement: dict[str, Counter] = defaultdict(Counter)
-    notable, slowest, hungriest = [], (0.0, None), (0.0, None)
+    notable, slowest, hungriest = [], (0.0, ""), (0.0, "")
     for path in files:
         answer = ours.ask(path)
         with path.open("rb") as stream:

@@ -26,10 +26,12 @@ from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from trace import times_ms
 
 import numpy as np
+from conftest import CHROMIUM
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from cct_viz.architecture.onnx_graph import build_graph
@@ -42,7 +44,6 @@ from cct_viz.inference.load import load
 from cct_viz.web.html import PHOTOS
 from cct_viz.web.site import write_page
 
-CHROMIUM = "/usr/bin/chromium"
 WARM = 4  # passes before the measurement: browsers compile what runs often once more
 AT_ONCE = 3  # passes before it is the next one's turn
 
@@ -251,7 +252,7 @@ def main() -> None:
             classifier = open_classifier(name, Path(scratch))
             print(f"{classifier.source.name}: {classifier.num_parameters:,} parameters")
             # A new browser for each model, so that the peak memory is of this model
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+            browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
             measure(browser, classifier, options, Path(scratch))
             browser.close()
 

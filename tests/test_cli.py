@@ -329,6 +329,8 @@ LONG = {  # what takes long, and which of a command's options name what it write
     "evaluate --data x.npz --gauge": "cct_viz.inference.load.load",
     "score --data x.npz --out": "cct_viz.inference.load.load",
     "explain photo.jpg --out": "cct_viz.inference.load.load",
+    "analyse photo.jpg --out": "cct_viz.inference.load.load",
+    "report . --out": "cct_viz.cli.dataset.read_analysis",
     "site --out": "cct_viz.web.site.page_html",
     "convert weights.pth --out": "cct_viz.checkpoints.child.read",
 }

@@ -67,7 +67,8 @@ def add_endpoints(models: Models) -> None:
         faithful in the model's own score table of the maps that need no further pass of the model, or rollout.
 
         Args:
-            method: such as rollout, attention or contribution; empty for the headline map; another name gets a list.
+            method: such as rollout, attention or contribution; empty for the headline map. The answer to a wrong
+                name lists them.
             target: a class by name or number; empty for the predicted class.
         """
         method = (method or "").strip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import gradio as gr
@@ -50,21 +50,19 @@ def build_page(models: Models) -> gr.Blocks:
             elem_id="explorer",
         )
         files = PageFiles(explorer)
-        first = _describe(models, files)
-        known = {model["id"] for model in first}
         explorer.value = json.dumps(
             {
-                "models": first,
+                "models": _describe(models, files),
                 "pictures": describe_gallery(),
                 "languages": files.languages(),
             }
         )
 
-        def tell_news() -> str:
+        def tell_news(shown: Collection[str]) -> str:
             line = models.hub_line()
             hub = {"text": line.text, "busy": line.busy, "canRetry": line.can_retry}
             files.languages()  # written again if a cleaner took them
-            news = [model for model in _describe(models, files) if model["id"] not in known]
+            news = [model for model in _describe(models, files) if model["id"] not in shown]
             return json.dumps({"models": news, "hub": hub})
 
         add_endpoints(models)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import gradio as gr
@@ -19,15 +19,15 @@ from ..web.payload import make_payload
 from .models import Models
 
 
-def add_page_calls(models: Models, tell_news: Callable[[], str]) -> None:
+def add_page_calls(models: Models, tell_news: Callable[[Collection[str]], str]) -> None:
     """Add the endpoints /trace and /news to the page under construction.
 
     Args:
-        tell_news: the models and the line about the Hub, as JSON.
+        tell_news: the line about the Hub and the models but those of the given names, as JSON.
     """
     with gr.Row(visible=False):
         inputs = [gr.Textbox(label="model"), gr.Textbox(label="pixels")]
-        again = gr.Checkbox(label="again")
+        again, shown = gr.Checkbox(label="again"), gr.JSON(label="shown")
         text, run = gr.Textbox(label="text"), gr.Button()
 
     def trace(model: str, pixels: str) -> str:
@@ -36,14 +36,14 @@ def add_page_calls(models: Models, tell_news: Callable[[], str]) -> None:
         except (CheckpointError, ValueError) as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    def news(again: bool) -> str:
+    def news(again: bool, shown: list[str] | None) -> str:
         if again:
             models.download()
-        return tell_news()
+        return tell_news(shown or ())
 
     own: dict[str, Any] = {"api_visibility": "undocumented", "concurrency_limit": 2}
     run.click(trace, inputs, [text], api_name="trace", concurrency_id="model", **own)
-    run.click(news, [again], [text], api_name="news", concurrency_id="news", **own)
+    run.click(news, [again, shown], [text], api_name="news", concurrency_id="news", **own)
 
 
 def read_pixels(text: str, size: tuple[int, int]) -> np.ndarray:
@@ -54,7 +54,7 @@ def read_pixels(text: str, size: tuple[int, int]) -> np.ndarray:
     """
     try:
         return np.frombuffer(base64.b64decode(text, validate=True), np.uint8).reshape(*size, 3)
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, TypeError, ValueError) as error:
         raise ValueError(
             f"the picture does not have the {size[0]} x {size[1]} pixels that the model expects"
         ) from error

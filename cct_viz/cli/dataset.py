@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from ..architecture.files import check_file, check_folder
 from ..dataset.analyse import analyse as run_analysis
 from ..dataset.analyse import read_analysis
 from ..dataset.engines import ENGINES
@@ -17,6 +18,7 @@ from .progress import Progress
 
 
 def analyse(options: argparse.Namespace) -> int:
+    check_folder(options.out)
     classifier = load_model(options)
     print_assumptions(classifier.config)
     progress: Progress | None = None
@@ -44,7 +46,9 @@ def analyse(options: argparse.Namespace) -> int:
     problems = analysis.problems().num_rows
     pictures = analysis.manifest["pictures"] - problems
     if problems:
-        print(f"cct_viz: {problems} files are no readable pictures; they are listed in problems/", file=sys.stderr)
+        text = f"cct_viz: {problems:,} of {analysis.manifest['pictures']:,} pictures cannot be read: see "
+        text += str(options.out / "problems")
+        print(text, file=sys.stderr)
     answer = {"out": str(options.out), "pictures": pictures, "problems": problems}
     print(json.dumps(answer) if options.json else f"{pictures} pictures are analysed in {options.out}")
     return 0
@@ -54,6 +58,7 @@ def report(options: argparse.Namespace) -> int:
     from ..reports.findings_page import write_report
 
     path = options.out or options.folder / "report.html"
+    check_file(path)
     findings = write_report(read_analysis(options.folder), path)
     answer = {"out": str(path), "pictures": findings.pictures, "accuracy": findings.accuracy}
     print(json.dumps(answer) if options.json else f"The report of {findings.pictures:,} pictures is in {path}")

@@ -18,11 +18,9 @@ from .arrow import require_parquet
 from .chunks import CHUNK
 from .engines import ENGINES
 from .measures import METHODS, ask, describe_columns
-from .parts import PICTURES, PROBLEMS, find_parts, open_folder, part_path, read_manifest, remove_leftovers
+from .parts import FORMAT, PICTURES, PROBLEMS, find_parts, open_folder, part_path, read_manifest, remove_leftovers
 from .sources import digest_listing, list_chunks
 from .worker import Job
-
-FORMAT = 1  # of the tables; another number where a column means something else
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,8 @@ class Analysis:
             ValueError: no such column of numbers.
         """
         if self.manifest["columns"].get(name, {}).get("shape") is None:
-            raise ValueError(f"{name!r} is no column of numbers; there are {', '.join(self.manifest['columns'])}")
+            numbers = [key for key, column in self.manifest["columns"].items() if column["shape"] is not None]
+            raise ValueError(f"{name!r} is no column of numbers; there are {', '.join(numbers)}")
         return self.numbers(self.pictures([name]), name)
 
     def numbers(self, table: Any, name: str) -> np.ndarray:
@@ -105,7 +104,7 @@ def analyse(
     """Analyse every picture of a data set; write maps, scores and more to Parquet files in `out`.
 
     The same call goes on where an earlier one was stopped. It ends with the same rows, whatever the engine was and
-    however often it was stopped. Needs pyarrow.
+    however often it was stopped; numbers of methods that need gradients are the same to 1e-6. Needs pyarrow.
 
     Args:
         source: a folder, a pattern, Parquet or tar files, or an address that fsspec reads; see `sources.list_chunks`.
@@ -115,7 +114,8 @@ def analyse(
         methods: the maps to record, names in METHODS; those that do not apply are in `manifest["not_applicable"]`.
         faithfulness: also measure how faithful each map is, which takes about sixty times as long.
         stretch: as in `Classifier.trace`.
-        progress: called after each chunk with the number of pictures done, and of all that an earlier call left.
+        progress: called at the start and after each chunk with the number of pictures done, and of all that an
+            earlier call left.
 
     Raises:
         ValueError: pyarrow or Ray is missing, nothing to read, no such engine or method, or `out` has another analysis.
@@ -150,6 +150,8 @@ def analyse(
     done = find_parts(out)
     left = [(number, chunk) for number, chunk in enumerate(chunks) if number not in done]
     count, total = 0, sum(len(chunk) for _, chunk in left)
+    if progress:
+        progress(count, total)
     job = Job(classifier.config, dict(classifier.weights), question, out)
     for pictures in ENGINES[engine](job, classifier, left, workers) if left else ():
         count += pictures

@@ -1,4 +1,4 @@
-"""pyarrow and fsspec, which only data sets need."""
+"""pyarrow, which only Parquet needs."""
 
 from __future__ import annotations
 
@@ -16,3 +16,12 @@ def require_parquet() -> Any:
     except ImportError:
         raise ValueError("Parquet needs the package pyarrow: run pip install pyarrow") from None
     return pyarrow.parquet
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an error of pyarrow says that a file is damaged, so that it will not pass.
+
+    Its own errors are ValueErrors, or plain OSErrors without a number; those of disks have one, and those of networks
+    are of kinds of their own.
+    """
+    return isinstance(error, ValueError) or (type(error) is OSError and error.errno is None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -42,6 +44,20 @@ class Chunk(Protocol):
 
     def listing(self) -> Iterator[str]:
         """What tells these pictures from others without reading them: a line for each, or for all of them."""
+
+
+def read_chunk(chunk: Chunk, names: Collection[str] | None = None) -> Iterator[Item]:
+    """As `chunk.read`; errors of a file system's own kinds, which may pass, become OSErrors.
+
+    Raises:
+        OSError: the file system does not answer, or not now.
+    """
+    try:
+        yield from chunk.read(names)
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # the clients of fsspec have errors without a common base
+        raise OSError(f"the pictures cannot be read now: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -92,7 +108,11 @@ class Files:
             try:
                 yield Item(file.name, self.fs.cat_file(file.path), file.label)
             except (FileNotFoundError, PermissionError) as error:  # others, as of a network, may pass: the run stops
+                if not self.fs.exists(file.path.rpartition("/")[0]):
+                    raise  # the whole folder is away, as of a disk or a login that ended
                 yield Item(file.name, problem=f"It cannot be read ({error.strerror or type(error).__name__}).")
+            except (zipfile.BadZipFile, zlib.error) as error:
+                yield Item(file.name, problem=f"It is damaged in its archive ({error}).")
 
     def listing(self) -> Iterator[str]:
         for file in self.files:

@@ -1,8 +1,8 @@
 """The engine `ray`: actors of Ray Data, each with an open model, on this machine or on a cluster.
 
-Ray hands out the numbers of chunks, no pictures: an actor reads its chunk from the source, writes its part and answers
-with the number of pictures. So it holds back what it cannot place, starts a lost actor again and gives a lost chunk to
-another one, and the driver's memory does not grow with the pictures.
+Ray hands out chunks as lists of names, no pictures: an actor reads its chunk from the source, writes its part and
+answers with the number of pictures. So Ray holds back what it cannot place, starts a lost actor again and gives a lost
+chunk to another one, and the driver holds nothing of a picture but its name.
 
 Reference: https://docs.ray.io/en/latest/data/data.html
 """

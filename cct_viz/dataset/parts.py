@@ -19,7 +19,10 @@ from ..architecture.files import replace_file
 from .arrow import require_parquet
 
 MANIFEST, PICTURES, PROBLEMS = "manifest.json", "pictures", "problems"
+FORMAT = 1  # of the tables; another number where a column means something else
 LONGEST_MANIFEST = 1 << 24  # bytes
+# What entries of the manifest are about, in words; the others are options.
+ABOUT = {"sha256": "weights", "listing": "pictures", "pictures": "pictures", "chunks": "pictures", "columns": "columns"}
 TEXTS = ("image", "sha256", "note", "label")  # the first columns of the table of pictures
 _PART = re.compile(r"part-(\d{6,})\.parquet")
 
@@ -34,9 +37,9 @@ def open_folder(out: Path, manifest: Mapping[str, Any]) -> None:
     if (out / MANIFEST).exists():
         other = read_manifest(out)
         names = {**manifest, **other}.keys() - {"source", "model"}  # the same pictures and weights may move
-        changed = [name for name in names if manifest.get(name) != other.get(name)]
+        changed = {ABOUT.get(name, "options") for name in names if manifest.get(name) != other.get(name)}
         if changed:
-            raise ValueError(f"{out} has an analysis with another {', '.join(sorted(changed))}; choose another --out")
+            raise ValueError(f"{out} has an analysis with other {' and '.join(sorted(changed))}; choose another --out")
     else:
         if (out / PICTURES).exists() and find_parts(out):
             raise ValueError(f"{out} has parts of an analysis, but no {MANIFEST}; choose another --out")
@@ -50,7 +53,7 @@ def read_manifest(out: Path) -> dict[str, Any]:
     """The manifest of an analysis.
 
     Raises:
-        ValueError: there is none, or it is damaged.
+        ValueError: there is none, it is damaged, or another version of this program wrote it.
     """
     try:
         manifest = read_json(out / MANIFEST, most=LONGEST_MANIFEST)
@@ -58,6 +61,8 @@ def read_manifest(out: Path) -> dict[str, Any]:
         manifest = None
     if not isinstance(manifest, dict):
         raise ValueError(f"{out} holds no analysis: {MANIFEST} is missing or damaged")
+    if manifest.get("format") != FORMAT:
+        raise ValueError(f"{out} holds an analysis of another version of this program; analyse the pictures again")
     return manifest
 
 
@@ -106,6 +111,8 @@ def write_part(
         kinds = pa.schema([("image", pa.string()), ("problem", pa.string())])
         table = pa.Table.from_pylist([{k: _printable(v) for k, v in row.items()} for row in problems], kinds)
         _write(table, part_path(out, PROBLEMS, number))
+    else:  # an earlier run that was stopped here may have had some
+        part_path(out, PROBLEMS, number).unlink(missing_ok=True)
     arrays: dict[str, Any] = {name: _texts([row[name] for row in rows]) for name in TEXTS}
     for name, column in columns.items():
         values = [row[name] for row in rows]

@@ -26,13 +26,19 @@ def list_chunks(source: str) -> list[Chunk]:
 
     Raises:
         ValueError: nothing is there, or fsspec cannot read this kind of address; the message says what to install.
+        OSError: the file system does not answer, or not now.
     """
     fs, root = _open(source)
-    files = _find_files(fs, root)
-    if not files:
-        raise ValueError(f"{source} has no files; name a folder, a pattern, Parquet or tar files with pictures")
-    packed = [file for file in files if file.path.endswith((*TABLES, *TARS))]
-    return list(_list_packed(fs, packed) if packed else _list_files(fs, files))
+    try:
+        files = _find_files(fs, root)
+        if not files:
+            raise ValueError(f"{source} has no files; name a folder, a pattern, Parquet or tar files with pictures")
+        packed = [file for file in files if file.path.endswith((*TABLES, *TARS))]
+        return list(_list_packed(fs, packed) if packed else _list_files(fs, files))
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # the clients of fsspec have errors without a common base
+        raise OSError(f"{source} cannot be read now: {error}") from error
 
 
 def digest_listing(chunks: Iterable[Chunk]) -> str:

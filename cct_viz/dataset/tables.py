@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .arrow import require_parquet
+from .arrow import is_damage, require_parquet
 from .chunks import CHUNK, Broken, Chunk, Item
 
 SUFFIXES = (".parquet",)
@@ -38,47 +38,64 @@ class Rows:
         return self.stop - self.start
 
     def read(self, names: Collection[str] | None = None) -> Iterator[Item]:
-        row = self.start
-        try:
-            for image, label in self._cells():
-                item = self._item(row, image, label)
-                if names is None or item.name in names:
-                    yield item
-                row += 1
-        except (OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # of the disk or the network, which may pass; pyarrow's own, of damaged files, have no number
-            problem = f"These rows of the file cannot be read ({str(error).splitlines()[0][:200]})."
-            for missing in range(row, self.stop):
-                yield Item(f"{self.name}#{missing}", problem=problem)
+        for row, image, label in self._cells():
+            item = self._item(row, image, label)
+            if names is None or item.name in names:
+                yield item
 
     def listing(self) -> Iterator[str]:
         yield f"{self.name}\t{self.size}\t{self.images}\t{self.labels}\t{self.start}\t{self.stop}"
 
-    def _cells(self) -> Iterator[tuple[Any, Any]]:
-        """(image, label) of each row. The row groups around are read in small batches, so that memory stays small."""
-        columns = [self.images, *([self.labels] if self.labels else [])]
+    def _cells(self) -> Iterator[tuple[int, Any, Any]]:
+        """(row, image, label) of each row; the image of one that cannot be read is the error.
+
+        The row groups around are read in small batches, so that memory stays small.
+        """
         with self.fs.open(self.path, "rb") as handle:
-            file = require_parquet().ParquetFile(handle, buffer_size=1 << 20, pre_buffer=False)
+            try:
+                file = require_parquet().ParquetFile(handle, buffer_size=1 << 20, pre_buffer=False)
+            except (OSError, ValueError) as error:
+                yield from self._damaged(error, self.start, self.stop)
+                return
             first = 0  # row of the file
             for group in range(file.num_row_groups):
-                rows = file.metadata.row_group(group).num_rows
-                if first < self.stop and first + rows > self.start:
-                    at = first
-                    for batch in file.iter_batches(TOGETHER, row_groups=[group], columns=columns, use_threads=False):
-                        low, high = max(self.start - at, 0), min(self.stop - at, len(batch))
-                        if low < high:
-                            part = batch.slice(low, high - low)
-                            images = part.column(self.images).to_pylist()
-                            labels = part.column(self.labels).to_pylist() if self.labels else [None] * len(images)
-                            yield from zip(images, labels, strict=True)
-                        at += len(batch)
-                        if at >= self.stop:
-                            return
-                first += rows
+                after = first + file.metadata.row_group(group).num_rows
+                row, stop = max(first, self.start), min(after, self.stop)
+                try:
+                    for cells in self._cells_of(file, group, row - first, stop - first):
+                        yield row, *cells
+                        row += 1
+                except (OSError, ValueError) as error:
+                    yield from self._damaged(error, row, stop)
+                first = after
+
+    def _cells_of(self, file: Any, group: int, start: int, stop: int) -> Iterator[tuple[Any, Any]]:
+        """(image, label) of rows `start` to `stop` of a row group."""
+        columns = [self.images, *([self.labels] if self.labels else [])]
+        at = 0
+        if start >= stop:
+            return
+        for batch in file.iter_batches(TOGETHER, row_groups=[group], columns=columns, use_threads=False):
+            low, high = max(start - at, 0), min(stop - at, len(batch))
+            if low < high:
+                part = batch.slice(low, high - low)
+                images = part.column(self.images).to_pylist()
+                labels = part.column(self.labels).to_pylist() if self.labels else [None] * len(images)
+                yield from zip(images, labels, strict=True)
+            at += len(batch)
+            if at >= stop:
+                return
+
+    def _damaged(self, error: Exception, start: int, stop: int) -> Iterator[tuple[int, Any, Any]]:
+        if not is_damage(error):
+            raise error
+        for row in range(start, stop):
+            yield row, error, None
 
     def _item(self, row: int, image: Any, label: Any) -> Item:
         name = f"{self.name}#{row}"
+        if isinstance(image, Exception):
+            return Item(name, problem=f"This row of the file cannot be read ({str(image).splitlines()[0][:200]}).")
         data = image.get("bytes") if isinstance(image, dict) else image
         if isinstance(label, int) and self.classes:
             label = self.classes[label] if 0 <= label < len(self.classes) else None
@@ -96,7 +113,7 @@ def list_table(fs: Any, path: str, name: str) -> Iterator[Chunk]:
             schema, count = file.schema_arrow, file.metadata.num_rows
             size = handle.seek(0, 2)
     except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if not is_damage(error):
             raise
         yield Broken(name, "It is no Parquet file, or damaged.")
         return

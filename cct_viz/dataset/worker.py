@@ -18,7 +18,7 @@ from ..inference.classifier import Classifier
 from ..inference.load import open_weights
 from ..inference.parallel import CHUNK as TOGETHER
 from ..inference.parallel import batched
-from .chunks import CHUNK, Chunk, Item
+from .chunks import CHUNK, Chunk, Item, read_chunk
 from .measures import Question, describe_columns, find_label, measure_picture
 from .parts import has_part, write_part
 
@@ -68,7 +68,7 @@ class Worker:
         """A row of each picture. Pictures run through the model in batches that depend on the chunk alone, so that
         the numbers do not depend on the engine or on an earlier run."""
         place = number * CHUNK
-        for items in batched(chunk.read(), TOGETHER):
+        for items in batched(read_chunk(chunk), TOGETHER):
             prepared = [self._prepare(item) for item in items]
             good = [one for one in prepared if isinstance(one, Preprocessed)]
             traces = iter(self.classifier.trace_batch(good) if good else ())

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ..dataset.analyse import Analysis
+from ..dataset.chunks import read_chunk
 from ..dataset.sources import digest_listing, list_chunks
 from ..images.decode import ImageError, decode
 from ..images.encode import data_url
@@ -61,8 +62,8 @@ def read_thumbnails(analysis: Analysis, findings: Findings) -> dict[str, str]:
         chunks = list_chunks(analysis.manifest["source"])
         if digest_listing(chunks) != analysis.manifest["listing"]:
             return {}
-        items = [item for number, wanted in names.items() for item in chunks[number].read(wanted)]
-    except (ValueError, OSError):
+        items = [item for number, wanted in names.items() for item in read_chunk(chunks[number], wanted)]
+    except (ValueError, OSError):  # away, as a network may be: the report has names then
         return {}
     thumbnails = {}
     for item in items:
@@ -147,8 +148,8 @@ def _faithful(findings: Findings) -> str:
     values = np.array([[100 * one.beats_chance, one.srg] for one in findings.faithfulness.values()])
     columns = ["better than chance, % of pictures", "insertion - deletion"]
     return (
-        "<h2>How often a map beats chance</h2><p>A map does on a picture if tokens removed in its order change the "
-        "probability more than 95 % of random orders do.</p>"
+        "<h2>How often a map beats chance</h2><p>A map beats chance on a picture if removing tokens in its order "
+        "changes the probability more than 95 % of random orders do.</p>"
         + _table("map", columns, list(findings.faithfulness), values, ".2f", shade=np.zeros_like(values))
     )
 

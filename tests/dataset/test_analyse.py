@@ -52,7 +52,7 @@ def test_every_picture_has_a_row_with_what_its_trace_says(photos, tiny_classifie
         seen.append((done, total))
 
     analysis = cct_viz.analyse(tiny_classifier, photos, tmp_path / "out", methods=methods, progress=progress)
-    assert seen == [(2, 9), (4, 9), (6, 9), (8, 9), (9, 9)]
+    assert seen == [(0, 9), (2, 9), (4, 9), (6, 9), (8, 9), (9, 9)]
     table = analysis.pictures()
     names = table.column("image").to_pylist()
     assert names == sorted(str(p.relative_to(photos)) for p in photos.rglob("*.png") if p.name != "2.png")
@@ -97,7 +97,7 @@ def test_methods_that_do_not_apply_are_left_out_and_named(photos, class_token_fo
     out, err = capsys.readouterr()
     assert json.loads(out) == {"out": str(tmp_path / "out"), "pictures": 8, "problems": 1}
     assert "not applicable to this model: seqpool, contribution" in err
-    assert "1 files are no readable pictures; they are listed in problems/" in err
+    assert f"1 of 9 pictures cannot be read: see {tmp_path / 'out' / 'problems'}" in err
     assert cct_viz.read_analysis(tmp_path / "out").manifest["methods"] == ["rollout"]
     assert main(words) == 0
     assert "9 pictures were done by an earlier run" in capsys.readouterr().err
@@ -136,20 +136,43 @@ def test_a_run_that_is_stopped_at_any_step_ends_the_same(photos, tiny_classifier
     assert not list(out.rglob(".*"))  # no temporary files
 
 
+def test_a_picture_that_became_readable_is_no_problem_any_more(photos, tiny_classifier, tmp_path, monkeypatch):
+    """The run was stopped after the problems of a chunk were written, and before its pictures."""
+    write, damaged = parts._write, photos / "1" / "2.png"
+    whole = (photos / "1" / "1.png").read_bytes()
+    damaged.write_bytes(bytes(len(whole)))
+
+    def die(table, path):
+        if path.parent.name == "pictures":
+            raise OSError("killed")
+        write(table, path)
+
+    monkeypatch.setattr(parts, "_write", die)
+    with pytest.raises(OSError, match="killed"):
+        cct_viz.analyse(tiny_classifier, photos, tmp_path / "out", methods=["rollout"], workers=1)
+    monkeypatch.setattr(parts, "_write", write)
+    damaged.write_bytes(whole)
+    analysis = cct_viz.analyse(tiny_classifier, photos, tmp_path / "out", methods=["rollout"])
+    assert (analysis.pictures().num_rows, analysis.problems().num_rows) == (9, 0)
+
+
 def test_another_analysis_in_the_same_folder_is_refused(photos, tiny_classifier, tiny_folder, tmp_path, monkeypatch):
     def run(classifier=tiny_classifier, **options):
         cct_viz.analyse(classifier, photos, tmp_path / "out", **{"methods": ["rollout"]} | options)
 
     run()
-    with pytest.raises(ValueError, match="with another columns, methods; choose another"):
+    with pytest.raises(ValueError, match="with other columns and options; choose another"):
         run(methods=["seqpool"])
     other = load(tiny_folder)
     other.weights = {name: array + np.float32(1e-3) for name, array in other.weights.items()}
-    with pytest.raises(ValueError, match="with another sha256"):
+    with pytest.raises(ValueError, match="with other weights"):
         run(other)
     (photos / "z.png").write_bytes(b"more")
-    with pytest.raises(ValueError, match="listing"):
+    with pytest.raises(ValueError, match="with other pictures; choose"):
         run()
+    (tmp_path / "out" / "manifest.json").write_text('{"format": 99}')
+    with pytest.raises(ValueError, match="another version of this program"):
+        cct_viz.read_analysis(tmp_path / "out")
     (tmp_path / "out" / "manifest.json").unlink()
     with pytest.raises(ValueError, match=r"no manifest\.json"):
         run()

@@ -1,10 +1,13 @@
 """Which pictures a data set has, in which order, and what is wrong with those that cannot be read."""
 
+import dataclasses
+import functools
 import io
 import json
 import os
 import pickle
 import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -84,6 +87,37 @@ def test_files_that_vanish_or_are_no_files_do_not_stop_the_others(folder, monkey
     assert "z.png" in [item.name for item in read(found)]
 
 
+@dataclasses.dataclass
+class Away:
+    """A file system that answers with an error; `there`: to files only."""
+
+    error: Exception
+    there: bool = False
+
+    def open(self, path, mode):
+        raise self.error
+
+    cat_file = functools.partialmethod(open, "rb")
+
+    def exists(self, path):
+        return self.there
+
+
+def test_what_may_pass_stops_and_what_stays_is_a_problem_of_one_picture(folder):
+    (chunk, *_) = list_chunks(str(folder))
+
+    def problems(error, there):
+        return [item.problem for item in chunks.read_chunk(dataclasses.replace(chunk, fs=Away(error, there)))]
+
+    assert all("It cannot be read" in text for text in problems(PermissionError(13, "Permission denied"), True))
+    assert all("damaged in its archive" in text for text in problems(zipfile.BadZipFile("Bad CRC-32"), True))
+    for error in (FileNotFoundError(), PermissionError(), TimeoutError()):  # the share is away, the login has ended
+        with pytest.raises(type(error)):
+            problems(error, False)
+    with pytest.raises(OSError, match="cannot be read now: no connection"):
+        problems(RuntimeError("no connection"), True)
+
+
 def add(tar, name, data):
     member = tarfile.TarInfo(name)
     member.size = len(data)
@@ -149,7 +183,11 @@ def test_rows_of_parquet_give_their_pictures_with_their_classes(folder):
     (packed / "0.parquet").write_bytes(content)
     damaged = read(list_chunks(f"{packed}/0.parquet"))
     assert [item.name for item in damaged] == [f"0.parquet#{row}" for row in range(5)]
-    assert "cannot be read" in damaged[0].problem or damaged[0].data != PICTURES[0]
+    assert "cannot be read" in damaged[0].problem
+    assert "cannot be read" in damaged[2].problem
+    assert damaged[4].data == PICTURES[4]  # its row group is whole
+    with pytest.raises(TimeoutError):  # of a network, as fsspec has it: no damage
+        read([dataclasses.replace(found[0], fs=Away(TimeoutError()))])
 
 
 def test_a_listing_changes_with_names_and_sizes(folder):

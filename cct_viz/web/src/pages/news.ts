@@ -15,9 +15,10 @@ const PAUSE = 2000; // milliseconds between two questions during a download
 export async function followNews(session: Pick<Session, "models" | "hub">, again = false): Promise<void> {
   const retry = (): void => void followNews(session, true);
   try {
-    const { models, hub } = JSON.parse(await call("news", again)) as News;
-    const known = new Set(session.models.map((model) => model.id));
-    session.models = [...session.models, ...openModels(models.filter((model) => !known.has(model.id)))];
+    const shown = session.models.map((model) => model.id);
+    const { models, hub } = JSON.parse(await call("news", again, shown)) as News;
+    const names = new Set(session.models.map((model) => model.id)); // an answer before this one may have brought some
+    session.models = [...session.models, ...openModels(models.filter((model) => !names.has(model.id)))];
     session.hub = hub.text ? { text: hub.text, busy: hub.busy, retry: hub.canRetry ? retry : null } : null;
     if (hub.busy) setTimeout(() => void followNews(session), PAUSE);
   } catch (error) {
