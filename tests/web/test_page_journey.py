@@ -71,12 +71,15 @@ def test_a_pause_opens_the_station_with_its_token_and_playing_goes_on(view):
     expect(page.locator(".station")).to_have_count(1)
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("heading", name="Tokens: each cell becomes a list of numbers")).to_be_visible()
-    assert page.evaluate("history.length") == entries  # Back leaves the film
+    assert page.evaluate("history.length") == entries + 1  # all stations of the film together: Back leaves them
     page.keyboard.press("7")  # another station: the film follows
     expect(page.locator(SCRUBBER)).to_have_attribute("aria-valuetext", "Classes")
     page.keyboard.press("Escape")
     expect(page.get_by_role("region", name="The journey")).to_have_count(0)
     expect(page.get_by_role("heading", name="Classes: from score to answer")).to_be_visible()
+    page.go_back()
+    expect(page.locator(".station")).to_have_count(0)
+    assert "station" not in page.url
     visitor.check_quiet()
 
 

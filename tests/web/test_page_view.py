@@ -213,8 +213,8 @@ def test_a_phone_on_its_side_has_the_drawing_beside_the_answer(view, bundled):
         assert opened.overflow() <= 0, place
     opened.open("trust")
     usual = bundled.gauge.record(bundled.trace(PHOTOS / "chelsea.jpg").pooled)
-    text = page.get_by_text("It is farther from the mean of the validation images").inner_text()
-    assert int(re.search(r"than (\d+) of 100", text)[1]) == pytest.approx(usual["farther_than"], abs=1)  # float16
+    text = page.get_by_text("Its pooled vector is farther from the mean").inner_text()
+    assert int(re.search(r"of (\d+) of 100", text)[1]) == pytest.approx(usual["farther_than"], abs=1)  # float16
     expect(page.get_by_text(f"AUROC of {usual['auroc']:.2f}")).to_be_attached()
 
 

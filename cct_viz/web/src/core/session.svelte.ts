@@ -363,20 +363,22 @@ export class Session {
 }
 
 /**
- * Write every choice into the address. Back undoes a change of picture, model or station, but not of the stations that a
- * film opens: Back leaves the film.
+ * Write every choice into the address. Back undoes a change of picture, model or station. All stations that one film
+ * opens are one entry: Back leaves them.
  * @param filming whether a film is open
  */
 export function followAddress(session: Session, filming: () => boolean): () => void {
   let written = session.selection.choices,
-    filmed = false;
+    isFilmed = false; // whether this film has its entry
   const write = (): void => {
     const now = session.selection.choices,
       hash = session.hash,
       url = hash ? `#${hash}` : location.pathname + location.search;
     // An address may name no picture or model: that the page fills in its own is no change.
     const before = { ...written, picture: written.picture || now.picture, model: written.model || now.model };
-    const entry = session.shownPicture !== null && isEntry(before, now) && !(filmed && filming());
+    const isSame = isFilmed && !isEntry({ ...before, station: now.station }, now);
+    const entry = session.shownPicture !== null && isEntry(before, now) && !isSame;
+    if (entry) isFilmed = filming();
     if (entry) history.pushState(null, "", url);
     else history.replaceState(null, "", url);
     written = now;
@@ -387,7 +389,7 @@ export function followAddress(session: Session, filming: () => boolean): () => v
       if (!session.trace) return;
       if (hash !== location.hash.slice(1)) write();
       else written = session.selection.choices; // an address that was opened is an entry of its own
-      filmed = filming();
+      isFilmed &&= filming();
     });
   });
   const back = (): void => {

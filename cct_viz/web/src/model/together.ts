@@ -13,8 +13,8 @@ export function helpersFor(bytes: number, masks: number): number {
 }
 
 /**
- * The answers of `ask` to each of the masks, dealt one by one to all workers.
- * @param asks one for each worker
+ * The answers to each of the masks, dealt one by one to all workers.
+ * @param asks one for each worker; the first also answers what another one could not
  */
 export async function answerTogether(
   asks: readonly RunningModel["answers"][],
@@ -22,17 +22,32 @@ export async function answerTogether(
   masks: Parameters<RunningModel["answers"]>[1],
   options: AnswersOptions,
 ): Promise<Float32Array[]> {
-  const told = options.onanswer && inOrder(options.onanswer);
+  const tell = options.onanswer && inOrder(options.onanswer);
   const answers = new Array<Float32Array>(masks.length);
+  const deal = (ask: RunningModel["answers"], indices: readonly number[]) => {
+    const onanswer = (at: number, logits: Float32Array) => {
+      answers[indices[at]] = logits;
+      tell?.(indices[at], logits);
+    };
+    return ask(
+      pixels,
+      indices.map((index) => masks[index]),
+      { ...options, onanswer },
+    );
+  };
+  const all = [...masks.keys()];
   await Promise.all(
-    asks.map((ask, first) => {
-      const onanswer = (at: number, logits: Float32Array) => {
-        const index = first + at * asks.length;
-        answers[index] = logits;
-        told?.(index, logits);
-      };
-      const share = masks.filter((_, index) => index % asks.length === first);
-      return ask(pixels, share, { ...options, onanswer });
+    asks.map(async (ask, first) => {
+      const share = all.filter((index) => index % asks.length === first);
+      try {
+        await deal(ask, share);
+      } catch (error) {
+        if (first === 0 || options.signal?.aborted) throw error;
+        await deal(
+          asks[0],
+          share.filter((index) => !answers[index]),
+        ); // a helper had too little memory
+      }
     }),
   );
   return answers;

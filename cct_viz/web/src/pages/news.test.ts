@@ -43,7 +43,7 @@ test("it asks again while the server downloads", async () => {
   expect(told.hub).toEqual({ text: "Downloading", busy: true, retry: null });
   await vi.runAllTimersAsync();
   expect(told.hub).toEqual({ text: "Downloaded", busy: false, retry: null });
-  expect(asked).toEqual([{ data: [false] }, { data: [false] }]);
+  expect(asked).toEqual([{ data: [false, ["first"]] }, { data: [false, ["first"]] }]);
 });
 
 test("a failed download is tried again when asked", async () => {
@@ -52,14 +52,14 @@ test("a failed download is tried again when asked", async () => {
   await followNews(told);
   told.hub?.retry?.();
   await vi.waitUntil(() => told.hub?.text === "Downloaded");
-  expect(asked[1]).toEqual({ data: [true] });
+  expect(asked[1]).toEqual({ data: [true, ["first"]] });
 });
 
 test("a server that does not answer is told where a line stands, with a way to ask again", async () => {
   const told = session({ text: "Downloading", busy: true, retry: null });
   answers(new TypeError("Failed to fetch"));
   await followNews(told);
-  expect(told.hub?.text).toMatch(/^the server does not answer/);
+  expect(told.hub?.text).toMatch(/^The server does not answer.*\.$/);
   expect(told.hub?.busy).toBe(false);
   expect(told.hub?.retry).not.toBeNull();
   const quiet = session();

@@ -1,6 +1,7 @@
 // What the server says after the page was made: models that came since, and the line about the Hub.
 
 import type { Session } from "../core/session.svelte.ts";
+import { problemSentence } from "../i18n/problems.ts";
 import { call } from "./call.ts";
 import { type CarriedModel, openModels } from "./carried.ts";
 
@@ -23,6 +24,6 @@ export async function followNews(session: Pick<Session, "models" | "hub">, again
     if (hub.busy) setTimeout(() => void followNews(session), PAUSE);
   } catch (error) {
     // Nothing was said yet, and the page works without: then this is no news.
-    if (session.hub) session.hub = { text: (error as Error).message, busy: false, retry };
+    if (session.hub) session.hub = { text: problemSentence(error), busy: false, retry };
   }
 }
