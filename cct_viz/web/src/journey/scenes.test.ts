@@ -67,15 +67,18 @@ describe("a moment", () => {
       (progress) => frameAt(film, scene.start + progress * scene.duration).stage,
     );
     expect(stages).toEqual([0, 0, 0, 1, 1]);
-    expect(frameAt(film, scene.start).token).toBe(0);
-    expect(frameAt(film, scene.start + 0.49 * scene.duration).token).toBe(63);
-    expect(frameAt(film, endOf(scene)).token).toBe(63);
+    expect(frameAt(film, scene.start + 0.026 * scene.duration).token).toBe(0);
+    expect(frameAt(film, scene.start + 0.483 * scene.duration).token).toBe(63);
+    expect(frameAt(film, scene.start + 0.984 * scene.duration).token).toBe(63);
   });
 
-  it("of tokens and sum is of the token that comes; elsewhere the lit one stays", () => {
-    for (const name of ["tokens", "sum"]) expect(frameAt(film, endOf(named(name))).token).toBe(63);
-    for (const name of ["pixels", "attention", "pool", "classes"])
-      expect(frameAt(film, endOf(named(name))).token).toBeNull();
+  it("of tokens and sum is of the token that comes; before, after and elsewhere the lit one stays", () => {
+    for (const name of ["tokens", "sum"]) {
+      const { start, duration } = named(name);
+      expect(frameAt(film, start + 0.89 * duration).token).toBeGreaterThan(50);
+      expect(frameAt(film, start).token).toBeNull();
+    }
+    for (const scene of film.scenes) expect(frameAt(film, endOf(scene)).token).toBeNull();
   });
 
   it("with a class token has no sum", () => {

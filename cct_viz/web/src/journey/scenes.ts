@@ -40,7 +40,7 @@ export interface Frame {
   readonly stage: number;
   /** The share of cells or tokens that is done, 0 to 1, in a scene that goes through them one by one; else 1. */
   readonly share: number;
-  /** The token that the scene has come to; null: the lit one. */
+  /** The token that a scene has come to which goes through them; null before, after and elsewhere: the lit one stays. */
   readonly token: number | null;
 }
 
@@ -96,7 +96,8 @@ export function frameAt(film: Film, time: number): Frame {
   if (!sweep) return { scene, index, progress, stage, share: 1, token: null };
   const inside = scene.name === "convolution" ? progress * stages - stage : progress,
     share = quicken(part(inside, ...sweep));
-  return { scene, index, progress, stage, share, token: tokenOf(film, stage, scene.name, share) };
+  const token = share === 0 || share === 1 ? null : tokenOf(film, stage, scene.name, share);
+  return { scene, index, progress, stage, share, token };
 }
 
 /** The first cell or token takes its time, so that one sees what happens; the later ones go faster. */
