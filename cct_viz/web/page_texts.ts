@@ -10,29 +10,30 @@ type Entry = string | { readonly one?: string; readonly other: string };
 type Tree = { [part: string]: Tree | string | string[] };
 
 const TREE = join(import.meta.dirname, "src/i18n/tree.ts");
-const SOURCE = /^(.+)\?deflate$/;
+const SOURCES = "sources:";
 
 export function pageTexts(): Plugin {
   return {
     name: "page-texts",
     enforce: "pre",
+    resolveId: (id) => (id.startsWith(SOURCES) ? id : null),
     load(id) {
       if (id.endsWith("/src/i18n/en.json")) {
         const tree = JSON.stringify(treeOf(JSON.parse(readFileSync(id, "utf8")) as Record<string, Entry>));
-        const code = `import { entriesOf } from "${TREE}"; export default Object.fromEntries(entriesOf(${tree}));`;
+        const code = `import { entriesOf } from ${JSON.stringify(TREE)}; export default Object.fromEntries(entriesOf(${tree}));`;
         return { code, moduleType: "js" };
       }
-      const source = SOURCE.exec(id)?.[1];
-      if (!source) return null;
-      return {
-        code: `export default "${deflated(source)}";`,
-        moduleType: "js",
-      };
+      return id.startsWith(SOURCES)
+        ? { code: `export default "${deflated(id.slice(SOURCES.length).split(","))}";`, moduleType: "js" }
+        : null;
     },
   };
 }
 
-const deflated = (file: string): string => Buffer.from(zlibSync(readFileSync(file), { level: 9 })).toString("base64");
+function deflated(files: readonly string[]): string {
+  const texts = files.map((file) => readFileSync(join(import.meta.dirname, "src", file), "utf8"));
+  return Buffer.from(zlibSync(Buffer.from(texts.join("\0")), { level: 9 })).toString("base64");
+}
 
 /** The parts that keys share are written once: 13 kB less. */
 function treeOf(texts: Readonly<Record<string, Entry>>): Tree {

@@ -2,6 +2,7 @@
 // stays until the next one is there; whatever fails leaves it and says why.
 
 import { verdictOf, type Verdict } from "./answer.ts";
+import { Edits } from "./edits.svelte.ts";
 import { galleryOf, type ModelEntry, type PictureEntry } from "./entries.ts";
 import { argmax } from "./maths.ts";
 import { DEFAULTS, fromHash, isEntry, Selection, toHash, type Choices } from "./state.svelte.ts";
@@ -47,11 +48,19 @@ const prepare = async (picture: PictureEntry, config: Config): Promise<Picture> 
 
 export class Session {
   readonly selection = new Selection();
+  readonly edits = new Edits(this);
   models = $state.raw<readonly ModelEntry[]>([]);
   /** What the server says about the Hub; null where there is no server or nothing to say. */
   hub = $state.raw<Hub | null>(null);
   pictures = $state.raw<readonly PictureEntry[]>([]);
-  trace = $state.raw<Trace | null>(null);
+  /** The trace of the picture as it came. */
+  untouched = $state.raw<Trace | null>(null);
+  /** The trace of the picture as the visitor changed it; null: unchanged. */
+  changed = $state.raw<Trace | null>(null);
+  /** Whether the page shows the picture as it was before the change. */
+  before = $state(false);
+  /** What the whole page shows. */
+  readonly trace: Trace | null = $derived.by(() => (this.before ? this.untouched : (this.changed ?? this.untouched)));
   /** The shown model in this thread, for what is computed from single weights; null where a server computed the trace. */
   model = $state.raw<Model | null>(null);
   /** What is shown, which differs from what is chosen while a model computes. */
@@ -62,16 +71,14 @@ export class Session {
   progress = $state.raw<number | null>(null);
   /** Tokens that the visitor took away; forgotten with the picture. */
   removed = $state.raw<ReadonlySet<number>>(new Set());
-  /** (H, W, 3): the pixels as the visitor painted them; null: untouched. */
-  painted = $state.raw<Uint8Array | null>(null);
   marks = $state.raw<Readonly<Record<string, Mark>>>({});
 
-  /** The explained class. */
+  /** The explained class; a change of the picture keeps it. */
   readonly target: number = $derived.by(() => {
-    const { trace, selection } = this;
-    if (!trace) return 0;
+    const { untouched, selection } = this;
+    if (!untouched) return 0;
     const chosen = selection.target;
-    return chosen !== null && chosen < trace.labels.length ? chosen : argmax(trace.probabilities);
+    return chosen !== null && chosen < untouched.labels.length ? chosen : argmax(untouched.probabilities);
   });
   /** The class that it is compared with, or null. */
   readonly reference: number | null = $derived.by(() => {
@@ -99,7 +106,7 @@ export class Session {
     return index < 0 ? null : index;
   });
   /** Whether the shown photo has so few pixels that they are drawn as squares. */
-  readonly pixelated: boolean = $derived(this.shownPicture?.kind === "example");
+  readonly pixelated: boolean = $derived(this.shownPicture?.kind === "example" || this.trace !== this.untouched);
   /** The pictures to choose from. */
   readonly gallery: readonly PictureEntry[] = $derived(galleryOf(this.pictures, this.shownModel?.labels ?? []));
   readonly verdict: Verdict = $derived(
@@ -118,6 +125,9 @@ export class Session {
   readonly #startModel: StartModel;
   #runner: { model: ModelEntry; runner: Promise<RunningModel> } | null = null;
   #latest = 0;
+  /** The pixels of the newest change, and whether its traces are under way. */
+  #wanted: Uint8Array | null = null;
+  #painting = false;
 
   readonly #packs: Packs;
 
@@ -256,9 +266,12 @@ export class Session {
     this.shownPicture = picture;
     this.shownModel = model;
     this.removed = new Set();
-    this.painted = null;
+    this.edits.forget();
+    this.#wanted = null;
+    this.changed = null;
+    this.before = false;
     this.model = open;
-    this.trace = trace;
+    this.untouched = trace;
     this.progress = null;
     this.#mark(picture, trace.labels, trace.probabilities);
   }
@@ -312,6 +325,26 @@ export class Session {
     if (!this.shownModel || this.progress !== null)
       throw new DOMException("another picture is under way", "AbortError");
     return this.#start(this.shownModel);
+  }
+
+  /** Show the picture with other pixels (H, W, 3), or null for its own. While one trace is under way, only the newest waits. */
+  async paint(pixels: Uint8Array | null): Promise<void> {
+    this.#wanted = pixels;
+    this.before = false;
+    if (this.#painting) return;
+    this.#painting = true;
+    try {
+      for (let drawn: Uint8Array | null | undefined; drawn !== this.#wanted;) {
+        drawn = this.#wanted;
+        const mine = this.#latest,
+          trace = drawn && (await this.traceOf({ pixels: drawn }));
+        if (mine === this.#latest) this.changed = trace;
+      }
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      this.#painting = false;
+    }
   }
 
   /** The shown picture as its model is given it. */

@@ -19,7 +19,17 @@ import { channelMap, channelStrengths, rankChannels } from "./features.ts";
 import { poolEvidence, reach } from "./laboratory.ts";
 import { collect, compare, openHead, residualStep, rowOf, scoresOf } from "./open_attention.ts";
 import { neighbour, overlapOf } from "./overlap.ts";
-import { colourAt, countSeers, differing, meanColour, paintSquares, stroke } from "./painting.ts";
+import {
+  brighten,
+  colourAt,
+  countSeers,
+  differing,
+  meanColour,
+  movePatch,
+  paintSquares,
+  stroke,
+  turn,
+} from "./painting.ts";
 
 describe.each(CASES)("the insides of %s", (name) => {
   const { trace, model } = readCase(name);
@@ -194,6 +204,34 @@ describe("paint", () => {
 
   it("takes the mean colour, halves rounded to even", () => {
     expect(meanColour(Uint8Array.of(0, 1, 2, 1, 2, 3))).toEqual([0, 2, 2]);
+  });
+
+  it("moves a patch, cut at the edges, and leaves a colour", () => {
+    const moved = movePatch(pixels, size, 0, 5, 3, [9, 9, 9]);
+    expect([0, 1, 4].map((cell) => String(colourAt(moved, cell)))).toEqual(["9,9,9", "9,9,9", "9,9,9"]);
+    expect(colourAt(moved, 5)).toEqual(colourAt(pixels, 0));
+    expect(colourAt(moved, 10)).toEqual(colourAt(pixels, 5));
+    expect(movePatch(pixels, size, 6, 6, 3, [9, 9, 9])).toEqual(pixels);
+    const once = movePatch(pixels, size, 0, 11, 1, [9, 9, 9]);
+    expect(differing(pixels, once)).toEqual([0, 11]);
+    expect([colourAt(once, 0), colourAt(once, 11)]).toEqual([[9, 9, 9], colourAt(pixels, 0)]);
+  });
+
+  it("is brighter up to white", () => {
+    expect(Array.from(brighten(Uint8Array.of(0, 5, 100, 200), 1.5))).toEqual([0, 8, 150, 255]);
+  });
+
+  it("turns clockwise about the centre, and what comes in has the colour", () => {
+    const square = Uint8Array.from({ length: 27 }, (_, i) => i);
+    const quarter = turn(square, [3, 3], 90, [9, 9, 9]);
+    const cells = [6, 3, 0, 7, 4, 1, 8, 5, 2]; // the left column becomes the top row
+    expect(cells.map((cell, i) => [colourAt(square, cell), colourAt(quarter, i)].map(String))).toEqual(
+      cells.map((cell) => [String(colourAt(square, cell)), String(colourAt(square, cell))]),
+    );
+    expect(turn(square, [3, 3], 0, [9, 9, 9])).toEqual(square);
+    const flat = new Uint8Array(300).fill(50);
+    const turned = turn(flat, [10, 10], 45, [200, 200, 200]);
+    expect([colourAt(turned, 0)[0], colourAt(turned, 55)[0]]).toEqual([200, 50]);
   });
 
   it("draws a stroke without a gap", () => {

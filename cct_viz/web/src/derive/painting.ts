@@ -1,4 +1,4 @@
-/** Pixels painted over: squares of one colour on a picture (H, W, 3), before the tokenizer sees it. */
+/** A picture (H, W, 3) changed before the tokenizer sees it: painted over, moved about, brighter, turned. */
 
 import type { StageGeometry } from "../model/trace.ts";
 
@@ -50,6 +50,54 @@ export function paintSquares(
     }
   }
   return painted;
+}
+
+/** The picture with the square around one cell moved to another; `colour` is left in its place. */
+export function movePatch(
+  pixels: Uint8Array,
+  size: readonly [number, number],
+  from: number,
+  to: number,
+  side: number,
+  colour: Colour,
+): Uint8Array {
+  const [height, width] = size;
+  const bare = paintSquares(pixels, size, [from], side, colour);
+  const down = Math.floor(from / width) - Math.floor(to / width);
+  const right = (from % width) - (to % width);
+  return paintSquares(bare, size, [to], side, (cell) => {
+    const y = Math.floor(cell / width) + down;
+    const x = (cell % width) + right;
+    const inside = y >= 0 && y < height && x >= 0 && x < width;
+    return colourAt(inside ? pixels : bare, inside ? y * width + x : cell);
+  });
+}
+
+/** Every level times `factor`, at most 255. */
+export const brighten = (pixels: Uint8Array, factor: number): Uint8Array =>
+  pixels.map((level) => Math.min(255, Math.round(level * factor)));
+
+/** The picture turned clockwise about its centre, read between the pixels; `colour` comes in from outside. */
+export function turn(
+  pixels: Uint8Array,
+  [height, width]: readonly [number, number],
+  degrees: number,
+  colour: Colour,
+): Uint8Array {
+  const [sin, cos] = [Math.sin((degrees * Math.PI) / 180), Math.cos((degrees * Math.PI) / 180)];
+  const [middleY, middleX] = [(height - 1) / 2, (width - 1) / 2];
+  const level = (y: number, x: number, channel: number): number =>
+    y >= 0 && y < height && x >= 0 && x < width ? pixels[3 * (y * width + x) + channel] : colour[channel];
+  return pixels.map((_, i) => {
+    const cell = Math.floor(i / 3);
+    const [down, right] = [Math.floor(cell / width) - middleY, (cell % width) - middleX];
+    const y = middleY + cos * down - sin * right;
+    const x = middleX + sin * down + cos * right;
+    const [top, left] = [Math.floor(y), Math.floor(x)];
+    const row = (at: number): number =>
+      level(at, left, i % 3) * (1 + left - x) + level(at, left + 1, i % 3) * (x - left);
+    return Math.round(row(top) * (1 + top - y) + row(top + 1) * (y - top));
+  });
 }
 
 /** The cells on a straight stroke from one to another, both among them, without a gap. */

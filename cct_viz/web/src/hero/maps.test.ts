@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { brightness, channelOf, variedChannels } from "./maps.ts";
+import type { Trace } from "../model/trace.ts";
+import { brightness, channelOf, shownChannels, variedChannels } from "./maps.ts";
 
 const map = (channels: number[][]) => ({
   height: 1,
@@ -42,4 +43,22 @@ test("varied channels: the largest spread first, then what is least like it", ()
   ];
   expect(variedChannels(map(channels), 3)).toEqual([0, 2, 1]);
   expect(variedChannels(map(channels), 9)).toHaveLength(4);
+});
+
+test("a changed picture keeps the channels that it had", () => {
+  const at = (first: number, geometry: object) =>
+    ({
+      featureMaps: [
+        map([
+          [0, 9, 0, 0],
+          [0, first, 0, 0],
+        ]),
+      ],
+      geometry,
+    }) as unknown as Trace;
+  const geometry = {};
+  expect(shownChannels(at(1, geometry), 1)).toEqual([[0]]);
+  expect(shownChannels(at(99, geometry), 1)).toEqual([[0]]);
+  expect(shownChannels(at(99, geometry), 2)).toEqual([[1, 0]]);
+  expect(shownChannels(at(99, {}), 1)).toEqual([[1]]);
 });

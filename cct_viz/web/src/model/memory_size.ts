@@ -12,7 +12,8 @@ const ALIGNMENT = 4; // floats
 /** For the ends of arrays, which are rounded up: three floats each at most. */
 const SPARE = 256;
 
-const roundUp = (value: number, step: number): number => Math.ceil(value / step) * step;
+/** The next multiple of `step`. */
+export const roundUp = (value: number, step: number): number => Math.ceil(value / step) * step;
 
 /** The floats that a matrix takes in panels of eight columns, each with a row of biases. */
 export const sizeOfPanels = (inner: number, columns: number): number => (inner + 1) * roundUp(columns, WIDE);

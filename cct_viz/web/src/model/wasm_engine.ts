@@ -10,7 +10,7 @@ import type { Matrix } from "../core/matrix.ts";
 import { findActivation } from "./activations.ts";
 import type { Config } from "./config.ts";
 import type { Engine, Move } from "./engine.ts";
-import { memorySize, sizeOfPanels } from "./memory_size.ts";
+import { memorySize, roundUp, sizeOfPanels } from "./memory_size.ts";
 
 type Address = number;
 
@@ -58,8 +58,6 @@ const FLOAT = 4; // bytes
 const ALIGNMENT = 16;
 const PAGE = 65536;
 const NOWHERE: Address = 0;
-
-const roundUp = (value: number, step: number): number => Math.ceil(value / step) * step;
 
 /** How many floats lie between the first and the last entry of a matrix, both among them. */
 const extentOf = (x: Matrix): number =>

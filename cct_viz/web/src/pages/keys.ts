@@ -48,8 +48,17 @@ export function stopAt(
   return exact >= 0 ? exact : stops.findIndex((stop) => stop.station === "pool");
 }
 
+/** Ctrl or Cmd with Z undoes a change of the picture, with Shift it is done again. A field undoes what was typed. */
+function onUndo(event: KeyboardEvent, { edits }: Session): void {
+  if ((event.target as Element).matches("[type=text], [type=search], [type=url], textarea")) return;
+  event.preventDefault();
+  if (event.shiftKey) edits.redo();
+  else edits.undo();
+}
+
 export function onKey(event: KeyboardEvent, session: Session): void {
   const { selection, trace } = session;
+  if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey)) onUndo(event, session);
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !trace || keepsKeys(event)) return;
   if (event.key === "Escape") leave(session);
   else if (journeyOf(session).isOpen && onFilmKey(event, session)) event.preventDefault();

@@ -17,9 +17,9 @@ export function pillOf(session: Session): string {
   return t(`pill.${verdict}`);
 }
 
-/** What the answer's probability is worth; null where too few validation images tell. */
-export function worthOf({ trace, truth, shownModel }: Session): string | null {
-  if (!trace) return null;
+/** What the answer's probability is worth; null where too few validation images tell, or the picture is changed. */
+export function worthOf({ trace, truth, shownModel, changed }: Session): string | null {
+  if (!trace || changed) return null;
   const band = answerBand(shownModel?.metrics?.bands, trace.probabilities),
     right = rightOf100(band);
   if (!band || right === null) return null;

@@ -1,0 +1,172 @@
+"""The picture is changed by hand, and the whole page follows. Needs Chromium."""
+
+import re
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+from visitor import page_with
+from waiting import wait_until
+
+import cct_viz
+from cct_viz.images.preprocessing import normalise
+
+TOLERANCE = 0.005  # logits: the page carries the weights as float16
+
+
+@pytest.fixture(scope="module")
+def model():
+    return cct_viz.load("cct_2_3x2_32_cifar10")
+
+
+@pytest.fixture(scope="module")
+def site(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "site.html"
+    path.write_text(page_with(model))
+    return path
+
+
+@pytest.fixture
+def view(visit, site):
+    def open_one(size="projector", hash="station=paint", dark=False):
+        return visit(f"{site.as_uri()}#{hash}", size=size, dark=dark, still=True)
+
+    return open_one
+
+
+def wait_for_changes(visitor) -> None:
+    """Until the page shows the pixels under the hand."""
+    wanted = "String(session.edits.pixels ?? session.untouched.pixels)"
+    wait_until(lambda: visitor.ask(f"String(session.trace.pixels) === {wanted}"))
+
+
+def draw(visitor, *places) -> None:
+    """A stroke of the mouse from place to place, each a share of the picture's width and height."""
+    box = visitor.page.locator(".canvas").bounding_box()
+    for number, (x, y) in enumerate(places):
+        visitor.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        if number == 0:
+            visitor.page.mouse.down()
+    visitor.page.mouse.up()
+    wait_for_changes(visitor)
+
+
+def answer(visitor) -> str:
+    """As "The model answers cat, 97.4 %"."""
+    return visitor.verdict.split(" sure.")[0]
+
+
+def button(visitor, name):
+    return visitor.page.get_by_role("button", name=name, exact=True)
+
+
+def test_a_stroke_reaches_every_station_and_is_undone_from_any(view, model):
+    visitor = view()
+    own = answer(visitor)
+    expect(button(visitor, "Undo")).to_have_attribute("aria-disabled", "true")
+    button(visitor, "Black").click()
+    button(visitor, "9").click()
+    draw(visitor, (0.3, 0.4), (0.5, 0.5), (0.7, 0.4))
+    pixels = np.array(visitor.ask("Array.from(session.trace.pixels)"), np.uint8).reshape(32, 32, 3)
+    expected = model.forward(normalise(pixels[None], model.config.preprocessing))[0]
+    np.testing.assert_allclose(visitor.ask("Array.from(session.trace.logits)"), expected, atol=TOLERANCE)
+    share = f"{100 * np.exp(expected).max() / np.exp(expected).sum():.1f}"
+    painted = answer(visitor)
+    assert f"{model.config.labels[expected.argmax()]}, {share}" in painted
+    assert painted != own
+    for station in ("pixels", "convolution", "tokens", "attention", "pool", "classes", None):
+        visitor.open(station)
+        shown = visitor.page.locator(".hero text.large").last.text_content()
+        assert share in shown, station  # the drawing's answer
+        expect(visitor.page.locator(".hero .tick").first).to_be_attached()  # the untouched picture's
+        assert visitor.page.locator(".change").inner_text().startswith("Changed picture. Before: cat, 97.4")
+    button(visitor, "Show before").click()
+    assert answer(visitor) == own
+    button(visitor, "Show before").click()
+    assert answer(visitor) == painted
+    visitor.open("pool")
+    visitor.page.keyboard.press("Control+z")
+    wait_for_changes(visitor)
+    assert visitor.ask("session.changed") is None
+    assert answer(visitor) == own
+    visitor.page.keyboard.press("Control+Shift+Z")
+    wait_for_changes(visitor)
+    assert answer(visitor) == painted
+    button(visitor, "Back to the picture").click()
+    wait_for_changes(visitor)
+    expect(visitor.page.locator(".change")).to_have_count(0)
+
+
+def test_the_next_picture_starts_unchanged(view):
+    visitor = view()
+    draw(visitor, (0.3, 0.4), (0.6, 0.6))
+    visitor.ask("session.choosePicture(session.pictures[1].id)")
+    assert visitor.ask("[session.changed, session.edits.steps.before.length]") == [None, 0]
+    visitor.page.keyboard.press("Control+z")
+    assert visitor.ask("session.changed") is None
+
+
+def test_a_stroke_that_is_faster_than_the_model_ends_with_the_last_pixels(view):
+    visitor = view()
+    drawn = visitor.ask(
+        """(() => {
+          const pixels = session.untouched.pixels.slice();
+          session.edits.begin();
+          for (let i = 0; i < 40; i++) {
+            pixels[i] = 255 - pixels[i];
+            session.edits.draw(pixels.slice());
+          }
+          return String(pixels);
+        })()"""
+    )
+    wait_for_changes(visitor)
+    assert visitor.ask("String(session.trace.pixels)") == drawn
+
+
+def test_with_keys_a_patch_moves_and_sliders_turn_and_brighten(view):
+    visitor = view()
+    page, keyboard = visitor.page, visitor.page.keyboard
+    button(visitor, "Move a patch").click()
+    canvas = page.locator(".canvas")
+    canvas.focus()
+    for key in ("ArrowUp", "Enter", "ArrowRight", "ArrowRight", "ArrowRight", "ArrowRight", "Enter", "ArrowLeft"):
+        keyboard.press(key)
+    wait_for_changes(visitor)
+    own, moved = (
+        np.array(visitor.ask(f"Array.from(session.{name}.pixels)")).reshape(32, 32, 3)
+        for name in ("untouched", "trace")
+    )
+    np.testing.assert_array_equal(moved[14:17, 19:22], own[14:17, 15:18])
+    assert (moved[14:17, 15:18] == moved[15, 16]).all()  # the mean colour is left
+    assert (moved != own).any(axis=-1).sum() <= 18
+    page.get_by_role("slider", name="Brightness").press("ArrowRight")
+    wait_for_changes(visitor)
+    brighter = np.array(visitor.ask("Array.from(session.trace.pixels)")).reshape(32, 32, 3)
+    np.testing.assert_allclose(brighter, np.minimum(255, 1.05 * moved), atol=0.51)  # rounded
+    page.get_by_role("slider", name="Turn").press("ArrowLeft")
+    wait_for_changes(visitor)
+    expect(page.get_by_text("-5°")).to_be_visible()
+    for _ in range(3):
+        keyboard.press("Control+z")
+    wait_for_changes(visitor)
+    assert visitor.ask("session.changed") is None
+    assert visitor.violations() == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_on_a_phone_a_touch_paints_and_nothing_moves(view, dark):
+    visitor = view("phone", dark=dark)
+    canvas = visitor.page.locator(".canvas")
+    canvas.scroll_into_view_if_needed()
+    before = canvas.bounding_box()
+    canvas.tap(position={"x": 60, "y": 60})
+    wait_for_changes(visitor)
+    assert canvas.bounding_box() == before
+    assert visitor.ask("session.changed !== null")
+    visitor.open("pool")
+    expect(visitor.page.get_by_text(re.compile("Changed picture. Before: cat"))).to_be_visible()
+    assert visitor.overflow() <= 0
+    assert visitor.violations() == []
+    button(visitor, "Undo").tap()
+    wait_for_changes(visitor)
+    assert visitor.ask("session.changed") is None
