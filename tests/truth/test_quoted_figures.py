@@ -21,6 +21,9 @@ CARDS = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.nam
 BY_NAME = {folder.name: folder for folder in FOLDERS}
 
 
+TEST = "test_metrics.json"  # of the weights whose figures on the test images were measured
+
+
 def read(folder, name):
     return json.loads((folder / name).read_text(encoding="utf-8"))
 
@@ -152,12 +155,13 @@ def test_every_figure_of_the_readme_is_in_its_file():
 
 def test_the_readme_lists_every_bundled_model_with_its_accuracy():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(weights/\S+)` .*\| ([\d.]+)% \| ([\d.]+)% \|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| `(weights/\S+)` .*\| ([\d.]+%) \| ([\d.]+%) \| ([\d.]+%|) ?\|$", text, re.MULTILINE)
     expected = {}
     for folder in FOLDERS:
         metrics = read(folder, "metrics.json")
-        expected[str(folder.relative_to(ROOT))] = (f"{100 * metrics['accuracy']:.2f}", f"{100 * metrics['top5']:.2f}")
-    assert {name: (first, fifth) for name, first, fifth in rows} == expected, "README.md, section Weights"
+        test = f"{read(folder, TEST)['accuracy']:.2%}" if (folder / TEST).exists() else ""
+        expected[str(folder.relative_to(ROOT))] = (f"{metrics['accuracy']:.2%}", f"{metrics['top5']:.2%}", test)
+    assert {name: figures for name, *figures in rows} == {name: [*row] for name, row in expected.items()}, "Weights"
 
 
 @CARDS
@@ -187,6 +191,14 @@ def test_a_card_says_what_its_files_say(folder):
     if (folder / "gauge.safetensors").exists():
         (auroc,) = read_safetensors(folder / "gauge.safetensors")["auroc"]
         lines.append(f"AUROC {auroc:.2f}")
+    if (folder / TEST).exists():
+        test = read(folder, TEST)
+        lines += [
+            f"On CIFAR-10's {test['images']:,} test images, measured once",
+            f"top-1 accuracy {test['accuracy']:.2%},",
+            f"top-5 accuracy {test['top5']:.2%}, cross-entropy {test['loss']:.4f} nats, "
+            f"expected calibration error {test['ece']:.4f} (`{TEST}`).",
+        ]
     if "model-index:" in card:
         lines += [f"type: accuracy, value: {metrics['accuracy']:.4f}", f"top_5_accuracy, value: {metrics['top5']:.4f}"]
     missing = [f"{folder.name}/README.md no longer says {line!r}" for line in lines if line not in card]
