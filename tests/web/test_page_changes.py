@@ -22,7 +22,7 @@ def model():
 @pytest.fixture(scope="module")
 def site(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "site.html"
-    path.write_text(page_with(model))
+    path.write_text(page_with(model, cct_viz.load("cct_2_3x2_seqpool_seed0")))
     return path
 
 
@@ -104,6 +104,14 @@ def test_the_next_picture_starts_unchanged(view):
     assert visitor.ask("[session.changed, session.edits.steps.before.length]") == [None, 0]
     visitor.page.keyboard.press("Control+z")
     assert visitor.ask("session.changed") is None
+
+
+def test_another_model_is_given_the_changed_picture_and_its_own_the_one_before(view):
+    visitor = view()
+    draw(visitor, (0.3, 0.4), (0.6, 0.6))
+    for model, shown in (("models[1]", "trace"), ("shownModel", "untouched")):
+        compared = f"session.compare(session.shownPicture, session.{model}).then((right) => String(right.pixels))"
+        assert visitor.ask(compared) == visitor.ask(f"String(session.{shown}.pixels)"), model
 
 
 def test_a_stroke_that_is_faster_than_the_model_ends_with_the_last_pixels(view):

@@ -327,7 +327,7 @@ export class Session {
     return this.#start(this.shownModel);
   }
 
-  /** Show the picture with other pixels (H, W, 3), or null for its own. While one trace is under way, only the newest waits. */
+  /** Show the picture with other pixels (H, W, 3), or null for its own. While one trace is made, only the newest wait. */
   async paint(pixels: Uint8Array | null): Promise<void> {
     this.#wanted = pixels;
     this.before = false;
@@ -369,12 +369,15 @@ export class Session {
     return runner.trace(pixels ? withPixels(this.picture, pixels, runner.config) : this.picture, mask);
   }
 
-  /** The trace of a picture under a model, beside what is shown. */
+  /** The trace of a picture under a model, beside what is shown. Its own model shows a changed picture as it was before. */
   async compare(picture: PictureEntry, model: ModelEntry): Promise<Trace> {
-    const same = model === this.shownModel;
+    const same = model === this.shownModel,
+      changed = !same && picture === this.shownPicture ? this.changed : null;
     const runner = await (same ? this.running() : this.#startModel(model));
     try {
-      return await runner.trace(await prepare(picture, runner.config));
+      const own = await prepare(picture, runner.config);
+      const fits = changed?.pixels.length === own.pixels.length;
+      return await runner.trace(changed && fits ? withPixels(own, changed.pixels, runner.config) : own);
     } finally {
       if (!same) runner.close();
     }
