@@ -13,6 +13,7 @@ from cct_viz.web.html import carry_weights, describe_gallery, describe_model, pa
 SIZES = {
     "desktop": (1440, 900),
     "projector": (1280, 720),
+    "wide": (1920, 1080),
     "phone": (390, 844),
     "small phone": (360, 740),
     "phone on its side": (844, 390),

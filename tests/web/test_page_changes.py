@@ -103,7 +103,7 @@ def test_the_next_picture_starts_unchanged(view):
     visitor.ask("session.choosePicture(session.pictures[1].id)")
     assert visitor.ask("[session.changed, session.edits.steps.before.length]") == [None, 0]
     visitor.page.keyboard.press("Control+z")
-    assert visitor.ask("session.changed") is None
+    assert visitor.ask("session.edits.pixels") is None
 
 
 def test_another_model_is_given_the_changed_picture_and_its_own_the_one_before(view):
@@ -112,6 +112,72 @@ def test_another_model_is_given_the_changed_picture_and_its_own_the_one_before(v
     for model, shown in (("models[1]", "trace"), ("shownModel", "untouched")):
         compared = f"session.compare(session.shownPicture, session.{model}).then((right) => String(right.pixels))"
         assert visitor.ask(compared) == visitor.ask(f"String(session.{shown}.pixels)"), model
+
+    visitor.ask("session.chooseModel(session.models[1].id)")
+    wait_for_changes(visitor)
+    assert visitor.ask("session.changed.pixels.some((level, i) => level !== session.untouched.pixels[i])")
+
+
+def test_a_stroke_goes_on_from_what_was_painted_also_while_the_page_shows_what_was_before(view):
+    visitor = view()
+    draw(visitor, (0.2, 0.2), (0.4, 0.2))
+    painted = visitor.ask("session.changed.pixels.filter((level, i) => level !== session.untouched.pixels[i]).length")
+    button(visitor, "Show before").click()
+    assert visitor.ask("session.trace === session.untouched")
+    draw(visitor, (0.6, 0.8), (0.8, 0.8))
+    assert visitor.ask("session.trace === session.changed")
+    both = visitor.ask("session.changed.pixels.filter((level, i) => level !== session.untouched.pixels[i]).length")
+    assert both > 1.5 * painted
+
+
+def test_what_changes_no_pixel_is_no_change(view):
+    visitor = view()
+    button(visitor, "Eraser").click()
+    draw(visitor, (0.3, 0.4), (0.6, 0.6))
+    button(visitor, "Move a square").click()
+    draw(visitor, (0.5, 0.5))
+    assert visitor.ask("[session.changed, session.edits.pixels]") == [None, None]
+    expect(visitor.page.locator(".change")).to_have_count(0)
+
+
+def test_a_square_that_was_taken_stays_in_its_picture(view):
+    visitor = view()
+    button(visitor, "Move a square").click()
+    visitor.page.locator(".canvas").focus()
+    visitor.page.keyboard.press("Enter")
+    visitor.ask("session.choosePicture(session.pictures[1].id)")
+    visitor.page.locator(".canvas").focus()
+    visitor.page.keyboard.press("ArrowRight")
+    wait_for_changes(visitor)
+    assert visitor.ask("session.edits.pixels") is None
+
+
+def test_a_change_that_cannot_be_shown_is_taken_back_and_says_why(view):
+    visitor = view()
+    draw(visitor, (0.2, 0.2), (0.4, 0.2))
+    shown = visitor.ask("String(session.changed.pixels)")
+    visitor.ask("(session.traceOf = () => Promise.reject(new Error('The server is busy.')), 0)")
+    draw(visitor, (0.6, 0.8), (0.8, 0.8))
+    expect(visitor.page.get_by_role("alert")).to_be_visible()
+    assert visitor.ask("String(session.edits.pixels)") == visitor.ask("String(session.trace.pixels)") == shown
+    visitor.ask("(delete session.traceOf, 0)")
+    draw(visitor, (0.6, 0.8), (0.8, 0.8))
+    expect(visitor.page.get_by_role("alert")).to_have_count(0)
+    assert visitor.ask("String(session.trace.pixels)") != shown
+
+
+def test_a_tour_leaves_the_tool_open_and_its_next_step_has_the_picture_as_it_came(view):
+    visitor = view("phone", hash="step=0")
+    visitor.open("paint")
+    visitor.page.locator(".canvas").focus()
+    visitor.page.keyboard.press("Enter")
+    wait_for_changes(visitor)
+    assert visitor.ask("[session.selection.station, session.changed !== null]") == ["paint", True]
+    visitor.ask("session.selection.set({step: 1})")
+    wait_until(lambda: visitor.ask("session.changed") is None)
+    visitor.page.keyboard.press("Control+z")
+    wait_for_changes(visitor)
+    assert visitor.ask("session.changed !== null")  # it is not lost
 
 
 def test_a_stroke_that_is_faster_than_the_model_ends_with_the_last_pixels(view):
@@ -134,7 +200,7 @@ def test_a_stroke_that_is_faster_than_the_model_ends_with_the_last_pixels(view):
 def test_with_keys_a_patch_moves_and_sliders_turn_and_brighten(view):
     visitor = view()
     page, keyboard = visitor.page, visitor.page.keyboard
-    button(visitor, "Move a patch").click()
+    button(visitor, "Move a square").click()
     canvas = page.locator(".canvas")
     canvas.focus()
     for key in ("ArrowUp", "Enter", "ArrowRight", "ArrowRight", "ArrowRight", "ArrowRight", "Enter", "ArrowLeft"):
@@ -153,7 +219,7 @@ def test_with_keys_a_patch_moves_and_sliders_turn_and_brighten(view):
     np.testing.assert_allclose(brighter, np.minimum(255, 1.05 * moved), atol=0.51)  # rounded
     page.get_by_role("slider", name="Turn").press("ArrowLeft")
     wait_for_changes(visitor)
-    expect(page.get_by_text("-5°")).to_be_visible()
+    expect(page.get_by_text("\u22125°")).to_be_visible()
     for _ in range(3):
         keyboard.press("Control+z")
     wait_for_changes(visitor)

@@ -114,6 +114,11 @@ def test_a_term_is_explained_to_mouse_keys_and_finger(view):
         phone.wait_for_function(inside, arg=tip)
     phone.locator("h1").tap()
     expect(phone.get_by_role("tooltip")).to_have_count(0)
+    wide = view("wide").page  # where the page is zoomed
+    wide.locator(".equation .defined").last.hover()
+    tip = wide.get_by_role("tooltip").element_handle()
+    tip.evaluate("(tip) => (tip.parentElement.style.left = `${0.9 * innerWidth}px`)")
+    wide.wait_for_function(inside, arg=tip)
 
 
 def test_the_glossary_lists_all_terms_and_leads_to_their_stations(view):

@@ -63,10 +63,15 @@ export class Edits {
     this.steps = NO_STEPS;
   }
 
-  #go(found: ReturnType<typeof undo<Change>>): void {
-    if (!found) return;
-    this.steps = found.steps;
-    this.#set(found.state);
+  /** The newest change could not be shown: these pixels still are. */
+  giveUp(strokes: Uint8Array | null): void {
+    this.change = { ...UNCHANGED, strokes };
+  }
+
+  #go(to: ReturnType<typeof undo<Change>>): void {
+    if (!to) return;
+    this.steps = to.steps;
+    this.#set(to.state);
   }
 
   #set(change: Change): void {
@@ -75,13 +80,14 @@ export class Edits {
   }
 }
 
-/** (H, W, 3) of a changed picture; null where nothing is changed. */
+/** (H, W, 3) of a changed picture; null where every pixel is the picture's own. */
 function pixelsOf(
   own: Uint8Array,
   size: readonly [number, number],
   { strokes, brightness, turn: degrees }: Change,
 ): Uint8Array | null {
-  if (brightness === 1 && degrees === 0) return strokes;
-  const lit = brighten(strokes ?? own, brightness);
-  return degrees === 0 ? lit : turn(lit, size, degrees, meanColour(lit));
+  const painted = strokes ?? own,
+    bright = brightness === 1 ? painted : brighten(painted, brightness),
+    turned = degrees === 0 ? bright : turn(bright, size, degrees, meanColour(bright));
+  return turned.every((level, i) => level === own[i]) ? null : turned;
 }

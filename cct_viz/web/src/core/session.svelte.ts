@@ -263,10 +263,12 @@ export class Session {
       this.marks = {};
     }
     this.selection.set({ picture: picture.id, model: model.id });
+    const isSame = picture === this.shownPicture;
     this.shownPicture = picture;
     this.shownModel = model;
     this.removed = new Set();
-    this.edits.forget();
+    // Another model is given the same change, where it has as many pixels.
+    if (!isSame || trace.pixels.length !== this.untouched?.pixels.length) this.edits.forget();
     this.#wanted = null;
     this.changed = null;
     this.before = false;
@@ -274,6 +276,7 @@ export class Session {
     this.untouched = trace;
     this.progress = null;
     this.#mark(picture, trace.labels, trace.probabilities);
+    if (this.edits.pixels) void this.paint(this.edits.pixels);
   }
 
   async #start(model: ModelEntry): Promise<RunningModel> {
@@ -334,13 +337,16 @@ export class Session {
     if (this.#painting) return;
     this.#painting = true;
     try {
-      for (let drawn: Uint8Array | null | undefined; drawn !== this.#wanted;) {
-        drawn = this.#wanted;
+      for (let next: Uint8Array | null | undefined; next !== this.#wanted;) {
+        next = this.#wanted;
         const mine = this.#latest,
-          trace = drawn && (await this.traceOf({ pixels: drawn }));
+          trace = next && (await this.traceOf({ pixels: next }));
         if (mine === this.#latest) this.changed = trace;
       }
+      if (this.notice?.kind === "problem") this.notice = null;
     } catch (error) {
+      this.#wanted = this.changed?.pixels ?? null;
+      this.edits.giveUp(this.#wanted);
       this.fail(error);
     } finally {
       this.#painting = false;
@@ -372,7 +378,7 @@ export class Session {
   /** The trace of a picture under a model, beside what is shown. Its own model shows a changed picture as it was before. */
   async compare(picture: PictureEntry, model: ModelEntry): Promise<Trace> {
     const same = model === this.shownModel,
-      changed = !same && picture === this.shownPicture ? this.changed : null;
+      changed = !same && picture === this.shownPicture && !this.before ? this.changed : null;
     const runner = await (same ? this.running() : this.#startModel(model));
     try {
       const own = await prepare(picture, runner.config);

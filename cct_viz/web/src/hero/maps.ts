@@ -52,16 +52,16 @@ export function variedChannels(map: FeatureMap, count: number): number[] {
   return chosen;
 }
 
-const kept = new WeakMap<CropGeometry, Map<number, number[][]>>();
+const channelChoices = new WeakMap<CropGeometry, Map<number, number[][]>>();
 
 /**
  * The channels of each stage that a drawing shows, `last` of the last stage and 3 of the others. A picture that is
  * changed keeps those that it had, so that one sees the change and not another choice.
  */
 export function shownChannels({ featureMaps, geometry }: Trace, last: number): number[][] {
-  const choices = kept.get(geometry) ?? new Map<number, number[][]>(),
+  const choices = channelChoices.get(geometry) ?? new Map<number, number[][]>(),
     end = featureMaps.length - 1,
     choice = choices.get(last) ?? featureMaps.map((map, stage) => variedChannels(map, stage === end ? last : 3));
-  kept.set(geometry, choices.set(last, choice));
+  channelChoices.set(geometry, choices.set(last, choice));
   return choice;
 }

@@ -1,5 +1,6 @@
 // The running course of a page: its steps, the answers and what the drawing hides while a question waits.
 
+import { verdictOf } from "../core/answer.ts";
 import type { Session } from "../core/session.svelte.ts";
 import type { Choices, Course } from "../core/state.svelte.ts";
 import type { Stage } from "../hero/layout.ts";
@@ -21,8 +22,10 @@ export class Lesson {
   readonly course: Course = $derived.by(() => this.#session.selection.course);
   readonly isOpen: boolean = $derived.by(() => this.#session.selection.step !== null && this.#session.trace !== null);
   readonly steps: readonly Step[] = $derived.by(() => {
-    const { trace, truth, verdict } = this.#session;
-    return this.isOpen && trace ? makeSteps(this.course, { trace, truth, verdict, others: this.#others }) : [];
+    const { untouched: trace, truth } = this.#session;
+    if (!this.isOpen || !trace) return [];
+    const verdict = verdictOf(trace.probabilities, truth, trace.labels);
+    return makeSteps(this.course, { trace, truth, verdict, others: this.#others });
   });
   readonly #others: readonly Other[] = $derived.by(() => {
     const { pictures, marks, shownPicture } = this.#session;
@@ -104,8 +107,12 @@ export class Lesson {
     if (this.isRevealed && light !== null) this.#session.selection.token = light;
   }
 
-  /** A step has come, or another picture: show what it is about. Another model's steps go on from the same one. */
+  /**
+   * A step has come, or another picture: show what it is about, and the picture as it came. Another model's steps go on
+   * from the same one.
+   */
   arrive(isNew: boolean): void {
+    if (this.#session.changed) this.#session.edits.restore();
     const { step } = this,
       { selection } = this.#session;
     const before = this.#shown;

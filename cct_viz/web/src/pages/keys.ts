@@ -50,7 +50,7 @@ export function stopAt(
 
 /** Ctrl or Cmd with Z undoes a change of the picture, with Shift it is done again. A field undoes what was typed. */
 function onUndo(event: KeyboardEvent, { edits }: Session): void {
-  if ((event.target as Element).matches("input:not([type=range]), textarea")) return;
+  if ((event.target as Element).matches("input:not([type=range], [type=checkbox]), textarea")) return;
   event.preventDefault();
   if (event.shiftKey) edits.redo();
   else edits.undo();
