@@ -93,9 +93,8 @@ def test_the_next_load_after_an_update_is_the_new_site(chromium, tmp_path):
             "navigator.serviceWorker.getRegistration().then((own) => own.update())"
         )  # Chromium waits a second
         # The states of the workers reach the page later than the workers; the new one deletes what the old one kept.
-        page.wait_for_function(
-            "(old) => caches.keys().then((kept) => kept.length === 1 && kept[0] !== old[0])", arg=kept
-        )
+        # `wait_for_function` would not wait: to it a promise is true, whatever it resolves to.
+        wait_until(lambda: kept[0] not in page.evaluate("caches.keys()"))
         page.reload()
         assert page.title() == "new"
     finally:
