@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { hit, step } from "./hit.ts";
+import { hit } from "./hit.ts";
 import { layout } from "./layout.ts";
 import { madeTrace } from "./made_trace.ts";
 import { patchBoxes, tokenAt } from "./patches.ts";
@@ -45,13 +45,4 @@ test("with a class token the columns reach to the pipe, and its own row means th
   expect(hit(other, find, (other.tokenColumns[2]?.x ?? 0) + 2, other.ty(9) + 1)).toEqual({ token: 9, part: "tokens" });
   expect(hit(other, find, other.pool.x0 + 20, other.ty(9) + 1)).toEqual({ token: 9, part: "pool" });
   expect(hit(other, find, (other.tokenColumns[2]?.x ?? 0) + 2, other.rowY(0) + 1)?.token).toBe(0);
-});
-
-test("arrow keys move through the grid and stop at its edge", () => {
-  const go = (token: number, key: string) => step(token, key, 6, 10);
-  expect(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"].map((key) => go(25, key))).toEqual([
-    24, 26, 15, 35, 20, 29,
-  ]);
-  expect([go(0, "ArrowLeft"), go(3, "ArrowUp"), go(59, "ArrowRight"), go(55, "ArrowDown")]).toEqual([0, 3, 59, 55]);
-  expect(go(3, "a")).toBeNull();
 });

@@ -1,4 +1,4 @@
-// Which token a point of the drawing means, and where the arrow keys lead.
+// Which token a point of the drawing means.
 
 import type { Layout } from "./layout.ts";
 
@@ -72,27 +72,4 @@ export function hit(layout: Layout, tokenAt: TokenAt, x: number, y: number): Hit
     };
   const segmentEnd = (t: number) => layout.segment(t)[0] + layout.segment(t)[1];
   return { token: search(layout.tokens, segmentEnd, y), part: "pool" };
-}
-
-/** The token that a key leads to; null for a key that moves nothing. */
-export function step(token: number, key: string, rows: number, columns: number): number | null {
-  const row = Math.floor(token / columns),
-    column = token % columns,
-    last = rows * columns - 1;
-  switch (key) {
-    case "ArrowLeft":
-      return Math.max(0, token - 1);
-    case "ArrowRight":
-      return Math.min(last, token + 1);
-    case "ArrowUp":
-      return row > 0 ? token - columns : token;
-    case "ArrowDown":
-      return row < rows - 1 ? token + columns : token;
-    case "Home":
-      return token - column;
-    case "End":
-      return token - column + columns - 1;
-    default:
-      return null;
-  }
 }

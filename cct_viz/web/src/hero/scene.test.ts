@@ -3,7 +3,7 @@ import { discsOf } from "./discs.ts";
 import { madeDepths, madeTrace, type Made } from "./made_trace.ts";
 import { pathOf } from "./path.ts";
 import { groupRibbons, makeScene, type Scene, type SceneOptions } from "./scene.ts";
-import { stageExtent, toldUntil } from "./stages.ts";
+import { spotExtent, stageExtent, toldUntil } from "./stages.ts";
 
 function sceneOf(made: Made = {}, more: Partial<SceneOptions> = {}): Scene {
   const trace = madeTrace(made);
@@ -235,6 +235,18 @@ describe("stages", () => {
       const { x0, x1 } = stageExtent(layout, stage, layer);
       expect(x1, stage).toBeGreaterThan(x0);
     }
+  });
+
+  test("a veil leaves a layer open with the tokens before and after it", () => {
+    const { layout } = sceneOf(),
+      [first, second] = [0, 1].map((layer) => spotExtent(layout, { stage: "attention", layer })),
+      all = spotExtent(layout, { stage: "attention", layer: null }),
+      columns = layout.tokenColumns;
+    [first, second].forEach((spot, layer) => {
+      expect(spot?.x0).toBeLessThan(columns[layer]?.x ?? 0);
+      expect(spot?.x1).toBeCloseTo((columns[layer + 1]?.x ?? 0) + (columns[layer + 1]?.width ?? 0));
+    });
+    expect([all.x0, all.x1]).toEqual([first?.x0, second?.x1]);
   });
 
   test.each([

@@ -34,14 +34,21 @@ export function stageExtent(layout: Layout, stage: Stage, layer: number | null =
   }
 }
 
+/** A stage that the veil leaves open; of all layers where `layer` is null. */
+export interface Spot {
+  readonly stage: Stage;
+  readonly layer: number | null;
+}
+
 /** What the veil leaves open around a stage: its columns on both sides belong to it. */
-export function spotExtent(layout: Layout, stage: Stage): Extent {
+export function spotExtent(layout: Layout, { stage, layer }: Spot): Extent {
   const { tokenColumns } = layout,
     [first] = tokenColumns,
     last = tokenColumns[tokenColumns.length - 1] ?? first,
-    { x0, x1 } = stageExtent(layout, stage);
+    { x0, x1 } = stageExtent(layout, stage, layer);
   if (!first || !last) return { x0, x1 };
   if (stage === "convolution") return { x0, x1: first.x + first.width };
+  if (stage === "attention" && layer !== null) return { x0: x0 - first.width - 12, x1: x1 + last.width };
   if (stage === "attention") return { x0: first.x - 12, x1: last.x + last.width };
   return stage === "pool" ? { x0: last.x - 12, x1 } : { x0, x1 };
 }

@@ -28,7 +28,7 @@ it.each(SIZES)("covers nothing of what the veil leaves open, at %i x %i", (width
       expect(left).toBeGreaterThanOrEqual(0);
       expect(left + CARD).toBeLessThanOrEqual(width);
       for (const stage of stages) {
-        const { x0, x1 } = spotExtent(made, stage);
+        const { x0, x1 } = spotExtent(made, { stage, layer: null });
         expect(Math.min(x1, left + CARD) - Math.max(x0, left), `${stages.join()} at ${left}`).toBeLessThanOrEqual(0);
       }
     }

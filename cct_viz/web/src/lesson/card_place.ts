@@ -11,7 +11,7 @@ const overlap = (x: number, open: readonly Extent[]): number =>
 
 /** The left edge of the card, in pixels of the drawing. */
 export function cardLeft(layout: Layout, stages: readonly Stage[]): number {
-  const open = stages.map((stage) => spotExtent(layout, stage)),
+  const open = stages.map((stage) => spotExtent(layout, { stage, layer: null })),
     most = Math.max(0, layout.width - CARD);
   const places = [...open.map(({ x0 }) => x0 - GAP - CARD), ...open.map(({ x1 }) => x1 + GAP), 0, most].map((x) =>
     Math.min(most, Math.max(0, x)),

@@ -3,7 +3,7 @@
 import { verdictOf } from "../core/answer.ts";
 import type { Session } from "../core/session.svelte.ts";
 import type { Choices, Course } from "../core/state.svelte.ts";
-import type { Stage } from "../hero/layout.ts";
+import type { Spot } from "../hero/stages.ts";
 import { makeSteps, PLANS } from "./courses.ts";
 import type { Other } from "./facts.ts";
 import { indexOf, isRevealed, scoreOf, withTry, type Answer, type Record as Answers, type Score } from "./score.ts";
@@ -62,8 +62,8 @@ export class Lesson {
     () => this.isOpen && !this.isAway && this.step !== null && this.step.hides && !this.isRevealed,
   );
   /** The stages that the veil leaves open; null: no veil. */
-  readonly spotlight: readonly Stage[] | null = $derived.by(() =>
-    this.isOpen && !this.isAway && this.step ? this.step.stages : null,
+  readonly spotlight: readonly Spot[] | null = $derived.by(() =>
+    this.isOpen && !this.isAway && this.step ? this.step.stages.map((stage) => ({ stage, layer: null })) : null,
   );
 
   constructor(session: Session) {

@@ -4,30 +4,14 @@ import type { Session } from "../core/session.svelte.ts";
 import { journeyOf } from "../journey/journey.svelte.ts";
 import { lessonOf } from "../lesson/lesson.svelte.ts";
 import { shownCode } from "../qr/shown.svelte.ts";
+import { cellBeside } from "../widgets/cells.ts";
 import { STATIONS, type Place, type Station } from "../core/state.svelte.ts";
-
-const MOVES: Record<string, readonly [number, number]> = {
-  ArrowLeft: [0, -1],
-  ArrowRight: [0, 1],
-  ArrowUp: [-1, 0],
-  ArrowDown: [1, 0],
-};
 
 /** A field or a slider keeps its keys; so does a group of tabs or radio buttons. */
 const keepsKeys = (event: KeyboardEvent): boolean => {
   const keepers = event.key === "Escape" ? "dialog" : "input, select, textarea, [role=slider], dialog";
   return event.composedPath().some((element) => element instanceof Element && element.matches(keepers));
 };
-
-/** The token a step away on the grid; it stops at the edges. */
-export function stepToken(token: number, key: string, grid: { rows: number; columns: number }): number | null {
-  const move = MOVES[key];
-  if (!move) return null;
-  const row = Math.floor(token / grid.columns) + move[0];
-  const column = (token % grid.columns) + move[1];
-  const inside = row >= 0 && row < grid.rows && column >= 0 && column < grid.columns;
-  return inside ? row * grid.columns + column : token;
-}
 
 /** The stations that a model has, one an attention layer, in the order of the digits. */
 export function stopsOf(layers: number): { station: Station; layer: number }[] {
@@ -73,8 +57,8 @@ export function onKey(event: KeyboardEvent, session: Session): void {
     if (stop) selection.open(stop.station, stop.layer);
     event.preventDefault();
   } else {
-    const token = stepToken(session.kept ?? session.strongest, event.key, trace.grid);
-    if (token === null) return;
+    const token = cellBeside(session.kept ?? session.strongest, event.key, trace.grid);
+    if (token === null || !event.key.startsWith("Arrow")) return; // Home and End scroll
     event.preventDefault();
     selection.hover = null;
     selection.token = token;

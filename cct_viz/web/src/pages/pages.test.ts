@@ -1,20 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { stepToken, stopAt, stopsOf } from "./keys.ts";
+import { stopAt, stopsOf } from "./keys.ts";
 import { phoneSteps, stepAt } from "./phone_steps.ts";
 import { placeOfStage, stageOfPlace } from "./stages.ts";
 import { numberWord } from "./words.ts";
 import type { Trace } from "../model/trace.ts";
-
-describe("arrow keys", () => {
-  const grid = { rows: 3, columns: 4 };
-  it("move on the grid and stop at its edges", () => {
-    expect(stepToken(5, "ArrowLeft", grid)).toBe(4);
-    expect(stepToken(5, "ArrowDown", grid)).toBe(9);
-    expect(stepToken(0, "ArrowUp", grid)).toBe(0);
-    expect(stepToken(3, "ArrowRight", grid)).toBe(3);
-    expect(stepToken(3, "Enter", grid)).toBeNull();
-  });
-});
 
 describe("stops", () => {
   const stops = stopsOf(2);

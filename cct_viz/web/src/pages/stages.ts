@@ -2,6 +2,7 @@
 
 import type { Place } from "../core/state.svelte.ts";
 import type { Stage } from "../hero/layout.ts";
+import type { Spot } from "../hero/stages.ts";
 
 const PLACES: Record<Stage, Place> = {
   pixels: "pixels",
@@ -24,7 +25,7 @@ const STAGES: Partial<Record<Place, Stage>> = {
 export const placeOfStage = (stage: Stage): Place => PLACES[stage];
 
 /** The stage that a station unfolds from; null for a tool. */
-export function stageOfPlace(place: Place, layer: number): { stage: Stage; layer: number | null } | null {
+export function stageOfPlace(place: Place, layer: number): Spot | null {
   const stage = STAGES[place];
   return stage ? { stage, layer: stage === "attention" ? layer : null } : null;
 }

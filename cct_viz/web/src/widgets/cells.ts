@@ -1,4 +1,4 @@
-// Cells of a grid under a pointer, and between two places of it.
+// Cells of a grid under a pointer, beside another, and between two places of it.
 
 export interface GridSize {
   readonly rows: number;
@@ -14,6 +14,28 @@ export function cellAt(
   const column = Math.floor(((point.clientX - box.left) / box.width) * columns);
   const row = Math.floor(((point.clientY - box.top) / box.height) * rows);
   return row >= 0 && column >= 0 && row < rows && column < columns ? row * columns + column : null;
+}
+
+/** The cell that a key leads to: a step with an arrow, which stops at the edges, or an end of the row; null for others. */
+export function cellBeside(cell: number, key: string, { rows, columns }: GridSize): number | null {
+  const row = Math.floor(cell / columns),
+    column = cell % columns;
+  switch (key) {
+    case "ArrowLeft":
+      return cell - Number(column > 0);
+    case "ArrowRight":
+      return cell + Number(column < columns - 1);
+    case "ArrowUp":
+      return row > 0 ? cell - columns : cell;
+    case "ArrowDown":
+      return row < rows - 1 ? cell + columns : cell;
+    case "Home":
+      return cell - column;
+    case "End":
+      return cell - column + columns - 1;
+    default:
+      return null;
+  }
 }
 
 /** The cells on a straight line to `to`, without `from`: a quick pointer leaves no gaps. */
