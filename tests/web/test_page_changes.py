@@ -1,5 +1,6 @@
 """The picture is changed by hand, and the whole page follows. Needs Chromium."""
 
+import json
 import re
 
 import numpy as np
@@ -95,6 +96,28 @@ def test_a_stroke_reaches_every_station_and_is_undone_from_any(view, model):
     button(visitor, "Back to the picture").click()
     wait_for_changes(visitor)
     expect(visitor.page.locator(".change")).to_have_count(0)
+
+
+def test_a_change_is_told_in_the_presenter_beside_messages_and_in_files(view):
+    visitor = view()
+    page = visitor.page
+    draw(visitor, (0.3, 0.4), (0.6, 0.5))
+    for hash in ("presenter=1&station=pool", ""):
+        page.evaluate("(hash) => { location.hash = hash }", hash)
+        page.evaluate("cctExplorer.session.say('done', () => 'Said beside it.')")
+        line = page.get_by_text("Changed picture. Before: cat")
+        expect(line).to_be_in_viewport(ratio=1)
+        button(visitor, "Show before").click()
+        assert not visitor.ask("session.showsChange")
+        button(visitor, "Show before").click()
+    expect(page.get_by_text("Said beside it.")).to_be_in_viewport(ratio=1)
+    visitor.open("take")
+    for shown, name in (("Show before", "cat"), ("Show before", "cat_changed")):
+        button(visitor, shown).click()
+        with page.expect_download() as download:
+            button(visitor, "Save as JSON").click()
+        assert download.value.suggested_filename == f"{name}.json"
+        assert json.loads(download.value.path().read_text())["picture"]["changed"] is name.endswith("changed")
 
 
 def test_the_next_picture_starts_unchanged(view):

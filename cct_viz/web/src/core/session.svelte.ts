@@ -61,6 +61,8 @@ export class Session {
   before = $state(false);
   /** What the whole page shows. */
   readonly trace: Trace | null = $derived.by(() => (this.before ? this.untouched : (this.changed ?? this.untouched)));
+  /** Whether `trace` is of the changed picture. */
+  readonly showsChange = $derived(this.changed !== null && !this.before);
   /** The shown model in this thread, for what is computed from single weights; null where a server computed the trace. */
   model = $state.raw<Model | null>(null);
   /** What is shown, which differs from what is chosen while a model computes. */
