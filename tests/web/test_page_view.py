@@ -218,6 +218,28 @@ def test_a_phone_on_its_side_has_the_drawing_beside_the_answer(view, bundled):
     expect(page.get_by_text(f"AUROC of {usual['auroc']:.2f}")).to_be_attached()
 
 
+@pytest.mark.parametrize("size", ["projector", "phone", "small phone", "phone on its side"])
+def test_what_a_chosen_map_says_is_in_view_beside_its_choices(view, size):
+    for hash, group in (("station=trust", "Maps of this answer"), ("station=attention&view=maps", "All maps")):
+        opened = view(size, hash=hash)
+        sheet = opened.page.locator(".station").get_by_role("group", name=group, exact=True)
+        words = sheet.locator("xpath=following-sibling::p").first
+        sheet.get_by_role("button").nth(4).click()
+        if "phone" in size:  # as a thumb would
+            sheet.evaluate("(sheet) => sheet.scrollIntoView({ block: 'center' })")
+        expect(sheet).to_be_in_viewport(ratio=1)
+        expect(words).to_be_in_viewport(ratio=1)
+        assert opened.overflow() <= 0
+
+
+def test_a_long_answer_is_whole_on_a_phone_on_its_side(view):
+    opened = view("phone on its side", hash="picture=car")
+    answer = opened.page.locator(".verdict p")
+    assert answer.evaluate("(words) => words.scrollWidth - words.parentElement.clientWidth") <= 0
+    opened.page.get_by_role("button", name="5-minute tour").click()
+    expect(opened.page.get_by_role("button", name="My own photo")).to_have_count(0)  # the card would cover half of it
+
+
 def test_a_phone_presents_with_its_buttons(view):
     opened = view("small phone", hash="presenter=1&station=attention")
     page = opened.page
