@@ -79,7 +79,7 @@ def download(repo_id: str, revision: str | None, cache: str, report: Report) -> 
 
 
 def _no_model(repo_id: str, names: list[str]) -> HubError:
-    present = ", ".join(ascii(name)[1:61] for name in sorted(names)[:6]) or "no files"
+    present = ", ".join(ascii(name)[1:-1][:60] for name in sorted(names)[:6]) or "no files"
     expected = ", or ".join(reader.description for reader in READERS.values() if not reader.needs_conversion)
     text = f"{repo_id} holds no model that can be read here: it has {present}; expected {expected}"
     return HubError("not found", f"{text}. Choose another repository.")

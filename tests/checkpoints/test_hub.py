@@ -182,7 +182,7 @@ EXPECTED = {
     "circle": ("damaged", "in a loop"),
     "circle at files": ("damaged", "in a loop"),
     "empty listing": ("not found", "no files"),
-    "no model": ("not found", "README.md"),
+    "no model": ("not found", "it has README.md; expected"),
     "too large": ("forbidden", "600 MB"),
     # The client itself retries five times, for about eight seconds, before it gives up.
     "cuts": ("offline", "connection broke"),
