@@ -98,6 +98,25 @@ def test_a_stroke_reaches_every_station_and_is_undone_from_any(view, model):
     expect(visitor.page.locator(".change")).to_have_count(0)
 
 
+@pytest.mark.parametrize("size", ["small phone", "phone on its side"])
+def test_a_phone_presents_a_changed_picture_with_all_its_words(view, size):
+    visitor = view(size, hash="presenter=1&station=attention")
+    visitor.page.evaluate(
+        """() => {
+          const { edits, untouched } = cctExplorer.session;
+          edits.begin();
+          edits.draw(untouched.pixels.map((level) => 255 - level));
+        }"""
+    )
+    wait_for_changes(visitor)
+    parts = [visitor.page.get_by_text("Changed picture. Before: cat"), button(visitor, "Back to the picture")]
+    parts += [visitor.page.locator(".presenter .foot b"), button(visitor, "Close")]
+    for part in parts:
+        expect(part).to_be_in_viewport(ratio=1)
+    boxes = [part.bounding_box() for part in parts]
+    assert boxes[1]["y"] + boxes[1]["height"] <= boxes[2]["y"]
+
+
 def test_a_change_is_told_in_the_presenter_beside_messages_and_in_files(view):
     visitor = view()
     page = visitor.page

@@ -3,7 +3,7 @@ import { discsOf } from "./discs.ts";
 import { madeDepths, madeTrace, type Made } from "./made_trace.ts";
 import { pathOf } from "./path.ts";
 import { groupRibbons, makeScene, type Scene, type SceneOptions } from "./scene.ts";
-import { spotExtent, stageExtent, toldUntil } from "./stages.ts";
+import { spotExtent, stageExtent, toldUntil, veiled, veiledWords, type Spot } from "./stages.ts";
 
 function sceneOf(made: Made = {}, more: Partial<SceneOptions> = {}): Scene {
   const trace = madeTrace(made);
@@ -237,16 +237,37 @@ describe("stages", () => {
     }
   });
 
-  test("a veil leaves a layer open with the tokens before and after it", () => {
+  test.each([2, 7, 14])("a veil leaves one of %i layers open with the tokens before and after it", (layers) => {
+    for (let layer = 0; layer < layers; layer++) {
+      const { layout } = sceneOf({ layers }, { openLayer: layer }),
+        { x0, x1 } = spotExtent(layout, { stage: "attention", layer }),
+        [before, after] = layout.tokenColumns.slice(layer, layer + 2),
+        margin = (before?.x ?? 0) - x0;
+      expect(margin).toBeGreaterThan(0);
+      expect(margin).toBeLessThanOrEqual(layout.folded ? 2 : 12);
+      expect(x1).toBeCloseTo((after?.x ?? 0) + (after?.width ?? 0));
+    }
+  });
+
+  test("a veil covers what lies between its spots, and words only as far as it covers the drawing", () => {
     const { layout } = sceneOf(),
-      [first, second] = [0, 1].map((layer) => spotExtent(layout, { stage: "attention", layer })),
-      all = spotExtent(layout, { stage: "attention", layer: null }),
-      columns = layout.tokenColumns;
-    [first, second].forEach((spot, layer) => {
-      expect(spot?.x0).toBeLessThan(columns[layer]?.x ?? 0);
-      expect(spot?.x1).toBeCloseTo((columns[layer + 1]?.x ?? 0) + (columns[layer + 1]?.width ?? 0));
-    });
-    expect([all.x0, all.x1]).toEqual([first?.x0, second?.x1]);
+      near: readonly Spot[] = [
+        { stage: "attention", layer: null },
+        { stage: "evidence", layer: null },
+        { stage: "classes", layer: null },
+      ],
+      gaps = veiled(layout, near);
+    expect(gaps.length).toBeGreaterThan(2);
+    for (const gap of gaps) {
+      const words = veiledWords(layout, gap);
+      expect(words.x0).toBeGreaterThanOrEqual(gap.x0);
+      expect(words.x1).toBeLessThanOrEqual(gap.x1);
+      expect(words.x1).toBeGreaterThanOrEqual(words.x0);
+      for (const spot of near) {
+        const { x0, x1 } = spotExtent(layout, spot);
+        expect(gap.x1 <= x0 || gap.x0 >= x1).toBe(true);
+      }
+    }
   });
 
   test.each([

@@ -48,10 +48,37 @@ export function spotExtent(layout: Layout, { stage, layer }: Spot): Extent {
     { x0, x1 } = stageExtent(layout, stage, layer);
   if (!first || !last) return { x0, x1 };
   if (stage === "convolution") return { x0, x1: first.x + first.width };
-  if (stage === "attention" && layer !== null) return { x0: x0 - first.width - 12, x1: x1 + last.width };
+  if (stage === "attention" && layer !== null)
+    return {
+      x0: (tokenColumns[layer]?.x ?? x0) - (layout.folded ? 2 : 12),
+      x1: x1 + (tokenColumns[layer + 1]?.width ?? 0),
+    };
   if (stage === "attention") return { x0: first.x - 12, x1: last.x + last.width };
   return stage === "pool" ? { x0: last.x - 12, x1 } : { x0, x1 };
 }
+
+/** What the veil covers: all but the spots. */
+export function veiled(layout: Layout, spots: readonly Spot[]): Extent[] {
+  const open = spots.map((spot) => spotExtent(layout, spot)).sort((a, b) => a.x0 - b.x0),
+    end = layout.width + BEYOND,
+    gaps: Extent[] = [];
+  let x = -BEYOND;
+  for (const { x0, x1 } of [...open, { x0: end, x1: end }]) {
+    if (x0 - VEIL_MARGIN > x) gaps.push({ x0: x, x1: x0 - VEIL_MARGIN });
+    x = Math.max(x, x1 + VEIL_MARGIN);
+  }
+  return gaps;
+}
+
+/** The part of a gap in which words above and below the drawing are covered too: they reach beyond their columns. */
+export function veiledWords(layout: Layout, { x0, x1 }: Extent): Extent {
+  const reach = Math.min(WORDS, (x1 - x0) / 2);
+  return { x0: x0 < 0 ? x0 : x0 + reach, x1: x1 > layout.width ? x1 : x1 - reach };
+}
+
+const VEIL_MARGIN = 6; // pixels that stay open on both sides of a spot
+const BEYOND = 40; // pixels that the veil reaches beyond the drawing
+const WORDS = 26; // half of "automobile"
 
 /** A part of the story that the drawing tells from left to right. */
 export type Chapter = Exclude<Stage, "evidence"> | "tokens";

@@ -57,7 +57,7 @@ export function onKey(event: KeyboardEvent, session: Session): void {
     if (stop) selection.open(stop.station, stop.layer);
     event.preventDefault();
   } else {
-    const token = cellBeside(session.kept ?? session.strongest, event.key, trace.grid);
+    const token = cellBeside(session.kept ?? session.strongest, event, trace.grid);
     if (token === null || !event.key.startsWith("Arrow")) return; // Home and End scroll
     event.preventDefault();
     selection.hover = null;

@@ -16,11 +16,18 @@ export function cellAt(
   return row >= 0 && column >= 0 && row < rows && column < columns ? row * columns + column : null;
 }
 
-/** The cell that a key leads to: a step with an arrow, which stops at the edges, or an end of the row; null for others. */
-export function cellBeside(cell: number, key: string, { rows, columns }: GridSize): number | null {
+/**
+ * The cell that a key leads to: a step with an arrow, which stops at the edges, or an end of the row; null for others
+ * and with a modifier, which is for the browser.
+ */
+export function cellBeside(
+  cell: number,
+  press: Pick<KeyboardEvent, "key" | "altKey" | "ctrlKey" | "metaKey">,
+  { rows, columns }: GridSize,
+): number | null {
   const row = Math.floor(cell / columns),
     column = cell % columns;
-  switch (key) {
+  switch (press.altKey || press.ctrlKey || press.metaKey ? null : press.key) {
     case "ArrowLeft":
       return cell - Number(column > 0);
     case "ArrowRight":

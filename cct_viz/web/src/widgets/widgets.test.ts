@@ -11,13 +11,16 @@ describe("cells", () => {
     expect(cellAt({ clientX: 90, clientY: 59 }, box, { rows: 4, columns: 8 })).toBeNull();
   });
   it("lead on by keys to the one beside or to an end of the row, and stop at the edges", () => {
-    const go = (cell: number, key: string) => cellBeside(cell, key, { rows: 6, columns: 10 });
+    const none = { altKey: false, ctrlKey: false, metaKey: false };
+    const go = (cell: number, key: string, more = {}) =>
+      cellBeside(cell, { ...none, key, ...more }, { rows: 6, columns: 10 });
     expect(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"].map((key) => go(25, key))).toEqual([
       24, 26, 15, 35, 20, 29,
     ]);
     expect([go(0, "ArrowLeft"), go(30, "ArrowLeft"), go(29, "ArrowRight"), go(3, "ArrowUp")]).toEqual([0, 30, 29, 3]);
     expect([go(59, "ArrowRight"), go(55, "ArrowDown")]).toEqual([59, 55]);
     expect(go(3, "Enter")).toBeNull();
+    for (const modifier of ["altKey", "ctrlKey", "metaKey"]) expect(go(3, "Home", { [modifier]: true })).toBeNull();
   });
   it("leave no gap in a stroke", () => {
     expect(between(0, 3, 8)).toEqual([1, 2, 3]);
