@@ -14,7 +14,7 @@ from .pooling import require_split
 
 
 def grad_cam(trace: Trace, *, target: int) -> Heatmaps:
-    """Grad-CAM: positive evidence, which Grad-CAM on the encoder's last tokens is for every pool of this family.
+    """Grad-CAM: positive evidence, which Grad-CAM on the encoder's last tokens is for sequence, mean and max pooling.
 
     relu(e_tc) with the evidence e_tc = W_c . r_t, (1, gh, gw) shares. Grad-CAM weights the channels of the tokens by
     their mean gradient, alpha_d = mean_t dy_c/dr_td. Theorem: alpha = W_c / N. The gradient is f_td W_dc plus, for

@@ -13,7 +13,7 @@ from official_reference import NAMES, assert_agrees, load_reference, read_state,
 
 from cct_viz.architecture.config import numbered_labels
 from cct_viz.architecture.position import resize_position, sinusoidal_position
-from cct_viz.architecture.presets import PRESETS
+from cct_viz.architecture.presets import _PAPER_PRESETS, PRESETS
 from cct_viz.checkpoints import CheckpointError, CheckpointWarning
 from cct_viz.checkpoints.pytorch import official
 from cct_viz.checkpoints.pytorch.select import load_state
@@ -154,12 +154,11 @@ def test_tokenizer_of_another_form_is_refused_even_if_shapes_fit(arch, changes):
         read_state(state, dataclasses.replace(config, tokenizer=stages))
 
 
-def test_paper_presets_are_of_the_papers_form():
-    for preset in (name for name in PRESETS if name.startswith(("cct_", "cvt_", "vit_"))):
-        config = PRESETS[preset].config
-        ours = "keras" in preset or config.pool in ("mean", "max")
-        with pytest.raises(CheckpointError, match="not of the paper's code" if ours else "another arch"):
-            official.to_canonical({}, config)
+def test_the_papers_presets_are_of_its_form_and_others_need_not_be():
+    others = ("keras_cct_cifar10", "cct_keras_14_7x2_224", "cct_2_3x2_mean_seed0", "cct_2_3x2_max_seed0")
+    for preset in (*_PAPER_PRESETS, *others):
+        with pytest.raises(CheckpointError, match="not of the paper's code" if preset in others else "another arch"):
+            official.to_canonical({}, PRESETS[preset].config)
 
 
 def test_a_position_of_another_grid_is_refused():
