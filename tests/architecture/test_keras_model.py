@@ -11,6 +11,7 @@ from random_models import FORMS, random_model
 
 import cct_viz
 from cct_viz.architecture.keras_model import build_model, make_functional, named_weights, sinusoidal_position
+from cct_viz.architecture.pools import find_pool, pool_tokens
 from cct_viz.architecture.presets import PRESETS
 
 pytestmark = pytest.mark.slow  # TensorFlow
@@ -77,12 +78,12 @@ def test_intermediates_are_consistent(config):
         scores = r @ weights["pool/score/kernel"][:, 0] + weights["pool/score/bias"]
         close(seen["pool_scores"], scores)
         close(seen["pooling_weights"], softmax(scores))
-    pooled = {
-        "seqpool": lambda: np.einsum("bn,bnd->bd", seen["pooling_weights"], r),
-        "mean": lambda: r.mean(axis=1),
-        "max": lambda: r.max(axis=1),
-        "class_token": lambda: r[:, 0],
-    }[config.pool]()
+    pool, kernel = find_pool(config.pool), weights.get("pool/score/kernel")
+    a, a0 = (None, 0.0) if kernel is None else (kernel[:, 0], float(weights["pool/score/bias"][0]))
+    shares = [pool.weigh(tokens, a, a0)[1] if pool.weigh else None for tokens in r]
+    if "pooling_weights" in seen:
+        close(seen["pooling_weights"], np.stack(shares))
+    pooled = np.stack([pool_tokens(pool.factors(tokens, w), tokens) for tokens, w in zip(r, shares, strict=True)])
     close(pooled @ weights["head/kernel"] + weights["head/bias"], seen["logits"])
 
 
