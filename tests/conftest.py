@@ -73,6 +73,23 @@ def layer_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: floa
     return gamma * (x - mean) / np.sqrt(variance + np.float32(epsilon)) + beta
 
 
+def pool_by_formula(
+    pool: str, representation: np.ndarray, kernel: np.ndarray | None, bias: float
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray]:
+    """Scores (n,), weights (n,) and pooled vector (dim,) of `representation` (m, dim): written apart from the package's
+    table of pools, which it tests."""
+    scores = representation @ kernel + np.float32(bias) if pool == "seqpool" else None
+    weights = {"seqpool": scores, "mean": np.zeros(len(representation), np.float32)}.get(pool)
+    weights = None if weights is None else softmax(weights)
+    pooled = {
+        "seqpool": lambda: weights @ representation,
+        "mean": lambda: weights @ representation,
+        "max": lambda: representation.max(axis=0),
+        "class_token": lambda: representation[0],
+    }[pool]()
+    return scores, weights, pooled
+
+
 def make_trace(config: CCTConfig, seed: int = 0) -> Trace:
     """A random float32 Trace of `config`; stream, representation and logits follow from the outputs of the blocks."""
     rng = np.random.default_rng(seed)
@@ -80,9 +97,8 @@ def make_trace(config: CCTConfig, seed: int = 0) -> Trace:
     def draw(*shape: int) -> np.ndarray:
         return rng.normal(size=shape).astype(np.float32)
 
-    m, n, dim, k, layers = (
+    m, dim, k, layers = (
         config.sequence_length,
-        config.num_tokens,
         config.embedding_dim,
         config.num_classes,
         config.num_layers,
@@ -105,15 +121,7 @@ def make_trace(config: CCTConfig, seed: int = 0) -> Trace:
             x = layer_norm(x, draw(dim), draw(dim))
         stream.append(x + added)
     representation = layer_norm(stream[-1], weights.gamma, weights.beta)
-    scores = representation @ weights.pool_kernel + np.float32(0.5) if config.pool == "seqpool" else None
-    pooling = {"seqpool": scores, "mean": np.zeros(n, np.float32)}.get(config.pool)
-    pooling = None if pooling is None else softmax(pooling)
-    pooled = {
-        "seqpool": lambda: pooling @ representation,
-        "mean": lambda: pooling @ representation,
-        "max": lambda: representation.max(axis=0),
-        "class_token": lambda: representation[0],
-    }[config.pool]()
+    scores, pooling, pooled = pool_by_formula(config.pool, representation, weights.pool_kernel, weights.pool_bias)
     pixels = rng.integers(0, 256, (*config.image_size, 3), dtype=np.uint8)
     if config.channels == 1:
         pixels[:] = pixels[..., :1]

@@ -6,12 +6,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import softmax, tiny_config
+from conftest import pool_by_formula, tiny_config
 from random_models import FORMS, random_model
 
 import cct_viz
 from cct_viz.architecture.keras_model import build_model, make_functional, named_weights, sinusoidal_position
-from cct_viz.architecture.pools import find_pool, pool_tokens
 from cct_viz.architecture.presets import PRESETS
 
 pytestmark = pytest.mark.slow  # TensorFlow
@@ -74,16 +73,20 @@ def test_intermediates_are_consistent(config):
         close(seen[f"attentions_{i}"].sum(axis=-1), np.ones_like(seen[f"attentions_{i}"][..., 0]))
     r = seen["representation"]
     close(layer_norm(seen[f"stream_{config.num_layers}"], "norm"), r)
-    if config.pool == "seqpool":
-        scores = r @ weights["pool/score/kernel"][:, 0] + weights["pool/score/bias"]
-        close(seen["pool_scores"], scores)
-        close(seen["pooling_weights"], softmax(scores))
-    pool, kernel = find_pool(config.pool), weights.get("pool/score/kernel")
-    a, a0 = (None, 0.0) if kernel is None else (kernel[:, 0], float(weights["pool/score/bias"][0]))
-    shares = [pool.weigh(tokens, a, a0)[1] if pool.weigh else None for tokens in r]
-    if "pooling_weights" in seen:
-        close(seen["pooling_weights"], np.stack(shares))
-    pooled = np.stack([pool_tokens(pool.factors(tokens, w), tokens) for tokens, w in zip(r, shares, strict=True)])
+    kernel, bias = (weights.get(f"pool/score/{part}") for part in ("kernel", "bias"))
+    a, a0 = (None, 0.0) if kernel is None else (kernel[:, 0], bias[0])
+    expected = {
+        name: np.stack(arrays)
+        for name, arrays in zip(
+            ("pool_scores", "pooling_weights", "pooled"),
+            zip(*(pool_by_formula(config.pool, tokens, a, a0) for tokens in r), strict=True),
+            strict=True,
+        )
+        if arrays[0] is not None
+    }
+    pooled = expected.pop("pooled")
+    for name, value in expected.items():
+        close(seen[name], value)
     close(pooled @ weights["head/kernel"] + weights["head/bias"], seen["logits"])
 
 

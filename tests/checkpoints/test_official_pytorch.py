@@ -155,8 +155,10 @@ def test_tokenizer_of_another_form_is_refused_even_if_shapes_fit(arch, changes):
 
 
 def test_the_papers_presets_are_of_its_form_and_others_need_not_be():
+    ours = ("cct_2_3x2_32_cifar10", "cct_imagenette", "cct_2_3x2_seqpool_seed0", "cct_2_3x2_class_token_seed0")
+    patches = ("cvt_2_4_seed0", "vit_2_4_seed0")
     others = ("keras_cct_cifar10", "cct_keras_14_7x2_224", "cct_2_3x2_mean_seed0", "cct_2_3x2_max_seed0")
-    for preset in (*_PAPER_PRESETS, *others):
+    for preset in (*_PAPER_PRESETS, *ours, *patches, *others):
         with pytest.raises(CheckpointError, match="not of the paper's code" if preset in others else "another arch"):
             official.to_canonical({}, PRESETS[preset].config)
 
