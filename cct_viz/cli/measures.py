@@ -35,6 +35,8 @@ def evaluate(options: argparse.Namespace) -> int:
         raise ValueError("--unknown belongs to a gauge; give --gauge FILE too")
     for path in filter(None, (options.out, options.gauge)):
         check_file(path)
+    if options.patches:
+        check_folder(options.patches)
     classifier = load_model(options)
     images = _read_labelled(options, classifier.config)
     if options.data == "cifar10":
@@ -51,7 +53,21 @@ def evaluate(options: argparse.Namespace) -> int:
         options.out.write_text(json.dumps(metrics.record()) + "\n", encoding="utf-8")
     if options.gauge:
         write_gauge(options.gauge, fit_gauge(pool_images(classifier, images.x), unknown))
+    if options.patches:
+        _write_patches(classifier, images.x, options.patches)
     return 0
+
+
+def _write_patches(classifier: Classifier, images: np.ndarray, folder: Path) -> None:
+    """The patches of (n, H, W, 3) uint8 images where each channel of the tokenizer is strongest."""
+    from ..methods.strongest import add_picture, draw_patches, no_patches, write_patches
+
+    found = no_patches(classifier.config)
+    for number, trace in enumerate(classifier.traces(images)):
+        found = add_picture(found, trace, number)
+    sheets = draw_patches(classifier.config, found, enumerate(images))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_patches(folder, sheets)
 
 
 def _pool_unknown(classifier: Classifier, source: str) -> np.ndarray:
@@ -170,6 +186,11 @@ def add(command: AddCommand) -> None:
     sub.add_argument("--gauge", type=Path, metavar="FILE", help=text)
     text = "with --gauge: pictures of none of the classes, as --data; the gauge then says how well it tells them apart"
     sub.add_argument("--unknown", metavar="DATA", help=text)
+    text = (
+        "folder to write strongest_patches_1.jpg and so on to: for each channel of each conv stage the nine windows of "
+    )
+    text += "pixels where it is strongest; the page shows them if they are kept beside the weights"
+    sub.add_argument("--patches", type=Path, metavar="FOLDER", help=text)
 
     text = "Run the parameter randomisation test: randomise one part of the weights at a time and compare every map."
     sub = command(randomisation, text, loads=True, aliases=["dependence"])  # its earlier name, for one release

@@ -1,0 +1,156 @@
+"""The patches of many pictures where a channel of the tokenizer is strongest: what it has learned to look for.
+
+Of each picture counts the cell with the channel's largest value, so that nine patches come from nine pictures. A patch
+is the window of pixels that the cell sees. After Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901, figure 2,
+without their deconvolution.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..architecture.beside import ignore
+from ..architecture.config import CCTConfig
+from ..architecture.geometry import StageGeometry, stage_geometry
+from ..architecture.reprs import short_repr
+from ..images.encode import jpeg
+from ..inference.trace import Trace
+
+COUNT = 9  # patches of a channel
+FILE = "strongest_patches_{}.jpg"  # of stage 1 and so on, in the folder of the weights; `evaluate --patches` writes it
+MAX_BYTES = 5_000_000
+_NOTHING = 128  # grey, where a window leaves the picture and where there is no patch
+
+
+@dataclass(frozen=True, eq=False)
+class Strongest:
+    """The strongest patches of each channel of one conv stage, the strongest first; of equal ones the earlier picture.
+
+    Attributes:
+        values: (C, 9) float32; a channel that is nowhere above 0 and a set of fewer pictures leave 0.
+        pictures: (C, 9) int64, the number of the picture; -1 where there is none.
+        cells: (C, 9) int32, the cell's number, row by row.
+    """
+
+    values: np.ndarray
+    pictures: np.ndarray
+    cells: np.ndarray
+
+    __repr__ = short_repr
+
+    def merge(self, other: Strongest) -> Strongest:
+        """The strongest of both; `other` is of later pictures."""
+        values = np.concatenate([self.values, other.values], axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")[:, :COUNT]
+
+        def pick(name: str) -> np.ndarray:
+            both = np.concatenate([getattr(self, name), getattr(other, name)], axis=1)
+            return np.take_along_axis(both, order, axis=1)
+
+        return Strongest(pick("values"), pick("pictures"), pick("cells"))
+
+
+def no_patches(config: CCTConfig) -> list[Strongest]:
+    """Of each conv stage, before the first picture."""
+    shapes = [(stage.channels, COUNT) for stage in config.tokenizer]
+    return [Strongest(np.zeros(s, np.float32), np.full(s, -1, np.int64), np.zeros(s, np.int32)) for s in shapes]
+
+
+def add_picture(found: Sequence[Strongest], trace: Trace, number: int) -> list[Strongest]:
+    """The strongest patches of each conv stage after one more picture, which has this number."""
+    return [stage.merge(_find_peaks(maps, number)) for stage, maps in zip(found, trace.feature_maps, strict=True)]
+
+
+def from_rows(config: CCTConfig, rows: Mapping[str, np.ndarray]) -> list[Strongest]:
+    """Of each conv stage, from arrays (n,) of "stage", "channel", "rank", "value", "cell" and "picture"."""
+    found = no_patches(config)
+    for number, stage in enumerate(found):
+        here = rows["stage"] == number
+        place = rows["channel"][here], rows["rank"][here]
+        for array, name in ((stage.values, "value"), (stage.pictures, "picture"), (stage.cells, "cell")):
+            array[place] = rows[name][here]
+    return found
+
+
+def _find_peaks(maps: np.ndarray, number: int) -> Strongest:
+    """(C, 1): the largest value of each channel of the feature maps (h, w, C) of a picture."""
+    cells = maps.reshape(-1, maps.shape[-1])
+    places = cells.argmax(axis=0)
+    values = np.maximum(np.take_along_axis(cells, places[None], axis=0)[0], 0)
+    numbers = np.where(values > 0, number, -1)
+    return Strongest(values[:, None], numbers[:, None], places.astype(np.int32)[:, None])
+
+
+def draw_patches(
+    config: CCTConfig, found: Sequence[Strongest], pictures: Iterable[tuple[int, np.ndarray]]
+) -> list[np.ndarray]:
+    """The sheet of each conv stage, (C * h, 9 * w, 3) uint8 for windows of h x w pixels: a row for each channel, grey
+    where there is nothing.
+
+    Args:
+        pictures: number and (H, W, 3) uint8 model's input of each picture in `found`; those that are missing stay grey.
+    """
+    geometry = stage_geometry(config)
+    sheets = [
+        np.full((*stage.values.shape, *places.window_size, 3), _NOTHING, np.uint8)
+        for stage, places in zip(found, geometry, strict=True)
+    ]
+    for number, pixels in pictures:
+        for sheet, stage, places in zip(sheets, found, geometry, strict=True):
+            for channel, rank in np.argwhere(stage.pictures == number):
+                sheet[channel, rank] = cut_window(pixels, places, stage.cells[channel, rank])
+    return [sheet.swapaxes(1, 2).reshape(sheet.shape[0] * sheet.shape[2], -1, 3) for sheet in sheets]
+
+
+def cut_window(pixels: np.ndarray, places: StageGeometry, cell: int) -> np.ndarray:
+    """(h, w, 3) uint8: the window that a cell sees of (H, W, 3) pixels, grey beyond the picture."""
+    height, width = places.window_size
+    y, x = places.centres.reshape(-1, 2)[cell]
+    padded = np.pad(pixels, ((height, height), (width, width), (0, 0)), constant_values=_NOTHING)
+    top, left = round(y - height / 2) + height, round(x - width / 2) + width
+    return padded[top : top + height, left : left + width]
+
+
+def write_patches(folder: Path, sheets: Sequence[np.ndarray]) -> list[Path]:
+    """Write the sheet of each conv stage as a JPEG file; returns their paths.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    paths = [folder / FILE.format(i + 1) for i in range(len(sheets))]
+    for path, sheet in zip(paths, sheets, strict=True):
+        path.write_bytes(jpeg(sheet))
+    return paths
+
+
+def read_patches(folder: Path | None, config: CCTConfig) -> list[bytes | None]:
+    """The file of each conv stage in the folder of the weights, which may come from strangers; None for one that is
+    missing, damaged or of another model."""
+    files: list[bytes | None] = [None] * len(config.tokenizer)
+    for i, (stage, places) in enumerate(zip(config.tokenizer, stage_geometry(config), strict=True)):
+        if folder is not None:
+            height, width = places.window_size
+            files[i] = _read(folder / FILE.format(i + 1), (COUNT * width, stage.channels * height))
+    return files
+
+
+def _read(path: Path, size: tuple[int, int]) -> bytes | None:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError("too large")
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content), formats=["JPEG"]) as sheet:
+            if sheet.size != size:
+                raise ValueError("of another model")
+        return content
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, SyntaxError):
+        ignore(path, "it is damaged, too large or of another model")
+        return None

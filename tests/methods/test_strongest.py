@@ -1,0 +1,122 @@
+"""The strongest patches: right for a set of pictures searched by hand, the same in parts, and safe to read."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import tiny_config
+from PIL import Image
+
+from cct_viz.architecture.geometry import stage_geometry
+from cct_viz.cli import main
+from cct_viz.images.encode import jpeg
+from cct_viz.methods.strongest import (
+    COUNT,
+    FILE,
+    add_picture,
+    cut_window,
+    draw_patches,
+    from_rows,
+    no_patches,
+    read_patches,
+)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return np.random.default_rng(0).integers(0, 256, (14, 12, 20, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def found(tiny_classifier, pictures):
+    found = no_patches(tiny_classifier.config)
+    for number, trace in enumerate(tiny_classifier.traces(pictures)):
+        found = add_picture(found, trace, number)
+    return found
+
+
+def test_they_are_the_nine_largest_of_all_pictures(tiny_classifier, pictures, found):
+    traces = list(tiny_classifier.traces(pictures))
+    for stage, one in enumerate(found):
+        maps = np.stack([trace.feature_maps[stage].reshape(-1, one.values.shape[0]) for trace in traces])  # (n, hw, C)
+        for channel in range(maps.shape[-1]):
+            best = maps[..., channel].max(axis=1)
+            order = [i for i in np.argsort(-best, kind="stable")[:COUNT] if best[i] > 0]
+            assert one.pictures[channel].tolist() == order + [-1] * (COUNT - len(order))
+            np.testing.assert_array_equal(one.values[channel, : len(order)], best[order])
+            np.testing.assert_array_equal(one.cells[channel, : len(order)], maps[order, :, channel].argmax(axis=1))
+    assert any((one.pictures >= 0).all(axis=1).any() for one in found)  # else the test compares nothing
+
+
+def test_parts_give_the_same_as_the_whole(tiny_classifier, pictures, found):
+    whole, config = found, tiny_classifier.config
+    parts = [no_patches(config), no_patches(config)]
+    for number, trace in enumerate(tiny_classifier.traces(pictures)):
+        parts[number // 7] = add_picture(parts[number // 7], trace, number)
+    for one, first, second in zip(whole, *parts, strict=True):
+        merged = first.merge(second)
+        for name in ("values", "pictures", "cells"):
+            np.testing.assert_array_equal(getattr(merged, name), getattr(one, name))
+    rows = [(i, *place) for i, one in enumerate(whole) for place in np.argwhere(one.pictures >= 0)]
+    arrays = dict(zip(("stage", "channel", "rank"), np.array(rows).T, strict=True))
+    for name, field in (("value", "values"), ("cell", "cells"), ("picture", "pictures")):
+        arrays[name] = np.array([getattr(whole[i], field)[channel, rank] for i, channel, rank in rows])
+    for one, other in zip(whole, from_rows(config, arrays), strict=True):
+        np.testing.assert_array_equal(one.values, other.values)
+        np.testing.assert_array_equal(one.pictures, other.pictures)
+
+
+def test_a_window_is_what_can_change_its_cell(tiny_classifier, pictures):
+    """Pixels in the window and in the picture are those of the geometry; the rest is grey."""
+    numbered = (np.arange(12 * 20) + 1).astype(np.uint8).reshape(12, 20, 1).repeat(3, axis=2)  # 1 to 240, without 128
+    numbered[numbered == 128] = 250
+    for places in stage_geometry(tiny_classifier.config):
+        for cell, (y0, x0, y1, x1) in enumerate(places.windows.reshape(-1, 4)):
+            window = cut_window(numbered, places, cell)
+            assert window.shape == (*places.window_size, 3)
+            inside = numbered[y0:y1, x0:x1, 0].ravel()
+            np.testing.assert_array_equal(window[..., 0][window[..., 0] != 128], inside)
+
+
+def test_a_sheet_has_a_row_for_each_channel(tiny_classifier, pictures, found):
+    sheets = draw_patches(tiny_classifier.config, found, enumerate(pictures))
+    for sheet, one, places in zip(sheets, found, stage_geometry(tiny_classifier.config), strict=True):
+        height, width = places.window_size
+        assert sheet.shape == (one.values.shape[0] * height, COUNT * width, 3)
+        for channel, rank in np.ndindex(one.values.shape):
+            patch = sheet[channel * height : (channel + 1) * height, rank * width : (rank + 1) * width]
+            number = one.pictures[channel, rank]
+            if number < 0:
+                assert (patch == 128).all()
+            else:
+                np.testing.assert_array_equal(patch, cut_window(pictures[number], places, one.cells[channel, rank]))
+
+
+def test_evaluate_writes_sheets_that_are_read_beside_the_weights(tiny_folder, tiny_classifier, tmp_path, capsys):
+    data, config = tmp_path / "data.npz", tiny_classifier.config
+    x = np.random.default_rng(1).integers(0, 256, (12, 12, 20, 3), dtype=np.uint8)
+    np.savez(data, x=x, y=np.arange(12) % 3)
+    words = ["evaluate", "--model", str(tiny_folder), "--data", str(data), "--patches", str(tmp_path / "new"), "--json"]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 12
+    files = read_patches(tmp_path / "new", config)
+    assert len(files) == len(config.tokenizer)
+    assert all(file and file.startswith(b"\xff\xd8") for file in files)
+    assert read_patches(None, config) == read_patches(tmp_path, config) == [None, None]
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", jpeg(np.zeros((8, 8, 3), np.uint8)), b"\xff" * 6_000_000])
+def test_a_damaged_sheet_counts_as_none(tmp_path, content, capsys):
+    (tmp_path / FILE.format(2)).write_bytes(content)
+    assert read_patches(tmp_path, tiny_config()) == [None, None]
+    assert "is ignored: it is damaged, too large or of another model" in capsys.readouterr().err
+
+
+def test_a_png_under_the_name_counts_as_none(tmp_path):
+    config = tiny_config()
+    height, width = stage_geometry(config)[0].window_size
+    size = (COUNT * width, config.tokenizer[0].channels * height)
+    Image.new("RGB", size).save(tmp_path / FILE.format(1), "PNG")
+    assert read_patches(tmp_path, config)[0] is None
+    Image.new("RGB", size).save(tmp_path / FILE.format(1), "JPEG")
+    assert read_patches(tmp_path, config)[0]
