@@ -18,7 +18,17 @@ from .arrow import require_parquet
 from .chunks import CHUNK
 from .engines import ENGINES
 from .measures import METHODS, ask, describe_columns
-from .parts import FORMAT, PICTURES, PROBLEMS, find_parts, open_folder, part_path, read_manifest, remove_leftovers
+from .parts import (
+    FORMAT,
+    PATCHES,
+    PICTURES,
+    PROBLEMS,
+    find_parts,
+    open_folder,
+    part_path,
+    read_manifest,
+    remove_leftovers,
+)
 from .sources import digest_listing, list_chunks
 from .worker import Job
 
@@ -46,6 +56,12 @@ class Analysis:
     def problems(self) -> Any:
         """The table of files that are no readable pictures, a `pyarrow.Table` of "image" and "problem"."""
         return self._read(PROBLEMS, ["image", "problem"])
+
+    def patches(self) -> Iterator[tuple[int, Any]]:
+        """Where each channel of the tokenizer is strongest in each chunk: its number in the source, and a
+        `pyarrow.Table` with a row for each patch."""
+        for number in range(self.manifest["chunks"]):
+            yield number, require_parquet().read_table(part_path(self.folder, PATCHES, number))
 
     def array(self, name: str) -> np.ndarray:
         """(n, ...) float32: a column of numbers, in the shape that the manifest gives each picture.
@@ -136,6 +152,7 @@ def analyse(
         "source": str(source) if "://" in str(source) else os.path.abspath(source),
         "model": classifier.source.name,
         "sha256": _digest(classifier),
+        "config": json.loads(json.dumps(classifier.config.to_dict())),  # as it is read back: lists instead of tuples
         "pictures": sum(map(len, chunks)),
         "listing": digest_listing(chunks),
         "chunks": len(chunks),

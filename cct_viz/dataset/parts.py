@@ -16,13 +16,22 @@ import numpy as np
 
 from ..architecture.config import read_json
 from ..architecture.files import replace_file
+from ..methods.strongest import Strongest
 from .arrow import require_parquet
 
-MANIFEST, PICTURES, PROBLEMS = "manifest.json", "pictures", "problems"
-FORMAT = 1  # of the tables; another number where a column means something else
+MANIFEST, PICTURES, PROBLEMS, PATCHES = "manifest.json", "pictures", "problems", "patches"
+TABLES = (PICTURES, PROBLEMS, PATCHES)
+FORMAT = 2  # of the tables; another number where a column means something else
 LONGEST_MANIFEST = 1 << 24  # bytes
 # What entries of the manifest are about, in words; the others are options.
-ABOUT = {"sha256": "weights", "listing": "pictures", "pictures": "pictures", "chunks": "pictures", "columns": "columns"}
+ABOUT = {
+    "sha256": "weights",
+    "config": "weights",
+    "listing": "pictures",
+    "pictures": "pictures",
+    "chunks": "pictures",
+    "columns": "columns",
+}
 TEXTS = ("image", "sha256", "note", "label")  # the first columns of the table of pictures
 _PART = re.compile(r"part-(\d{6,})\.parquet")
 
@@ -43,7 +52,7 @@ def open_folder(out: Path, manifest: Mapping[str, Any]) -> None:
     else:
         if (out / PICTURES).exists() and find_parts(out):
             raise ValueError(f"{out} has parts of an analysis, but no {MANIFEST}; choose another --out")
-        for name in (PICTURES, PROBLEMS):
+        for name in TABLES:
             (out / name).mkdir(parents=True, exist_ok=True)
         text = json.dumps(manifest, indent=1) + "\n"
         replace_file(out / MANIFEST, lambda new: new.write_text(text, encoding="utf-8"))
@@ -73,7 +82,7 @@ def find_parts(out: Path) -> set[int]:
 
 
 def part_path(out: Path, table: str, number: int) -> Path:
-    """Where the part of a chunk is, in PICTURES or PROBLEMS."""
+    """Where the part of a chunk is, in one of the TABLES."""
     return out / table / f"part-{number:06d}.parquet"
 
 
@@ -84,7 +93,7 @@ def has_part(out: Path, number: int) -> bool:
 
 def remove_leftovers(out: Path) -> None:
     """Remove what workers that were killed have left half written."""
-    for table in (PICTURES, PROBLEMS):
+    for table in TABLES:
         for path in (out / table).glob(".*.parquet"):
             path.unlink(missing_ok=True)
 
@@ -95,12 +104,14 @@ def write_part(
     rows: Sequence[Mapping[str, Any]],
     problems: Sequence[Mapping[str, str]],
     columns: Mapping[str, Mapping[str, Any]],
+    found: Sequence[Strongest],
 ) -> None:
     """Write what came of a chunk; last its part of PICTURES, which says that the chunk is done.
 
     Args:
         rows: of each picture the TEXTS and `columns`, as `measures.describe_columns` has them.
         problems: "image" and "problem" of each that is damaged.
+        found: of each conv stage the strongest patches of the chunk; their pictures are numbers of `rows`.
 
     Raises:
         OSError: a file cannot be written.
@@ -113,11 +124,31 @@ def write_part(
         _write(table, part_path(out, PROBLEMS, number))
     else:  # an earlier run that was stopped here may have had some
         part_path(out, PROBLEMS, number).unlink(missing_ok=True)
+    _write(_table_of_patches(found, [row["image"] for row in rows]), part_path(out, PATCHES, number))
     arrays: dict[str, Any] = {name: _texts([row[name] for row in rows]) for name in TEXTS}
     for name, column in columns.items():
         values = [row[name] for row in rows]
         arrays[name] = _texts(values) if column["shape"] is None else _numbers(values, column["shape"])
     _write(pa.table(arrays), part_path(out, PICTURES, number))
+
+
+def _table_of_patches(found: Sequence[Strongest], images: Sequence[str]) -> Any:
+    """A row for each patch: stage and channel from 0, rank from 0, the channel's value, the cell and the picture."""
+    import pyarrow as pa
+
+    places = [(stage, *place) for stage, one in enumerate(found) for place in np.argwhere(one.pictures >= 0)]
+    stages, channels, ranks = np.array(places, np.int32).reshape(-1, 3).T
+    pick = [(found[stage], place) for stage, *place in places]
+    return pa.table(
+        {
+            "stage": stages,
+            "channel": channels,
+            "rank": ranks,
+            "value": pa.array([one.values[tuple(place)] for one, place in pick], pa.float32()),
+            "cell": pa.array([one.cells[tuple(place)] for one, place in pick], pa.int32()),
+            "image": _texts([images[one.pictures[tuple(place)]] for one, place in pick]),
+        }
+    )
 
 
 def _write(table: Any, path: Path) -> None:

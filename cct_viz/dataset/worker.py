@@ -18,6 +18,8 @@ from ..inference.classifier import Classifier
 from ..inference.load import open_weights
 from ..inference.parallel import CHUNK as TOGETHER
 from ..inference.parallel import batched
+from ..inference.trace import Trace
+from ..methods.strongest import add_picture, no_patches
 from .chunks import CHUNK, Chunk, Item, read_chunk
 from .measures import Question, describe_columns, find_label, measure_picture
 from .parts import has_part, write_part
@@ -55,18 +57,24 @@ class Worker:
         if not has_part(self.job.out, number):
             rows: list[dict[str, Any]] = []
             problems: list[dict[str, Any]] = []
-            for row in self._rows(number, chunk):
-                (problems if "problem" in row else rows).append(row)
-            write_part(self.job.out, number, rows, problems, self._columns)
+            found = no_patches(self.job.config)
+            for row, trace in self._rows(number, chunk):
+                if trace:
+                    found = add_picture(found, trace, len(rows))
+                (rows if trace else problems).append(row)
+            write_part(self.job.out, number, rows, problems, self._columns, found)
         return len(chunk)
 
     @cached_property
     def _columns(self) -> dict[str, dict[str, Any]]:
         return describe_columns(self.classifier, self.job.question)
 
-    def _rows(self, number: int, chunk: Chunk) -> Iterator[dict[str, Any]]:
-        """A row of each picture. Pictures run through the model in batches that depend on the chunk alone, so that
-        the numbers do not depend on the engine or on an earlier run."""
+    def _rows(self, number: int, chunk: Chunk) -> Iterator[tuple[dict[str, Any], Trace | None]]:
+        """The row of each picture and its trace, or the row of a damaged one.
+
+        Pictures run through the model in batches that depend on the chunk alone, so that the numbers do not depend on
+        the engine or on an earlier run.
+        """
         place = number * CHUNK
         for items in batched(read_chunk(chunk), TOGETHER):
             prepared = [self._prepare(item) for item in items]
@@ -74,16 +82,17 @@ class Worker:
             traces = iter(self.classifier.trace_batch(good) if good else ())
             for item, one in zip(items, prepared, strict=True):
                 if isinstance(one, str):
-                    yield {"image": item.name, "problem": one}
+                    yield {"image": item.name, "problem": one}, None
                 else:
                     trace = next(traces)
-                    yield {
+                    row = {
                         "image": item.name,
                         "sha256": hashlib.sha256(item.data or b"").hexdigest(),
                         "note": one.note,
                         "label": find_label(self.job.config.labels, item.label),
                         **measure_picture(self.classifier, trace, self.job.question, place),
                     }
+                    yield row, trace
                 place += 1
 
     def _prepare(self, item: Item) -> Preprocessed | str:

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ..architecture.config import CCTConfig
 from ..dataset.analyse import Analysis
 from ..inference.gauge import SHRINKAGE
 from ..methods.attention import effective_tokens
+from ..methods.strongest import Strongest, from_rows, no_patches
 
 CHANCE = 0.95  # of random orders: a map that is better than these beats chance, as `faithfulness.judge` has it
 SHOWN = 6  # pictures of a cell, and of the most and least typical
@@ -63,6 +65,8 @@ class Findings:
         confusion: (true, predicted) -> number of pictures.
         cells: the largest cells off the diagonal, the largest first.
         typical, unusual: by the distance of the pooled vector from the mean, nearest and farthest first.
+        patches: of each conv stage, where each channel is strongest.
+        patch_pictures: number of a picture in `patches` -> the number of its chunk, its name in the data set.
     """
 
     pictures: int
@@ -79,6 +83,8 @@ class Findings:
     cells: tuple[Cell, ...]
     typical: tuple[Shown, ...]
     unusual: tuple[Shown, ...]
+    patches: tuple[Strongest, ...]
+    patch_pictures: Mapping[int, tuple[int, str]]
 
 
 def find(analysis: Analysis) -> Findings:
@@ -118,6 +124,7 @@ def find(analysis: Analysis) -> Findings:
     labelled = sum(confusion.values())
     mean = {name: total / count for name, total in sums.items()}
     typical, unusual = _find_extremes(analysis, mean["pooled"], square / count)
+    patches, pictures = _find_patches(analysis)
     order = [label for label in columns["logits"]["names"] if label in predicted]
     prior = mean.get("seqpool")
     return Findings(
@@ -135,7 +142,28 @@ def find(analysis: Analysis) -> Findings:
         cells=_largest(confusion, wrong),
         typical=typical,
         unusual=unusual,
+        patches=patches,
+        patch_pictures=pictures,
     )
+
+
+def _find_patches(analysis: Analysis) -> tuple[tuple[Strongest, ...], dict[int, tuple[int, str]]]:
+    """The strongest patches of all chunks, and chunk and name of the pictures that they are from."""
+    config = CCTConfig.from_dict(analysis.manifest["config"])
+    found = no_patches(config)
+    pictures: dict[int, tuple[int, str]] = {}
+    count = 0
+    for chunk, table in analysis.patches():
+        names = sorted(set(images := table.column("image").to_pylist()))
+        numbers = {name: count + i for i, name in enumerate(names)}
+        count += len(names)
+        rows = {name: table.column(name).to_numpy() for name in ("stage", "channel", "rank", "value", "cell")}
+        rows["picture"] = np.array([numbers[image] for image in images], np.int64)
+        found = [one.merge(other) for one, other in zip(found, from_rows(config, rows), strict=True)]
+        kept = {int(number) for one in found for number in np.unique(one.pictures)}
+        pictures |= {number: (chunk, name) for name, number in numbers.items()}
+        pictures = {number: place for number, place in pictures.items() if number in kept}
+    return tuple(found), pictures
 
 
 def _read_faithfulness(analysis: Analysis) -> dict[str, Faithful]:

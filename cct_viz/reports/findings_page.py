@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import base64
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..architecture.config import CCTConfig
 from ..dataset.analyse import Analysis
-from ..dataset.chunks import read_chunk
+from ..dataset.chunks import Item, read_chunk
 from ..dataset.sources import digest_listing, list_chunks
 from ..images.decode import ImageError, decode
-from ..images.encode import data_url
+from ..images.encode import data_url, jpeg
+from ..images.preprocessing import crop_and_resize
+from ..methods.strongest import draw_patches, write_patches
 from .figures import colourise
 from .findings import Findings, Shown, find
 
@@ -36,37 +41,32 @@ td.for { background: color-mix(in srgb, var(--for) calc(var(--part) * 35%), tran
 td.against { background: color-mix(in srgb, var(--against) calc(var(--part) * 35%), transparent); }
 .pictures { display: flex; flex-wrap: wrap; gap: 12px; margin: 8px 0 20px; }
 figure { margin: 0; width: 132px; } figcaption { font-size: 12px; overflow-wrap: anywhere; }
+.strips figure { width: 220px; } .strips i { display: block; image-rendering: pixelated; }
 img { display: block; image-rendering: pixelated; } .map img { width: 240px; } figure img { height: 72px; }
 """
 
 
 def write_report(analysis: Analysis, path: Path) -> Findings:
-    """Write the report of a data set to one HTML file, with thumbnails if the source still is as it was.
+    """Write the report of a data set to one HTML file, and beside it the sheets of the strongest patches, which the
+    page shows if they are kept beside the weights. It has pictures if the source still is as it was.
 
     Raises:
         ValueError: no picture could be read.
-        OSError: the file cannot be written.
+        OSError: a file cannot be written.
     """
     findings = find(analysis)
-    path.write_text(make_page(analysis, findings, read_thumbnails(analysis, findings)), encoding="utf-8")
+    sheets = read_sheets(analysis, findings)
+    page = make_page(analysis, findings, read_thumbnails(analysis, findings), sheets)
+    path.write_text(page, encoding="utf-8")
+    write_patches(path.parent, sheets)
     return findings
 
 
 def read_thumbnails(analysis: Analysis, findings: Findings) -> dict[str, str]:
     """Name -> data: URL of the pictures that are shown; empty if the source is away or has changed."""
     shown = [*findings.typical, *findings.unusual, *(one for cell in findings.cells for one in cell.shown)]
-    names: dict[int, set[str]] = {}
-    for one in shown:
-        names.setdefault(one.chunk, set()).add(one.name)
-    try:
-        chunks = list_chunks(analysis.manifest["source"])
-        if digest_listing(chunks) != analysis.manifest["listing"]:
-            return {}
-        items = [item for number, wanted in names.items() for item in read_chunk(chunks[number], wanted)]
-    except (ValueError, OSError):  # away, as a network may be: the report has names then
-        return {}
     thumbnails = {}
-    for item in items:
+    for item in _read_pictures(analysis, {(one.chunk, one.name) for one in shown}):
         try:
             thumbnails[item.name] = _thumbnail(decode(item.data or b""))
         except ImageError:
@@ -74,8 +74,43 @@ def read_thumbnails(analysis: Analysis, findings: Findings) -> dict[str, str]:
     return thumbnails
 
 
-def make_page(analysis: Analysis, findings: Findings, thumbnails: Mapping[str, str]) -> str:
-    """The HTML of the report; `thumbnails` are data: URLs by the pictures' names."""
+def read_sheets(analysis: Analysis, findings: Findings) -> list[np.ndarray]:
+    """The sheet of the strongest patches of each conv stage; none if the source is away or has changed."""
+    config = CCTConfig.from_dict(analysis.manifest["config"])
+    numbers = {name: number for number, (_, name) in findings.patch_pictures.items()}
+
+    def prepare() -> Iterator[tuple[int, np.ndarray]]:
+        stretch = analysis.manifest["stretch"]
+        for item in _read_pictures(analysis, set(findings.patch_pictures.values())):
+            try:
+                picture = crop_and_resize(item.data or b"", config.image_size, config.preprocessing, stretch=stretch)
+            except ImageError:
+                continue
+            yield numbers[item.name], picture.pixels
+
+    prepared = prepare()
+    first = next(prepared, None)
+    return [] if first is None else draw_patches(config, findings.patches, itertools.chain([first], prepared))
+
+
+def _read_pictures(analysis: Analysis, wanted: Collection[tuple[int, str]]) -> Iterator[Item]:
+    """The pictures of (number of the chunk, name); none if the source is away, as a network may be, or has changed."""
+    names: dict[int, set[str]] = {}
+    for number, name in wanted:
+        names.setdefault(number, set()).add(name)
+    try:
+        chunks = list_chunks(analysis.manifest["source"])
+        if digest_listing(chunks) == analysis.manifest["listing"]:
+            for number in sorted(names):
+                yield from read_chunk(chunks[number], names[number])
+    except (ValueError, OSError):
+        return
+
+
+def make_page(
+    analysis: Analysis, findings: Findings, thumbnails: Mapping[str, str], sheets: Sequence[np.ndarray]
+) -> str:
+    """The HTML of the report; `thumbnails` are data: URLs by the pictures' names, `sheets` of the strongest patches."""
     manifest = analysis.manifest
     title = f"{manifest['model']} on {manifest['source']}"
     sections = [
@@ -86,6 +121,7 @@ def make_page(analysis: Analysis, findings: Findings, thumbnails: Mapping[str, s
         _faithful(findings),
         _confused(findings, thumbnails),
         _typical(findings, thumbnails),
+        *(_patches(i + 1, sheet, len(findings.patches[i].values)) for i, sheet in enumerate(sheets)),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -182,6 +218,26 @@ def _typical(findings: Findings, thumbnails: Mapping[str, str]) -> str:
         + _pictures(findings.typical, thumbnails)
         + "<p>The farthest:</p>"
         + _pictures(findings.unusual, thumbnails)
+    )
+
+
+def _patches(stage: int, sheet: np.ndarray, channels: int) -> str:
+    """A strip of nine windows for each channel, all cut from one picture."""
+    height, width = sheet.shape[0] // channels, sheet.shape[1]
+    url = base64.b64encode(jpeg(sheet)).decode()
+    style = (
+        f".stage-{stage} i {{ background-image: url(data:image/jpeg;base64,{url}); aspect-ratio: {width} / {height}; "
+    )
+    style += f"background-size: 100% {100 * channels}%; }}"
+    strips = "".join(
+        f'<figure><i style="background-position:0 {100 * c / max(1, channels - 1):.4f}%"></i>'
+        f"<figcaption>channel {c + 1}</figcaption></figure>"
+        for c in range(channels)
+    )
+    return (
+        f"<h2>Strongest patches, stage {stage}</h2><p>For each channel of the tokenizer the windows of pixels, from "
+        f"nine pictures, where it is strongest. Grey is beyond the picture.</p><style>{style}</style>"
+        f'<div class="pictures strips stage-{stage}">{strips}</div>'
     )
 
 

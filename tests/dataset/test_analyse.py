@@ -133,6 +133,7 @@ def test_a_run_that_is_stopped_at_any_step_ends_the_same(photos, tiny_classifier
     assert 0 not in count
     assert again.pictures().equals(whole.pictures())
     assert again.problems().equals(whole.problems())
+    assert all(one.equals(other) for (_, one), (_, other) in zip(again.patches(), whole.patches(), strict=True))
     assert not list(out.rglob(".*"))  # no temporary files
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 import cct_viz
 from cct_viz.cli import main
+from cct_viz.methods.strongest import add_picture, no_patches, read_patches
 from cct_viz.reports import findings_page
 from cct_viz.reports.findings import find
 
@@ -72,6 +73,24 @@ def test_the_report_has_its_pictures_inside_and_fetches_nothing(analysed, tmp_pa
     assert "&lt;b&gt;.png" in html
     for heading in ("Position prior", "Attention distance", "Which part writes which class", "Classes confused"):
         assert f"<h2>{heading}</h2>" in html
+
+
+def test_the_strongest_patches_are_those_of_all_chunks(analysed, tiny_classifier, tmp_path):
+    names = analysed.pictures(["image"]).column("image").to_pylist()
+    pixels = [tiny_classifier.preprocess(tmp_path / "photos" / name).pixels for name in names]
+    expected = no_patches(tiny_classifier.config)
+    for number, trace in enumerate(tiny_classifier.traces(pixels)):
+        expected = add_picture(expected, trace, number)
+    findings = find(analysed)
+    for one, other in zip(findings.patches, expected, strict=True):
+        np.testing.assert_allclose(one.values, other.values, rtol=1e-5)
+        places = [[findings.patch_pictures.get(n, (0, None))[1] for n in row] for row in one.pictures.tolist()]
+        assert places == [[names[n] if n >= 0 else None for n in row] for row in other.pictures.tolist()]
+    assert main(["report", str(analysed.folder)]) == 0
+    assert all(read_patches(analysed.folder, tiny_classifier.config))
+    html = (analysed.folder / "report.html").read_text(encoding="utf-8")
+    assert html.count("Strongest patches, stage") == 2
+    assert html.count("<i style=") == sum(stage.channels for stage in tiny_classifier.config.tokenizer)
 
 
 def test_without_its_source_the_report_has_names_only(analysed, tmp_path):
