@@ -24,11 +24,12 @@ it.each(SIZES)("covers nothing of what the veil leaves open, at %i x %i", (width
     const side = Math.sqrt(tokens);
     const made = layout(width, height, tokens, layers, { rows: side, columns: side, stages: 2 });
     for (const stages of OPEN) {
-      const left = cardLeft(made, stages);
+      const spots = stages.map((stage) => ({ stage, layer: null })),
+        left = cardLeft(made, spots);
       expect(left).toBeGreaterThanOrEqual(0);
       expect(left + CARD).toBeLessThanOrEqual(width);
-      for (const stage of stages) {
-        const { x0, x1 } = spotExtent(made, { stage, layer: null });
+      for (const spot of spots) {
+        const { x0, x1 } = spotExtent(made, spot);
         expect(Math.min(x1, left + CARD) - Math.max(x0, left), `${stages.join()} at ${left}`).toBeLessThanOrEqual(0);
       }
     }

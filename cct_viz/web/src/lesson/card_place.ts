@@ -1,7 +1,7 @@
 // Where the card lies beside the drawing: where it covers least of what the veil leaves open.
 
-import type { Layout, Stage } from "../hero/layout.ts";
-import { spotExtent, type Extent } from "../hero/stages.ts";
+import type { Layout } from "../hero/layout.ts";
+import { spotExtent, type Extent, type Spot } from "../hero/stages.ts";
 
 export const CARD = 372;
 const GAP = 28;
@@ -10,8 +10,8 @@ const overlap = (x: number, open: readonly Extent[]): number =>
   open.reduce((total, { x0, x1 }) => total + Math.max(0, Math.min(x1, x + CARD) - Math.max(x0, x)), 0);
 
 /** The left edge of the card, in pixels of the drawing. */
-export function cardLeft(layout: Layout, stages: readonly Stage[]): number {
-  const open = stages.map((stage) => spotExtent(layout, { stage, layer: null })),
+export function cardLeft(layout: Layout, spots: readonly Spot[]): number {
+  const open = spots.map((spot) => spotExtent(layout, spot)),
     most = Math.max(0, layout.width - CARD);
   const places = [...open.map(({ x0 }) => x0 - GAP - CARD), ...open.map(({ x1 }) => x1 + GAP), 0, most].map((x) =>
     Math.min(most, Math.max(0, x)),
