@@ -8,7 +8,7 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from waiting import PATIENCE, wait_for_rest
 
-from cct_viz.web.html import carry_weights, describe_gallery, describe_model, page_html
+from cct_viz.web.html import carry_patches, carry_weights, describe_gallery, describe_model, page_html
 
 SIZES = {
     "desktop": (1440, 900),
@@ -128,5 +128,5 @@ def upload(visitor: Visitor, path: Path) -> None:
 
 def page_with(*classifiers, pictures=None) -> str:
     """The HTML of a page that carries these models, and the project's gallery unless other pictures are described."""
-    models = [describe_model(classifier, carry_weights(classifier)) for classifier in classifiers]
+    models = [describe_model(one, carry_weights(one), carry_patches(one)) for one in classifiers]
     return page_html(models, pictures or describe_gallery())

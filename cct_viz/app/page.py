@@ -14,6 +14,7 @@ from ..architecture.cost import count_macs
 from ..checkpoints import CheckpointError
 from ..checkpoints.safetensors import to_bytes
 from ..inference.classifier import Classifier
+from ..methods.strongest import read_patches
 from ..server.settings import KEEP_SECONDS
 from ..web.html import TITLE, describe_gallery, describe_model, pack_files, page_script, page_style
 from .api import add_endpoints
@@ -71,8 +72,8 @@ def build_page(models: Models) -> gr.Blocks:
 
 
 class PageFiles:
-    """What visitors' pages fetch: a file of weights for each model, and one for each language besides English. Each is
-    written again if a cleaner took it."""
+    """What visitors' pages fetch: weights and sheets of strongest patches of each model, and the texts of each language
+    besides English. Each file is written again if a cleaner took it."""
 
     def __init__(self, owner: gr.HTML):
         self._owner = owner
@@ -81,6 +82,15 @@ class PageFiles:
     def address(self, classifier: Classifier) -> str | None:
         """Where a page fetches the weights, relative to it; None if the model is too large for a page."""
         return self._address(f"{classifier.source.sha256[:16]}.safetensors", lambda: _weights(classifier))
+
+    def patches(self, classifier: Classifier) -> list[str | None]:
+        """Where a page fetches the sheet of strongest patches of each conv stage; None if the model has none."""
+
+        def address(stage: int) -> str | None:
+            name = f"{classifier.source.sha256[:16]}-{stage + 1}.jpg"
+            return self._address(name, lambda: read_patches(classifier.folder, classifier.config)[stage])
+
+        return [address(stage) for stage in range(len(classifier.config.tokenizer))]
 
     def languages(self) -> dict[str, str | None]:
         """Where a page fetches its texts, relative to it, by the language's code."""
@@ -120,5 +130,5 @@ def _describe(models: Models, files: PageFiles) -> list[dict[str, Any]]:
         classifier = models.get(name)
         address = files.address(classifier)
         weights = None if address is None else {"address": address}
-        described.append({**describe_model(classifier, weights), "id": name})
+        described.append({**describe_model(classifier, weights, files.patches(classifier)), "id": name})
     return described

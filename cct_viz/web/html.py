@@ -19,6 +19,7 @@ from ..checkpoints.safetensors import to_bytes
 from ..images.decode import decode
 from ..images.encode import data_url
 from ..images.headers import find_format
+from ..methods.strongest import read_patches
 from .examples import read_examples
 from .measured import read_history, read_metrics, read_randomisation
 from .payload import encode
@@ -150,11 +151,14 @@ def page_script() -> str:
     return (DIST / "page.js").read_text(encoding="utf-8").replace("</script", "<\\/script")
 
 
-def describe_model(classifier: Classifier, weights: Mapping[str, str] | None) -> dict[str, Any]:
+def describe_model(
+    classifier: Classifier, weights: Mapping[str, str] | None, patches: Sequence[str | None]
+) -> dict[str, Any]:
     """What the page needs of a model: names for people, measurements, config.json and where its weights are.
 
     Args:
         weights: {"base64": text}, {"address": text}, or None for a model that only a server runs.
+        patches: of each conv stage the address of its sheet of strongest patches; None if there is none.
     """
     name = classifier.source.name
     preset = PRESETS.get(name)
@@ -175,6 +179,7 @@ def describe_model(classifier: Classifier, weights: Mapping[str, str] | None) ->
         "randomisation": read_randomisation(classifier.folder),
         "config": json.dumps(classifier.config.to_dict()),
         "weights": weights,
+        "patches": patches,
         "gauge": _carry_gauge(classifier.gauge) if weights and classifier.gauge else None,
     }
 
@@ -195,6 +200,11 @@ def carry_weights(classifier: Classifier) -> dict[str, str]:
         CheckpointError: a weight is too large for float16.
     """
     return {"base64": base64.b64encode(to_bytes(classifier.weights, dtype="float16")).decode()}
+
+
+def carry_patches(classifier: Classifier) -> list[str | None]:
+    """The sheets of strongest patches to put into a page, one for each conv stage; None if there is none."""
+    return [sheet and _jpeg_url(sheet) for sheet in read_patches(classifier.folder, classifier.config)]
 
 
 def describe_gallery(labels: Collection[str] | None = None) -> list[dict[str, Any]]:
@@ -219,7 +229,7 @@ def describe_gallery(labels: Collection[str] | None = None) -> list[dict[str, An
 def _address(picture: Mapping[str, Any]) -> str:
     if picture["kind"] == "example":
         return data_url(read_examples()[picture["id"]])
-    return _jpeg_url(PHOTOS / f"{picture['id'].replace(' ', '_')}.jpg")
+    return _jpeg_url((PHOTOS / f"{picture['id'].replace(' ', '_')}.jpg").read_bytes())
 
 
 def describe_picture(path: Path, name: str) -> dict[str, Any]:
@@ -235,8 +245,8 @@ def describe_picture(path: Path, name: str) -> dict[str, Any]:
     return {"id": name, "name": name, "kind": "photo", "truth": None, "address": address}
 
 
-def _jpeg_url(path: Path) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
+def _jpeg_url(content: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(content).decode()
 
 
 def _carry(value: Any) -> str:

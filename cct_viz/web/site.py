@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .html import TITLE, carry_weights, describe_gallery, describe_model, describe_picture, page_html
+from .html import TITLE, carry_patches, carry_weights, describe_gallery, describe_model, describe_picture, page_html
 from .site_files import HEAD, check_place, site_files
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def write_site(
     named = _name_pictures(images)
     labels = {label for classifier in classifiers for label in classifier.labels}
     pictures = [describe_picture(path, name) for name, path in named.items()] or describe_gallery(labels)
-    models = [describe_model(classifier, carry_weights(classifier)) for classifier in classifiers]
+    models = [_carry(classifier) for classifier in classifiers]
     page = page_html(models, pictures, head=HEAD)
     out.mkdir(parents=True, exist_ok=True)
     for name, content in site_files(page, space=space).items():
@@ -53,9 +53,13 @@ def write_page(classifier: Classifier, image: Path, path: Path) -> None:
         CheckpointError: a weight is too large for float16.
         OSError: `path` cannot be written.
     """
-    model = describe_model(classifier, carry_weights(classifier))
-    page = page_html([model], [describe_picture(image, image.stem)], title=f"{image.stem}: {TITLE}")
+    page = page_html([_carry(classifier)], [describe_picture(image, image.stem)], title=f"{image.stem}: {TITLE}")
     path.write_text(page, encoding="utf-8")
+
+
+def _carry(classifier: Classifier) -> dict[str, Any]:
+    """The model with all that a page shows of it inside."""
+    return describe_model(classifier, carry_weights(classifier), carry_patches(classifier))
 
 
 def _name_pictures(images: Sequence[Path]) -> dict[str, Path]:

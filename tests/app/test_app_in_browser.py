@@ -84,6 +84,16 @@ def test_every_bundled_model_is_in_the_menu(visit, app_address):
     assert len(weights_fetched(visitor)) == 2
 
 
+def test_strongest_patches_are_fetched_only_where_they_are_shown(visit, app_address):
+    visitor = visit(app_address)
+    sheets = lambda: [url for url in visitor.requests if url.endswith(".jpg")]  # noqa: E731
+    assert sheets() == []
+    visitor.open("convolution")
+    wait_until(lambda: len(sheets()) == 1)
+    folder = PRESETS[DEFAULT].folder
+    assert urllib.request.urlopen(sheets()[0]).read() == (folder / "strongest_patches_2.jpg").read_bytes()
+
+
 def test_weights_that_cannot_be_fetched_leave_the_page_as_it_was(visit, app_address):
     visitor = visit(app_address)
     visitor.page.route("**/*.safetensors", lambda route: route.fulfill(status=404))

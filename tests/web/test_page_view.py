@@ -161,6 +161,34 @@ def test_keys_move_the_token_open_stations_and_leave(view):
     expect(page.get_by_role("region", name="Presenter")).to_have_count(0)
 
 
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+@pytest.mark.parametrize(("stage", "channel"), [(0, 3), (1, 5), (1, 127)])
+def test_the_strongest_patches_are_those_of_the_chosen_channel(view, bundled, size, stage, channel):
+    visitor = view(size, hash="station=convolution")
+    visitor.page.get_by_role("button", name=f"Stage {stage + 1}", exact=True).click()
+    visitor.page.get_by_role("searchbox").fill(str(channel + 1))
+    visitor.page.get_by_role("button", name=re.compile(f"^Channel {channel + 1},")).click()
+    expect(visitor.page.get_by_text(f"Channel {channel + 1} is strongest in these nine")).to_be_visible()
+    patches = visitor.page.locator(".patches i")
+    expect(patches).to_have_count(9)
+    sheet = Image.open(bundled.folder / f"strongest_patches_{stage + 1}.jpg")
+    width, height = sheet.width // 9, sheet.height // bundled.config.tokenizer[stage].channels
+    patches.first.evaluate("(one) => one.scrollIntoView({ block: 'center' })")  # not below a bar
+    for rank in (0, 4, 8):
+        shown = Image.open(io.BytesIO(patches.nth(rank).screenshot())).convert("RGB")
+        patch = sheet.crop((rank * width, channel * height, (rank + 1) * width, (channel + 1) * height))
+        expected = patch.resize(shown.size, Image.Resampling.NEAREST)
+        off = np.abs(np.asarray(shown, float) - np.asarray(expected, float))
+        # Corners are round, and pixels at an edge may be the neighbour's. Another patch is off by tens.
+        assert np.median(off) <= 1, (rank, np.median(off))
+
+
+def test_a_model_without_sheets_shows_no_patches(view):
+    visitor = view(hash="station=convolution&model=cct_2_3x2_class_token_seed0")
+    expect(visitor.page.get_by_text("A feature map shows where a filter responds")).to_be_visible()
+    expect(visitor.page.locator(".patches")).to_have_count(0)
+
+
 def test_removing_a_token_gives_what_python_gives(view, bundled):
     page = view("projector", "picture=cat&station=remove&token=27").page
     page.get_by_role("application", name=re.compile("^Fall")).focus()

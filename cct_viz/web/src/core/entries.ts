@@ -31,6 +31,8 @@ export interface ModelEntry {
   readonly labels: readonly string[];
   /** The content of model.safetensors; null: the model is too large for a page, so the server runs it. */
   readonly weights: (() => Promise<ArrayBuffer>) | null;
+  /** Of each conv stage: the address of its sheet of strongest patches, a row for each channel, nine in a row. */
+  readonly patches: readonly (string | null)[];
   /** How usual pictures are for it; null where nobody measured that, or where a server runs the model. */
   readonly gauge: Gauge | null;
 }

@@ -28,7 +28,7 @@ export function walkedBack(facts: Facts): Step {
     name: "rollout",
     title: t("lesson.rollout.title"),
     text: [
-      t("lesson.rollout.text", { count: layers }),
+      t("lesson.rollout.text"),
       first
         ? t("lesson.rollout.spread.token", { spread: spread(whole), count: n })
         : t("lesson.rollout.spread", { start: spread(trace.readout), spread: spread(whole), count: n }),
