@@ -204,7 +204,8 @@ def carry_weights(classifier: Classifier) -> dict[str, str]:
 
 def carry_patches(classifier: Classifier) -> list[str | None]:
     """The sheets of strongest patches to put into a page, one for each conv stage; None if there is none."""
-    return [sheet and _jpeg_url(sheet) for sheet in read_patches(classifier.folder, classifier.config)]
+    sheets = read_patches(classifier.folder, classifier.config)
+    return [None if sheet is None else _jpeg_url(sheet) for sheet in sheets]
 
 
 def describe_gallery(labels: Collection[str] | None = None) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ import cct_viz
 from cct_viz.cli import main
 from cct_viz.images.decode import ImageError
 from cct_viz.web.examples import EXAMPLES
-from cct_viz.web.html import carry_weights, page_html, read_packs
+from cct_viz.web.html import carry_patches, carry_weights, page_html, read_packs
 from cct_viz.web.site import write_site
 from cct_viz.web.site_files import site_files
 
@@ -165,7 +165,9 @@ def test_the_command_line_writes_the_page_with_the_model_inside(classifier, tmp_
     page = (tmp_path / "explorer.html").read_text()
     assert carry_weights(classifier)["base64"] in page
     assert "<title>deer: CCT Explorer" in page
-    assert len(page) < 2_120_000  # 340 kB of it are languages
+    sheets = sum(map(len, carry_patches(classifier)))
+    assert 200_000 < sheets < 250_000
+    assert len(page) < 2_120_000 + sheets  # 340 kB of it are languages
 
 
 def test_the_page_without_its_weights_is_small():
