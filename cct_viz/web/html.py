@@ -158,7 +158,8 @@ def describe_model(
 
     Args:
         weights: {"base64": text}, {"address": text}, or None for a model that only a server runs.
-        patches: of each conv stage the address of its sheet of strongest patches; None if there is none.
+        patches: of each conv stage the address of its sheet of strongest patches, None for one without; empty to
+            leave them out.
     """
     name = classifier.source.name
     preset = PRESETS.get(name)

@@ -10,7 +10,7 @@ from ..checkpoints import CheckpointError
 from ..images.encode import data_url
 from ..inference.classifier import Classifier
 from ..inference.trace import Trace
-from .html import TITLE, carry_patches, carry_weights, describe_model, page_html
+from .html import TITLE, carry_weights, describe_model, page_html
 from .payload import make_payload, shown_photo
 
 MOST_BYTES = 4_000_000  # of a model's weights as float16 in a cell, which the notebook's file keeps
@@ -58,7 +58,7 @@ def explore(trace: Trace, *, height: int = 760) -> Frame:
     """
     if trace.classifier is None:
         raise ValueError("this trace does not know its model; make it with classifier.trace(image)")
-    model = describe_model(trace.classifier, _weights(trace.classifier), carry_patches(trace.classifier))
+    model = describe_model(trace.classifier, _weights(trace.classifier), patches=())
     payload = make_payload(trace)
     return Frame(page_html([model], [_describe_picture(trace)], payload=payload, languages=False), height)
 
