@@ -11,12 +11,18 @@ from ..reports.palette import BLUE, ORANGE
 
 
 def draw_curves(history: list[dict[str, Any]], path: Path) -> None:
-    """Plot loss and accuracy over the epochs of a history.json, for training and validation images, to a PNG file."""
+    """Plot loss and accuracy over the epochs of a history.json, for training and validation images, to a PNG file.
+
+    An epoch may have no figures of the validation images.
+    """
     figure = Figure(figsize=(9, 3.5), dpi=100, layout="constrained")
-    epochs = [entry["epoch"] for entry in history]
     for axes, name, title in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("loss (nats)", "accuracy"), strict=True):
-        axes.plot(epochs, [entry["val_" + name] for entry in history], color=BLUE, label="validation images")
-        axes.plot(epochs, [entry[name] for entry in history], color=ORANGE, lw=1, label="training images, augmented")
+        for key, label, style in (
+            (f"val_{name}", "validation images", {"color": BLUE}),
+            (name, "training images, augmented", {"color": ORANGE, "lw": 1}),
+        ):
+            measured = [entry for entry in history if key in entry]
+            axes.plot([entry["epoch"] for entry in measured], [entry[key] for entry in measured], label=label, **style)
         axes.set(xlabel="epoch", title=title, ylim=(0, 1 if name == "accuracy" else None))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
