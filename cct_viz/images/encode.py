@@ -19,7 +19,7 @@ def png(picture: np.ndarray) -> bytes:
 def jpeg(picture: np.ndarray) -> bytes:
     """`picture` (h, w, 3) uint8 as a JPEG file, colours as sharp as brightness."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=90, subsampling=0, optimize=True)
+    Image.fromarray(picture).save(buffer, "JPEG", quality=90, subsampling=0)
     return buffer.getvalue()
 
 

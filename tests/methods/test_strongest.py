@@ -1,5 +1,6 @@
 """The strongest patches: right for a set of pictures searched by hand, the same in parts, and safe to read."""
 
+import io
 import json
 
 import numpy as np
@@ -103,6 +104,14 @@ def test_evaluate_writes_sheets_that_are_read_beside_the_weights(tiny_folder, ti
     assert len(files) == len(config.tokenizer)
     assert all(file and file.startswith(b"\xff\xd8") for file in files)
     assert read_patches(None, config) == read_patches(tmp_path, config) == [None, None]
+
+
+def test_a_sheet_of_noise_is_written_whatever_its_size():
+    """Pillow's optimised JPEG has a buffer of a byte a pixel, which noise in full colour does not fit into."""
+    for shape in ((1280, 45, 3), (5, 45, 3), (6656, 117, 3)):
+        noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        with Image.open(io.BytesIO(jpeg(noise))) as sheet:
+            assert sheet.size == (shape[1], shape[0])
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", jpeg(np.zeros((8, 8, 3), np.uint8)), b"\xff" * 6_000_000])
