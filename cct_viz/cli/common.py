@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..architecture.config import CCTConfig
@@ -45,6 +47,29 @@ def print_assumptions(config: CCTConfig) -> None:
 def note_not_applicable(methods: Iterable[str]) -> None:
     if methods := list(methods):
         print(f"cct_viz: note: not applicable to this model: {', '.join(methods)}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def skipping(options: argparse.Namespace) -> Iterator[Callable[[Path, str], None] | None]:
+    """What a reader of folders shall do with files that are no readable pictures: leave them out, to be listed on
+    stderr at the end, or None with --strict: refuse them."""
+    bad: dict[Path, str] = {}
+    yield None if options.strict else bad.__setitem__
+    if bad:
+        print(f"cct_viz: skipped {len(bad)} files, which are no readable pictures:", file=sys.stderr)
+        list_bad(bad)
+
+
+def list_bad(bad: Mapping[Path, str]) -> None:
+    """A line for each file that is no readable picture."""
+    for path, problem in bad.items():
+        print(f"  {path}: {problem.removeprefix(f'{path.name} is ')}", file=sys.stderr)
+
+
+def add_strict(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--strict", action="store_true", help="do nothing if a file is no readable picture; list them all"
+    )
 
 
 def note_resumed(count: int) -> None:

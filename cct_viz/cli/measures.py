@@ -13,7 +13,7 @@ import numpy as np
 
 from ..architecture.config import CCTConfig
 from ..architecture.files import check_file, check_folder
-from .common import AddCommand, load_model, note_not_applicable, print_metrics
+from .common import AddCommand, add_strict, load_model, note_not_applicable, print_metrics, skipping
 
 if TYPE_CHECKING:
     from ..inference.classifier import Classifier
@@ -43,7 +43,7 @@ def evaluate(options: argparse.Namespace) -> int:
         _, images = split(images)
     if options.gauge:
         check_count(len(images.x))
-    unknown = _pool_unknown(classifier, options.unknown) if options.unknown else None
+    unknown = _pool_unknown(classifier, options) if options.unknown else None
     metrics = evaluate(classifier, images)
     print_metrics(metrics.summary(), as_json=options.json)
     if not options.json:
@@ -70,13 +70,14 @@ def _write_patches(classifier: Classifier, images: np.ndarray, folder: Path) -> 
     write_patches(folder, sheets)
 
 
-def _pool_unknown(classifier: Classifier, source: str) -> np.ndarray:
+def _pool_unknown(classifier: Classifier, options: argparse.Namespace) -> np.ndarray:
     """(m, D): the pooled vectors of pictures of none of the classes."""
     from ..training.data import load_images
     from ..training.evaluate import pool_images
 
-    config = classifier.config
-    others = load_images(source, image_size=config.image_size, preprocessing=config.preprocessing)
+    size, preprocessing = classifier.config.image_size, classifier.config.preprocessing
+    with skipping(options) as skip:
+        others = load_images(options.unknown, image_size=size, preprocessing=preprocessing, skip=skip)
     return pool_images(classifier, others.x)
 
 
@@ -146,9 +147,9 @@ def _read_labelled(options: argparse.Namespace, config: CCTConfig) -> Images:
     from ..training.data import find_parts, load_images
 
     parts = find_parts(options.data)
-    return load_images(
-        str(parts[1]) if parts else options.data, image_size=config.image_size, preprocessing=config.preprocessing
-    )
+    source = str(parts[1]) if parts else options.data
+    with skipping(options) as skip:
+        return load_images(source, image_size=config.image_size, preprocessing=config.preprocessing, skip=skip)
 
 
 def _print_bands(metrics: Metrics) -> None:
@@ -178,6 +179,7 @@ def add(command: AddCommand) -> None:
         required=True,
         help=DATA,
     )
+    add_strict(sub)
     sub.add_argument(
         "--out", type=Path, metavar="FILE", help="write the metrics, confusion matrix and mean pooling weights as JSON"
     )
@@ -199,6 +201,7 @@ def add(command: AddCommand) -> None:
         required=True,
         help=DATA,
     )
+    add_strict(sub)
     sub.add_argument("--methods", default="all", help='"all", or names separated by commas (default: %(default)s)')
     sub.add_argument("--images", type=int, default=3, metavar="N", help="use the first N images (default: %(default)s)")
     sub.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
@@ -209,6 +212,7 @@ def add(command: AddCommand) -> None:
         required=True,
         help=DATA,
     )
+    add_strict(sub)
     sub.add_argument("--methods", default="all", help='"all", or names separated by commas (default: %(default)s)')
     sub.add_argument(
         "--images", type=int, default=1000, metavar="N", help="use the first N images (default: %(default)s)"

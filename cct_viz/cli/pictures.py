@@ -20,7 +20,16 @@ from ..inference.bands import Band, find_band, read_bands
 from ..inference.parallel import CHUNK, batched, spread
 from ..inference.trace import best_classes
 from ..methods import METHODS, find_method, method_title
-from .common import AddCommand, load_model, note_not_applicable, note_resumed, print_assumptions, trace_image
+from .common import (
+    AddCommand,
+    add_strict,
+    list_bad,
+    load_model,
+    note_not_applicable,
+    note_resumed,
+    print_assumptions,
+    trace_image,
+)
 from .progress import Progress
 from .table import Table
 
@@ -222,7 +231,7 @@ def _find_bad(classifier: Classifier, items: Sequence[Item], stretch: bool) -> d
 
 def _refuse(bad: dict[Item, str], count: int) -> int:
     print(f"cct_viz: {len(bad)} of {count} files are no readable pictures; nothing was done:", file=sys.stderr)
-    _list_bad(bad)
+    list_bad({item.path: problem for item, problem in bad.items()})
     return 1
 
 
@@ -232,13 +241,8 @@ def _report(bad: dict[Item, str], count: int) -> int:
         print(f"cct_viz: {next(iter(bad.values()))}", file=sys.stderr)
     elif bad:
         print(f"cct_viz: skipped {len(bad)} of {count} files, which are no readable pictures:", file=sys.stderr)
-        _list_bad(bad)
+        list_bad({item.path: problem for item, problem in bad.items()})
     return int(any(item.named for item in bad))
-
-
-def _list_bad(bad: dict[Item, str]) -> None:
-    for item, problem in bad.items():
-        print(f"  {item.path}: {problem.removeprefix(f'{item.path.name} is ')}", file=sys.stderr)
 
 
 def _note_missing(records: Sequence[dict[str, Any]]) -> None:
@@ -341,5 +345,5 @@ def add(command: AddCommand) -> None:
 
 
 def _add_for_many(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--strict", action="store_true", help="do nothing if a file is no readable picture; list them all")
+    add_strict(sub)
     sub.add_argument("--stretch", action="store_true", help=STRETCH)

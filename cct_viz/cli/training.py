@@ -14,7 +14,7 @@ from ..architecture.pools import POOLS
 from ..architecture.presets import configure
 from ..checkpoints.hub import print_progress
 from ..training.recipes import DEFAULT_RECIPE, DEFAULT_RECIPE_OF_TRAINED, OPTIONS, RECIPES, Recipe
-from .common import AddCommand, print_metrics
+from .common import AddCommand, add_strict, print_metrics, skipping
 
 if TYPE_CHECKING:
     from ..training.data import Images
@@ -104,13 +104,15 @@ def _read_parts(options: argparse.Namespace, config: CCTConfig, recipe: Recipe) 
     from ..training.data import load_parts
     from ..training.recipes import CROP_MARGIN
 
-    return load_parts(
-        options.data,
-        options.validation,
-        image_size=config.image_size,
-        preprocessing=config.preprocessing,
-        margin=CROP_MARGIN if recipe.smallest_crop else 1.0,
-    )
+    with skipping(options) as skip:
+        return load_parts(
+            options.data,
+            options.validation,
+            image_size=config.image_size,
+            preprocessing=config.preprocessing,
+            margin=CROP_MARGIN if recipe.smallest_crop else 1.0,
+            skip=skip,
+        )
 
 
 def add(command: AddCommand) -> None:
@@ -145,6 +147,7 @@ def add(command: AddCommand) -> None:
         metavar="TEXT",
         help="for the card: how the weights of --from were made, if their card does not say",
     )
+    add_strict(sub)
     sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     pools = ", ".join(f"{name} ({pool.name})" for name, pool in POOLS.items())
     sub.add_argument("--pool", choices=tuple(POOLS), help=f"how to pool the tokens: {pools}; default: as in --arch")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,9 @@ import numpy as np
 
 from ..images.decode import ImageError, decode
 from ..images.preprocessing import Preprocessing, crop_and_resize
+from ..inference.parallel import spread
+
+Skip = Callable[[Path, str], None]  # told of a file that is no readable picture, and why, instead of an error
 
 
 class DataError(ValueError):
@@ -39,7 +43,11 @@ class Images(NamedTuple):
 
 
 def load_images(
-    source: str, *, image_size: tuple[int, int] = (32, 32), preprocessing: Preprocessing | None = None
+    source: str,
+    *,
+    image_size: tuple[int, int] = (32, 32),
+    preprocessing: Preprocessing | None = None,
+    skip: Skip | None = None,
 ) -> Images:
     """Read the images of `source`: "cifar10" (the 50,000 training images, downloaded by Keras), an .npz file with x
     and y, or a folder with one subfolder of pictures for each class.
@@ -53,9 +61,12 @@ def load_images(
     Args:
         image_size: (height, width) to which the pictures of a folder are cropped and scaled; arrays are not changed.
         preprocessing: how they are cropped and scaled.
+        skip: told of each file in a folder that is no readable picture, which is then left out; by default such files
+            are an error.
 
     Raises:
-        DataError: no such file, not an .npz, arrays of another shape or type, or a folder without pictures.
+        DataError: no such file, not an .npz, arrays of another shape or type, a folder without pictures, or files that
+            are no readable pictures; the message names all of them.
     """
     if source == "cifar10":
         import keras
@@ -68,7 +79,7 @@ def load_images(
             ) from error
         images = Images(x, y.reshape(-1).astype(np.int64))
     elif Path(source).is_dir():
-        images = _read_folder(Path(source), image_size, preprocessing or Preprocessing())
+        images = _read_folder(Path(source), image_size, preprocessing or Preprocessing(), skip)
     else:
         images = _read_npz(Path(source))
     order = np.array(sorted(range(len(images.x)), key=lambda i: hashlib.sha256(images.x[i].tobytes()).digest()))
@@ -82,6 +93,7 @@ def load_parts(
     image_size: tuple[int, int] = (32, 32),
     preprocessing: Preprocessing | None = None,
     margin: float = 1.0,
+    skip: Skip | None = None,
 ) -> tuple[Images, Images]:
     """(training, validation) images of `source`, which is as in `load_images`, or a folder with `train` and `val`, each
     with a folder for each class.
@@ -91,6 +103,7 @@ def load_parts(
             tenth of `source` is.
         image_size: (height, width) of the validation images, to which the pictures of a folder are cropped and scaled.
         margin: the training pictures of a folder get `image_size` times this number, so that crops of them keep detail.
+        skip: as in `load_images`.
 
     Raises:
         DataError: as `load_images`, or training and validation images have other classes.
@@ -98,14 +111,14 @@ def load_parts(
     if validation is None and (both := find_parts(source)):
         source, validation = map(str, both)
     height, width = (round(side * margin) for side in image_size)
-    training = load_images(source, image_size=(height, width), preprocessing=preprocessing)
+    training = load_images(source, image_size=(height, width), preprocessing=preprocessing, skip=skip)
     if validation is None:
         training, held_out = split(training)
         if margin != 1 and Path(source).is_dir():
             plain = Preprocessing(interpolation=(preprocessing or Preprocessing()).interpolation)  # is cropped already
             held_out = held_out._replace(x=np.stack([crop_and_resize(x, image_size, plain).pixels for x in held_out.x]))
         return training, held_out
-    held_out = load_images(validation, image_size=image_size, preprocessing=preprocessing)
+    held_out = load_images(validation, image_size=image_size, preprocessing=preprocessing, skip=skip)
     if training.labels != held_out.labels:
         raise DataError(
             f"{source} has the classes {_list(training.labels)}, but {validation} has {_list(held_out.labels)}: "
@@ -125,21 +138,38 @@ def _list(labels: tuple[str, ...] | None) -> str:
     return ", ".join(labels) if labels else "without names"
 
 
-def _read_folder(path: Path, image_size: tuple[int, int], preprocessing: Preprocessing) -> Images:
+def _read_folder(path: Path, image_size: tuple[int, int], preprocessing: Preprocessing, skip: Skip | None) -> Images:
     classes = _class_folders(path)
     if len(classes) < 2:
         raise DataError(f"{path} has {len(classes)} subfolders; expected one for each class, at least two")
-    x, y = [], []
-    for number, folder in enumerate(classes.values()):
-        files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-        if not files:
-            raise DataError(f"{folder} has no pictures; expected the pictures of one class")
-        for file in files:
-            try:
-                x.append(crop_and_resize(decode(file), image_size, preprocessing).pixels)
-            except ImageError as error:
-                raise DataError(f"{folder}: {error}") from error
+    files = [
+        (number, file)
+        for number, folder in enumerate(classes.values())
+        for file in sorted(folder.iterdir())
+        if file.is_file() and not file.name.startswith(".")
+    ]
+
+    def read(numbered: tuple[int, Path]) -> np.ndarray | ImageError:
+        try:
+            return crop_and_resize(decode(numbered[1]), image_size, preprocessing).pixels
+        except ImageError as error:
+            return error
+
+    x, y, bad = [], [], {}
+    for (number, file), pixels in zip(files, spread(read, files), strict=True):
+        if isinstance(pixels, ImageError):
+            bad[file] = str(pixels)
+        else:
+            x.append(pixels)
             y.append(number)
+    if bad and skip is None:
+        listed = "\n".join(f"  {file.parent.name}/{problem}" for file, problem in bad.items())
+        raise DataError(f"{len(bad)} of {len(files)} files in {path} are no readable pictures:\n{listed}")
+    known = set(y)
+    for file, problem in bad.items():
+        skip(file, problem)  # type: ignore[misc]  # not None where there are any
+    if empty := [folder.name for number, folder in enumerate(classes.values()) if number not in known]:
+        raise DataError(f"{path / empty[0]} has no pictures; expected the pictures of one class")
     return Images(np.stack(x), np.array(y, np.int64), tuple(classes))
 
 

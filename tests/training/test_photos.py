@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import tiny_config
+from conftest import tiny_config, write_random_checkpoint
 from PIL import Image
 from safetensors import safe_open
 
@@ -165,7 +165,7 @@ def test_a_folder_with_train_and_val_has_both_parts(tmp_path):
     assert training.labels == validation.labels == LABELS
     alone = load_images(str(tmp_path / "val"), image_size=(12, 20))
     np.testing.assert_array_equal(validation.x, alone.x)
-    options = argparse.Namespace(data=str(tmp_path), images=4)
+    options = argparse.Namespace(data=str(tmp_path), images=4, strict=True)
     np.testing.assert_array_equal(measures._read_labelled(options, tiny_config()).x, alone.x)
     np.testing.assert_array_equal(measures._read_images(options, tiny_config()), alone.x[:4])
 
@@ -219,6 +219,26 @@ def test_a_model_whose_labels_have_underscores_can_be_evaluated(tmp_path):
         read_out=lambda batch: (batch[:, 0, 0], None),  # the reddest pixel speaks for class 0
     )
     assert evaluate(seen, images).accuracy == 1
+
+
+def test_evaluate_lists_files_that_are_no_pictures_and_skips_or_refuses_them(capsys, tmp_path, cache):
+    photos = make_photos(tmp_path / "photos", 3, classes=dict.fromkeys(("one", "two"), COLOURS["church"]))
+    (photos / "one" / "Thumbs.db").write_bytes(bytes(512))
+    (photos / "two" / "1.png").write_text("no picture")
+    folder = write_random_checkpoint(tmp_path / "model", tiny_config(labels=("one", "two")))
+    words = ["evaluate", "--model", str(folder), "--data", str(photos), "--json"]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["images"] == 5
+    assert "skipped 2 files, which are no readable pictures:" in err
+    assert f"{photos / 'one' / 'Thumbs.db'}: " in err
+    assert f"{photos / 'two' / '1.png'}: a text file" in err
+    assert main([*words, "--strict"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "2 of 7 files in" in err
+    assert "Thumbs.db" in err
+    assert "1.png" in err
 
 
 def test_output_in_the_folder_of_validation_is_refused(capsys, tmp_path):

@@ -126,9 +126,16 @@ def test_a_folder_of_class_folders_is_read_by_name(tmp_path):
     with pytest.raises(DataError, match="no class blue; its classes are red, green, black"):
         evaluate(SimpleNamespace(labels=("red", "green", "black")), images)
     (tmp_path / "red" / "0.png").write_text("no picture")
-    with pytest.raises(DataError, match=r"red: 0\.png is a text file"):
+    (tmp_path / "green" / "Thumbs.db").write_bytes(bytes(512))
+    named = r"2 of 13 files in .* are no readable pictures:\n  green/Thumbs\.db .*\n  red/0\.png is a text file"
+    with pytest.raises(DataError, match=named):
         load_images(str(tmp_path), image_size=(12, 20))
+    skipped = []
+    left = load_images(str(tmp_path), image_size=(12, 20), skip=lambda file, problem: skipped.append(file.name))
+    assert sorted(skipped) == ["0.png", "Thumbs.db"]
+    assert len(left.x) == 11
     (tmp_path / "red" / "0.png").unlink()
+    (tmp_path / "green" / "Thumbs.db").unlink()
     (tmp_path / "white").mkdir()
     with pytest.raises(DataError, match="white has no pictures"):
         load_images(str(tmp_path))
