@@ -307,6 +307,15 @@ PRESETS: dict[str, Preset] = {
             "model.safetensors": "cc06992f7dc8bf222510fd2fdb83856c69f9ba5681a5a6720cd87a9210220e39",
         },
     ),
+    "cct_7_3x1_32_cifar10": Preset(
+        "CCT-7/3x1, sequence pooling",
+        _PAPER_PRESETS["cct_7_3x1_32"].config,
+        WEIGHTS / "cct_7_3x1_32_cifar10",
+        {
+            "config.json": "9e79ef28909e2f5ad63e27713a710f337d25d23b306a2d250553169f9c1bb12c",
+            "model.safetensors": "94f32b30c1e3a47e736cb711abd9cadf3c0d5b7a3b54dca5d15bf8355bb63e62",
+        },
+    ),
     "keras_cct_cifar10": Preset(
         "CCT of the keras.io example, sequence pooling",
         _keras_io(),

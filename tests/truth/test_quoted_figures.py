@@ -99,7 +99,7 @@ CLAIMS = {
     r"up to (\d+) MB\. \[examples": lambda: (f"{notebook.MOST_BYTES / 1e6:g}",),
     r": (\d+) or (\d+) mm wide": lambda: (f"{WIDTHS['single']:g}", f"{WIDTHS['double']:g}"),
     r"\((\d+) epochs with RandAugment": lambda: (str(RECIPES["paper_300"].epochs),),
-    r"picture \((\d+)×(\d+)\), and 51×51 pixels in the model for photos \((\d+)×(\d+)\)": lambda: tuple(
+    r"picture \((\d+)×(\d+)\), .* pixels in the model for photos \((\d+)×(\d+)\)": lambda: tuple(
         str(side) for name in ("cct_2_3x2_32_cifar10", "cct_imagenette") for side in config(name)["image_size"]
     ),
     r"photos: ten classes of Imagenette at (\d+)×(\d+) pixels": lambda: tuple(
@@ -118,7 +118,7 @@ ELSEWHERE = [
     r"of 100 (answers|of them)",
     r"at\s+most 45 seconds",  # web/src/journey/scenes.test.ts
     r"1 to 9 open the stations",
-    r"sees 13×13\s+pixels|51×51\s+pixels",  # test_cells.py
+    r"sees 13×13\s+pixels|5×5\s+pixels|51×51\s+pixels",  # test_cells.py
     r"of its own,\s+4×4 pixels",  # test_cells.py
     r"start(s)? at 0|white at 0",
     r"16-bit grey|12-bit scans",
