@@ -55,7 +55,7 @@ def analyse(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
-    from ..reports.findings_page import write_report
+    from ..reports.report import write_report
 
     path = options.out or options.folder / "report.html"
     check_file(path)
@@ -69,7 +69,9 @@ def add(command: AddCommand) -> None:
     """Add the commands to the parser."""
     sub = command(report, "Write one HTML file of what the tables of `analyse` say of a model.")
     sub.add_argument("folder", type=Path, metavar="DIR", help="what `analyse` wrote")
-    sub.add_argument("--out", type=Path, metavar="FILE", help="file to write to (default: report.html in DIR)")
+    sub.add_argument(
+        "--out", type=Path, metavar="FILE", help="file to write to, .html or .pdf (default: report.html in DIR)"
+    )
     text = "Write maps, scores and more of every picture of a data set to Parquet. Repeat the command to continue it."
     sub = command(analyse, text, loads=True)
     text = "a folder, a pattern in quotes, Parquet or tar files, or an address such as hf://datasets/OWNER/NAME"

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import base64
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from ..architecture.config import CCTConfig
-from ..dataset.analyse import Analysis
-from ..dataset.chunks import Item, read_chunk
-from ..dataset.sources import digest_listing, list_chunks
-from ..images.decode import ImageError, decode
 from ..images.encode import data_url, jpeg
-from ..images.preprocessing import crop_and_resize
-from ..methods.strongest import draw_patches, write_patches
 from .figures import colourise
-from .findings import Findings, Shown, find
+from .findings_sections import Gallery, Map, Section, Strips, Table
 
-SIDE = 72  # pixels of the longer side of a thumbnail
-MANY = 30  # classes; with more, tables of classes show the most frequent ones
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
 :root { color-scheme: light dark; --paper: light-dark(#fcfbf8, #131417); --ink: light-dark(#1b1a17, #f0eee8);
@@ -46,243 +35,74 @@ img { display: block; image-rendering: pixelated; } .map img { width: 240px; } f
 """
 
 
-def write_report(analysis: Analysis, path: Path) -> Findings:
-    """Write the report of a data set to one HTML file, and beside it the sheets of the strongest patches, which the
-    page shows if they are kept beside the weights. It has pictures if the source still is as it was.
-
-    Raises:
-        ValueError: no picture could be read.
-        OSError: a file cannot be written.
-    """
-    findings = find(analysis)
-    sheets = read_sheets(analysis, findings)
-    page = make_page(analysis, findings, read_thumbnails(analysis, findings), sheets)
-    path.write_text(page, encoding="utf-8")
-    write_patches(path.parent, sheets)
-    return findings
-
-
-def read_thumbnails(analysis: Analysis, findings: Findings) -> dict[str, str]:
-    """Name -> data: URL of the pictures that are shown; empty if the source is away or has changed."""
-    shown = [*findings.typical, *findings.unusual, *(one for cell in findings.cells for one in cell.shown)]
-    thumbnails = {}
-    for item in _read_pictures(analysis, {(one.chunk, one.name) for one in shown}):
-        try:
-            thumbnails[item.name] = _thumbnail(decode(item.data or b""))
-        except ImageError:
-            continue
-    return thumbnails
-
-
-def read_sheets(analysis: Analysis, findings: Findings) -> list[np.ndarray]:
-    """The sheet of the strongest patches of each conv stage; none if the source is away or has changed."""
-    config = CCTConfig.from_dict(analysis.manifest["config"])
-    numbers = {name: number for number, (_, name) in findings.patch_pictures.items()}
-
-    def prepare() -> Iterator[tuple[int, np.ndarray]]:
-        stretch = analysis.manifest["stretch"]
-        for item in _read_pictures(analysis, set(findings.patch_pictures.values())):
-            try:
-                picture = crop_and_resize(item.data or b"", config.image_size, config.preprocessing, stretch=stretch)
-            except ImageError:
-                continue
-            yield numbers[item.name], picture.pixels
-
-    prepared = prepare()
-    first = next(prepared, None)
-    return [] if first is None else draw_patches(config, findings.patches, itertools.chain([first], prepared))
-
-
-def _read_pictures(analysis: Analysis, wanted: Collection[tuple[int, str]]) -> Iterator[Item]:
-    """The pictures of (number of the chunk, name); none if the source is away, as a network may be, or has changed."""
-    names: dict[int, set[str]] = {}
-    for number, name in wanted:
-        names.setdefault(number, set()).add(name)
-    try:
-        chunks = list_chunks(analysis.manifest["source"])
-        if digest_listing(chunks) == analysis.manifest["listing"]:
-            for number in sorted(names):
-                yield from read_chunk(chunks[number], names[number])
-    except (ValueError, OSError):
-        return
-
-
-def make_page(
-    analysis: Analysis, findings: Findings, thumbnails: Mapping[str, str], sheets: Sequence[np.ndarray]
-) -> str:
-    """The HTML of the report; `thumbnails` are data: URLs by the pictures' names, `sheets` of the strongest patches."""
-    manifest = analysis.manifest
-    title = f"{manifest['model']} on {manifest['source']}"
-    sections = [
-        _summary(manifest, findings),
-        _position(findings),
-        _heads(findings),
-        _writes(manifest, findings),
-        _faithful(findings),
-        _confused(findings, thumbnails),
-        _typical(findings, thumbnails),
-        *(_patches(i + 1, sheet, len(findings.patches[i].values)) for i, sheet in enumerate(sheets)),
-    ]
+def make_page(title: str, sections: Sequence[Section]) -> str:
+    """The HTML of a report."""
+    numbers = itertools.count(1)  # of the sheets
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
-        f"<body><h1>{escape(title)}</h1>\n" + "\n".join(filter(None, sections)) + "\n</body></html>\n"
+        f"<body><h1>{escape(title)}</h1>\n"
+        + "\n".join(_section(section, numbers) for section in sections)
+        + "\n</body></html>\n"
     )
 
 
-def _summary(manifest: Mapping[str, Any], findings: Findings) -> str:
-    text = f"{findings.pictures:,} pictures were analysed; {findings.problems:,} could not be read."
-    if findings.accuracy is not None:
-        known = sum(findings.confusion.values())
-        text += f" Top-1 accuracy {findings.accuracy:.2%} on the {known:,} pictures with a true class of the model."
-    return f'<p>{text}</p><p class="soft">SHA-256 of the model: {escape(manifest["sha256"][:12])}.</p>'
+def _section(section: Section, numbers: Iterator[int]) -> str:
+    parts = [f"<h2>{escape(section.title)}</h2>"]
+    for part in section.body:
+        if isinstance(part, str):
+            parts.append(f"<p>{escape(part)}</p>")
+        elif isinstance(part, Table):
+            parts.append(_table(part))
+        elif isinstance(part, Map):
+            parts.append(_map(part))
+        elif isinstance(part, Gallery):
+            parts.append(_gallery(part))
+        else:
+            parts.append(_strips(part, next(numbers)))
+    return "".join(parts)
 
 
-def _position(findings: Findings) -> str:
-    prior = findings.position_prior
-    if prior is None:
-        return ""
-    limit = float(prior.max())
-    url = data_url(np.kron(colourise(prior, signed=False, limit=limit), np.ones((8, 8, 1), np.uint8)))
-    return (
-        "<h2>Position prior</h2><p>Mean pooling weight of each token: how much a place counts, whatever is there. "
-        f"{findings.pool_tokens:.1f} of {prior.size} tokens in effect (equal weights would give {prior.size}).</p>"
-        f'<p class="map"><img src="{url}" alt="Map of the mean pooling weights"></p>'
-        f'<p class="soft">Colours from 0 (dark) to {limit:.2%} (yellow).</p>'
-    )
+def _map(shown: Map) -> str:
+    colours = colourise(shown.values, signed=False, limit=float(shown.values.max()))
+    url = data_url(np.kron(colours, np.ones((8, 8, 1), np.uint8)))
+    return f'<p class="map"><img src="{url}" alt="{escape(shown.name)}"></p>'
 
 
-def _heads(findings: Findings) -> str:
-    layers, heads = findings.attention_distance.shape
-    columns = [f"head {h + 1}" for h in range(heads)]
-    rows = [f"layer {i + 1}" for i in range(layers)]
-    return (
-        "<h2>Attention distance</h2><p>How far each head attends, in pixels of the model's input, mean over tokens and "
-        "pictures. Small: the head attends to neighbours.</p>"
-        + _table("", columns, rows, findings.attention_distance, ".1f")
-        + "<h2>Effective tokens</h2><p>To how many tokens each head attends: exp(entropy) of its attention, mean over "
-        "tokens and pictures.</p>" + _table("", columns, rows, findings.attention_tokens, ".1f")
-    )
-
-
-def _writes(manifest: Mapping[str, Any], findings: Findings) -> str:
-    labels = _frequent(findings.predicted)
-    values = np.stack([findings.attribution[label] for label in labels])
-    rows = [f"{label} ({findings.predicted[label]:,})" for label in labels]
-    return (
-        "<h2>Which part writes which class</h2><p>Where a class is predicted (number of pictures): what each part of "
-        "the model adds to its score, in logits against the mean class, on average. The parts sum to the score.</p>"
-        + _table("predicted", manifest["columns"]["attribution"]["names"], rows, values, "+.2f", signed=True)
-    )
-
-
-def _faithful(findings: Findings) -> str:
-    if not findings.faithfulness:
-        return ""
-    values = np.array([[100 * one.beats_chance, one.srg] for one in findings.faithfulness.values()])
-    columns = ["better than chance, % of pictures", "insertion - deletion"]
-    return (
-        "<h2>How often a map beats chance</h2><p>A map beats chance on a picture if removing tokens in its order "
-        "changes the probability more than 95 % of random orders do.</p>"
-        + _table("map", columns, list(findings.faithfulness), values, ".2f", shade=np.zeros_like(values))
-    )
-
-
-def _confused(findings: Findings, thumbnails: Mapping[str, str]) -> str:
-    if findings.accuracy is None:
-        return ""
-    totals: dict[str, int] = {}
-    for (label, _), count in findings.confusion.items():
-        totals[label] = totals.get(label, 0) + count
-    labels, columns = _frequent(totals), _frequent(findings.predicted)
-    counts = np.array([[findings.confusion.get((a, b), 0) for b in columns] for a in labels])
-    mistakes = np.where([[a == b for b in columns] for a in labels], 0, counts)
-    cells = "".join(
-        f"<p>{escape(cell.label)} taken for {escape(cell.predicted)}: {cell.count:,}. The most certain:</p>"
-        + _pictures(cell.shown, thumbnails)
-        for cell in findings.cells
-    )
-    return (
-        "<h2>Classes confused</h2><p>Rows: true class. Columns: predicted class.</p>"
-        + _table("true", columns, labels, counts, ",", shade=mistakes)
-        + cells
-    )
-
-
-def _typical(findings: Findings, thumbnails: Mapping[str, str]) -> str:
-    return (
-        "<h2>Most and least typical pictures</h2><p>By the Mahalanobis distance of the pooled vector from the mean of "
-        "this data set. The nearest:</p>"
-        + _pictures(findings.typical, thumbnails)
-        + "<p>The farthest:</p>"
-        + _pictures(findings.unusual, thumbnails)
-    )
-
-
-def _patches(stage: int, sheet: np.ndarray, channels: int) -> str:
-    """A strip of nine windows for each channel, all cut from one picture."""
-    height, width = sheet.shape[0] // channels, sheet.shape[1]
-    url = base64.b64encode(jpeg(sheet)).decode()
-    style = (
-        f".stage-{stage} i {{ background-image: url(data:image/jpeg;base64,{url}); aspect-ratio: {width} / {height}; "
-    )
-    style += f"background-size: 100% {100 * channels}%; }}"
-    strips = "".join(
-        f'<figure><i style="background-position:0 {100 * c / max(1, channels - 1):.4f}%"></i>'
-        f"<figcaption>channel {c + 1}</figcaption></figure>"
-        for c in range(channels)
-    )
-    return (
-        f"<h2>Strongest patches, stage {stage}</h2><p>For each channel of the tokenizer the windows of pixels, from "
-        f"nine pictures, where it is strongest. Grey is beyond the picture.</p><style>{style}</style>"
-        f'<div class="pictures strips stage-{stage}">{strips}</div>'
-    )
-
-
-def _frequent(counts: Mapping[str, int]) -> list[str]:
-    """The classes in their order; of many only the most frequent."""
-    kept = set(sorted(counts, key=lambda label: -counts[label])[:MANY])
-    return [label for label in counts if label in kept]
-
-
-def _table(
-    corner: str,
-    columns: Sequence[str],
-    rows: Sequence[str],
-    values: np.ndarray,
-    form: str,
-    *,
-    signed: bool = False,
-    shade: np.ndarray | None = None,
-) -> str:
-    """Numbers with a background in proportion to `shade`, by default the numbers themselves."""
-    shade = values if shade is None else shade
-    limit = float(np.abs(shade).max()) or 1.0
+def _table(table: Table) -> str:
+    limit = float(np.abs(table.shade).max()) or 1.0
 
     def cell(value: Any, part: float) -> str:
-        kind = ("for" if part > 0 else "against") if signed else "share"
-        return f'<td class="{kind}" style="--part:{abs(part) / limit:.2f}">{value:{form}}</td>'
+        kind = ("for" if part > 0 else "against") if table.signed else "share"
+        return f'<td class="{kind}" style="--part:{abs(part) / limit:.2f}">{value:{table.form}}</td>'
 
-    head = "".join(f"<th>{escape(name)}</th>" for name in (corner, *columns))
+    head = "".join(f"<th>{escape(name)}</th>" for name in (table.corner, *table.columns))
     body = "".join(
         f"<tr><td>{escape(name)}</td>{''.join(map(cell, line, parts))}</tr>"
-        for name, line, parts in zip(rows, values, shade, strict=True)
+        for name, line, parts in zip(table.rows, table.values, table.shade, strict=True)
     )
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _pictures(shown: Iterable[Shown], thumbnails: Mapping[str, str]) -> str:
+def _gallery(gallery: Gallery) -> str:
     figures = ""
-    for one in shown:
-        url = thumbnails.get(one.name)
-        image = f'<img src="{url}" alt="">' if url else ""
-        figures += f"<figure>{image}<figcaption>{escape(one.name)} ({one.text})</figcaption></figure>"
+    for caption, picture in gallery.pictures:
+        image = "" if picture is None else f'<img src="{data_url(picture)}" alt="">'
+        figures += f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>"
     return f'<div class="pictures">{figures}</div>'
 
 
-def _thumbnail(picture: np.ndarray) -> str:
-    image = Image.fromarray(picture)
-    image.thumbnail((SIDE, SIDE))
-    return data_url(np.asarray(image))
+def _strips(strips: Strips, number: int) -> str:
+    """A strip of nine windows for each channel, all cut from one picture."""
+    channels, (rows, width, _) = strips.channels, strips.sheet.shape
+    url = "data:image/jpeg;base64," + base64.b64encode(jpeg(strips.sheet)).decode()
+    style = f"background-image: url({url}); aspect-ratio: {width} / {rows // channels}; "
+    style += f"background-size: 100% {100 * channels}%;"
+    figures = "".join(
+        f'<figure><i style="background-position:0 {100 * c / max(1, channels - 1):.4f}%"></i>'
+        f"<figcaption>channel {c + 1}</figcaption></figure>"
+        for c in range(channels)
+    )
+    return f'<style>.sheet-{number} i {{ {style} }}</style><div class="pictures strips sheet-{number}">{figures}</div>'

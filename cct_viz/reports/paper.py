@@ -28,9 +28,9 @@ STYLES = {
     "bar": "the colour bar alone",
 }
 # TrueType fonts are embedded as such, because publishers refuse Type 3; SVG keeps text as text.
-_FONTS: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "cct_viz"}
-_NO_DATE = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}  # the same numbers give the same file
-_SAVING = threading.Lock()  # Matplotlib's settings belong to the process
+FONTS: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "cct_viz"}
+NO_DATE = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}  # the same numbers give the same file
+SAVING = threading.Lock()  # Matplotlib's settings belong to the process
 
 
 class Drawing(Figure):
@@ -39,10 +39,10 @@ class Drawing(Figure):
     def savefig(self, fname: Any, *, format: str | None = None, **options: Any) -> None:
         """Save to a path or an open file; `format` is the path's suffix, or PNG. Options are Matplotlib's."""
         kind = format or (Path(fname).suffix[1:].lower() if isinstance(fname, (str, Path)) else "") or "png"
-        if kind not in _NO_DATE:
+        if kind not in NO_DATE:
             return super().savefig(fname, format=kind, **options)
-        with _SAVING, matplotlib.rc_context(_FONTS):
-            super().savefig(fname, format=kind, **{"metadata": _NO_DATE[kind], **options})
+        with SAVING, matplotlib.rc_context(FONTS):
+            super().savefig(fname, format=kind, **{"metadata": NO_DATE[kind], **options})
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()

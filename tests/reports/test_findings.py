@@ -5,13 +5,17 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 import cct_viz
+from cct_viz.architecture.config import CCTConfig
 from cct_viz.cli import main
 from cct_viz.methods.strongest import add_picture, no_patches, read_patches
-from cct_viz.reports import findings_page
 from cct_viz.reports.findings import find
+from cct_viz.reports.findings_pdf import write_pdf
+from cct_viz.reports.findings_sections import Gallery, Map, Section, Strips, Table, read_thumbnails
+from cct_viz.reports.report import write_report
 
 pytestmark = [
     pytest.mark.parquet,
@@ -93,18 +97,49 @@ def test_the_strongest_patches_are_those_of_all_chunks(analysed, tiny_classifier
     assert html.count("<i style=") == sum(stage.channels for stage in tiny_classifier.config.tokenizer)
 
 
+def test_a_pdf_has_the_same_words_and_all_its_pages(analysed, tmp_path, capsys):
+    path = tmp_path / "report.pdf"
+    assert main(["report", str(analysed.folder), "--out", str(path)]) == 0
+    content = path.read_bytes()
+    assert content.startswith(b"%PDF")
+    assert b"/Subtype /Type3" not in content  # letters stay text, which readers can search
+    assert all(read_patches(tmp_path, CCTConfig.from_dict(analysed.manifest["config"])))
+    assert main(["report", str(analysed.folder), "--out", str(path)]) == 0
+    assert path.read_bytes() == content  # the same numbers give the same file
+
+
+def test_a_pdf_goes_on_over_as_many_pages_as_it_needs(tmp_path, monkeypatch):
+    said, numbers = [], np.arange(70 * 31, dtype=float).reshape(70, 31) - 1000
+    monkeypatch.setattr(Figure, "text", lambda self, x, y, text, **rest: said.append((round(y, 4), text)))
+    names = [f"a class with a long name {i}" for i in range(70)]
+    body = (
+        "word " * 2000,
+        Table("true", [f"part {c}" for c in range(31)], names, numbers, "+.1f", numbers, signed=True),
+        Map(np.ones((3, 40)), "a wide map"),
+        Gallery(tuple((f"picture {i} with a name that is long", np.zeros((72, 20, 3), np.uint8)) for i in range(30))),
+        Gallery((("away", None),)),
+        Strips(np.zeros((300 * 5, 9 * 5, 3), np.uint8), 300),
+        Strips(np.zeros((2 * 200, 9 * 20, 3), np.uint8), 2),
+    )
+    write_pdf("$not maths", [Section("A heading", body)], tmp_path / "long.pdf")
+    content = (tmp_path / "long.pdf").read_bytes()
+    assert len(re.findall(rb"/Type /Page\b", content)) > 6
+    assert all(0.03 < y < 0.97 for y, _ in said)  # no line leaves its page
+    assert {str(n) for n in range(1, 301)} <= {text for _, text in said}  # every channel has its strip
+
+
 def test_without_its_source_the_report_has_names_only(analysed, tmp_path):
     (tmp_path / "photos" / "more.png").write_bytes(b"")
-    assert findings_page.read_thumbnails(analysed, find(analysed)) == {}
+    assert read_thumbnails(analysed, find(analysed)) == {}
     (tmp_path / "photos").rename(tmp_path / "away")
-    findings_page.write_report(analysed, tmp_path / "report.html")
+    write_report(analysed, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text(encoding="utf-8").count("<img") == 1  # the map of the weights
 
 
 def test_a_model_without_weights_and_pictures_without_classes_have_a_shorter_report(class_token_folder, tmp_path):
     Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
     analysis = cct_viz.analyse(cct_viz.load(class_token_folder), tmp_path / "a.png", tmp_path / "out")
-    findings_page.write_report(analysis, tmp_path / "report.html")
+    write_report(analysis, tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Position prior" not in html
     assert "Classes confused" not in html
