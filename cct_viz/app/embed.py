@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..server import settings
@@ -38,13 +39,18 @@ class Running:
         return f"<CCT Explorer at {self.url}; .close() stops it>"
 
 
-def make_page(sources: Sequence[str], *, hub: bool) -> dict[str, Any]:
+def make_page(sources: Sequence[str], *, hub: bool, report: Path | None = None) -> dict[str, Any]:
     """The arguments of the server's `launch` and `mount` that are about the page. With `hub`, missing models are
     downloaded once it serves.
 
+    Args:
+        report: the HTML file of a data set's report, for a tab of its own.
+
     Raises:
         CheckpointError: a source cannot be loaded.
+        OSError: the report cannot be read.
     """
+    html = _read_report(report) if report else ""
     from ..server.janitor import make_folder
     from .models import Models
 
@@ -54,7 +60,15 @@ def make_page(sources: Sequence[str], *, hub: bool) -> dict[str, Any]:
     from .theme import appearance
 
     checks = {"model": models.is_there, "inference": models.works}
-    return {"page": build_page(models), "checks": checks, "appearance": appearance(), "begin": models.download}
+    return {"page": build_page(models, html), "checks": checks, "appearance": appearance(), "begin": models.download}
+
+
+def _read_report(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise OSError(f"{path} cannot be read ({reason}); give the HTML file that `cct-viz report` wrote") from error
 
 
 def launch(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Collection
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -40,16 +42,25 @@ cctExplorer.session = cctExplorer.openApp({{element: element.querySelector(".cct
 """
 
 
-def build_page(models: Models) -> gr.Blocks:
-    """The whole app as Gradio blocks, not yet launched. The page runs the models in the visitor's browser."""
+def build_page(models: Models, report: str = "") -> gr.Blocks:
+    """The whole app as Gradio blocks, not yet launched. The page runs the models in the visitor's browser.
+
+    Args:
+        report: HTML of a data set's report, shown in a tab of its own where no script runs.
+    """
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, KEEP_SECONDS)) as page:
-        explorer = gr.HTML(
-            html_template='<div class="cct-app"></div>',
-            js_on_load=_ON_LOAD % (json.dumps(page_style()), page_script()),
-            apply_default_css=False,
-            padding=False,
-            elem_id="explorer",
-        )
+        with gr.Tab("Explorer") if report else contextlib.nullcontext():
+            explorer = gr.HTML(
+                html_template='<div class="cct-app"></div>',
+                js_on_load=_ON_LOAD % (json.dumps(page_style()), page_script()),
+                apply_default_css=False,
+                padding=False,
+                elem_id="explorer",
+            )
+        if report:
+            with gr.Tab("Data set"):
+                frame = f'<iframe title="Report of a data set" sandbox srcdoc="{escape(report)}"></iframe>'
+                gr.HTML(frame, apply_default_css=False, padding=False, elem_id="report")
         files = PageFiles(explorer)
         explorer.value = json.dumps(
             {

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..server import settings
 from ..server.stubs import without_stubs
@@ -32,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="pages on other hosts that may show the app in a frame, such as https://course.example.org",
     )
+    text = "the HTML file that `cct-viz report` wrote, to be shown in a tab of its own"
+    parser.add_argument("--report", type=Path, metavar="FILE", help=text)
     parser.add_argument("--mcp", action="store_true", help="also offer the endpoints to language models as MCP tools")
 
 
@@ -64,7 +67,7 @@ def serve(arguments: argparse.Namespace) -> None:
         from ..server.launch import launch
         from .embed import make_page
 
-        page = make_page(arguments.model, hub=not arguments.no_hub)
+        page = make_page(arguments.model, hub=not arguments.no_hub, report=arguments.report)
     launch(
         host=host,
         port=port,

@@ -129,6 +129,29 @@ def test_a_large_model_is_asked_on_the_server(visit, cache, tmp_path, monkeypatc
         made.close()
 
 
+def test_a_report_has_a_tab_of_its_own_in_which_no_script_runs(visit, cache, tiny_folder, tmp_path):
+    from cct_viz.app.embed import make_page
+    from cct_viz.server.launch import launch
+
+    path = tmp_path / "report.html"
+    path.write_text('<!doctype html><h1>A "report" &amp; more</h1><script>document.title = parent.ran = "ran"</script>')
+    made = make_page([str(tiny_folder)], hub=False, report=path)
+    _, address, _ = launch(host="127.0.0.1", block=False, **made)
+    try:
+        visitor = visit(address)
+        assert visitor.ask("session.models[0].id") == tiny_folder.name
+        visitor.page.get_by_role("tab", name="Data set").click()
+        heading = visitor.page.frame_locator("iframe[title='Report of a data set']").get_by_role("heading")
+        heading.wait_for()
+        assert heading.inner_text() == 'A "report" & more'
+        assert visitor.page.evaluate("window.ran") is None
+        visitor.page.get_by_role("tab", name="Explorer").click()
+        visitor.open("pool")
+        visitor.errors.clear()  # the browser's line about the script that did not run
+    finally:
+        made["page"].close()
+
+
 @pytest.mark.slow
 def test_the_page_is_whole_where_no_script_runs(app_address):
     text = urllib.request.urlopen(app_address).read().decode()

@@ -112,3 +112,16 @@ def test_a_notebook_shows_the_app_in_a_frame_that_notebooks_of_this_machine_may_
 
 def test_folders_of_repeated_launches_lie_side_by_side(folder):
     assert janitor.make_folder().parent == folder.parent
+
+
+def test_a_report_that_cannot_be_read_costs_one_sentence(tmp_path):
+    (tmp_path / "picture.html").write_bytes(b"\xff\xd8\xff")
+    for name, reason in (
+        ("away.html", "No such file or directory"),
+        (".", "Is a directory"),
+        ("picture.html", "it is no"),
+    ):
+        with pytest.raises(
+            OSError, match=f"cannot be read .{reason}.*; give the HTML file that `cct-viz report` wrote"
+        ):
+            embed.make_page([], hub=False, report=tmp_path / name)
