@@ -46,12 +46,17 @@ class Strongest:
 
     def merge(self, other: Strongest) -> Strongest:
         """The strongest of both; `other` is of later pictures."""
-        values = np.concatenate([self.values, other.values], axis=1)
+        better = other.values[:, 0] > self.values[:, -1]  # the other channels stay as they are
+        if not better.any():
+            return self
+        values = np.concatenate([self.values[better], other.values[better]], axis=1)
         order = np.argsort(-values, axis=1, kind="stable")[:, :COUNT]
 
         def pick(name: str) -> np.ndarray:
-            both = np.concatenate([getattr(self, name), getattr(other, name)], axis=1)
-            return np.take_along_axis(both, order, axis=1)
+            merged = getattr(self, name).copy()
+            both = np.concatenate([merged[better], getattr(other, name)[better]], axis=1)
+            merged[better] = np.take_along_axis(both, order, axis=1)
+            return merged
 
         return Strongest(pick("values"), pick("pictures"), pick("cells"))
 
