@@ -50,7 +50,7 @@ def make_page(sources: Sequence[str], *, hub: bool, report: Path | None = None) 
         CheckpointError: a source cannot be loaded.
         OSError: the report cannot be read.
     """
-    html = _read_report(report) if report else ""
+    html = None if report is None else _read_report(report)
     from ..server.janitor import make_folder
     from .models import Models
 

@@ -42,14 +42,14 @@ cctExplorer.session = cctExplorer.openApp({{element: element.querySelector(".cct
 """
 
 
-def build_page(models: Models, report: str = "") -> gr.Blocks:
+def build_page(models: Models, report: str | None = None) -> gr.Blocks:
     """The whole app as Gradio blocks, not yet launched. The page runs the models in the visitor's browser.
 
     Args:
         report: HTML of a data set's report, shown in a tab of its own where no script runs.
     """
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, KEEP_SECONDS)) as page:
-        with gr.Tab("Explorer") if report else contextlib.nullcontext():
+        with contextlib.nullcontext() if report is None else gr.Tab("Explorer"):
             explorer = gr.HTML(
                 html_template='<div class="cct-app"></div>',
                 js_on_load=_ON_LOAD % (json.dumps(page_style()), page_script()),
@@ -57,7 +57,7 @@ def build_page(models: Models, report: str = "") -> gr.Blocks:
                 padding=False,
                 elem_id="explorer",
             )
-        if report:
+        if report is not None:
             with gr.Tab("Data set"):
                 frame = f'<iframe title="Report of a data set" sandbox srcdoc="{escape(report)}"></iframe>'
                 gr.HTML(frame, apply_default_css=False, padding=False, elem_id="report")

@@ -50,14 +50,23 @@ def note_not_applicable(methods: Iterable[str]) -> None:
 
 
 @contextlib.contextmanager
-def skipping(options: argparse.Namespace) -> Iterator[Callable[[Path, str], None] | None]:
-    """What a reader of folders shall do with files that are no readable pictures: leave them out, to be listed on
-    stderr at the end, or None with --strict: refuse them."""
+def skipping(options: argparse.Namespace) -> Iterator[Callable[[Path, str], None]]:
+    """What a reader of folders shall do with files that are no readable pictures: leave them out. They are listed on
+    stderr at the end, where --strict refuses them.
+
+    Raises:
+        ValueError: there are some, and --strict was given.
+    """
     bad: dict[Path, str] = {}
-    yield None if options.strict else bad.__setitem__
-    if bad:
-        print(f"cct_viz: skipped {len(bad)} files, which are no readable pictures:", file=sys.stderr)
-        list_bad(bad)
+    try:
+        yield bad.__setitem__
+    finally:
+        if bad:
+            verb = "refused" if options.strict else "skipped"
+            print(f"cct_viz: {verb} {len(bad)} files, which are no readable pictures:", file=sys.stderr)
+            list_bad(bad)
+    if bad and options.strict:
+        raise ValueError("nothing was done, because --strict refuses such files")
 
 
 def list_bad(bad: Mapping[Path, str]) -> None:

@@ -67,7 +67,9 @@ def report(options: argparse.Namespace) -> int:
 
 def add(command: AddCommand) -> None:
     """Add the commands to the parser."""
-    sub = command(report, "Write one HTML file of what the tables of `analyse` say of a model.")
+    sub = command(
+        report, "Write what the tables of `analyse` say of a model, and beside it the sheets of the strongest patches."
+    )
     sub.add_argument("folder", type=Path, metavar="DIR", help="what `analyse` wrote")
     sub.add_argument(
         "--out", type=Path, metavar="FILE", help="file to write to, .html or .pdf (default: report.html in DIR)"

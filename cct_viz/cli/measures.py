@@ -188,10 +188,7 @@ def add(command: AddCommand) -> None:
     sub.add_argument("--gauge", type=Path, metavar="FILE", help=text)
     text = "with --gauge: pictures of none of the classes, as --data; the gauge then says how well it tells them apart"
     sub.add_argument("--unknown", metavar="DATA", help=text)
-    text = (
-        "folder to write strongest_patches_1.jpg and so on to: for each channel of each conv stage the nine windows of "
-    )
-    text += "pixels where it is strongest; the page shows them if they are kept beside the weights"
+    text = "write strongest_patches_1.jpg and so on to this folder, to be kept beside the weights"
     sub.add_argument("--patches", type=Path, metavar="FOLDER", help=text)
 
     text = "Run the parameter randomisation test: randomise one part of the weights at a time and compare every map."

@@ -23,8 +23,9 @@ from ..images.encode import jpeg
 from ..inference.trace import Trace
 
 COUNT = 9  # patches of a channel
-FILE = "strongest_patches_{}.jpg"  # of stage 1 and so on, in the folder of the weights; `evaluate --patches` writes it
-MAX_BYTES = 5_000_000
+FILE = "strongest_patches_{}.jpg"  # of stage 1 and so on, beside the weights; from `evaluate --patches` or `report`
+MAX_BYTES = 20_000_000
+MOST_ROWS = 65_500  # of pixels in a JPEG
 _NOTHING = 128  # grey, where a window leaves the picture and where there is no patch
 
 
@@ -115,23 +116,26 @@ def draw_patches(
 
 def cut_window(pixels: np.ndarray, places: StageGeometry, cell: int) -> np.ndarray:
     """(h, w, 3) uint8: the window that a cell sees of (H, W, 3) pixels, grey beyond the picture."""
-    height, width = places.window_size
+    patch = np.full((*places.window_size, 3), _NOTHING, np.uint8)
     y, x = places.centres.reshape(-1, 2)[cell]
-    padded = np.pad(pixels, ((height, height), (width, width), (0, 0)), constant_values=_NOTHING)
-    top, left = round(y - height / 2) + height, round(x - width / 2) + width
-    return padded[top : top + height, left : left + width]
+    rows, columns = (
+        round(middle - size / 2) + np.arange(size) for middle, size in zip((y, x), places.window_size, strict=True)
+    )
+    down, right = (rows >= 0) & (rows < pixels.shape[0]), (columns >= 0) & (columns < pixels.shape[1])
+    patch[np.ix_(down, right)] = pixels[np.ix_(rows[down], columns[right])]
+    return patch
 
 
 def write_patches(folder: Path, sheets: Sequence[np.ndarray]) -> list[Path]:
-    """Write the sheet of each conv stage as a JPEG file; returns their paths.
+    """Write the sheet of each conv stage as a JPEG file, without one of more rows than a JPEG has; returns their paths.
 
     Raises:
         OSError: a file cannot be written.
     """
-    paths = [folder / FILE.format(i + 1) for i in range(len(sheets))]
-    for path, sheet in zip(paths, sheets, strict=True):
+    paths = {folder / FILE.format(i + 1): sheet for i, sheet in enumerate(sheets) if len(sheet) <= MOST_ROWS}
+    for path, sheet in paths.items():
         path.write_bytes(jpeg(sheet))
-    return paths
+    return list(paths)
 
 
 def read_patches(folder: Path | None, config: CCTConfig) -> list[bytes | None]:
@@ -153,9 +157,10 @@ def _read(path: Path, size: tuple[int, int]) -> bytes | None:
         with Image.open(io.BytesIO(content), formats=["JPEG"]) as sheet:
             if sheet.size != size:
                 raise ValueError("of another model")
+            sheet.load()
         return content
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         ignore(path, "it is damaged, too large or of another model")
         return None

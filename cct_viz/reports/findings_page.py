@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..images.encode import data_url, jpeg
+from ..methods.strongest import MOST_ROWS
 from .figures import colourise
 from .findings_sections import Gallery, Map, Section, Strips, Table
 
@@ -97,7 +98,10 @@ def _gallery(gallery: Gallery) -> str:
 def _strips(strips: Strips, number: int) -> str:
     """A strip of nine windows for each channel, all cut from one picture."""
     channels, (rows, width, _) = strips.channels, strips.sheet.shape
-    url = "data:image/jpeg;base64," + base64.b64encode(jpeg(strips.sheet)).decode()
+    if rows <= MOST_ROWS:
+        url = "data:image/jpeg;base64," + base64.b64encode(jpeg(strips.sheet)).decode()
+    else:
+        url = data_url(strips.sheet)
     style = f"background-image: url({url}); aspect-ratio: {width} / {rows // channels}; "
     style += f"background-size: 100% {100 * channels}%;"
     figures = "".join(

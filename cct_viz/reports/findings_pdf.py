@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -25,6 +26,8 @@ INSIDE = WIDTH - 2 * MARGIN
 POINTS, LINE = 9.5, 0.19
 LETTER = 0.6 / 72  # width of a letter of one point, at most on average
 ROW = 0.2
+NARROWEST = 0.32  # column of a table; wider tables are split
+LONGEST = 28  # letters of a column's name
 SHADE = 0.45  # of the colour where the shade is largest
 KEPT = 1.2  # below words, so that what they are about begins on their page
 AT_ONCE = 7  # pictures in a row
@@ -110,12 +113,22 @@ class _Pages:
     def _picture(self, picture: np.ndarray, width: float) -> None:
         height = width * picture.shape[0] / picture.shape[1]
         self._need(height)
-        self._axes(0, width, height).imshow(picture, aspect="auto", interpolation="nearest")
+        self._axes(0, width, height).imshow(picture, aspect="auto", interpolation="none")
         self.y -= height + 0.12
 
     def table(self, table: Table) -> None:
-        """Split below a row where a page ends; each part has the names of the columns."""
+        """Split below a row where a page ends, and beside a column where the page is too narrow; each part has the
+        names of its rows and columns."""
         first = min(1.8, max(len(name) for name in (table.corner, *table.rows)) * 8 * LETTER + 0.1)
+        most = int((INSIDE - first) / NARROWEST)
+        for begin in range(0, len(table.columns), most):
+            part = slice(begin, begin + most)
+            columns = [_shorten(name, LONGEST) for name in table.columns[part]]
+            values, shade = table.values[:, part], table.shade[:, part]
+            self._part(replace(table, columns=columns, values=values, shade=shade), first, np.abs(table.shade).max())
+
+    def _part(self, table: Table, first: float, largest: float) -> None:
+        """A table that fits beside names of `first` inches; `largest` is where the shade is full."""
         wide = min(max(0.55, max(map(len, table.columns)) * 8 * LETTER + 0.1), (INSIDE - first) / len(table.columns))
         cells = [[f"{value:{table.form}}" for value in line] for line in table.values]
         if max(map(len, table.columns)) * 8 * LETTER > wide:
@@ -124,7 +137,7 @@ class _Pages:
         points = min(8.0, wide / (longest * LETTER) * 0.95)
         turned = max(map(len, table.columns)) * points * LETTER > wide
         head = 0.15 + max(map(len, table.columns)) * points * LETTER if turned else ROW
-        limit = float(np.abs(table.shade).max()) or 1.0
+        limit = float(largest) or 1.0
         begin = 0
         while begin < len(cells):
             self._need(head + 2 * ROW)
@@ -147,7 +160,7 @@ class _Pages:
             for r in range(count):
                 line = begin + r
                 base = head + (r + 1) * ROW
-                name = textwrap.shorten(table.rows[line], max(4, int(first / (points * LETTER))), placeholder="…")
+                name = _shorten(table.rows[line], max(4, int(first / (points * LETTER))))
                 axes.text(0, base - 0.06, name, fontsize=points, parse_math=False)
                 for c, cell in enumerate(cells[line]):
                     part = float(table.shade[line, c]) / limit
@@ -166,14 +179,15 @@ class _Pages:
         side, step = 0.8, INSIDE / AT_ONCE
         for begin in range(0, len(gallery.pictures), AT_ONCE):
             row = gallery.pictures[begin : begin + AT_ONCE]
-            words = [textwrap.wrap(caption, int((step - 0.06) / (5.5 * LETTER)))[:4] for caption, _ in row]
+            letters = int((step - 0.06) / (5.5 * LETTER))
+            words = [textwrap.wrap(_shorten(caption, 3 * letters), letters) for caption, _ in row]
             height = side + 0.1 * max(map(len, words)) + 0.08
             self._need(height)
             for i, ((_, picture), lines) in enumerate(zip(row, words, strict=True)):
                 if picture is not None:
                     scale = side / max(picture.shape[:2])
                     size = picture.shape[1] * scale, picture.shape[0] * scale
-                    self._axes(i * step, *size).imshow(picture, aspect="auto", interpolation="nearest")
+                    self._axes(i * step, *size).imshow(picture, aspect="auto", interpolation="none")
                 for n, line in enumerate(lines, 1):
                     place = ((MARGIN + i * step) / WIDTH, (self.y - side - 0.1 * n) / HEIGHT)
                     self._page.text(*place, line, fontsize=5.5, parse_math=False)
@@ -197,7 +211,7 @@ class _Pages:
                 x = column * INSIDE / COLUMNS
                 part = strips.sheet[first * tall : (first + count) * tall]
                 axes = self._axes(x + CELL, width, count * high)
-                axes.imshow(part, aspect="auto", interpolation="nearest")
+                axes.imshow(part, aspect="auto", interpolation="none")
                 for line in range(1, count):
                     axes.axhline(line * tall - 0.5, color="white", lw=1)
                 for n in range(count):
@@ -205,3 +219,11 @@ class _Pages:
                     self._page.text(*place, str(first + n + 1), fontsize=6, ha="right", va="center")
             self.y -= rows * high + 0.1
             begin += rows * COLUMNS
+
+
+def _shorten(text: str, letters: int) -> str:
+    """At most so many letters; of a longer text the middle is left out, because ends tell names apart."""
+    if len(text) <= letters:
+        return text
+    end = (letters - 1) // 2
+    return f"{text[: letters - 1 - end]}…{text[len(text) - end :]}"

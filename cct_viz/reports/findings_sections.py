@@ -99,7 +99,7 @@ def read_thumbnails(analysis: Analysis, findings: Findings) -> dict[str, np.ndar
     changed."""
     shown = [*findings.typical, *findings.unusual, *(one for cell in findings.cells for one in cell.shown)]
     thumbnails = {}
-    for item in _read_pictures(analysis, {(one.chunk, one.name) for one in shown}):
+    for _, item in _read_pictures(analysis, {(one.chunk, one.name) for one in shown}):
         try:
             thumbnails[item.name] = _thumbnail(decode(item.data or b""))
         except ImageError:
@@ -110,24 +110,25 @@ def read_thumbnails(analysis: Analysis, findings: Findings) -> dict[str, np.ndar
 def read_sheets(analysis: Analysis, findings: Findings) -> list[np.ndarray]:
     """The sheet of the strongest patches of each conv stage; none if the source is away or has changed."""
     config = CCTConfig.from_dict(analysis.manifest["config"])
-    numbers = {name: number for number, (_, name) in findings.patch_pictures.items()}
+    numbers = {place: number for number, place in findings.patch_pictures.items()}
 
     def prepare() -> Iterator[tuple[int, np.ndarray]]:
         stretch = analysis.manifest["stretch"]
-        for item in _read_pictures(analysis, set(findings.patch_pictures.values())):
+        for chunk, item in _read_pictures(analysis, set(findings.patch_pictures.values())):
             try:
                 picture = crop_and_resize(item.data or b"", config.image_size, config.preprocessing, stretch=stretch)
             except ImageError:
                 continue
-            yield numbers[item.name], picture.pixels
+            yield numbers[chunk, item.name], picture.pixels
 
     prepared = prepare()
     first = next(prepared, None)
     return [] if first is None else draw_patches(config, findings.patches, itertools.chain([first], prepared))
 
 
-def _read_pictures(analysis: Analysis, wanted: Collection[tuple[int, str]]) -> Iterator[Item]:
-    """The pictures of (number of the chunk, name); none if the source is away, as a network may be, or has changed."""
+def _read_pictures(analysis: Analysis, wanted: Collection[tuple[int, str]]) -> Iterator[tuple[int, Item]]:
+    """The pictures of (number of the chunk, name), with that number; none if the source is away, as a network may be,
+    or has changed."""
     names: dict[int, set[str]] = {}
     for number, name in wanted:
         names.setdefault(number, set()).add(name)
@@ -135,7 +136,8 @@ def _read_pictures(analysis: Analysis, wanted: Collection[tuple[int, str]]) -> I
         chunks = list_chunks(analysis.manifest["source"])
         if digest_listing(chunks) == analysis.manifest["listing"]:
             for number in sorted(names):
-                yield from read_chunk(chunks[number], names[number])
+                for item in read_chunk(chunks[number], names[number]):
+                    yield number, item
     except (ValueError, OSError):
         return
 
@@ -238,7 +240,7 @@ def _typical(findings: Findings, thumbnails: Mapping[str, np.ndarray]) -> Sectio
 def _patches(stage: int, sheet: np.ndarray, channels: int) -> Section:
     text = (
         "For each channel of the tokenizer the windows of pixels, from nine pictures, where it is strongest. Grey is "
-        "beyond the picture."
+        "beyond the edge, or no picture."
     )
     return Section(f"Strongest patches, stage {stage}", (text, Strips(sheet, channels)))
 

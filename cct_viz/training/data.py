@@ -162,12 +162,13 @@ def _read_folder(path: Path, image_size: tuple[int, int], preprocessing: Preproc
         else:
             x.append(pixels)
             y.append(number)
-    if bad and skip is None:
-        listed = "\n".join(f"  {file.parent.name}/{problem}" for file, problem in bad.items())
-        raise DataError(f"{len(bad)} of {len(files)} files in {path} are no readable pictures:\n{listed}")
+    if bad:
+        if skip is None:
+            listed = "\n".join(f"  {file.parent.name}/{problem}" for file, problem in bad.items())
+            raise DataError(f"{len(bad)} of {len(files)} files in {path} are no readable pictures:\n{listed}")
+        for file, problem in bad.items():
+            skip(file, problem)
     known = set(y)
-    for file, problem in bad.items():
-        skip(file, problem)  # type: ignore[misc]  # not None where there are any
     if empty := [folder.name for number, folder in enumerate(classes.values()) if number not in known]:
         raise DataError(f"{path / empty[0]} has no pictures; expected the pictures of one class")
     return Images(np.stack(x), np.array(y, np.int64), tuple(classes))

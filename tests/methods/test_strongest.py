@@ -8,6 +8,7 @@ import pytest
 from conftest import tiny_config
 from PIL import Image
 
+from cct_viz.architecture.config import ConvStage
 from cct_viz.architecture.geometry import stage_geometry
 from cct_viz.cli import main
 from cct_viz.images.encode import jpeg
@@ -20,6 +21,7 @@ from cct_viz.methods.strongest import (
     from_rows,
     no_patches,
     read_patches,
+    write_patches,
 )
 
 
@@ -114,7 +116,12 @@ def test_a_sheet_of_noise_is_written_whatever_its_size():
             assert sheet.size == (shape[1], shape[0])
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", jpeg(np.zeros((8, 8, 3), np.uint8)), b"\xff" * 6_000_000])
+SMALL = jpeg(np.zeros((8, 8, 3), np.uint8))
+SIZE = SMALL.index(b"\xff\xc0") + 5  # of height and width in the header
+HUGE = SMALL[:SIZE] + b"\xff\xdc" * 2 + SMALL[SIZE + 4 :]  # 65,500 pixels each, more than Pillow opens
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", SMALL, HUGE, b"\xff" * 21_000_000])
 def test_a_damaged_sheet_counts_as_none(tmp_path, content, capsys):
     (tmp_path / FILE.format(2)).write_bytes(content)
     assert read_patches(tmp_path, tiny_config()) == [None, None]
@@ -128,4 +135,18 @@ def test_a_png_under_the_name_counts_as_none(tmp_path):
     Image.new("RGB", size).save(tmp_path / FILE.format(1), "PNG")
     assert read_patches(tmp_path, config)[0] is None
     Image.new("RGB", size).save(tmp_path / FILE.format(1), "JPEG")
-    assert read_patches(tmp_path, config)[0]
+    content = read_patches(tmp_path, config)[0]
+    assert content
+    (tmp_path / FILE.format(1)).write_bytes(content[: len(content) // 2])
+    assert read_patches(tmp_path, config)[0] is None  # cut short
+
+
+def test_a_window_may_lie_far_outside_of_the_picture():
+    stage = ConvStage(6, padding=9, use_bias=True)
+    (places,) = stage_geometry(tiny_config(tokenizer=(stage,)))
+    for cell in range(places.windows.shape[0] * places.windows.shape[1]):
+        assert cut_window(np.zeros((12, 20, 3), np.uint8), places, cell).shape == (*places.window_size, 3)
+
+
+def test_a_sheet_that_is_too_tall_for_a_jpeg_is_left_out(tmp_path):
+    assert [path.name for path in write_patches(tmp_path, [np.zeros((65_501, 9, 3), np.uint8)] * 2)] == []

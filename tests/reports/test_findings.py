@@ -5,6 +5,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -97,7 +98,7 @@ def test_the_strongest_patches_are_those_of_all_chunks(analysed, tiny_classifier
     assert html.count("<i style=") == sum(stage.channels for stage in tiny_classifier.config.tokenizer)
 
 
-def test_a_pdf_has_the_same_words_and_all_its_pages(analysed, tmp_path, capsys):
+def test_a_pdf_is_the_same_twice_and_its_letters_stay_text(analysed, tmp_path, capsys):
     path = tmp_path / "report.pdf"
     assert main(["report", str(analysed.folder), "--out", str(path)]) == 0
     content = path.read_bytes()
@@ -109,12 +110,23 @@ def test_a_pdf_has_the_same_words_and_all_its_pages(analysed, tmp_path, capsys):
 
 
 def test_a_pdf_goes_on_over_as_many_pages_as_it_needs(tmp_path, monkeypatch):
-    said, numbers = [], np.arange(70 * 31, dtype=float).reshape(70, 31) - 1000
+    said, written, boxes, numbers = [], [], [], np.arange(70 * 101, dtype=float).reshape(70, 101) - 1000
+    place = Figure.add_axes
+    monkeypatch.setattr(Figure, "add_axes", lambda self, box: boxes.append(box) or place(self, box))
+    monkeypatch.setattr(Axes, "text", lambda self, x, y, text, fontsize, **rest: written.append((text, fontsize)))
     monkeypatch.setattr(Figure, "text", lambda self, x, y, text, **rest: said.append((round(y, 4), text)))
     names = [f"a class with a long name {i}" for i in range(70)]
     body = (
         "word " * 2000,
-        Table("true", [f"part {c}" for c in range(31)], names, numbers, "+.1f", numbers, signed=True),
+        Table("true", [f"part {c}" for c in range(101)], names, numbers, "+.1f", numbers, signed=True),
+        Table(
+            "",
+            ["x" * 160, "y" * 160],
+            ["z" * 160, "verylongwordwithoutspaces"],
+            numbers[:2, :2],
+            ".1f",
+            numbers[:2, :2],
+        ),
         Map(np.ones((3, 40)), "a wide map"),
         Gallery(tuple((f"picture {i} with a name that is long", np.zeros((72, 20, 3), np.uint8)) for i in range(30))),
         Gallery((("away", None),)),
@@ -125,6 +137,10 @@ def test_a_pdf_goes_on_over_as_many_pages_as_it_needs(tmp_path, monkeypatch):
     content = (tmp_path / "long.pdf").read_bytes()
     assert len(re.findall(rb"/Type /Page\b", content)) > 6
     assert all(0.03 < y < 0.97 for y, _ in said)  # no line leaves its page
+    assert all(x > 0 and y > 0.03 and x + width < 0.97 and y + height < 0.97 for x, y, width, height in boxes)
+    assert {f"part {c}" for c in range(101)} <= {text for text, _ in written}
+    assert min(points for _, points in written) > 4.5  # still to be read
+    assert "verylongwordwithoutspaces" in {text for text, _ in written}
     assert {str(n) for n in range(1, 301)} <= {text for _, text in said}  # every channel has its strip
 
 

@@ -236,9 +236,15 @@ def test_evaluate_lists_files_that_are_no_pictures_and_skips_or_refuses_them(cap
     assert main([*words, "--strict"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert "2 of 7 files in" in err
+    assert "refused 2 files, which are no readable pictures:" in err
     assert "Thumbs.db" in err
     assert "1.png" in err
+    for number in (0, 2):
+        (photos / "two" / f"{number}.png").unlink()
+    assert main(words) == 1  # a class without a picture; the files say why
+    err = capsys.readouterr().err
+    assert "1.png: a text file" in err
+    assert "two has no pictures" in err
 
 
 def test_output_in_the_folder_of_validation_is_refused(capsys, tmp_path):

@@ -168,7 +168,7 @@ def test_the_strongest_patches_are_those_of_the_chosen_channel(view, bundled, si
     visitor.page.get_by_role("button", name=f"Stage {stage + 1}", exact=True).click()
     visitor.page.get_by_role("searchbox").fill(str(channel + 1))
     visitor.page.get_by_role("button", name=re.compile(f"^Channel {channel + 1},")).click()
-    expect(visitor.page.get_by_text(f"Channel {channel + 1} is strongest in these nine")).to_be_visible()
+    expect(visitor.page.get_by_text(f"In these pictures channel {channel + 1} is strongest")).to_be_visible()
     patches = visitor.page.locator(".patches i")
     expect(patches).to_have_count(9)
     sheet = Image.open(bundled.folder / f"strongest_patches_{stage + 1}.jpg")
