@@ -7,6 +7,7 @@ Reference: https://github.com/webdataset/webdataset
 from __future__ import annotations
 
 import tarfile
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,8 @@ LONGEST_LABEL = 1_000  # bytes of a .cls file
 
 @dataclass(frozen=True)
 class Member:
-    """A picture in a tar: its name there, and the place (offset, size) in bytes of it and of its .cls file."""
+    """A picture in a tar: its name there, with a number if it is repeated, and the place (offset, size) in bytes of it
+    and of its .cls file."""
 
     name: str
     place: tuple[int, int]
@@ -71,7 +73,11 @@ def list_tar(fs: Any, path: str, name: str) -> Iterator[Chunk]:
             whole = file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)  # tarfile ends at damage without an error
     except tarfile.TarError:
         whole = False
-    members = [Member(member.name, member.place, labels.get(sample)) for sample, member in found]
+    members, seen = [], Counter[str]()
+    for sample, member in found:
+        seen[member.name] += 1  # a tar may have two members of one name
+        number = f" ({seen[member.name]})" if seen[member.name] > 1 else ""
+        members.append(Member(member.name + number, member.place, labels.get(sample)))
     for start in range(0, len(members), CHUNK):
         yield TarRange(fs, path, name, tuple(members[start : start + CHUNK]))
     if not whole:

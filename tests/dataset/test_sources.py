@@ -124,6 +124,18 @@ def add(tar, name, data):
     tar.addfile(member, io.BytesIO(data))
 
 
+def test_members_of_one_name_are_two_pictures(folder):
+    with tarfile.open(folder / "twice.tar", "w") as tar:
+        for data in PICTURES[:2]:
+            add(tar, "a.png", data)
+    items = read(list_chunks(str(folder / "twice.tar")))
+    assert [item.data for item in items] == PICTURES[:2]
+    names = [item.name for item in items]
+    assert names[1] == f"{names[0]} (2)"
+    (chunk,) = list_chunks(str(folder / "twice.tar"))
+    assert [item.data for item in chunks.read_chunk(chunk, {names[1]})] == [PICTURES[1]]
+
+
 def test_a_tar_of_webdataset_gives_its_pictures_with_their_classes(folder):
     packed = folder / "packed"
     packed.mkdir()

@@ -5,13 +5,14 @@ import json
 
 import numpy as np
 import pytest
-from conftest import tiny_config
+from conftest import make_trace, tiny_config
 from PIL import Image
 
 from cct_viz.architecture.config import ConvStage
 from cct_viz.architecture.geometry import stage_geometry
 from cct_viz.cli import main
 from cct_viz.images.encode import jpeg
+from cct_viz.images.preprocessing import Preprocessing
 from cct_viz.methods.strongest import (
     COUNT,
     FILE,
@@ -67,6 +68,23 @@ def test_parts_give_the_same_as_the_whole(tiny_classifier, pictures, found):
     for one, other in zip(whole, from_rows(config, arrays), strict=True):
         np.testing.assert_array_equal(one.values, other.values)
         np.testing.assert_array_equal(one.pictures, other.pictures)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"pool": "class_token"}, {"channels": 1, "preprocessing": Preprocessing((0.5,), (0.2,))}]
+)
+def test_any_model_has_sheets_and_negative_values_are_no_answer(changes):
+    config = tiny_config(**changes)
+    trace = make_trace(config)  # its feature maps have both signs
+    found = add_picture(no_patches(config), trace, 7)
+    for one, maps, sheet in zip(
+        found, trace.feature_maps, draw_patches(config, found, [(7, trace.pixels)]), strict=True
+    ):
+        best = maps.reshape(-1, maps.shape[-1]).max(axis=0)
+        np.testing.assert_array_equal(one.values[:, 0], np.maximum(best, 0))
+        np.testing.assert_array_equal(one.pictures[:, 0], np.where(best > 0, 7, -1))
+        assert not one.values[:, 1:].any()
+        assert sheet.shape[0] % len(best) == 0
 
 
 def test_a_window_is_what_can_change_its_cell(tiny_classifier, pictures):
