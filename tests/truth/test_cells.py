@@ -83,6 +83,11 @@ def walk(seen, readout):
     return readout
 
 
+def looked_at(layers):
+    """Layers, from 1: all of a shallow model; of a deep one the first, the middle and the last, to save time."""
+    return range(1, layers + 1) if layers <= 4 else {1, (layers + 1) // 2, layers}
+
+
 @pytest.mark.parametrize("folder", folders_with("randomisation.json"))
 def test_maps_depend_on_the_parts_that_the_table_names(folder):
     table = json.loads((folder / "randomisation.json").read_text(encoding="utf-8"))
@@ -91,6 +96,8 @@ def test_maps_depend_on_the_parts_that_the_table_names(folder):
     expected = simple_maps(network, pixels)
     assert set(table) == set(parts_of(network))
     for part, beginnings in parts_of(network).items():
+        if part[-1].isdigit() and int(part[-1]) not in looked_at(network.config["num_layers"]):
+            continue
         rng = np.random.default_rng(0)
         network.weights = {
             name: array + rng.normal(size=array.shape) * 0.1 if name.startswith(beginnings) else array
@@ -121,12 +128,13 @@ def srg(network, tokens, rankings, steps):
 
 
 @pytest.mark.parametrize("folder", folders_with("score.json"))
-def test_a_cell_of_the_score_table_holds_on_ten_of_its_images(folder):
-    """Evidence, or with a class token rollout, under token drop: ten images and the table agree within the interval
-    that a mean of ten has."""
+def test_a_cell_of_the_score_table_holds_on_other_images(folder):
+    """Evidence, or with a class token rollout, under token drop: ten images, three for a model of many tokens, and the
+    table agree within the interval that a mean of so few has."""
     record = json.loads((folder / "score.json").read_text(encoding="utf-8"))
     network = Network(folder)
     tokens = np.stack([network.tokens(pixels) for pixels in read_examples()])
+    tokens = tokens[: 10 if tokens.shape[1] <= 65 else 3]
     seen = network.run(tokens)
     if network.config["pool"] == "class_token":
         method, rankings = "rollout", walk(seen, np.eye(tokens.shape[1])[:1])[:, 1:]
@@ -138,5 +146,5 @@ def test_a_cell_of_the_score_table_holds_on_ten_of_its_images(folder):
     values = srg(network, tokens, rankings, steps)
     (entry,) = [entry for entry in record["table"] if entry["method"] == method]
     cell = entry["protocols"]["token_drop"]
-    half = cell["interval"] * np.sqrt(record["images"] / len(values) + 1)  # of ten images against the table's mean
+    half = cell["interval"] * np.sqrt(record["images"] / len(values) + 1)  # of these against the table's mean
     assert values.mean() == pytest.approx(cell["srg"], abs=half)
