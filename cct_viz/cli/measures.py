@@ -62,10 +62,10 @@ def _write_patches(classifier: Classifier, images: np.ndarray, folder: Path) -> 
     """The patches of (n, H, W, 3) uint8 images where each channel of the tokenizer is strongest."""
     from ..methods.strongest import add_picture, draw_patches, no_patches, write_patches
 
-    found = no_patches(classifier.config)
+    strongest = no_patches(classifier.config)
     for number, trace in enumerate(classifier.traces(images)):
-        found = add_picture(found, trace, number)
-    sheets = draw_patches(classifier.config, found, enumerate(images))
+        strongest = add_picture(strongest, trace, number)
+    sheets = draw_patches(classifier.config, strongest, enumerate(images))
     folder.mkdir(parents=True, exist_ok=True)
     write_patches(folder, sheets)
 

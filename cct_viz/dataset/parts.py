@@ -16,7 +16,7 @@ import numpy as np
 
 from ..architecture.config import read_json
 from ..architecture.files import replace_file
-from ..methods.strongest import Strongest
+from ..methods.strongest import Strongest, to_rows
 from .arrow import require_parquet
 
 MANIFEST, PICTURES, PROBLEMS, PATCHES = "manifest.json", "pictures", "problems", "patches"
@@ -77,8 +77,8 @@ def read_manifest(out: Path) -> dict[str, Any]:
 
 def find_parts(out: Path) -> set[int]:
     """The numbers of the chunks that are done."""
-    found = (_PART.fullmatch(path.name) for path in (out / PICTURES).iterdir())
-    return {int(match[1]) for match in found if match}
+    matches = (_PART.fullmatch(path.name) for path in (out / PICTURES).iterdir())
+    return {int(match[1]) for match in matches if match}
 
 
 def part_path(out: Path, table: str, number: int) -> Path:
@@ -104,14 +104,14 @@ def write_part(
     rows: Sequence[Mapping[str, Any]],
     problems: Sequence[Mapping[str, str]],
     columns: Mapping[str, Mapping[str, Any]],
-    found: Sequence[Strongest],
+    strongest: Sequence[Strongest],
 ) -> None:
     """Write what came of a chunk; last its part of PICTURES, which says that the chunk is done.
 
     Args:
         rows: of each picture the TEXTS and `columns`, as `measures.describe_columns` has them.
         problems: "image" and "problem" of each that is damaged.
-        found: of each conv stage the strongest patches of the chunk; their pictures are numbers of `rows`.
+        strongest: of each conv stage the strongest patches of the chunk; their pictures are numbers of `rows`.
 
     Raises:
         OSError: a file cannot be written.
@@ -124,7 +124,7 @@ def write_part(
         _write(table, part_path(out, PROBLEMS, number))
     else:  # an earlier run that was stopped here may have had some
         part_path(out, PROBLEMS, number).unlink(missing_ok=True)
-    _write(_table_of_patches(found, [row["image"] for row in rows]), part_path(out, PATCHES, number))
+    _write(_table_of_patches(strongest, [row["image"] for row in rows]), part_path(out, PATCHES, number))
     arrays: dict[str, Any] = {name: _texts([row[name] for row in rows]) for name in TEXTS}
     for name, column in columns.items():
         values = [row[name] for row in rows]
@@ -132,23 +132,13 @@ def write_part(
     _write(pa.table(arrays), part_path(out, PICTURES, number))
 
 
-def _table_of_patches(found: Sequence[Strongest], images: Sequence[str]) -> Any:
-    """A row for each patch: stage and channel from 0, rank from 0, the channel's value, the cell and the picture."""
+def _table_of_patches(strongest: Sequence[Strongest], images: Sequence[str]) -> Any:
+    """The rows of `strongest.to_rows`, with the name of the picture in place of its number."""
     import pyarrow as pa
 
-    places = [(stage, *place) for stage, one in enumerate(found) for place in np.argwhere(one.pictures >= 0)]
-    stages, channels, ranks = np.array(places, np.int32).reshape(-1, 3).T
-    pick = [(found[stage], place) for stage, *place in places]
-    return pa.table(
-        {
-            "stage": stages,
-            "channel": channels,
-            "rank": ranks,
-            "value": pa.array([one.values[tuple(place)] for one, place in pick], pa.float32()),
-            "cell": pa.array([one.cells[tuple(place)] for one, place in pick], pa.int32()),
-            "image": _texts([images[one.pictures[tuple(place)]] for one, place in pick]),
-        }
-    )
+    rows = to_rows(strongest)
+    numbers = rows.pop("picture")
+    return pa.table({**rows, "image": _texts([images[number] for number in numbers])})
 
 
 def _write(table: Any, path: Path) -> None:

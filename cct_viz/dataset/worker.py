@@ -57,12 +57,12 @@ class Worker:
         if not has_part(self.job.out, number):
             rows: list[dict[str, Any]] = []
             problems: list[dict[str, Any]] = []
-            found = no_patches(self.job.config)
+            strongest = no_patches(self.job.config)
             for row, trace in self._rows(number, chunk):
                 if trace:
-                    found = add_picture(found, trace, len(rows))
+                    strongest = add_picture(strongest, trace, len(rows))
                 (rows if trace else problems).append(row)
-            write_part(self.job.out, number, rows, problems, self._columns, found)
+            write_part(self.job.out, number, rows, problems, self._columns, strongest)
         return len(chunk)
 
     @cached_property

@@ -27,6 +27,7 @@ FILE = "strongest_patches_{}.jpg"  # of stage 1 and so on, beside the weights; f
 MAX_BYTES = 20_000_000
 MOST_ROWS = 65_500  # of pixels in a JPEG
 _NOTHING = 128  # grey, where a window leaves the picture and where there is no patch
+_FIELDS = {"value": "values", "picture": "pictures", "cell": "cells"}  # in rows -> in Strongest
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,20 +69,31 @@ def no_patches(config: CCTConfig) -> list[Strongest]:
     return [Strongest(np.zeros(s, np.float32), np.full(s, -1, np.int64), np.zeros(s, np.int32)) for s in shapes]
 
 
-def add_picture(found: Sequence[Strongest], trace: Trace, number: int) -> list[Strongest]:
+def add_picture(strongest: Sequence[Strongest], trace: Trace, number: int) -> list[Strongest]:
     """The strongest patches of each conv stage after one more picture, which has this number."""
-    return [stage.merge(_find_peaks(maps, number)) for stage, maps in zip(found, trace.feature_maps, strict=True)]
+    return [stage.merge(_find_peaks(maps, number)) for stage, maps in zip(strongest, trace.feature_maps, strict=True)]
+
+
+def to_rows(strongest: Sequence[Strongest]) -> dict[str, np.ndarray]:
+    """Arrays (n,) of "stage", "channel" and "rank", each from 0, "value", "picture" and "cell": one entry for each
+    patch that there is."""
+    places = [np.nonzero(stage.pictures >= 0) for stage in strongest]
+    rows = {"stage": np.repeat(np.arange(len(places)), [len(channels) for channels, _ in places])}
+    for i, name in enumerate(("channel", "rank")):
+        rows[name] = np.concatenate([place[i] for place in places])
+    for name, field in _FIELDS.items():
+        rows[name] = np.concatenate([getattr(s, field)[place] for s, place in zip(strongest, places, strict=True)])
+    return rows
 
 
 def from_rows(config: CCTConfig, rows: Mapping[str, np.ndarray]) -> list[Strongest]:
-    """Of each conv stage, from arrays (n,) of "stage", "channel", "rank", "value", "cell" and "picture"."""
-    found = no_patches(config)
-    for number, stage in enumerate(found):
+    """Of each conv stage, from the arrays of `to_rows`."""
+    strongest = no_patches(config)
+    for number, stage in enumerate(strongest):
         here = rows["stage"] == number
-        place = rows["channel"][here], rows["rank"][here]
-        for array, name in ((stage.values, "value"), (stage.pictures, "picture"), (stage.cells, "cell")):
-            array[place] = rows[name][here]
-    return found
+        for name, field in _FIELDS.items():
+            getattr(stage, field)[rows["channel"][here], rows["rank"][here]] = rows[name][here]
+    return strongest
 
 
 def _find_peaks(maps: np.ndarray, number: int) -> Strongest:
@@ -94,21 +106,22 @@ def _find_peaks(maps: np.ndarray, number: int) -> Strongest:
 
 
 def draw_patches(
-    config: CCTConfig, found: Sequence[Strongest], pictures: Iterable[tuple[int, np.ndarray]]
+    config: CCTConfig, strongest: Sequence[Strongest], pictures: Iterable[tuple[int, np.ndarray]]
 ) -> list[np.ndarray]:
     """The sheet of each conv stage, (C * h, 9 * w, 3) uint8 for windows of h x w pixels: a row for each channel, grey
     where there is nothing.
 
     Args:
-        pictures: number and (H, W, 3) uint8 model's input of each picture in `found`; those that are missing stay grey.
+        pictures: number and (H, W, 3) uint8 model's input of each picture in `strongest`; those that are missing stay
+            grey.
     """
     geometry = stage_geometry(config)
     sheets = [
         np.full((*stage.values.shape, *places.window_size, 3), _NOTHING, np.uint8)
-        for stage, places in zip(found, geometry, strict=True)
+        for stage, places in zip(strongest, geometry, strict=True)
     ]
     for number, pixels in pictures:
-        for sheet, stage, places in zip(sheets, found, geometry, strict=True):
+        for sheet, stage, places in zip(sheets, strongest, geometry, strict=True):
             for channel, rank in np.argwhere(stage.pictures == number):
                 sheet[channel, rank] = cut_window(pixels, places, stage.cells[channel, rank])
     return [sheet.swapaxes(1, 2).reshape(sheet.shape[0] * sheet.shape[2], -1, 3) for sheet in sheets]

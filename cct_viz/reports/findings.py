@@ -150,7 +150,7 @@ def find(analysis: Analysis) -> Findings:
 def _find_patches(analysis: Analysis) -> tuple[tuple[Strongest, ...], dict[int, tuple[int, str]]]:
     """The strongest patches of all chunks, and chunk and name of the pictures that they are from."""
     config = CCTConfig.from_dict(analysis.manifest["config"])
-    found = no_patches(config)
+    strongest = no_patches(config)
     pictures: dict[int, tuple[int, str]] = {}
     count = 0
     for chunk, table in analysis.patches():
@@ -159,11 +159,11 @@ def _find_patches(analysis: Analysis) -> tuple[tuple[Strongest, ...], dict[int, 
         count += len(names)
         rows = {name: table.column(name).to_numpy() for name in ("stage", "channel", "rank", "value", "cell")}
         rows["picture"] = np.array([numbers[image] for image in images], np.int64)
-        found = [one.merge(other) for one, other in zip(found, from_rows(config, rows), strict=True)]
-        kept = {int(number) for one in found for number in np.unique(one.pictures)}
+        strongest = [one.merge(other) for one, other in zip(strongest, from_rows(config, rows), strict=True)]
+        needed = {int(number) for one in strongest for number in np.unique(one.pictures)}
         pictures |= {number: (chunk, name) for name, number in numbers.items()}
-        pictures = {number: place for number, place in pictures.items() if number in kept}
-    return tuple(found), pictures
+        pictures = {number: place for number, place in pictures.items() if number in needed}
+    return tuple(strongest), pictures
 
 
 def _read_faithfulness(analysis: Analysis) -> dict[str, Faithful]:

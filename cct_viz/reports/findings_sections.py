@@ -145,8 +145,8 @@ def _read_pictures(analysis: Analysis, wanted: Collection[tuple[int, str]]) -> I
 def _summary(manifest: Mapping[str, Any], findings: Findings) -> Section:
     text = f"{findings.pictures:,} pictures were analysed; {findings.problems:,} could not be read."
     if findings.accuracy is not None:
-        known = sum(findings.confusion.values())
-        text += f" Top-1 accuracy {findings.accuracy:.2%} on the {known:,} pictures with a true class of the model."
+        labelled = sum(findings.confusion.values())
+        text += f" Top-1 accuracy {findings.accuracy:.2%} on the {labelled:,} pictures with a true class of the model."
     return Section("Summary", (text, f"SHA-256 of the model: {manifest['sha256'][:12]}."))
 
 
@@ -251,8 +251,8 @@ def _gallery(shown: Iterable[Shown], thumbnails: Mapping[str, np.ndarray]) -> Ga
 
 def _frequent(counts: Mapping[str, int]) -> list[str]:
     """The classes in their order; of many only the most frequent."""
-    kept = set(sorted(counts, key=lambda label: -counts[label])[:MANY])
-    return [label for label in counts if label in kept]
+    most = set(sorted(counts, key=lambda label: -counts[label])[:MANY])
+    return [label for label in counts if label in most]
 
 
 def _thumbnail(picture: np.ndarray) -> np.ndarray:

@@ -158,8 +158,8 @@ def describe_model(
 
     Args:
         weights: {"base64": text}, {"address": text}, or None for a model that only a server runs.
-        patches: of each conv stage the address of its sheet of strongest patches, None for one without; empty to
-            leave them out.
+        patches: of each conv stage the address of its sheet of strongest patches, None where there is no sheet;
+            empty to leave them out.
     """
     name = classifier.source.name
     preset = PRESETS.get(name)
@@ -204,7 +204,7 @@ def carry_weights(classifier: Classifier) -> dict[str, str]:
 
 
 def carry_patches(classifier: Classifier) -> list[str | None]:
-    """The sheets of strongest patches to put into a page, one for each conv stage; None if there is none."""
+    """The sheets of strongest patches to put into a page, one for each conv stage, None where there is no sheet."""
     sheets = read_patches(classifier.folder, classifier.config)
     return [None if sheet is None else _jpeg_url(sheet) for sheet in sheets]
 

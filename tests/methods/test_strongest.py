@@ -22,6 +22,7 @@ from cct_viz.methods.strongest import (
     from_rows,
     no_patches,
     read_patches,
+    to_rows,
     write_patches,
 )
 
@@ -32,16 +33,16 @@ def pictures():
 
 
 @pytest.fixture
-def found(tiny_classifier, pictures):
-    found = no_patches(tiny_classifier.config)
+def strongest(tiny_classifier, pictures):
+    strongest = no_patches(tiny_classifier.config)
     for number, trace in enumerate(tiny_classifier.traces(pictures)):
-        found = add_picture(found, trace, number)
-    return found
+        strongest = add_picture(strongest, trace, number)
+    return strongest
 
 
-def test_they_are_the_nine_largest_of_all_pictures(tiny_classifier, pictures, found):
+def test_they_are_the_nine_largest_of_all_pictures(tiny_classifier, pictures, strongest):
     traces = list(tiny_classifier.traces(pictures))
-    for stage, one in enumerate(found):
+    for stage, one in enumerate(strongest):
         maps = np.stack([trace.feature_maps[stage].reshape(-1, one.values.shape[0]) for trace in traces])  # (n, hw, C)
         for channel in range(maps.shape[-1]):
             best = maps[..., channel].max(axis=1)
@@ -49,11 +50,11 @@ def test_they_are_the_nine_largest_of_all_pictures(tiny_classifier, pictures, fo
             assert one.pictures[channel].tolist() == order + [-1] * (COUNT - len(order))
             np.testing.assert_array_equal(one.values[channel, : len(order)], best[order])
             np.testing.assert_array_equal(one.cells[channel, : len(order)], maps[order, :, channel].argmax(axis=1))
-    assert any((one.pictures >= 0).all(axis=1).any() for one in found)  # else the test compares nothing
+    assert any((one.pictures >= 0).all(axis=1).any() for one in strongest)  # else the test compares nothing
 
 
-def test_parts_give_the_same_as_the_whole(tiny_classifier, pictures, found):
-    whole, config = found, tiny_classifier.config
+def test_parts_give_the_same_as_the_whole(tiny_classifier, pictures, strongest):
+    whole, config = strongest, tiny_classifier.config
     parts = [no_patches(config), no_patches(config)]
     for number, trace in enumerate(tiny_classifier.traces(pictures)):
         parts[number // 7] = add_picture(parts[number // 7], trace, number)
@@ -61,13 +62,18 @@ def test_parts_give_the_same_as_the_whole(tiny_classifier, pictures, found):
         merged = first.merge(second)
         for name in ("values", "pictures", "cells"):
             np.testing.assert_array_equal(getattr(merged, name), getattr(one, name))
-    rows = [(i, *place) for i, one in enumerate(whole) for place in np.argwhere(one.pictures >= 0)]
-    arrays = dict(zip(("stage", "channel", "rank"), np.array(rows).T, strict=True))
-    for name, field in (("value", "values"), ("cell", "cells"), ("picture", "pictures")):
-        arrays[name] = np.array([getattr(whole[i], field)[channel, rank] for i, channel, rank in rows])
-    for one, other in zip(whole, from_rows(config, arrays), strict=True):
-        np.testing.assert_array_equal(one.values, other.values)
-        np.testing.assert_array_equal(one.pictures, other.pictures)
+
+
+def test_rows_give_the_same_patches(tiny_classifier, strongest):
+    rows = to_rows(strongest)
+    assert len({len(column) for column in rows.values()}) == 1
+    assert len(rows["picture"]) == sum((one.pictures >= 0).sum() for one in strongest) > 0
+    assert rows["picture"].min() >= 0
+    for one, other in zip(strongest, from_rows(tiny_classifier.config, rows), strict=True):
+        there = one.pictures >= 0
+        for name in ("values", "pictures"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        np.testing.assert_array_equal(one.cells[there], other.cells[there])
 
 
 @pytest.mark.parametrize(
@@ -76,9 +82,9 @@ def test_parts_give_the_same_as_the_whole(tiny_classifier, pictures, found):
 def test_any_model_has_sheets_and_negative_values_are_no_answer(changes):
     config = tiny_config(**changes)
     trace = make_trace(config)  # its feature maps have both signs
-    found = add_picture(no_patches(config), trace, 7)
+    strongest = add_picture(no_patches(config), trace, 7)
     for one, maps, sheet in zip(
-        found, trace.feature_maps, draw_patches(config, found, [(7, trace.pixels)]), strict=True
+        strongest, trace.feature_maps, draw_patches(config, strongest, [(7, trace.pixels)]), strict=True
     ):
         best = maps.reshape(-1, maps.shape[-1]).max(axis=0)
         np.testing.assert_array_equal(one.values[:, 0], np.maximum(best, 0))
@@ -99,9 +105,9 @@ def test_a_window_is_what_can_change_its_cell(tiny_classifier, pictures):
             np.testing.assert_array_equal(window[..., 0][window[..., 0] != 128], inside)
 
 
-def test_a_sheet_has_a_row_for_each_channel(tiny_classifier, pictures, found):
-    sheets = draw_patches(tiny_classifier.config, found, enumerate(pictures))
-    for sheet, one, places in zip(sheets, found, stage_geometry(tiny_classifier.config), strict=True):
+def test_a_sheet_has_a_row_for_each_channel(tiny_classifier, pictures, strongest):
+    sheets = draw_patches(tiny_classifier.config, strongest, enumerate(pictures))
+    for sheet, one, places in zip(sheets, strongest, stage_geometry(tiny_classifier.config), strict=True):
         height, width = places.window_size
         assert sheet.shape == (one.values.shape[0] * height, COUNT * width, 3)
         for channel, rank in np.ndindex(one.values.shape):
