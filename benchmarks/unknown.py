@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
+from cct_viz.architecture.outputs import find_output
 from cct_viz.architecture.presets import DEFAULT
 from cct_viz.inference.classifier import Classifier
 from cct_viz.inference.gauge import measure_auroc
@@ -59,8 +60,7 @@ def extend(x: np.ndarray) -> np.ndarray:
 def certainty(classifier: Classifier, pooled: np.ndarray) -> np.ndarray:
     """(n,): the largest probability of each image."""
     logits = pooled @ classifier.weights["head/kernel"] + classifier.weights["head/bias"]
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return (shares / shares.sum(axis=1, keepdims=True)).max(axis=1)
+    return find_output(classifier.config.output).probabilities(logits).max(axis=1)
 
 
 def main() -> None:

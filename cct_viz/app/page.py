@@ -16,7 +16,7 @@ from ..architecture.cost import count_macs
 from ..checkpoints import CheckpointError
 from ..checkpoints.safetensors import to_bytes
 from ..inference.classifier import Classifier
-from ..methods.strongest import read_patches
+from ..methods.strongest import read_sheet
 from ..server.settings import KEEP_SECONDS
 from ..web.html import TITLE, describe_gallery, describe_model, pack_files, page_script, page_style
 from .api import add_endpoints
@@ -99,7 +99,7 @@ class PageFiles:
 
         def address(stage: int) -> str | None:
             name = f"{classifier.source.sha256[:16]}-{stage + 1}.jpg"
-            return self._address(name, lambda: read_patches(classifier.folder, classifier.config)[stage])
+            return self._address(name, lambda: read_sheet(classifier.folder, classifier.config, stage))
 
         return [address(stage) for stage in range(len(classifier.config.tokenizer))]
 

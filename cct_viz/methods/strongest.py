@@ -152,17 +152,18 @@ def write_patches(folder: Path, sheets: Sequence[np.ndarray]) -> list[Path]:
 
 
 def read_patches(folder: Path | None, config: CCTConfig) -> list[bytes | None]:
-    """The file of each conv stage in the folder of the weights, which may come from strangers; None for one that is
+    """The sheet of each conv stage, as `read_sheet`."""
+    return [read_sheet(folder, config, stage) for stage in range(len(config.tokenizer))]
+
+
+def read_sheet(folder: Path | None, config: CCTConfig, stage: int) -> bytes | None:
+    """The JPEG file of a conv stage, from 0, in the folder of the weights, which may come from strangers; None if it is
     missing, damaged or of another model."""
-    files: list[bytes | None] = [None] * len(config.tokenizer)
-    for i, (stage, places) in enumerate(zip(config.tokenizer, stage_geometry(config), strict=True)):
-        if folder is not None:
-            height, width = places.window_size
-            files[i] = _read(folder / FILE.format(i + 1), (COUNT * width, stage.channels * height))
-    return files
-
-
-def _read(path: Path, size: tuple[int, int]) -> bytes | None:
+    if folder is None:
+        return None
+    path = folder / FILE.format(stage + 1)
+    height, width = stage_geometry(config)[stage].window_size
+    size = COUNT * width, config.tokenizer[stage].channels * height
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError("too large")

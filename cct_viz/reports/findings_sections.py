@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import glob
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from ..architecture.config import CCTConfig
 from ..dataset.analyse import Analysis
-from ..dataset.chunks import Item, read_chunk
-from ..dataset.sources import digest_listing, list_chunks
-from ..images.decode import ImageError, decode
-from ..images.preprocessing import crop_and_resize
-from ..methods.strongest import draw_patches
 from .findings import Findings, Shown
 
-SIDE = 72  # pixels of the longer side of a thumbnail
 MANY = 30  # classes; with more, tables of classes show the most frequent ones
 
 
@@ -68,8 +60,15 @@ class Section:
     body: tuple[str | Table | Map | Gallery | Strips, ...]
 
 
-def title_of(analysis: Analysis) -> str:
-    return f"{analysis.manifest['model']} on {analysis.manifest['source']}"
+def title_of(manifest: Mapping[str, Any]) -> str:
+    """Without the folders that the data set is in, which readers of the report need not know."""
+    return f"{manifest['model']} on {_last_part(manifest['source'])}"
+
+
+def _last_part(source: str) -> str:
+    """The last part of a path or an address; with the part before it where the last is a pattern."""
+    first, _, last = source.rstrip("/").rpartition("/")
+    return f"{_last_part(first)}/{last}" if first and glob.has_magic(last) else last
 
 
 def make_sections(
@@ -78,8 +77,8 @@ def make_sections(
     """All that a report says, the summary first.
 
     Args:
-        thumbnails: name in the data set -> picture, see `read_thumbnails`.
-        sheets: of the strongest patches, one for each conv stage or none, see `read_sheets`.
+        thumbnails: name in the data set -> picture, see `findings_pictures.read_thumbnails`.
+        sheets: of the strongest patches, one for each conv stage or none, see `findings_pictures.read_sheets`.
     """
     sections = [
         _summary(analysis.manifest, findings),
@@ -92,54 +91,6 @@ def make_sections(
         *(_patches(i + 1, sheet, len(findings.patches[i].values)) for i, sheet in enumerate(sheets)),
     ]
     return [section for section in sections if section]
-
-
-def read_thumbnails(analysis: Analysis, findings: Findings) -> dict[str, np.ndarray]:
-    """The pictures that are shown, by their names, with at most SIDE pixels; empty if the source is away or has
-    changed."""
-    shown = [*findings.typical, *findings.unusual, *(one for cell in findings.cells for one in cell.shown)]
-    thumbnails = {}
-    for _, item in _read_pictures(analysis, {(one.chunk, one.name) for one in shown}):
-        try:
-            thumbnails[item.name] = _thumbnail(decode(item.data or b""))
-        except ImageError:
-            continue
-    return thumbnails
-
-
-def read_sheets(analysis: Analysis, findings: Findings) -> list[np.ndarray]:
-    """The sheet of the strongest patches of each conv stage; none if the source is away or has changed."""
-    config = CCTConfig.from_dict(analysis.manifest["config"])
-    numbers = {place: number for number, place in findings.patch_pictures.items()}
-
-    def prepare() -> Iterator[tuple[int, np.ndarray]]:
-        stretch = analysis.manifest["stretch"]
-        for chunk, item in _read_pictures(analysis, set(findings.patch_pictures.values())):
-            try:
-                picture = crop_and_resize(item.data or b"", config.image_size, config.preprocessing, stretch=stretch)
-            except ImageError:
-                continue
-            yield numbers[chunk, item.name], picture.pixels
-
-    prepared = prepare()
-    first = next(prepared, None)
-    return [] if first is None else draw_patches(config, findings.patches, itertools.chain([first], prepared))
-
-
-def _read_pictures(analysis: Analysis, wanted: Collection[tuple[int, str]]) -> Iterator[tuple[int, Item]]:
-    """The pictures of (number of the chunk, name), with that number; none if the source is away, as a network may be,
-    or has changed."""
-    names: dict[int, set[str]] = {}
-    for number, name in wanted:
-        names.setdefault(number, set()).add(name)
-    try:
-        chunks = list_chunks(analysis.manifest["source"])
-        if digest_listing(chunks) == analysis.manifest["listing"]:
-            for number in sorted(names):
-                for item in read_chunk(chunks[number], names[number]):
-                    yield number, item
-    except (ValueError, OSError):
-        return
 
 
 def _summary(manifest: Mapping[str, Any], findings: Findings) -> Section:
@@ -253,9 +204,3 @@ def _frequent(counts: Mapping[str, int]) -> list[str]:
     """The classes in their order; of many only the most frequent."""
     most = set(sorted(counts, key=lambda label: -counts[label])[:MANY])
     return [label for label in counts if label in most]
-
-
-def _thumbnail(picture: np.ndarray) -> np.ndarray:
-    image = Image.fromarray(picture)
-    image.thumbnail((SIDE, SIDE))
-    return np.asarray(image)

@@ -9,7 +9,8 @@ from ..methods.strongest import write_patches
 from .findings import Findings, find
 from .findings_page import make_page
 from .findings_pdf import write_pdf
-from .findings_sections import make_sections, read_sheets, read_thumbnails, title_of
+from .findings_pictures import open_source, read_sheets, read_thumbnails
+from .findings_sections import make_sections, title_of
 
 
 def write_report(analysis: Analysis, path: Path) -> Findings:
@@ -23,11 +24,13 @@ def write_report(analysis: Analysis, path: Path) -> Findings:
         OSError: a file cannot be written.
     """
     findings = find(analysis)
-    sheets = read_sheets(analysis, findings)
-    sections = make_sections(analysis, findings, read_thumbnails(analysis, findings), sheets)
+    chunks = open_source(analysis.manifest)
+    sheets = read_sheets(chunks, analysis.manifest, findings)
+    sections = make_sections(analysis, findings, read_thumbnails(chunks, findings), sheets)
+    title = title_of(analysis.manifest)
     if path.suffix.lower() == ".pdf":
-        write_pdf(title_of(analysis), sections, path)
+        write_pdf(title, sections, path)
     else:
-        path.write_text(make_page(title_of(analysis), sections), encoding="utf-8")
+        path.write_text(make_page(title, sections), encoding="utf-8")
     write_patches(path.parent, sheets)
     return findings

@@ -15,7 +15,8 @@ from cct_viz.cli import main
 from cct_viz.methods.strongest import add_picture, no_patches, read_patches
 from cct_viz.reports.findings import find
 from cct_viz.reports.findings_pdf import write_pdf
-from cct_viz.reports.findings_sections import Gallery, Map, Section, Strips, Table, read_thumbnails
+from cct_viz.reports.findings_pictures import open_source
+from cct_viz.reports.findings_sections import Gallery, Map, Section, Strips, Table, title_of
 from cct_viz.reports.report import write_report
 
 pytestmark = [
@@ -144,9 +145,24 @@ def test_a_pdf_goes_on_over_as_many_pages_as_it_needs(tmp_path, monkeypatch):
     assert {str(n) for n in range(1, 301)} <= {text for _, text in said}  # every channel has its strip
 
 
+@pytest.mark.parametrize(
+    ("source", "title"),
+    [
+        ("/home/ada/course/photos/", "tiny on photos"),
+        ("photos/*/*.jpg", "tiny on photos/*/*.jpg"),
+        ("/home/ada/*.parquet", "tiny on ada/*.parquet"),
+        ("s3://bucket/photos", "tiny on photos"),
+        ("photo.png", "tiny on photo.png"),
+        ("*.png", "tiny on *.png"),
+    ],
+)
+def test_the_title_does_not_tell_where_the_data_set_is(source, title):
+    assert title_of({"model": "tiny", "source": source}) == title
+
+
 def test_without_its_source_the_report_has_names_only(analysed, tmp_path):
     (tmp_path / "photos" / "more.png").write_bytes(b"")
-    assert read_thumbnails(analysed, find(analysed)) == {}
+    assert open_source(analysed.manifest) == ()
     (tmp_path / "photos").rename(tmp_path / "away")
     write_report(analysed, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text(encoding="utf-8").count("<img") == 1  # the map of the weights
