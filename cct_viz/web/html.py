@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -66,10 +67,24 @@ body {{ margin: 0; }}
 <script type="application/json" id="pictures">{pictures}</script>
 <script type="application/json" id="models">{models}</script>
 {weights}{payload}{languages}
-<script>{script}</script>
+<script type="text/plain" id="script">{packed}</script>
+<script>{unpack}</script>
 </body>
 </html>
 """
+# Runs the packed script. A script element of its own is bound by the page's policy, as `eval` would not be.
+_UNPACK = """(async () => {
+  if (!globalThis.DecompressionStream) {
+    const words = "This browser is too old for this page. Open it in a current Firefox, Chrome, Edge or Safari.";
+    document.getElementById("explorer").textContent = words;
+    return;
+  }
+  const bytes = Uint8Array.from(atob(document.getElementById("script").textContent), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const script = document.createElement("script");
+  script.textContent = await new Response(stream).text();
+  document.body.append(script);
+})();"""
 
 
 def page_html(
@@ -83,6 +98,8 @@ def page_html(
     languages: bool = True,
 ) -> str:
     """A self-contained page that runs `models` on `pictures` and on any photo of the visitor.
+
+    Its script is packed, which makes each file 280 kB smaller.
 
     The page's Content-Security-Policy forbids all requests, so it can report neither its visitors nor their pictures.
 
@@ -114,7 +131,8 @@ def page_html(
         weights="\n".join(_carry_weights(model) for model in models if model["weights"]),
         payload=f'<script type="application/json" id="payload">{_escape_json(payload)}</script>' if payload else "",
         languages="".join(_carry_language(code, pack) for code, pack in read_packs().items()) if languages else "",
-        script=script,
+        packed=base64.b64encode(zlib.compress(script.encode(), 9)).decode(),
+        unpack=_UNPACK,
     )
 
 
@@ -261,15 +279,15 @@ def _escape_json(text: str) -> str:
 
 
 def _policy(script: str, *, beside: bool) -> str:
-    """The page's Content-Security-Policy: only its own script, which starts its worker from a blob.
+    """The page's Content-Security-Policy: only its own script and what unpacks it, which starts its worker from a blob.
 
     "wasm-unsafe-eval" lets the worker compile the kernels that the script carries. It allows no eval of JavaScript.
     """
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (_UNPACK, script))
     own = " 'self'" if beside else ""
     rules = {
         "default-src": "'none'",
-        "script-src": f"'sha256-{digest}' 'wasm-unsafe-eval'",
+        "script-src": " ".join([*(f"'sha256-{digest}'" for digest in digests), "'wasm-unsafe-eval'"]),
         "style-src": "'unsafe-inline'",
         "img-src": f"data: blob:{own}",
         "media-src": "blob:",

@@ -176,8 +176,8 @@ def test_the_page_without_its_weights_is_small():
 
     html = page_html([MODEL], [{}])
     page = re.sub(r'<script type="application/json" id="language-..">.*</script>', "", html).encode()
-    assert len(page) < 600_000
-    assert len(zlib.compress(page, 9)) < 215_000
+    assert len(page) < 400_000
+    assert len(zlib.compress(page, 9)) < 225_000
 
 
 def test_the_page_carries_every_other_language_and_each_is_small():
@@ -203,5 +203,5 @@ def test_texts_are_escaped_in_the_page():
     nasty = '</script><!--SCRIPT--><b onload="x">'
     page = page_html([{**MODEL, "id": nasty}], [{"name": nasty}], title=nasty, description=nasty)
     assert nasty not in page
-    assert page.count("</script>") == 4 + len(read_packs())
+    assert page.count("</script>") == 5 + len(read_packs())
     assert nasty in unescape(page)
