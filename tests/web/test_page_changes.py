@@ -80,7 +80,7 @@ def test_a_stroke_reaches_every_station_and_is_undone_from_any(view, model):
         shown = visitor.page.locator(".hero text.large").last.text_content()
         assert share in shown, station  # the drawing's answer
         expect(visitor.page.locator(".hero .tick").first).to_be_attached()  # the untouched picture's
-        assert visitor.page.locator(".change").inner_text().startswith("Changed picture. Before: cat, 97.4")
+        assert visitor.page.locator(".change").inner_text().startswith("Changed. Before: cat, 97.4")
     button(visitor, "Show before").click()
     assert answer(visitor) == own
     button(visitor, "Show before").click()
@@ -93,7 +93,7 @@ def test_a_stroke_reaches_every_station_and_is_undone_from_any(view, model):
     visitor.page.keyboard.press("Control+Shift+Z")
     wait_for_changes(visitor)
     assert answer(visitor) == painted
-    button(visitor, "Back to the picture").click()
+    button(visitor, "Back to the original").click()
     wait_for_changes(visitor)
     expect(visitor.page.locator(".change")).to_have_count(0)
 
@@ -109,7 +109,7 @@ def test_a_phone_presents_a_changed_picture_with_all_its_words(view, size):
         }"""
     )
     wait_for_changes(visitor)
-    parts = [visitor.page.get_by_text("Changed picture. Before: cat"), button(visitor, "Back to the picture")]
+    parts = [visitor.page.get_by_text("Changed. Before: cat"), button(visitor, "Back to the original")]
     parts += [visitor.page.locator(".presenter .foot b"), button(visitor, "Close")]
     for part in parts:
         expect(part).to_be_in_viewport(ratio=1)
@@ -124,7 +124,7 @@ def test_a_change_is_told_in_the_presenter_beside_messages_and_in_files(view):
     for hash in ("presenter=1&station=pool", ""):
         page.evaluate("(hash) => { location.hash = hash }", hash)
         page.evaluate("cctExplorer.session.say('done', () => 'Said beside it.')")
-        line = page.get_by_text("Changed picture. Before: cat")
+        line = page.get_by_text("Changed. Before: cat")
         expect(line).to_be_in_viewport(ratio=1)
         button(visitor, "Show before").click()
         assert not visitor.ask("session.showsChange")
@@ -280,9 +280,95 @@ def test_on_a_phone_a_touch_paints_and_nothing_moves(view, dark):
     assert canvas.bounding_box() == before
     assert visitor.ask("session.changed !== null")
     visitor.open("pool")
-    expect(visitor.page.get_by_text(re.compile("Changed picture. Before: cat"))).to_be_visible()
+    expect(visitor.page.get_by_text(re.compile("Changed. Before: cat"))).to_be_visible()
     assert visitor.overflow() <= 0
     assert visitor.violations() == []
     button(visitor, "Undo").tap()
     wait_for_changes(visitor)
     assert visitor.ask("session.changed") is None
+
+
+def test_another_pool_reaches_the_whole_page_and_is_a_step_of_undo(view, model):
+    visitor = view(hash="station=pool")
+    button(visitor, "Try other weights").click()
+    button(visitor, "Mean").click()
+    trace = model.trace(np.array(visitor.ask("Array.from(session.trace.pixels)"), np.uint8).reshape(32, 32, 3))
+    expected = trace.evidence.mean(axis=0) + trace.bias
+    np.testing.assert_allclose(visitor.ask("Array.from(session.trace.logits)"), expected, atol=TOLERANCE)
+    share = f"{100 * np.exp(expected).max() / np.exp(expected).sum():.1f}"
+    assert share in answer(visitor)
+    for station in ("attention", "pool", "classes", "remove", "curves", "trust", "take"):
+        visitor.open(station)
+        expect(visitor.page.locator(".hero text.large").last).to_have_text(re.compile(f"^{share}"))
+        assert visitor.violations() == [], station
+    visitor.open("pool")
+    button(visitor, "Try other weights").click()
+    expect(button(visitor, "Mean")).to_have_attribute("aria-pressed", "true")
+    visitor.page.keyboard.press("Control+z")
+    expect(button(visitor, "Model")).to_have_attribute("aria-pressed", "true")
+    assert visitor.ask("session.trace === session.untouched")
+    visitor.check_quiet()
+
+
+def test_removed_tokens_are_gone_from_the_whole_page(view, model):
+    visitor = view(hash="station=remove")
+    grid = visitor.page.locator(".grid").first
+    box = grid.bounding_box()
+    for column in (2.5, 3.5):
+        grid.click(position={"x": column / 8 * box["width"], "y": 2.5 / 8 * box["height"]})
+    button(visitor, "Show on the whole page").click()
+    wait_until(lambda: visitor.ask("session.changed !== null"))
+    pixels = np.array(visitor.ask("Array.from(session.trace.pixels)"), np.uint8).reshape(1, 32, 32, 3)
+    mask = np.ones((1, 64), np.float32)
+    mask[0, [18, 19]] = 0
+    expected = model.forward(normalise(pixels, model.config.preprocessing), mask)[0]
+    np.testing.assert_allclose(visitor.ask("Array.from(session.trace.logits)"), expected, atol=TOLERANCE)
+    asked = "session.answers([null]).then(([logits]) => Array.from(logits))"  # what Curves and Remove ask
+    np.testing.assert_allclose(visitor.ask(asked), expected, atol=TOLERANCE)
+    visitor.open("pool")
+    expect(visitor.page.locator(".map").first.locator(".cross.casing")).to_have_count(2)
+    button(visitor, "Back to the original").click()
+    wait_until(lambda: visitor.ask("session.changed === null"))
+    visitor.ask("session.chooseModel(session.models[1].id)")
+    assert visitor.ask("session.trace === session.untouched")
+    visitor.check_quiet()
+
+
+STRONGEST = """(canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const light = Array.from({ length: data.length / 4 }, (_, i) => data[4 * i] + data[4 * i + 1] + data[4 * i + 2]);
+  return light.indexOf(Math.min(...light));
+}"""
+
+
+@pytest.mark.parametrize("size", ["projector", "phone"])
+def test_a_curtain_shows_each_map_as_it_was(view, size):
+    visitor = view(size)
+    visitor.ask("session.edits.begin()")
+    visitor.ask("session.edits.draw(session.untouched.pixels.map((level, i) => (i < 1800 ? 0 : level)))")
+    wait_for_changes(visitor)
+    visitor.open("pool")
+    maps = visitor.page.locator(".map")
+    first = maps.first
+    expect(first.locator(".before")).to_have_count(0)
+    curtain = first.get_by_role("slider")
+    curtain.focus()
+    curtain.press("End")
+    assert first.locator(".before").evaluate("(one) => one.style.clipPath") == "inset(0px 0% 0px 0px)"
+    for place, trace in ((".grid > .values canvas", "trace"), (".before canvas", "untouched")):
+        weights = visitor.ask(f"Array.from(session.{trace}.poolingWeights)")
+        assert first.locator(place).evaluate(STRONGEST) == int(np.argmax(weights)), trace
+    assert [maps.nth(i).locator(".before").count() for i in range(3)] == [1, 1, 1]  # all maps at once
+    assert visitor.overflow() <= 0
+    assert visitor.violations() == []
+    curtain.scroll_into_view_if_needed()
+    box = curtain.bounding_box()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    visitor.page.touchscreen.tap(*middle) if size == "phone" else visitor.page.mouse.click(*middle)
+    assert visitor.ask("session.curtain") == pytest.approx(0.5, abs=0.03)  # a thumb has a width
+    for station in ("attention&view=heads", "attention&view=rollout", "attention&view=depth", "convolution", "curves"):
+        visitor.page.evaluate("(hash) => { location.hash = hash }", f"station={station}")
+        expect(visitor.page.locator(".before").first).to_be_visible()
+    visitor.ask("session.choosePicture(session.pictures[1].id)")
+    expect(visitor.page.locator(".before")).to_have_count(0)
+    visitor.check_quiet()

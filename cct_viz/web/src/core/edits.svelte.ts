@@ -1,5 +1,6 @@
-// The shown picture as the visitor changes it, with undo and redo. The whole page follows.
+// What the visitor changed, with undo and redo: the picture, the tokens that take part, the pool. The whole page follows.
 
+import type { Pooling } from "../derive/laboratory.ts";
 import { brighten, meanColour, turn } from "../derive/painting.ts";
 import type { Session } from "./session.svelte.ts";
 import { NO_STEPS, redo, stepFrom, type Steps, undo } from "./undo.ts";
@@ -11,9 +12,15 @@ export interface Change {
   readonly brightness: number;
   /** Degrees, clockwise. */
   readonly turn: number;
+  /** Tokens that are neither attended to nor pooled. */
+  readonly masked: ReadonlySet<number>;
+  /** The pool's weights, and the tokens that are taken out of the pool alone. */
+  readonly pooling: Pooling;
+  readonly dropped: ReadonlySet<number>;
 }
 
-const UNCHANGED: Change = { strokes: null, brightness: 1, turn: 0 };
+const OWN_TOKENS = { masked: new Set<number>(), pooling: { kind: "model" }, dropped: new Set<number>() } as const;
+export const UNCHANGED: Change = { strokes: null, brightness: 1, turn: 0, ...OWN_TOKENS };
 
 export class Edits {
   readonly #session: Session;
@@ -36,10 +43,10 @@ export class Edits {
 
   /** The picture with these pixels: brightness and turn are in them. */
   draw(strokes: Uint8Array): void {
-    this.#set({ ...UNCHANGED, strokes });
+    this.#set({ ...this.change, strokes, brightness: 1, turn: 0 });
   }
 
-  adjust(patch: Partial<Pick<Change, "brightness" | "turn">>): void {
+  adjust(patch: Partial<Omit<Change, "strokes">>): void {
     this.#set({ ...this.change, ...patch });
   }
 
@@ -51,7 +58,7 @@ export class Edits {
     this.#go(redo(this.steps, this.change));
   }
 
-  /** Back to the picture, as a step that can be undone. */
+  /** Back to the original, as a step that can be undone. */
   restore(): void {
     this.begin();
     this.#set(UNCHANGED);
@@ -63,9 +70,16 @@ export class Edits {
     this.steps = NO_STEPS;
   }
 
-  /** The newest change could not be shown: these pixels still are. */
-  giveUp(strokes: Uint8Array | null): void {
-    this.change = { ...UNCHANGED, strokes };
+  /** Another model is there, whose tokens are others. */
+  forgetTokens(): void {
+    const own = (change: Change): Change => ({ ...change, ...OWN_TOKENS });
+    this.change = own(this.change);
+    this.steps = { before: this.steps.before.map(own), after: this.steps.after.map(own) };
+  }
+
+  /** The newest change could not be shown: this one still is. */
+  giveUp(shown: Change): void {
+    this.change = shown;
   }
 
   #go(to: ReturnType<typeof undo<Change>>): void {
@@ -76,7 +90,7 @@ export class Edits {
 
   #set(change: Change): void {
     this.change = change;
-    void this.#session.paint(this.pixels);
+    void this.#session.paint();
   }
 }
 

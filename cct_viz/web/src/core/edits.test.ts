@@ -1,6 +1,6 @@
 import { beforeEach, expect, it } from "vitest";
 import type { Trace } from "../model/trace.ts";
-import { Edits } from "./edits.svelte.ts";
+import { Edits, UNCHANGED } from "./edits.svelte.ts";
 import type { Session } from "./session.svelte.ts";
 
 const OWN = Uint8Array.of(10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120); // 2 x 2
@@ -11,7 +11,7 @@ let edits: Edits;
 beforeEach(() => {
   shown = [];
   const untouched = { pixels: OWN, config: { imageSize: [2, 2] } } as unknown as Trace;
-  const paint = (pixels: Uint8Array | null): Promise<void> => Promise.resolve(void shown.push(pixels));
+  const paint = (): Promise<void> => Promise.resolve(void shown.push(edits.pixels));
   edits = new Edits({ untouched, paint } as unknown as Session);
 });
 
@@ -56,4 +56,25 @@ it("back to the picture can be undone; with another picture all is forgotten", (
   edits.undo();
   edits.redo();
   expect(edits.pixels).toBeNull();
+});
+
+it("what is masked and pooled is of one model, and a stroke keeps it", () => {
+  edits.begin();
+  edits.adjust({ masked: new Set([1]), pooling: { kind: "mean" }, dropped: new Set([0]) });
+  draw(STROKES);
+  expect(edits.change).toMatchObject({ masked: new Set([1]), pooling: { kind: "mean" }, dropped: new Set([0]) });
+  edits.forgetTokens();
+  expect(edits.change).toEqual({ ...UNCHANGED, strokes: STROKES });
+  edits.undo();
+  edits.undo();
+  edits.redo();
+  expect(edits.change).toEqual(UNCHANGED);
+});
+
+it("a change that cannot be shown goes back to the one that is", () => {
+  draw(STROKES);
+  const shownChange = edits.change;
+  draw(OWN);
+  edits.giveUp(shownChange);
+  expect(edits.pixels).toEqual(STROKES);
 });

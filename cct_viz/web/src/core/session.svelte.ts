@@ -2,10 +2,12 @@
 // stays until the next one is there; whatever fails leaves it and says why.
 
 import { verdictOf, type Verdict } from "./answer.ts";
-import { Edits } from "./edits.svelte.ts";
+import { type Change, Edits, UNCHANGED } from "./edits.svelte.ts";
 import { galleryOf, type ModelEntry, type PictureEntry } from "./entries.ts";
 import { argmax } from "./maths.ts";
 import { DEFAULTS, fromHash, isEntry, Selection, toHash, type Choices } from "./state.svelte.ts";
+import { maskWithout } from "../derive/faithfulness.ts";
+import { poolWith, withPool } from "../derive/laboratory.ts";
 import { t } from "../i18n/index.ts";
 import { type Language, LANGUAGES, spoken } from "../i18n/language.svelte.ts";
 import { keep, type Packs } from "../i18n/packs.ts";
@@ -55,14 +57,28 @@ export class Session {
   pictures = $state.raw<readonly PictureEntry[]>([]);
   /** The trace of the picture as it came. */
   untouched = $state.raw<Trace | null>(null);
-  /** The trace of the picture as the visitor changed it; null: unchanged. */
+  /** The trace of the picture as the visitor changed it, or without some tokens; null: unchanged. */
   changed = $state.raw<Trace | null>(null);
-  /** Whether the page shows the picture as it was before the change. */
+  /** Whether the page shows everything as it was before the change. */
   before = $state(false);
+  /** The trace with the model's own pool, for what asks the model again. */
+  readonly ownPool: Trace | null = $derived.by(() => (this.before ? this.untouched : (this.changed ?? this.untouched)));
+  /** The trace with the pool that the visitor chose; null: the model's own. */
+  readonly repooled: Trace | null = $derived.by(() => {
+    const trace = this.changed ?? this.untouched,
+      { pooling, dropped, masked } = this.edits.change;
+    if (!trace || (pooling.kind === "model" && !dropped.size)) return null;
+    return withPool(trace, poolWith(trace, pooling, new Set([...dropped, ...masked])));
+  });
   /** What the whole page shows. */
-  readonly trace: Trace | null = $derived.by(() => (this.before ? this.untouched : (this.changed ?? this.untouched)));
-  /** Whether `trace` is of the changed picture. */
-  readonly showsChange = $derived(this.changed !== null && !this.before);
+  readonly trace: Trace | null = $derived.by(() => (this.before ? this.untouched : (this.repooled ?? this.ownPool)));
+  readonly isChanged = $derived(this.changed !== null || this.repooled !== null);
+  /** Whether `trace` differs from `untouched`. */
+  readonly showsChange = $derived(this.isChanged && !this.before);
+  /** What the curtain of every map uncovers; null where nothing is changed. */
+  readonly behind: Trace | null = $derived(this.showsChange ? this.untouched : null);
+  /** How far the curtain is pulled, 0 to 1. */
+  curtain = $state(0);
   /** The shown model in this thread, for what is computed from single weights; null where a server computed the trace. */
   model = $state.raw<Model | null>(null);
   /** What is shown, which differs from what is chosen while a model computes. */
@@ -108,7 +124,9 @@ export class Session {
     return index < 0 ? null : index;
   });
   /** Whether the shown photo has so few pixels that they are drawn as squares. */
-  readonly pixelated: boolean = $derived(this.shownPicture?.kind === "example" || this.trace !== this.untouched);
+  readonly pixelated: boolean = $derived(
+    this.shownPicture?.kind === "example" || this.trace?.image !== this.untouched?.image,
+  );
   /** The pictures to choose from. */
   readonly gallery: readonly PictureEntry[] = $derived(galleryOf(this.pictures, this.shownModel?.labels ?? []));
   readonly verdict: Verdict = $derived(
@@ -127,8 +145,8 @@ export class Session {
   readonly #startModel: StartModel;
   #runner: { model: ModelEntry; runner: Promise<RunningModel> } | null = null;
   #latest = 0;
-  /** The pixels of the newest change, and whether its traces are under way. */
-  #wanted: Uint8Array | null = null;
+  /** The change that `changed` is of, its pixels, and whether the trace of a newer one is under way. */
+  #painted: { change: Change; pixels: Uint8Array | null } = { change: UNCHANGED, pixels: null };
   #painting = false;
 
   readonly #packs: Packs;
@@ -271,14 +289,16 @@ export class Session {
     this.removed = new Set();
     // Another model is given the same change, where it has as many pixels.
     if (!isSame || trace.pixels.length !== this.untouched?.pixels.length) this.edits.forget();
-    this.#wanted = null;
+    else this.edits.forgetTokens();
+    this.#painted = { change: UNCHANGED, pixels: null };
     this.changed = null;
     this.before = false;
+    this.curtain = 0;
     this.model = open;
     this.untouched = trace;
     this.progress = null;
     this.#mark(picture, trace.labels, trace.probabilities);
-    if (this.edits.pixels) void this.paint(this.edits.pixels);
+    void this.paint();
   }
 
   async #start(model: ModelEntry): Promise<RunningModel> {
@@ -332,27 +352,39 @@ export class Session {
     return this.#start(this.shownModel);
   }
 
-  /** Show the picture with other pixels (H, W, 3), or null for its own. While one trace is made, only the newest wait. */
-  async paint(pixels: Uint8Array | null): Promise<void> {
-    this.#wanted = pixels;
+  /** Show what `edits` says. While one trace is made, only the newest change waits. */
+  async paint(): Promise<void> {
     this.before = false;
     if (this.#painting) return;
     this.#painting = true;
     try {
-      for (let next: Uint8Array | null | undefined; next !== this.#wanted;) {
-        next = this.#wanted;
+      for (;;) {
+        const { change, pixels } = this.edits;
+        if (pixels === this.#painted.pixels && change.masked === this.#painted.change.masked) break;
         const mine = this.#latest,
-          trace = next && (await this.traceOf({ pixels: next }));
-        if (mine === this.#latest) this.changed = trace;
+          trace = await this.traceOf(pixels, change.masked);
+        if (mine !== this.#latest) continue; // another picture, and its change
+        this.changed = trace;
+        this.#painted = { change, pixels };
       }
       if (this.notice?.kind === "problem") this.notice = null;
     } catch (error) {
-      this.#wanted = this.changed?.pixels ?? null;
-      this.edits.giveUp(this.#wanted);
+      this.edits.giveUp(this.#painted.change);
       this.fail(error);
     } finally {
       this.#painting = false;
     }
+  }
+
+  /** The trace of the untouched picture with other pixels, or without some tokens; null where neither is changed. */
+  async traceOf(pixels: Uint8Array | null, masked: ReadonlySet<number>): Promise<Trace | null> {
+    const own = this.untouched;
+    if (!own || (!pixels && !masked.size)) return null;
+    const runner = await this.running();
+    const { image, geometry } = own;
+    const picture: Picture = { pixels: own.pixels, image, geometry };
+    const mask = masked.size ? maskWithout(own.config.numTokens, masked) : null;
+    return runner.trace(pixels ? withPixels(picture, pixels, runner.config) : picture, mask);
   }
 
   /** The shown picture as its model is given it. */
@@ -362,30 +394,27 @@ export class Session {
     return { pixels, image, geometry };
   }
 
-  /** (K,) logits of the shown picture without the tokens that are 0 in each mask (N,). */
+  /** (K,) logits of the shown picture without the tokens that are 0 in each mask (N,), nor those that it lacks anyway. */
   async answers(
     masks: readonly TokenMask[],
     options: AnswersOptions = {},
     pixels?: Uint8Array,
   ): Promise<Float32Array[]> {
-    return (await this.running()).answers(pixels ?? this.picture.pixels, masks, options);
-  }
-
-  /** The trace of the shown model for other pixels or without tokens. */
-  async traceOf({ pixels, mask = null }: { pixels?: Uint8Array; mask?: TokenMask }): Promise<Trace> {
-    const runner = await this.running();
-    return runner.trace(pixels ? withPixels(this.picture, pixels, runner.config) : this.picture, mask);
+    const masked = this.before ? UNCHANGED.masked : this.edits.change.masked,
+      count = this.trace?.config.numTokens ?? 0;
+    const left = masked.size ? masks.map((mask) => maskWithout(count, masked, mask)) : masks;
+    return (await this.running()).answers(pixels ?? this.picture.pixels, left, options);
   }
 
   /** The trace of a picture under a model, beside what is shown. Its own model shows a changed picture as it was before. */
   async compare(picture: PictureEntry, model: ModelEntry): Promise<Trace> {
     const same = model === this.shownModel,
-      changed = !same && picture === this.shownPicture && !this.before ? this.changed : null;
+      pixels = !same && picture === this.shownPicture && !this.before ? this.edits.pixels : null;
     const runner = await (same ? this.running() : this.#startModel(model));
     try {
       const own = await prepare(picture, runner.config);
-      const fits = changed?.pixels.length === own.pixels.length;
-      return await runner.trace(changed && fits ? withPixels(own, changed.pixels, runner.config) : own);
+      const fits = pixels?.length === own.pixels.length;
+      return await runner.trace(pixels && fits ? withPixels(own, pixels, runner.config) : own);
     } finally {
       if (!same) runner.close();
     }

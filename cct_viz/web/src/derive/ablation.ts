@@ -4,6 +4,7 @@
  */
 
 import { matrix } from "../core/matrix.ts";
+import { keptRows } from "../model/forward.ts";
 import { poolWith } from "../model/pooling.ts";
 import { findPool, poolTokens } from "../model/pools.ts";
 import type { Trace } from "../model/trace.ts";
@@ -39,13 +40,13 @@ function withoutFactors(trace: Trace, target: number, against: Against): Float64
   const { representation, embeddingDim: dim, readoutWeights } = trace.vectors;
   const r = matrix(config.numTokens, dim, representation);
   const towards = contrast(readoutWeights.head, config.numClasses, target, against); // (D,)
-  const rows = Array.from({ length: config.numTokens }, (_, t) => t);
+  const rows = keptRows(config, trace.mask ?? null);
   const score = (kept: readonly number[]) => {
     const { factors } = poolWith(config.pool, r, kept, readoutWeights.poolScore);
     return poolTokens(factors, r).values.reduce((total, value, d) => total + value * towards[d], 0);
   };
   const whole = score(rows);
-  return Float64Array.from(rows, (t) => whole - score(rows.filter((row) => row !== t)));
+  return Float64Array.from({ length: config.numTokens }, (_, t) => whole - score(rows.filter((row) => row !== t)));
 }
 
 /** (N,) logits: what the score of an untouched picture has above the score of each answer without a token. */

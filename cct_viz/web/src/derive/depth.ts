@@ -8,6 +8,7 @@
 import { argmax } from "../core/maths.ts";
 import { addToRows, layerNorm, matrix, type Matrix, multiply, rowsOf } from "../core/matrix.ts";
 import { probabilitiesOf } from "../model/make_trace.ts";
+import { keptRows } from "../model/forward.ts";
 import { poolWith } from "../model/pooling.ts";
 import { findPool, poolTokens, readoutOf } from "../model/pools.ts";
 import type { Trace, Vectors } from "../model/trace.ts";
@@ -62,8 +63,9 @@ function readEarly(trace: Trace, vectors: Vectors, depth: number): Depth {
   const pool = findPool(config.pool);
   const stream = rowsOf(matrix((config.numLayers + 1) * m, dim, vectors.stream), depth * m, m);
   const r = layerNorm(stream, weights.gamma, weights.beta, weights.epsilon);
-  const all = Array.from({ length: m }, (_, i) => i);
-  const { factors, weights: poolingWeights } = poolWith(config.pool, r, all, weights.poolScore);
+  const { factors, weights: poolingWeights } = trace.isRepooled
+    ? { factors: matrix(m, 1, vectors.poolingFactors), weights: trace.poolingWeights }
+    : poolWith(config.pool, r, keptRows(config, trace.mask ?? null), weights.poolScore);
   const head = matrix(dim, k, weights.head);
   const evidence = multiply(rowsOf(r, m - n, n), head).values;
   const logits = addToRows(multiply(poolTokens(factors, r), head), weights.bias).values;

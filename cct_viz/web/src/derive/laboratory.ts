@@ -48,6 +48,29 @@ export function poolWith(trace: Trace, pooling: Pooling, dropped: ReadonlySet<nu
   return { weights, logits, probabilities: probabilitiesOf(trace.config.output, logits) };
 }
 
+/** The trace with such weights in its pool, and all that follows from them; null where they leave no token. */
+export function withPool(trace: Trace, pooled: Pooled | null): Trace | null {
+  if (!pooled || !sum(pooled.weights)) return null;
+  const { evidence, vectors, config } = trace,
+    weights = Float32Array.from(pooled.weights);
+  return {
+    ...trace,
+    isRepooled: true,
+    poolScores: null, // the weights no longer follow from them
+    poolingWeights: weights,
+    readout: weights,
+    contributions: evidence.map((value, i) => value * weights[Math.floor(i / config.numClasses)]),
+    logits: Float32Array.from(pooled.logits),
+    probabilities: pooled.probabilities,
+    computed: [],
+    vectors: vectors && {
+      ...vectors,
+      poolingFactors: weights,
+      readoutWeights: { ...vectors.readoutWeights, poolScore: null },
+    },
+  };
+}
+
 function weigh(trace: Trace, own: Float32Array, pooling: Pooling, dropped: ReadonlySet<number>): Float64Array {
   const n = own.length;
   switch (pooling.kind) {

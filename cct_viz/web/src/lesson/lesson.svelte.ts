@@ -112,7 +112,7 @@ export class Lesson {
    * from the same one.
    */
   arrive(isNew: boolean): void {
-    if (this.#session.changed) this.#session.edits.restore();
+    if (this.#session.isChanged) this.#session.edits.restore();
     const { step } = this,
       { selection } = this.#session;
     const before = this.#shown;

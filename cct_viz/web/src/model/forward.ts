@@ -212,7 +212,10 @@ function penalise(kept: readonly number[], m: number): Float32Array {
 }
 
 /** The rows of the encoder's arrays that a mask leaves, a class token among them. */
-function keptRows({ sequenceLength: m, numTokens }: Config, mask: TokenMask): number[] {
+export function keptRows(
+  { sequenceLength: m, numTokens }: Pick<Config, "sequenceLength" | "numTokens">,
+  mask: TokenMask,
+): number[] {
   const first = m - numTokens;
   return Array.from({ length: m }, (_, row) => row).filter((row) => !mask || row < first || mask[row - first] !== 0);
 }

@@ -44,6 +44,8 @@ export function numbersOf({ trace, shownModel, shownPicture, showsChange, target
     {
       model: { id: shownModel?.id, title: shownModel?.title, sha256: shownModel?.sha256 },
       picture: { name: shownPicture?.name, trueClass: shownPicture?.truth, changed: showsChange, ...trace.geometry },
+      mask: list(trace.mask ?? null),
+      repooled: trace.isRepooled ?? false,
       config,
       grid,
       labels,
