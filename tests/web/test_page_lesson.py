@@ -131,6 +131,33 @@ def test_path_feet_and_equation_wait_for_the_answer(learn):
     expect(feet).to_have_css("opacity", "1")
 
 
+def test_the_tour_ends_with_a_wrong_answer_and_its_map(learn):
+    learner = learn("step=5")
+    learner.answer()
+    example = learner.card.locator(".example")
+    canvas = example.locator("canvas")
+    expect(canvas).to_be_visible()
+    wrong = "session.pictures.filter(({id}) => ['other', 'wrong'].includes(session.marks[id]?.verdict))"
+    surest = f"{wrong}.sort((a, b) => session.marks[b.id].probability - session.marks[a.id].probability)[0]"
+    name, label = learner.visitor.ask(f"[{surest}.name, session.marks[{surest}.id].label]")
+    expect(example).to_contain_text(f"{name}, gets {label}")
+    strongest = learner.visitor.ask(
+        f"""session.compare({surest}, session.shownModel).then(({{ contributions, logits, labels }}) => {{
+          const k = labels.length, best = logits.indexOf(Math.max(...logits));
+          const mean = (t) => contributions.subarray(t * k, t * k + k).reduce((a, b) => a + b) / k;
+          const tokens = Array.from({{ length: contributions.length / k }}, (_, t) => t);
+          const own = tokens.map((t) => contributions[t * k + best] - mean(t));
+          return own.indexOf(Math.max(...own));
+        }})"""
+    )
+    red = """(canvas) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      const excess = Array.from({ length: data.length / 4 }, (_, i) => data[4 * i] - data[4 * i + 2]);
+      return excess.indexOf(Math.max(...excess));
+    }"""
+    assert canvas.evaluate(red) == strongest
+
+
 def test_tour_goes_on_with_another_picture_and_remembers(learn):
     learner = learn("step=2")
     learner.expect_step(2, 6)

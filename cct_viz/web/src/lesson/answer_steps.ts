@@ -4,7 +4,7 @@ import { t } from "../i18n/index.ts";
 import { labelName } from "../i18n/names.ts";
 import { fixed, grouped, percent, precise, signed } from "../i18n/numbers.ts";
 import { askOption, type Facts } from "./facts.ts";
-import { makeStep, type Question, type Step } from "./step.ts";
+import { type Example, makeStep, type Question, type Step } from "./step.ts";
 
 /** What softmax, or the sigmoid, makes of the scores. */
 export function sum(facts: Facts): Step {
@@ -31,7 +31,10 @@ export function sum(facts: Facts): Step {
   return makeStep({
     name: "sum",
     title: t("lesson.sum.title"),
-    text: [t(trace.config.hasClassToken ? "lesson.sum.text.token" : "lesson.sum.text", values)],
+    text: [
+      t(trace.config.hasClassToken ? "lesson.sum.text.token" : "lesson.sum.text", values),
+      ...(kind === "softmax" ? [t("lesson.sum.text.softmax")] : []),
+    ],
     question: kind === "softmax" ? askFactor(score - next, values) : askTotal(values),
     reveal: t(`lesson.sum.reveal.${kind}`, values),
     takeaway: t(`lesson.sum.takeaway.${kind}`),
@@ -90,7 +93,8 @@ export function wrong(facts: Facts): Step {
       ),
     ],
     question: asksForMap ? askMap() : askUnknown(facts),
-    reveal: `${t(asksForMap ? "lesson.wrong.reveal.map" : "lesson.wrong.reveal", values)}${exampleWords(facts)}`,
+    reveal: t(asksForMap ? "lesson.wrong.reveal.map" : "lesson.wrong.reveal", values),
+    example: exampleOf(facts),
     takeaway: t("lesson.wrong.takeaway"),
     stages: ["evidence", "sum", "classes"],
     place: "classes",
@@ -122,10 +126,16 @@ function askUnknown({ k }: Facts): Question | null {
 }
 
 /** The surest answer of the gallery that is wrong or cannot be right. */
-function exampleWords({ others }: Facts): string {
+function exampleOf({ others, contribution }: Facts): Example | null {
   const [worst] = others
     .filter(({ verdict }) => verdict === "other" || verdict === "wrong")
     .sort((one, other) => other.probability - one.probability);
-  if (!worst) return "";
-  return ` ${t("lesson.wrong.example", { name: worst.name, label: labelName(worst.label), share: percent(worst.probability) })}`;
+  if (!worst) return null;
+  const { id, name, probability } = worst,
+    label = labelName(worst.label);
+  return {
+    id,
+    words: t("lesson.wrong.example", { name, label, share: percent(probability) }),
+    ofMap: contribution ? t("lesson.wrong.example.map", { label }) : "",
+  };
 }

@@ -10,6 +10,7 @@ import type { Question } from "./step.ts";
 
 /** Another picture of the gallery with the model's answer. */
 export interface Other {
+  readonly id: string;
   readonly name: string;
   readonly verdict: Verdict;
   readonly label: string;

@@ -31,7 +31,7 @@ export class Lesson {
     const { pictures, marks, shownPicture } = this.#session;
     return pictures.flatMap((picture) => {
       const mark = marks[picture.id];
-      return mark && picture !== shownPicture ? [{ name: pictureName(picture), ...mark }] : [];
+      return mark && picture !== shownPicture ? [{ id: picture.id, name: pictureName(picture), ...mark }] : [];
     });
   });
   /** Counted from 0; the number of steps at the end. */

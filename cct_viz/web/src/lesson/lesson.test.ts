@@ -211,11 +211,15 @@ describe("the bundled model's own picture", () => {
     const of = (given: Partial<Subject>) => makeSteps("tour", subjectOf(trace, given)).at(-1);
     expect(of({ truth, verdict: "wrong" })?.text[0]).toContain(trace.labels[truth]);
     const others = [
-      { name: "cup", verdict: "other", label: "truck", probability: 0.5 },
-      { name: "rocket", verdict: "other", label: "airplane", probability: 0.9 },
-      { name: "dog", verdict: "right", label: "dog", probability: 0.99 },
+      { id: "coffee", name: "cup", verdict: "other", label: "truck", probability: 0.5 },
+      { id: "rocket", name: "rocket", verdict: "other", label: "airplane", probability: 0.9 },
+      { id: "dog", name: "dog", verdict: "right", label: "dog", probability: 0.99 },
     ] as const;
-    expect(of({ others })?.reveal).toContain("rocket, gets airplane, 90.0");
+    const example = of({ others })?.example;
+    expect(example?.id).toBe("rocket");
+    expect(example?.words).toContain("rocket, gets airplane, 90.0");
+    expect(example?.ofMap.includes("airplane")).toBe(trace.contributions !== null);
+    expect(of({})?.example).toBeNull();
   });
 });
 

@@ -37,6 +37,13 @@ export interface StepMap {
   readonly ramp: Ramp;
 }
 
+/** Another picture of the gallery, and what is said of it and of the map over it; that is "" where there is no map. */
+export interface Example {
+  readonly id: string;
+  readonly words: string;
+  readonly ofMap: string;
+}
+
 export interface Judged {
   readonly right: boolean;
   /** What the given answer is worth, in numbers of the picture. */
@@ -79,6 +86,8 @@ export interface Step {
   readonly windows: boolean;
   /** Over the card's photo once the answer is given. */
   readonly map: StepMap | null;
+  /** Shown with the map of its own answer, once the answer is given. */
+  readonly example: Example | null;
 }
 
 type Needed = "name" | "title" | "text" | "question" | "reveal" | "takeaway" | "stages" | "place";
@@ -92,5 +101,6 @@ export const makeStep = (given: Pick<Step, Needed> & Partial<Step>): Step => ({
   framed: null,
   windows: false,
   map: null,
+  example: null,
   ...given,
 });
