@@ -16,6 +16,7 @@ import cct_viz
 from cct_viz.dataset.chunks import Files
 from cct_viz.dataset.measures import Question
 from cct_viz.dataset.on_ray import run_on_ray
+from cct_viz.dataset.parts import TABLES
 from cct_viz.dataset.sources import list_chunks
 from cct_viz.dataset.worker import Job
 
@@ -90,7 +91,7 @@ def test_the_loss_of_a_node_loses_no_picture_and_repeats_none(cluster, tiny_clas
     killer = threading.Thread(target=lose_second)
     killer.start()
     out = tmp_path / "out"
-    for table in ("pictures", "problems"):
+    for table in TABLES:
         (out / table).mkdir(parents=True)
     chunks = [Held(chunk.fs, chunk.files, notes) for chunk in list_chunks(str(photos))]
     job = Job(tiny_classifier.config, dict(tiny_classifier.weights), Question(("rollout",)), out)
@@ -102,5 +103,6 @@ def test_the_loss_of_a_node_loses_no_picture_and_repeats_none(cluster, tiny_clas
     lost = cct_viz.read_analysis(out)
     assert lost.pictures().equals(whole.pictures())
     assert lost.problems().equals(whole.problems())
+    assert all(one.equals(other) for (_, one), (_, other) in zip(lost.patches(), whole.patches(), strict=True))
     with pytest.raises(OSError, match="the disk is away"):
         list(run_on_ray(job, tiny_classifier, [(99, Away(chunks[0].fs, chunks[0].files))], 1))
