@@ -78,9 +78,9 @@ def to_rows(strongest: Sequence[Strongest]) -> dict[str, np.ndarray]:
     """Arrays (n,) of "stage", "channel" and "rank", each from 0, "value", "picture" and "cell": one entry for each
     patch that there is."""
     places = [np.nonzero(stage.pictures >= 0) for stage in strongest]
-    rows = {"stage": np.repeat(np.arange(len(places)), [len(channels) for channels, _ in places])}
+    rows = {"stage": np.repeat(np.arange(len(places), dtype=np.int32), [len(channels) for channels, _ in places])}
     for i, name in enumerate(("channel", "rank")):
-        rows[name] = np.concatenate([place[i] for place in places])
+        rows[name] = np.concatenate([place[i] for place in places]).astype(np.int32)
     for name, field in _FIELDS.items():
         rows[name] = np.concatenate([getattr(s, field)[place] for s, place in zip(strongest, places, strict=True)])
     return rows

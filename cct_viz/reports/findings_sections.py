@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import glob
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,9 +66,10 @@ def title_of(manifest: Mapping[str, Any]) -> str:
 
 
 def _last_part(source: str) -> str:
-    """The last part of a path or an address; with the part before it where the last is a pattern."""
-    first, _, last = source.rstrip("/").rpartition("/")
-    return f"{_last_part(first)}/{last}" if first and glob.has_magic(last) else last
+    """The last part of a path or an address; with the part before it where the last has a *."""
+    parts = re.split(r"[/\\]", source.rstrip("/\\"))
+    first = next((i for i, part in enumerate(parts) if "*" in part), len(parts) - 1)
+    return "/".join(parts[max(0, first - 1) :] if "*" in parts[first] else parts[-1:])
 
 
 def make_sections(

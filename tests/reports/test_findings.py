@@ -154,6 +154,8 @@ def test_a_pdf_goes_on_over_as_many_pages_as_it_needs(tmp_path, monkeypatch):
         ("s3://bucket/photos", "tiny on photos"),
         ("photo.png", "tiny on photo.png"),
         ("*.png", "tiny on *.png"),
+        ("C:\\Users\\ada\\photos", "tiny on photos"),
+        ("/home/ada/[2024] photos", "tiny on [2024] photos"),
     ],
 )
 def test_the_title_does_not_tell_where_the_data_set_is(source, title):

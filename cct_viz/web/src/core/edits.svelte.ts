@@ -22,6 +22,16 @@ export interface Change {
 const OWN_TOKENS = { masked: new Set<number>(), pooling: { kind: "model" }, dropped: new Set<number>() } as const;
 export const UNCHANGED: Change = { strokes: null, brightness: 1, turn: 0, ...OWN_TOKENS };
 
+/** Whether two changes differ in the pool alone, which needs no pass of the model. */
+export const isSamePass = (one: Change, other: Change): boolean =>
+  one.strokes === other.strokes &&
+  one.brightness === other.brightness &&
+  one.turn === other.turn &&
+  one.masked === other.masked;
+
+const isSame = (one: Change, other: Change | undefined): boolean =>
+  other !== undefined && isSamePass(one, other) && one.pooling === other.pooling && one.dropped === other.dropped;
+
 export class Edits {
   readonly #session: Session;
   change = $state.raw(UNCHANGED);
@@ -72,14 +82,17 @@ export class Edits {
 
   /** Another model is there, whose tokens are others. */
   forgetTokens(): void {
-    const own = (change: Change): Change => ({ ...change, ...OWN_TOKENS });
-    this.change = own(this.change);
-    this.steps = { before: this.steps.before.map(own), after: this.steps.after.map(own) };
+    const own = (change: Change): Change => ({ ...change, ...OWN_TOKENS }),
+      now = (this.change = own(this.change));
+    // What is now like its neighbour is no step.
+    const before = this.steps.before.map(own).filter((one, i, all) => !isSame(one, all[i + 1] ?? now)),
+      after = this.steps.after.map(own).filter((one, i, all) => !isSame(one, all[i + 1] ?? now));
+    this.steps = { before, after };
   }
 
-  /** The newest change could not be shown: this one still is. */
-  giveUp(shown: Change): void {
-    this.change = shown;
+  /** The newest picture could not be shown: that of an earlier change still is. The pool needed no pass. */
+  giveUp({ strokes, brightness, turn: degrees, masked }: Change): void {
+    this.change = { ...this.change, strokes, brightness, turn: degrees, masked };
   }
 
   #go(to: ReturnType<typeof undo<Change>>): void {

@@ -1,6 +1,6 @@
 import { beforeEach, expect, it } from "vitest";
 import type { Trace } from "../model/trace.ts";
-import { Edits, UNCHANGED } from "./edits.svelte.ts";
+import { Edits, isSamePass, UNCHANGED } from "./edits.svelte.ts";
 import type { Session } from "./session.svelte.ts";
 
 const OWN = Uint8Array.of(10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120); // 2 x 2
@@ -65,9 +65,8 @@ it("what is masked and pooled is of one model, and a stroke keeps it", () => {
   expect(edits.change).toMatchObject({ masked: new Set([1]), pooling: { kind: "mean" }, dropped: new Set([0]) });
   edits.forgetTokens();
   expect(edits.change).toEqual({ ...UNCHANGED, strokes: STROKES });
+  expect(edits.steps).toEqual({ before: [UNCHANGED], after: [] }); // what only changed the pool is no step
   edits.undo();
-  edits.undo();
-  edits.redo();
   expect(edits.change).toEqual(UNCHANGED);
 });
 
@@ -75,6 +74,10 @@ it("a change that cannot be shown goes back to the one that is", () => {
   draw(STROKES);
   const shownChange = edits.change;
   draw(OWN);
+  edits.adjust({ pooling: { kind: "mean" } }); // needs no pass, so it is shown
+  expect(isSamePass(edits.change, shownChange)).toBe(false);
   edits.giveUp(shownChange);
   expect(edits.pixels).toEqual(STROKES);
+  expect(edits.change.pooling).toEqual({ kind: "mean" });
+  expect(isSamePass(edits.change, shownChange)).toBe(true);
 });

@@ -2,7 +2,7 @@
 // stays until the next one is there; whatever fails leaves it and says why.
 
 import { verdictOf, type Verdict } from "./answer.ts";
-import { type Change, Edits, UNCHANGED } from "./edits.svelte.ts";
+import { type Change, Edits, isSamePass, UNCHANGED } from "./edits.svelte.ts";
 import { galleryOf, type ModelEntry, type PictureEntry } from "./entries.ts";
 import { argmax } from "./maths.ts";
 import { DEFAULTS, fromHash, isEntry, Selection, toHash, type Choices } from "./state.svelte.ts";
@@ -68,7 +68,8 @@ export class Session {
     const trace = this.changed ?? this.untouched,
       { pooling, dropped, masked } = this.edits.change;
     if (!trace || (pooling.kind === "model" && !dropped.size)) return null;
-    return withPool(trace, poolWith(trace, pooling, new Set([...dropped, ...masked])));
+    const pooled = poolWith(trace, pooling, new Set([...dropped, ...masked]));
+    return pooled && withPool(trace, pooled);
   });
   /** What the whole page shows. */
   readonly trace: Trace | null = $derived.by(() => (this.before ? this.untouched : (this.repooled ?? this.ownPool)));
@@ -145,8 +146,8 @@ export class Session {
   readonly #startModel: StartModel;
   #runner: { model: ModelEntry; runner: Promise<RunningModel> } | null = null;
   #latest = 0;
-  /** The change that `changed` is of, its pixels, and whether the trace of a newer one is under way. */
-  #painted: { change: Change; pixels: Uint8Array | null } = { change: UNCHANGED, pixels: null };
+  /** What `changed` is of, and whether the trace of a newer change is under way. */
+  #shown: Change = UNCHANGED;
   #painting = false;
 
   readonly #packs: Packs;
@@ -283,14 +284,15 @@ export class Session {
       this.marks = {};
     }
     this.selection.set({ picture: picture.id, model: model.id });
-    const isSame = picture === this.shownPicture;
+    const isSame = picture === this.shownPicture,
+      isOther = model !== this.shownModel;
     this.shownPicture = picture;
     this.shownModel = model;
     this.removed = new Set();
     // Another model is given the same change, where it has as many pixels.
     if (!isSame || trace.pixels.length !== this.untouched?.pixels.length) this.edits.forget();
-    else this.edits.forgetTokens();
-    this.#painted = { change: UNCHANGED, pixels: null };
+    else if (isOther) this.edits.forgetTokens();
+    this.#shown = UNCHANGED;
     this.changed = null;
     this.before = false;
     this.curtain = 0;
@@ -360,19 +362,20 @@ export class Session {
     try {
       for (;;) {
         const { change, pixels } = this.edits;
-        if (pixels === this.#painted.pixels && change.masked === this.#painted.change.masked) break;
+        if (isSamePass(change, this.#shown)) break;
         const mine = this.#latest,
           trace = await this.traceOf(pixels, change.masked);
         if (mine !== this.#latest) continue; // another picture, and its change
         this.changed = trace;
-        this.#painted = { change, pixels };
+        this.#shown = change;
       }
       if (this.notice?.kind === "problem") this.notice = null;
     } catch (error) {
-      this.edits.giveUp(this.#painted.change);
+      this.edits.giveUp(this.#shown);
       this.fail(error);
     } finally {
       this.#painting = false;
+      if (!this.isChanged) this.curtain = 0;
     }
   }
 
@@ -400,10 +403,10 @@ export class Session {
     options: AnswersOptions = {},
     pixels?: Uint8Array,
   ): Promise<Float32Array[]> {
-    const masked = this.before ? UNCHANGED.masked : this.edits.change.masked,
-      count = this.trace?.config.numTokens ?? 0;
-    const left = masked.size ? masks.map((mask) => maskWithout(count, masked, mask)) : masks;
-    return (await this.running()).answers(pixels ?? this.picture.pixels, left, options);
+    const trace = this.ownPool,
+      own = trace?.mask;
+    const all = own ? masks.map((mask) => own.map((one, t) => one * (mask?.[t] ?? 1))) : masks;
+    return (await this.running()).answers(pixels ?? trace?.pixels ?? this.picture.pixels, all, options);
   }
 
   /** The trace of a picture under a model, beside what is shown. Its own model shows a changed picture as it was before. */

@@ -56,18 +56,39 @@ export function logitLens(trace: Trace, target: number, against: Against = usual
   );
 }
 
+interface Tokens {
+  /** (M, D), the representation at a depth. */
+  readonly r: Matrix;
+  /** (N, K) */
+  readonly evidence: Float32Array;
+}
+
+/** By the stream, one a depth: another pool changes neither. */
+const tokens = new WeakMap<Float32Array, Tokens[]>();
+
+function beforePool({ config }: Trace, vectors: Vectors, depth: number, head: Matrix): Tokens {
+  const { sequenceLength: m, numTokens: n, numLayers } = config,
+    { embeddingDim: dim, readoutWeights: weights } = vectors;
+  const depths = tokens.get(vectors.stream) ?? [];
+  tokens.set(vectors.stream, depths);
+  const read = (): Tokens => {
+    const stream = rowsOf(matrix((numLayers + 1) * m, dim, vectors.stream), depth * m, m),
+      r = layerNorm(stream, weights.gamma, weights.beta, weights.epsilon);
+    return { r, evidence: multiply(rowsOf(r, m - n, n), head).values };
+  };
+  return (depths[depth] ??= read());
+}
+
 function readEarly(trace: Trace, vectors: Vectors, depth: number): Depth {
   const { config } = trace;
   const { embeddingDim: dim, readoutWeights: weights } = vectors;
   const { sequenceLength: m, numTokens: n, numClasses: k } = config;
   const pool = findPool(config.pool);
-  const stream = rowsOf(matrix((config.numLayers + 1) * m, dim, vectors.stream), depth * m, m);
-  const r = layerNorm(stream, weights.gamma, weights.beta, weights.epsilon);
+  const head = matrix(dim, k, weights.head);
+  const { r, evidence } = beforePool(trace, vectors, depth, head);
   const { factors, weights: poolingWeights } = trace.isRepooled
     ? { factors: matrix(m, 1, vectors.poolingFactors), weights: trace.poolingWeights }
     : poolWith(config.pool, r, keptRows(config, trace.mask ?? null), weights.poolScore);
-  const head = matrix(dim, k, weights.head);
-  const evidence = multiply(rowsOf(r, m - n, n), head).values;
   const logits = addToRows(multiply(poolTokens(factors, r), head), weights.bias).values;
   const ownScores = (t: number) => weights.bias.map((bias, c) => bias + evidence[t * k + c]);
   return {

@@ -37,8 +37,8 @@ export function spreadSteps(n: number, points = n): number[] {
 }
 
 /** (N,) of 0 and 1: a mask without some of n tokens. */
-export function maskWithout(n: number, tokens: Iterable<number>, from: ArrayLike<number> | null = null): Uint8Array {
-  const mask = from ? Uint8Array.from(from) : new Uint8Array(n).fill(1);
+export function maskWithout(n: number, tokens: Iterable<number>): Uint8Array {
+  const mask = new Uint8Array(n).fill(1);
   for (const token of tokens) mask[token] = 0;
   return mask;
 }

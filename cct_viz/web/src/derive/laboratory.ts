@@ -48,9 +48,8 @@ export function poolWith(trace: Trace, pooling: Pooling, dropped: ReadonlySet<nu
   return { weights, logits, probabilities: probabilitiesOf(trace.config.output, logits) };
 }
 
-/** The trace with such weights in its pool, and all that follows from them; null where they leave no token. */
-export function withPool(trace: Trace, pooled: Pooled | null): Trace | null {
-  if (!pooled || !sum(pooled.weights)) return null;
+/** The trace with such weights in its pool, and all that follows from them; where no token is left, that is the bias. */
+export function withPool(trace: Trace, pooled: Pooled): Trace {
   const { evidence, vectors, config } = trace,
     weights = Float32Array.from(pooled.weights);
   return {

@@ -24,6 +24,10 @@ export interface Pooling {
 /** By the pool's name. */
 export const HEIGHTS: Readonly<Record<string, Height>> = { seqpool: "weight", mean: "equal", max: "channels" };
 
+/** The pool's name, where what is said of it holds for this trace: SeqPool always has weights. */
+export const ownPoolOf = (trace: Trace | null): string | null =>
+  trace && (trace.config.pool === "seqpool" || !(trace.isRepooled || trace.mask)) ? trace.config.pool : null;
+
 const column = (table: ArrayLike<number>, rows: number, columns: number, at: number): Float64Array =>
   Float64Array.from({ length: rows }, (_, row) => table[row * columns + at] ?? 0);
 
@@ -37,7 +41,8 @@ export function poolingOf(trace: Trace, target: number): Pooling | null {
   const { contributions: table, evidence, readout, poolingWeights } = trace,
     { numTokens: n, numClasses } = trace.config;
   if (!table) return null;
-  const height = lookUp(HEIGHTS, "pool", trace.config.pool),
+  const own = lookUp(HEIGHTS, "pool", trace.config.pool),
+    height = own === "equal" && !ownPoolOf(trace) ? "weight" : own,
     contributions = column(table, n, numClasses, target),
     shares = Float64Array.from(poolingWeights ?? readout.slice(-n)),
     lengths =

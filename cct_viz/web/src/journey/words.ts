@@ -4,7 +4,7 @@ import { argmax, effectiveTokens } from "../core/maths.ts";
 import type { Session } from "../core/session.svelte.ts";
 import { attentionRow } from "../hero/attention.ts";
 import { isPatches } from "../hero/patches.ts";
-import { poolingOf } from "../hero/pooling.ts";
+import { ownPoolOf, poolingOf } from "../hero/pooling.ts";
 import { poolName, stageName } from "../hero/stage_names.ts";
 import { find, t } from "../i18n/index.ts";
 import { labelName } from "../i18n/names.ts";
@@ -50,7 +50,8 @@ export function sentenceOf(session: Session, trace: Trace, token: number, { name
       const share =
         poolingOf(trace, target)?.shares[token] ?? attentionRow(trace, config.numLayers - 1, null, 0)[token + 1];
       const values = { share: percent(share), count, dim: last.channels };
-      return find(`journey.pool.${config.pool}`, values) ?? t("journey.pool.other", values);
+      const pool = trace.isRepooled ? null : ownPoolOf(trace);
+      return (pool && find(`journey.pool.${pool}`, values)) ?? t("journey.pool.other", values);
     }
     case "sum":
       return t("journey.sum", {

@@ -95,7 +95,7 @@ export async function startModel(
   const trace = async (picture: Picture, mask: TokenMask = null, onprogress?: OnProgress): Promise<Trace> => {
     const request = { kind: "trace", pixels: picture.pixels, mask } as const;
     const { trace: computed } = await ask.request(request, "trace", onprogress);
-    return { ...picture, ...computed, ...(mask && { mask }) };
+    return { ...picture, ...computed, ...(mask && { mask: Uint8Array.from(mask) }) };
   };
   const drop = () => ask.drop(new DOMException("another picture came", "AbortError"));
   return {

@@ -131,7 +131,7 @@ export interface Picture {
 
 export interface Trace extends Picture {
   /** (N,): tokens at 0 were neither attended to nor pooled; left out: none. */
-  readonly mask?: ArrayLike<number>;
+  readonly mask?: Uint8Array;
   /** Whether the pooling weights were given, instead of following from the tokens. */
   readonly isRepooled?: boolean;
   /** Maps that a server computed for the predicted class, of methods that this page may not know. */

@@ -17,9 +17,9 @@ export function pillOf(session: Session): string {
   return t(`pill.${verdict}`);
 }
 
-/** What the answer's probability is worth; null where too few validation images tell, or the picture is changed. */
-export function worthOf({ trace, truth, shownModel, changed }: Session): string | null {
-  if (!trace || changed) return null;
+/** What the answer's probability is worth; null where too few validation images tell, or something is changed. */
+export function worthOf({ trace, truth, shownModel, isChanged }: Session): string | null {
+  if (!trace || isChanged) return null;
   const band = answerBand(shownModel?.metrics?.bands, trace.probabilities),
     right = rightOf100(band);
   if (!band || right === null) return null;

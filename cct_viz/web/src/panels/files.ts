@@ -31,7 +31,7 @@ export async function pngOf(address: string): Promise<Blob> {
 }
 
 /** Every number of the shown trace that a table can hold, as JSON. */
-export function numbersOf({ trace, shownModel, shownPicture, showsChange, target }: Session): string {
+export function numbersOf({ trace, untouched, shownModel, shownPicture, target }: Session): string {
   if (!trace) return "{}";
   const { config, grid, labels } = trace;
   const list = (values: ArrayLike<number> | null): number[] | null => values && Array.from(values);
@@ -43,7 +43,12 @@ export function numbersOf({ trace, shownModel, shownPicture, showsChange, target
   return JSON.stringify(
     {
       model: { id: shownModel?.id, title: shownModel?.title, sha256: shownModel?.sha256 },
-      picture: { name: shownPicture?.name, trueClass: shownPicture?.truth, changed: showsChange, ...trace.geometry },
+      picture: {
+        name: shownPicture?.name,
+        trueClass: shownPicture?.truth,
+        changed: trace.pixels !== untouched?.pixels,
+        ...trace.geometry,
+      },
       mask: list(trace.mask ?? null),
       repooled: trace.isRepooled ?? false,
       config,

@@ -2,12 +2,13 @@
 
 import type { Session } from "../core/session.svelte.ts";
 import type { Place } from "../core/state.svelte.ts";
+import { ownPoolOf } from "../hero/pooling.ts";
 import { find, t } from "../i18n/index.ts";
 
 export function titleOf(session: Session, place: Place): string {
   const { trace, layer } = session;
   if (place === "attention") return t("title.attention", { layer: layer + 1 });
-  if (place === "pool") return find(`pool.${trace?.config.pool}.title`) ?? t("place.pool");
+  if (place === "pool") return (ownPoolOf(trace) && find(`pool.${ownPoolOf(trace)}.title`)) ?? t("place.pool");
   return t(`title.${place}`);
 }
 
