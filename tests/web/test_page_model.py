@@ -183,7 +183,7 @@ def test_masks_and_painted_pixels_are_answered_as_in_python(built, rounded):
         """async (masks) => {
               const {session} = cctExplorer, pixels = new Uint8Array(session.trace.pixels.length);
              const answers = await session.answers(masks.map((mask) => Uint8Array.from(mask)));
-             const black = Array.from((await session.traceOf({pixels})).logits);
+             const black = Array.from((await session.traceOf(pixels, new Set())).logits);
              return {answers: answers.map((logits) => Array.from(logits)), black};
            }""",
         masks.tolist(),
