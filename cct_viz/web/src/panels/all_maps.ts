@@ -1,6 +1,7 @@
 // Every map that follows from the trace and the model's weights, by its method's name in Python.
 
 import { argmax } from "../core/maths.ts";
+import type { Session } from "../core/session.svelte.ts";
 import type { Model } from "../model/model.ts";
 import type { Fusion, Heatmaps, Trace } from "../model/trace.ts";
 import { ablateInPool } from "../derive/ablation.ts";
@@ -18,6 +19,15 @@ export interface MapOptions {
   readonly fusion: Fusion;
   readonly alpha: Alpha;
 }
+
+/** Those that the person chose. */
+export const mapOptions = ({ model, target, reference, selection }: Session): MapOptions => ({
+  model,
+  target,
+  reference,
+  fusion: selection.fusion,
+  alpha: selection.alpha,
+});
 
 export interface NamedMap {
   readonly method: MethodName;
