@@ -57,6 +57,24 @@ export function between(from: number, to: number, columns: number): number[] {
   });
 }
 
+/** The outline of some cells as an SVG path, in units of one cell. */
+export function outline(cells: ReadonlySet<number>, { rows, columns }: GridSize): string {
+  const has = (row: number, column: number): boolean =>
+    row >= 0 && column >= 0 && row < rows && column < columns && cells.has(row * columns + column);
+  return [...cells]
+    .map((cell) => {
+      const row = Math.floor(cell / columns),
+        column = cell % columns;
+      return [
+        has(row - 1, column) ? "" : `M${column} ${row}h1`,
+        has(row + 1, column) ? "" : `M${column} ${row + 1}h1`,
+        has(row, column - 1) ? "" : `M${column} ${row}v1`,
+        has(row, column + 1) ? "" : `M${column + 1} ${row}v1`,
+      ].join("");
+    })
+    .join("");
+}
+
 /** The set with cells added or taken away, as a set of its own. */
 export function withCells(set: ReadonlySet<number>, cells: readonly number[], add: boolean): Set<number> {
   const made = new Set(set);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { between, cellAt, cellBeside, withCells } from "./cells.ts";
+import { between, cellAt, cellBeside, outline, withCells } from "./cells.ts";
 import { stepOf, tableOf } from "./palette.ts";
 import { stepsOf } from "./waterfall.ts";
 
@@ -26,6 +26,13 @@ describe("cells", () => {
     expect(between(0, 3, 8)).toEqual([1, 2, 3]);
     expect(between(0, 18, 8)).toEqual([9, 18]);
     expect(between(5, 5, 8)).toEqual([]);
+  });
+  it("have an outline, without the edges between them", () => {
+    const size = { rows: 3, columns: 3 };
+    expect(outline(new Set([4]), size)).toBe("M1 1h1M1 2h1M1 1v1M2 1v1");
+    expect(outline(new Set([0, 1]), size)).toBe("M0 0h1M0 1h1M0 0v1M1 0h1M1 1h1M2 0v1");
+    expect(outline(new Set([2, 3]), size).match(/M/g)).toHaveLength(8); // a row's last cell and the next row's first
+    expect(outline(new Set(), size)).toBe("");
   });
   it("are added and taken away in a set of its own", () => {
     const before = new Set([1, 2]);
