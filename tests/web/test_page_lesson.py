@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 from visitor import page_with
@@ -11,8 +12,8 @@ import cct_viz
 MODELS = ("cct_2_3x2_32_cifar10", "cct_2_3x2_class_token_seed0")
 STEPS = {
     ("tour", MODELS[0]): 6,
-    ("lesson", MODELS[0]): 14,
-    ("trust", MODELS[0]): 5,
+    ("lesson", MODELS[0]): 15,
+    ("trust", MODELS[0]): 6,
     ("lesson", MODELS[1]): 12,
     ("trust", MODELS[1]): 3,
 }
@@ -48,18 +49,24 @@ class Learner:
         check = self.card.get_by_role("button", name="Check")
         photo = self.card.get_by_role("application")
         if self.card.locator(".option").count():
+            if photo.count():  # patches are marked first
+                self.choose_patch(photo, number)
             self.press(self.card.locator(".option").nth(number))
         elif photo.count():
-            if self.touch:
-                box = photo.bounding_box()
-                photo.tap(position={"x": box["width"] * (0.1 + 0.3 * number), "y": box["height"] / 2})
-            else:
-                photo.focus()
-                self.page.keyboard.press("ArrowRight")
+            self.choose_patch(photo, number)
             self.press(check)
         else:
             self.card.get_by_role("slider").fill(str(0 if number else 1))
             self.press(check)
+
+    def choose_patch(self, photo, number):
+        if self.touch:
+            box = photo.bounding_box()
+            photo.tap(position={"x": box["width"] * (0.1 + 0.3 * number), "y": box["height"] / 2})
+        else:
+            photo.focus()
+            self.page.keyboard.press("ArrowRight")
+            self.page.keyboard.press("Space")  # marks where marks are asked for
 
     def answer(self):
         """Try until the way on is there. @returns whether the answer was right"""
@@ -158,6 +165,69 @@ def test_the_tour_ends_with_a_wrong_answer_and_its_map(learn):
     assert canvas.evaluate(red) == strongest
 
 
+@pytest.mark.parametrize(("size", "touch"), [("desktop", False), ("phone", True)])
+def test_the_patches_of_the_thing_are_marked_and_what_they_add_is_summed(learn, size, touch):
+    learner = learn("course=trust&step=2", size=size, touch=touch)
+    photo, options = learner.card.get_by_role("application"), learner.card.locator(".option")
+    expect(options.nth(2)).to_be_disabled()
+    expect(learner.card).to_contain_text("Mark patches on the photo first.")
+    photo.scroll_into_view_if_needed()
+    box = photo.bounding_box()
+    at = lambda row, column: (box["x"] + (column + 0.5) * box["width"] / 8, box["y"] + (row + 0.5) * box["height"] / 8)  # noqa: E731
+    mouse, marked = learner.page.mouse, {18, 19, 20, 21}
+    if touch:
+        for token in sorted(marked):
+            learner.page.touchscreen.tap(*at(*divmod(token, 8)))
+    else:
+        mouse.move(*at(2, 2))
+        mouse.down()
+        mouse.move(*at(2, 5))  # a quick stroke, without gaps
+        mouse.up()
+        mouse.click(*at(2, 5))  # and one patch off it again, and on with the key
+        expect(learner.card).to_contain_text("3 of 64 patches marked")
+        photo.focus()
+        learner.page.keyboard.press("Space")
+    expect(learner.card).to_contain_text("4 of 64 patches marked")
+    learner.press(options.nth(0))
+    expect(learner.card.locator("[role=status]")).not_to_be_empty()
+    if not learner.card.locator(".next").count():
+        learner.press(options.nth(1))
+    expect(learner.card.locator(".next")).to_be_focused()
+    trace, covered = learner.visitor.ask(
+        """Promise.all(given[0].map((tokens) => {
+          const { pixels } = session.trace, made = pixels.slice();
+          const mean = [0, 1, 2].map((c) => pixels.filter((_, i) => i % 3 === c).reduce((a, b) => a + b) / 1024);
+          for (let i = 0; i < 1024; i++) {
+            const token = 8 * Math.floor(i / 128) + Math.floor((i % 32) / 4);
+            if (tokens.includes(token)) made.set(mean.map(Math.round), 3 * i);
+          }
+          return session.answers([null], {}, made).then(([logits]) => [...logits]);
+        })).then((covered) => [
+          { values: [...session.trace.contributions], logits: [...session.trace.logits], labels: session.trace.labels },
+          covered,
+        ])""",
+        [sorted(marked), sorted(set(range(64)) - marked)],
+    )
+    share = lambda logits: np.exp(logits)[best] / np.exp(logits).sum()  # noqa: E731
+    best = int(np.argmax(trace["logits"]))
+    label = trace["labels"][best]
+    own, without, alone = (f"{100 * share(np.asarray(one)):.1f} %" for one in (trace["logits"], *covered))
+    values = np.reshape(trace["values"], (64, 10))
+    values = (values - values.mean(axis=1, keepdims=True))[:, best]
+    part = f"{100 * values[sorted(marked)].sum() / values.sum():.0f} %"
+    said = learner.card.locator("[role=status]")
+    expect(said).to_contain_text(f"covered, 6 % of the picture, {label} goes from {own} to {without}")
+    expect(said).to_contain_text(f"contributions are {part} of the sum")
+    expect(said.get_by_text(f"without it: {without}")).to_be_visible()
+    expect(said.get_by_text(f"only it: {alone}")).to_be_visible()
+    expect(photo).to_have_count(0)  # the marks are final
+    learner.press(learner.card.locator(".next"))
+    learner.press(learner.card.get_by_role("button", name="Back", exact=True))
+    expect(learner.card).to_contain_text("4 of 64 patches marked")
+    assert learner.visitor.overflow() <= 0
+    assert learner.visitor.violations() == []
+
+
 def test_tour_goes_on_with_another_picture_and_remembers(learn):
     learner = learn("step=2")
     learner.expect_step(2, 6)
@@ -183,7 +253,7 @@ def test_the_tour_goes_on_after_the_presenter_was_shown(learn):
     learner.expect_step(1, 6)
     learner.page.keyboard.press("Escape")
     learner.page.keyboard.press("p")
-    expect(learner.page.get_by_role("region", name="Presenter")).to_be_visible()
+    expect(learner.page.get_by_role("heading", name="Presenter")).to_be_visible()
     learner.page.keyboard.press("Escape")
     learner.press(learner.page.get_by_role("button", name="Take the 5-minute tour"))
     learner.expect_step(0, 6)

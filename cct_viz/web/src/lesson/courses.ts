@@ -5,6 +5,7 @@ import { sum, wrong } from "./answer_steps.ts";
 import { depth, oneHead, parts, queryKey } from "./attention_steps.ts";
 import { readFacts, type Facts, type Subject } from "./facts.ts";
 import { convolution, pixels, tokens, window } from "./input_steps.ts";
+import { object } from "./object_step.ts";
 import { bench, contribution, pool, whyPool } from "./pool_steps.ts";
 import { blind, exact, removal, walkedBack } from "./trust_steps.ts";
 import type { Step } from "./step.ts";
@@ -24,11 +25,12 @@ const LESSON: readonly Make[] = [
   pool,
   whyPool,
   contribution,
+  object,
   bench,
   sum,
   wrong,
 ];
-const TRUST: readonly Make[] = [exact, removal, walkedBack, blind, wrong];
+const TRUST: readonly Make[] = [exact, removal, object, walkedBack, blind, wrong];
 
 /** Wrong answers after which the right one is said; the steps, and those whose takeaways end the course. */
 interface Plan {

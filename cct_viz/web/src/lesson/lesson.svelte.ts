@@ -7,7 +7,7 @@ import type { Spot } from "../hero/stages.ts";
 import { makeSteps, PLANS } from "./courses.ts";
 import type { Other } from "./facts.ts";
 import { indexOf, isRevealed, scoreOf, withTry, type Answer, type Record as Answers, type Score } from "./score.ts";
-import type { Step } from "./step.ts";
+import type { Marking, Step } from "./step.ts";
 import { pictureName } from "../i18n/names.ts";
 
 export class Lesson {
@@ -93,10 +93,11 @@ export class Lesson {
     this.go(0);
   }
 
-  take(given: number): void {
+  take(given: number, marking: Marking): void {
     const { step } = this;
     if (!step?.question) return;
-    const answer = withTry(this.answers[step.name], given, step.question.check(given), this.subject);
+    const judged = step.question.check(given, marking),
+      answer = withTry(this.answers[step.name], given, judged, this.subject, marking);
     this.#records = { ...this.#records, [this.course]: { ...this.answers, [step.name]: answer } };
     this.light();
   }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { COURSES } from "../core/state.svelte.ts";
-import { argmax, descending, softmax } from "../core/maths.ts";
+import { argmax, descending, softmax, sum } from "../core/maths.ts";
 import { readLens } from "../derive/depth.ts";
 import { madeTrace } from "../hero/made_trace.ts";
 import { percent, signed } from "../i18n/numbers.ts";
@@ -13,7 +13,7 @@ import { halfPrecision } from "../testing/safetensors.ts";
 import { CASES, picture, readCase, readVectors } from "../testing/vectors.ts";
 import { makeSteps, takeaways } from "./courses.ts";
 import { candidates, rankOf, readFacts, type Subject } from "./facts.ts";
-import type { Question, Step } from "./step.ts";
+import { UNMARKED, type Judged, type Question, type Step } from "./step.ts";
 
 const WEIGHTS = join(import.meta.dirname, "../../../../weights/keras_cct_cifar10");
 
@@ -35,6 +35,17 @@ const subjectOf = (trace: Trace, given: Partial<Subject> = {}): Subject => ({
   others: [],
   ...given,
 });
+
+/** What is said where the answer has these probabilities when marked patches are covered, and when all others are. */
+function judgeCovers(question: Question | null, trace: Trace, marked: Set<number>, shares: number[]): Judged {
+  const { numClasses } = trace.config,
+    best = argmax(trace.probabilities);
+  const answers = shares.map((share) =>
+    Float32Array.from({ length: numClasses }, (_, c) => Math.log(c === best ? share : (1 - share) / (numClasses - 1))),
+  );
+  if (!question) throw new Error("no question");
+  return question.check(0, { marked, answers });
+}
 
 /** Everything that could be answered. */
 function offered({ control }: Question, n: number): number[] {
@@ -67,12 +78,13 @@ describe.each(Object.entries(TRACES))("%s", (_name, make) => {
 
   it.each(COURSES)("%s: each question has right and wrong answers, and says what each is worth", (course) => {
     const steps = makeSteps(course, subjectOf(trace));
+    const marking = { marked: new Set([0]), answers: [trace.logits, trace.logits] };
     expect(steps.length).toBeGreaterThanOrEqual(3);
     for (const step of steps) {
       for (const text of textsOf(step)) expect(text, step.name).not.toMatch(/undefined|NaN|null|\{|Infinity/);
       const { question } = step;
       if (!question) continue;
-      const answers = offered(question, n).map((given) => question.check(given));
+      const answers = offered(question, n).map((given) => question.check(given, marking));
       expect(
         answers.filter(({ right }) => right),
         step.name,
@@ -85,11 +97,14 @@ describe.each(Object.entries(TRACES))("%s", (_name, make) => {
       if (question.control.kind === "choice") {
         const { options } = question.control;
         expect(new Set(options.map(({ text }) => text)).size, step.name).toBe(options.length);
-        expect(question.check(question.right ?? -1).right, step.name).toBe(true);
+        const right = question.right ?? answers[0].best ?? -1;
+        expect(question.check(right, marking).right, step.name).toBe(true);
         expect(answers.filter(({ right }) => right)).toHaveLength(1);
       }
       if (question.control.kind === "slider") {
-        expect(question.check(question.control.start).right, `${step.name} is not solved at the start`).toBe(false);
+        expect(question.check(question.control.start, UNMARKED).right, `${step.name} is not solved at the start`).toBe(
+          false,
+        );
       }
     }
   });
@@ -126,6 +141,7 @@ describe("the bundled model's own picture", () => {
       "pool",
       "why_pool",
       "contribution",
+      "object",
       "bench",
       "sum",
       "wrong",
@@ -148,7 +164,7 @@ describe("the bundled model's own picture", () => {
     expect(reveal).toContain(signed(trace.evidence[heavy * 10 + best]));
     expect(reveal).toContain(signed(weights[heavy] * trace.evidence[heavy * 10 + best], 3));
     const lightest = descending(weights)[63];
-    expect(question?.check(lightest).words).toContain(", number 64 of 64.");
+    expect(question?.check(lightest, UNMARKED).words).toContain(", number 64 of 64.");
   });
 
   it("mean pooling's winner is that of the mean evidence", () => {
@@ -178,7 +194,7 @@ describe("the bundled model's own picture", () => {
     for (let token = 0; token < 64; token++) {
       const [[y0, x0, y1, x1], [v0, u0, v1, u1]] = [box(framed ?? 0), box(token)];
       const meet = y0 < v1 && v0 < y1 && x0 < u1 && u0 < x1;
-      expect(question?.check(token).right, `token ${token}`).toBe(!meet);
+      expect(question?.check(token, UNMARKED).right, `token ${token}`).toBe(!meet);
     }
   });
 
@@ -189,8 +205,49 @@ describe("the bundled model's own picture", () => {
     const against = heavy.filter((token) => values[token] < 0);
     for (let token = 0; token < 64; token++) {
       const right = against.length ? against.includes(token) : weights[token] < 1 / 64 && values[token] > 0;
-      expect(question?.check(token).right, `token ${token}`).toBe(right);
+      expect(question?.check(token, UNMARKED).right, `token ${token}`).toBe(right);
     }
+  });
+
+  it("the marked patches are covered, then all others, and what the model answers is told", () => {
+    const marked = new Set([0, 9]),
+      { question } = stepOf("object"),
+      { right, best: rightOption, reveal, pictures } = judgeCovers(question, trace, marked, [0.3, 0.9]);
+    expect([right, rightOption]).toEqual([true, 0]);
+    const values = facts.contribution ?? new Float64Array(),
+      share = sum([...marked].map((token) => values[token])) / sum(values);
+    const from = percent(trace.probabilities[best]);
+    expect(reveal).toContain(`covered, ${percent(2 / 64, 0)} of the picture, dog goes from ${from} to ${percent(0.3)}`);
+    expect(reveal).toContain(`With all others covered it has ${percent(0.9)}.`);
+    expect(reveal).toContain(`are ${percent(share, 0)} of the sum`);
+    const size = trace.config.imageSize[1],
+      isOwn = (pixels: Uint8Array, y: number, x: number) =>
+        [0, 1, 2].every((c) => pixels[3 * (y * size + x) + c] === trace.pixels[3 * (y * size + x) + c]);
+    const [without, alone] = (pictures ?? []).map(({ pixels }) => pixels);
+    for (let y = 0; y < size; y++) {
+      for (let x = 0; x < size; x++) {
+        const token = 8 * Math.floor(y / 4) + Math.floor(x / 4);
+        expect(isOwn(marked.has(token) ? alone : without, y, x)).toBe(true);
+      }
+    }
+    const colours = (pixels: Uint8Array, tokens: (token: number) => boolean) =>
+      new Set(
+        Array.from({ length: size * size }, (_, i) => i)
+          .filter((i) => tokens(8 * Math.floor(Math.floor(i / size) / 4) + Math.floor((i % size) / 4)))
+          .map((i) => pixels.slice(3 * i, 3 * i + 3).join()),
+      );
+    expect(colours(without, (token) => marked.has(token)).size).toBe(1);
+    expect(colours(alone, (token) => !marked.has(token)).size).toBe(1);
+  });
+
+  it.each([
+    [0.36, 0],
+    [0.5, 1],
+    [0.71, 2],
+    [0.9, 2],
+  ])("a probability of %d without the marked patches is answer %d", (without, right) => {
+    const { question } = stepOf("object"); // 73.4 % with them
+    expect(judgeCovers(question, trace, new Set([3]), [without, 0.5]).best).toBe(right);
   });
 
   it("the part that writes most is named, and all parts sum to the score", () => {
@@ -201,9 +258,9 @@ describe("the bundled model's own picture", () => {
 
   it("rollout without attention is right only near alpha 0", () => {
     const rollout = makeSteps("trust", subjectOf(trace)).find(({ name }) => name === "rollout");
-    expect(rollout?.question?.check(0).right).toBe(true);
-    expect(rollout?.question?.check(0.5).right).toBe(false);
-    expect(rollout?.question?.check(1).right).toBe(false);
+    expect(rollout?.question?.check(0, UNMARKED).right).toBe(true);
+    expect(rollout?.question?.check(0.5, UNMARKED).right).toBe(false);
+    expect(rollout?.question?.check(1, UNMARKED).right).toBe(false);
   });
 
   it("says so when it is wrong, and names another picture that it cannot answer", () => {

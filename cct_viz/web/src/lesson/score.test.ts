@@ -18,15 +18,24 @@ const step = (name: string, asked = true): Step =>
 
 it("counts tries until one is right, and then no more", () => {
   const once = withTry(undefined, 4, WRONG, "cat");
-  expect(once).toEqual({ given: [4], right: false, words: "no.", subject: "cat" });
+  expect(once).toEqual({ given: [4], right: false, words: "no.", subject: "cat", marked: new Set() });
   const twice = withTry(once, 5, RIGHT, "cat");
   expect([twice.given, twice.right]).toEqual([[4, 5], true]);
   expect(withTry(twice, 6, WRONG, "cat")).toBe(twice);
 });
 
+it("keeps the marks, and what followed from them", () => {
+  const judged = { ...WRONG, best: 2, reveal: "two." };
+  expect(withTry(undefined, 1, judged, "cat", { marked: new Set([7]), answers: [] })).toMatchObject({
+    ...judged,
+    marked: new Set([7]),
+  });
+});
+
 it("starts afresh on another picture", () => {
   const right = withTry(undefined, 4, RIGHT, "cat");
-  expect(withTry(right, 5, WRONG, "ship")).toEqual({ given: [5], right: false, words: "no.", subject: "ship" });
+  const fresh = { given: [5], right: false, words: "no.", subject: "ship", marked: new Set() };
+  expect(withTry(right, 5, WRONG, "ship")).toEqual(fresh);
 });
 
 it("shows the right answer once it is given or the tries are used up", () => {

@@ -1,14 +1,12 @@
 // Answers as they are recorded and counted.
 
-import type { Judged, Step } from "./step.ts";
+import { type Judged, type Step, UNMARKED } from "./step.ts";
 
-/** What was answered to one step, on one picture under one model. */
-export interface Answer {
+/** What was answered to one step, on one picture under one model, and how the last try was judged. */
+export interface Answer extends Judged {
   /** Each try, in order. */
   readonly given: readonly number[];
-  readonly right: boolean;
-  /** What was last said to it. */
-  readonly words: string;
+  readonly marked: ReadonlySet<number>;
   /** Names picture and model. */
   readonly subject: string;
 }
@@ -17,10 +15,16 @@ export interface Answer {
 export type Record = Readonly<{ [name: string]: Answer | undefined }>;
 
 /** The answer with one more try; a right one is final, and another picture starts with no tries. */
-export function withTry(before: Answer | undefined, given: number, judged: Judged, subject: string): Answer {
+export function withTry(
+  before: Answer | undefined,
+  given: number,
+  judged: Judged,
+  subject: string,
+  { marked } = UNMARKED,
+): Answer {
   const same = before?.subject === subject ? before : undefined;
   if (same?.right) return same;
-  return { given: [...(same?.given ?? []), given], right: judged.right, words: judged.words, subject };
+  return { ...judged, given: [...(same?.given ?? []), given], marked, subject };
 }
 
 /** Whether the right answer is shown: it was given, or the tries are used up. */

@@ -12,8 +12,21 @@ export interface Option {
 }
 
 /** How an answer is given. Each gives a number: an option's id, a token, or the slider's value. */
-export type Control =
-  { readonly kind: "choice"; readonly options: readonly Option[] } | { readonly kind: "token" } | Slider;
+export type Control = Choice | { readonly kind: "token" } | Slider;
+
+export interface Choice {
+  readonly kind: "choice";
+  readonly options: readonly Option[];
+  /** Tokens are marked on the photo first: (H, W, 3), the pictures made of them that the model has to answer. */
+  readonly pictures?: (marked: ReadonlySet<number>) => readonly Uint8Array[];
+}
+
+/** What was marked before an option was chosen, and (K,) logits of each picture made of it. */
+export interface Marking {
+  readonly marked: ReadonlySet<number>;
+  readonly answers: readonly Float32Array[];
+}
+export const UNMARKED: Marking = { marked: new Set(), answers: [] };
 
 export interface Slider {
   readonly kind: "slider";
@@ -48,12 +61,17 @@ export interface Judged {
   readonly right: boolean;
   /** What the given answer is worth, in numbers of the picture. */
   readonly words: string;
+  /** Where they follow from what was marked: the right option, and what is revealed. */
+  readonly best?: number;
+  readonly reveal?: string;
+  /** (H, W, 3) each, and what stands below it. */
+  readonly pictures?: readonly { readonly pixels: Uint8Array; readonly words: string }[];
 }
 
 export interface Question {
   readonly text: string;
   readonly control: Control;
-  readonly check: (given: number) => Judged;
+  readonly check: (given: number, marking: Marking) => Judged;
   /** A right answer, said when the tries are used up. */
   readonly answer: string;
   /** The id of the right option; null where the answer is no option. */
