@@ -12,13 +12,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from .figures import colourise
 from .findings_sections import Gallery, Map, Section, Strips, Table
 from .palette import BLUE, ORANGE
-from .paper import FONTS, NO_DATE, SAVING
+from .paper import FONTS, NO_DATE, SAVING, Page
 
 # Inches, and points of letters.
 WIDTH, HEIGHT, MARGIN = 8.27, 11.69, 0.75
@@ -67,7 +66,7 @@ class _Pages:
         self._begin()
 
     def _begin(self) -> None:
-        self._page = Figure(figsize=(WIDTH, HEIGHT))
+        self._page = Page(figsize=(WIDTH, HEIGHT))
         self.y = HEIGHT - MARGIN
 
     def close(self) -> None:

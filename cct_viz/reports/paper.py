@@ -17,6 +17,7 @@ from .. import __version__
 from ..inference.heatmaps import Heatmaps
 from ..inference.trace import Trace
 from ..methods import METHODS, describe, takes
+from .fonts import give_fonts
 
 WIDTHS = {"single": 89.0, "double": 183.0}  # mm of one and of two columns, as in Nature
 NARROWEST, WIDEST = 30.0, 1000.0  # mm
@@ -33,8 +34,16 @@ NO_DATE = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}  # the same num
 SAVING = threading.Lock()  # Matplotlib's settings belong to the process
 
 
-class Drawing(Figure):
-    """A Matplotlib figure that is saved as papers want it, and that a notebook shows without pyplot."""
+class Page(Figure):
+    """A Matplotlib figure in which every letter has a font, as far as one is installed."""
+
+    def draw(self, renderer: Any) -> None:
+        give_fonts(self)
+        super().draw(renderer)
+
+
+class Drawing(Page):
+    """A figure that is saved as papers want it, and that a notebook shows without pyplot."""
 
     def savefig(self, fname: Any, *, format: str | None = None, **options: Any) -> None:
         """Save to a path or an open file; `format` is the path's suffix, or PNG. Options are Matplotlib's."""

@@ -8,6 +8,9 @@ import matplotlib
 import numpy as np
 import pytest
 from conftest import make_trace, tiny_config
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib import font_manager
 from PIL import Image
 
 import cct_viz
@@ -16,6 +19,8 @@ from cct_viz.inference.load import load
 from cct_viz.methods import METHODS, explain, takes
 from cct_viz.reports.bundle import write_bundle
 from cct_viz.reports.figures import colourise, figure
+from cct_viz.reports.findings_pdf import write_pdf
+from cct_viz.reports.findings_sections import Section
 from cct_viz.reports.paper import STYLES, Drawing, Look, latex_figure
 from cct_viz.web.examples import EXAMPLES
 
@@ -61,6 +66,47 @@ def test_fonts_are_truetype_in_pdf_and_text_in_svg_and_files_repeat(trace):
     with ThreadPoolExecutor(2) as threads:  # which save at the same time
         assert all(b"/Type3" not in file for file in threads.map(lambda _: saved(figure(trace, heat), "pdf"), range(2)))
     assert matplotlib.rcParams["pdf.fonttype"] == before
+
+
+@pytest.fixture
+def cat_font(tmp_path):
+    """A font that has one letter, which Matplotlib's own lacks."""
+    builder = FontBuilder(1000, isTTF=True)
+    pen = TTGlyphPen(None)
+    for step, point in enumerate([(0, 0), (0, 700), (500, 700), (500, 0)]):
+        (pen.lineTo if step else pen.moveTo)(point)
+    pen.closePath()
+    builder.setupGlyphOrder([".notdef", "cat"])
+    builder.setupCharacterMap({ord("猫"): "cat"})
+    builder.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "cat": pen.glyph()})
+    builder.setupHorizontalMetrics({".notdef": (600, 0), "cat": (600, 0)})
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "A Cat Sans", "styleName": "Regular", "psName": "ACatSans"})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(tmp_path / "cat.ttf")
+    known = font_manager.fontManager.ttflist[:]
+    font_manager.fontManager.addfont(tmp_path / "cat.ttf")
+    yield
+    font_manager.fontManager.ttflist[:] = known
+
+
+def test_a_letter_that_the_own_font_lacks_comes_from_an_installed_one(cat_font, tmp_path):
+    drawing = Drawing(figsize=(2, 1))
+    both, plain = drawing.text(0.1, 0.5, "猫 cat"), drawing.text(0.1, 0.1, "cat")
+    pdf = saved(drawing, "pdf")  # a letter that no font has is a warning, which fails the test
+    assert b"ACatSans" in pdf
+    assert b"DejaVuSans" in pdf
+    assert (both.get_fontfamily()[-1], plain.get_fontfamily()) == ("A Cat Sans", ["sans-serif"])
+    write_pdf("猫", [Section("cat", ("猫",))], tmp_path / "report.pdf")
+    assert b"ACatSans" in (tmp_path / "report.pdf").read_bytes()
+
+
+def test_a_letter_that_no_font_has_is_named_in_a_warning():
+    drawing = Drawing(figsize=(2, 1))
+    drawing.text(0.1, 0.5, "cat \ue123")
+    with pytest.warns(UserWarning, match="57635"):
+        saved(drawing, "png")
 
 
 def test_an_overlay_is_the_picture_alone_and_a_bar_the_scale_alone(trace):
