@@ -14,8 +14,8 @@ STEPS = {
     ("tour", MODELS[0]): 6,
     ("lesson", MODELS[0]): 15,
     ("trust", MODELS[0]): 6,
-    ("lesson", MODELS[1]): 12,
-    ("trust", MODELS[1]): 3,
+    ("lesson", MODELS[1]): 13,
+    ("trust", MODELS[1]): 4,
 }
 
 
@@ -217,7 +217,7 @@ def test_the_patches_of_the_thing_are_marked_and_what_they_add_is_summed(learn, 
     part = f"{100 * values[sorted(marked)].sum() / values.sum():.0f} %"
     said = learner.card.locator("[role=status]")
     expect(said).to_contain_text(f"covered, 6 % of the picture, {label} goes from {own} to {without}")
-    expect(said).to_contain_text(f"contributions are {part} of the sum")
+    expect(said).to_contain_text(f"of the marked patches are {part} of the sum")
     expect(said.get_by_text(f"without it: {without}")).to_be_visible()
     expect(said.get_by_text(f"only it: {alone}")).to_be_visible()
     expect(photo).to_have_count(0)  # the marks are final

@@ -220,6 +220,7 @@ describe("the bundled model's own picture", () => {
     expect(reveal).toContain(`covered, ${percent(2 / 64, 0)} of the picture, dog goes from ${from} to ${percent(0.3)}`);
     expect(reveal).toContain(`With all others covered it has ${percent(0.9)}.`);
     expect(reveal).toContain(`are ${percent(share, 0)} of the sum`);
+    expect(reveal).toContain("So here the model uses the thing.");
     const size = trace.config.imageSize[1],
       isOwn = (pixels: Uint8Array, y: number, x: number) =>
         [0, 1, 2].every((c) => pixels[3 * (y * size + x) + c] === trace.pixels[3 * (y * size + x) + c]);
@@ -241,13 +242,18 @@ describe("the bundled model's own picture", () => {
   });
 
   it.each([
-    [0.36, 0],
-    [0.5, 1],
-    [0.71, 2],
-    [0.9, 2],
-  ])("a probability of %d without the marked patches is answer %d", (without, right) => {
+    [0.36, 0.5, 0, "the model uses the thing"],
+    [0.36, 0.1, 0, "it needs both"],
+    [0.5, 0.5, 1, "the model uses the thing"],
+    [0.5, 0.3, 1, "it needs both"],
+    [0.71, 0.3, 2, "it answers from what is around"],
+    [0.9, 0.7, 2, "either is enough"],
+  ])("%d without the marked patches and %d with nothing else is answer %d: %s", (without, alone, right, verdict) => {
     const { question } = stepOf("object"); // 73.4 % with them
-    expect(judgeCovers(question, trace, new Set([3]), [without, 0.5]).best).toBe(right);
+    const judged = judgeCovers(question, trace, new Set([3]), [without, alone]);
+    expect(judged.best).toBe(right);
+    expect(judged.reveal).toContain(`So here ${verdict}`);
+    expect(judged.words).toMatch(right ? /less than that/ : /It goes from/);
   });
 
   it("the part that writes most is named, and all parts sum to the score", () => {

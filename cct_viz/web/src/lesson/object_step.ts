@@ -1,9 +1,8 @@
 // A step on what the model uses, the thing or what is around it. The person says where the thing is.
 
-import { argmax, sum } from "../core/maths.ts";
+import { sum } from "../core/maths.ts";
 import { coverBoxes } from "../derive/ablation.ts";
 import { t } from "../i18n/index.ts";
-import { labelName } from "../i18n/names.ts";
 import { percent } from "../i18n/numbers.ts";
 import { probabilitiesOf } from "../model/make_trace.ts";
 import type { Trace } from "../model/trace.ts";
@@ -19,14 +18,11 @@ const lossOf = (from: number, to: number): number => (to < from / 2 ? 0 : to < f
 const HELD = "tench";
 
 export function object(facts: Facts): Step {
-  const { trace, n, A } = facts;
+  const { trace, n, a, A } = facts;
   return makeStep({
     name: "object",
     title: t("lesson.object.title"),
-    text: [
-      t("lesson.object.text"),
-      ...(trace.labels.includes(HELD) ? [t("lesson.object.held", { label: labelName(HELD) })] : []),
-    ],
+    text: [t("lesson.object.text"), ...(trace.labels[a] === HELD ? [t("lesson.object.held", { label: A })] : [])],
     question: {
       text: t("lesson.object.question", { label: A }),
       right: null,
@@ -42,7 +38,6 @@ export function object(facts: Facts): Step {
     takeaway: t("lesson.object.takeaway"),
     stages: ["pixels"],
     place: "pixels",
-    map: facts.contribution && { values: facts.contribution, ramp: "signed" },
   });
 }
 
@@ -57,20 +52,22 @@ function cover(trace: Trace, tokens: Iterable<number>): Uint8Array {
 
 /** What the model answers without the marked patches, and with nothing else. */
 function judge({ trace, n, a, A, contribution }: Facts, given: number, { marked, answers }: Marking): Judged {
-  const [without, alone] = answers.map((logits) => probabilitiesOf(trace.config.output, logits)),
+  const [without, alone] = answers.map((logits) => probabilitiesOf(trace.config.output, logits)[a]),
     from = trace.probabilities[a],
-    best = lossOf(from, without[a]),
-    winner = argmax(without);
+    best = lossOf(from, without),
+    isEnough = lossOf(from, alone) !== 0;
   const values = {
     label: A,
     area: percent(marked.size / n, 0),
     from: percent(from),
-    without: percent(without[a]),
-    alone: percent(alone[a]),
-    other: labelName(trace.labels[winner]),
+    without: percent(without),
+    alone: percent(alone),
   };
-  const said = [t(winner === a ? "lesson.object.reveal" : "lesson.object.reveal.other", values)],
-    total = contribution ? sum(contribution) : 0;
+  const said = [
+    t("lesson.object.reveal", values),
+    t(`lesson.object.${best === 2 ? (isEnough ? "either" : "around") : isEnough ? "thing" : "both"}`),
+  ];
+  const total = contribution ? sum(contribution) : 0;
   if (contribution && total > 0) {
     const share = sum([...marked].map((token) => contribution[token])) / total;
     said.push(t("lesson.object.share", { share: percent(share, 0) }));
@@ -78,7 +75,10 @@ function judge({ trace, n, a, A, contribution }: Facts, given: number, { marked,
   return {
     right: given === best,
     best,
-    words: t("lesson.object.now", values),
+    words: t(
+      given === best ? "lesson.object.right" : given < best ? "lesson.object.less" : "lesson.object.more",
+      values,
+    ),
     reveal: said.join(" "),
     pictures: [
       { pixels: cover(trace, marked), words: t("lesson.object.without", values) },
