@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import one_thread  # noqa: F401
+
+# isort: split
+
 import dataclasses
 import io
 import os

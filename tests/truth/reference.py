@@ -22,8 +22,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = sorted(path.parent for path in (ROOT / "weights").rglob("model.safetensors"))
 EXAMPLES = sorted((ROOT / "cct_viz/web/example_images").glob("*.png"))  # 32x32 validation images of CIFAR-10
-_PLACES = np.linspace(-9, 9, 300_001)  # of Phi; beyond them it is 0 or 1 to 1e-19, between them linear to 1e-10
-_PHI = np.array([0.5 * math.erfc(-place / math.sqrt(2)) for place in _PLACES])
+_END, _STEPS = 9, 300_000  # of Phi; beyond the ends it is 0 or 1 to 1e-19, between two places linear to 1e-10
+_PHI = np.array([0.5 * math.erfc(-place / math.sqrt(2)) for place in np.linspace(-_END, _END, _STEPS + 1)])
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -49,7 +49,9 @@ def softmax(x: np.ndarray) -> np.ndarray:
 
 def gate(x: np.ndarray) -> np.ndarray:
     """Phi(x), the share that GELU lets through: GELU(x) = x Phi(x)."""
-    return np.interp(x, _PLACES, _PHI)
+    at = np.clip((x + _END) * (_STEPS / (2 * _END)), 0, _STEPS)
+    below = np.minimum(at.astype(int), _STEPS - 1)
+    return _PHI[below] + (at - below) * (_PHI[below + 1] - _PHI[below])
 
 
 @dataclass
@@ -122,10 +124,9 @@ class Network:
     def attend(self, i: int, x: np.ndarray, seen: Pass, blocked: np.ndarray) -> np.ndarray:
         a = f"block_{i}/attention"
         q, k, v = (self.heads(self.dense(f"{a}/{name}", x)) for name in ("query", "key", "value"))
-        seen.attentions.append(
-            softmax(np.einsum("...td,...sd->...ts", q, k) / math.sqrt(q.shape[-1]) + blocked[..., None, None, :])
-        )
-        return self.dense(f"{a}/projection", join_heads(np.einsum("...ts,...sd->...td", seen.attentions[-1], v)))
+        scores = q @ k.swapaxes(-1, -2) / math.sqrt(q.shape[-1])
+        seen.attentions.append(softmax(scores + blocked[..., None, None, :]))
+        return self.dense(f"{a}/projection", join_heads(seen.attentions[-1] @ v))
 
     def norm(self, name: str, x: np.ndarray, seen: Pass) -> np.ndarray:
         seen.norms.append(1 / np.sqrt(x.var(axis=-1, keepdims=True) + self.config["layer_norm_epsilon"]))
