@@ -24,9 +24,9 @@ import pytest
 TOKEN = "hf_mustNeverBeSent"
 LARGE = (".safetensors", ".pb", ".onnx")  # and the variables' data: files that a real repository keeps in LFS
 ROUTES = {
-    "info": re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/revision/(?P<revision>[^/]+)"),
-    "tree": re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)"),
-    "file": re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)"),
+    "info": re.compile(r"/api/(?:models|datasets)/(?P<repo>[^/]+/[^/]+)(?:/revision/(?P<revision>[^/]+))?"),
+    "tree": re.compile(r"/api/(?:models|datasets)/(?P<repo>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)/?(?P<path>.*)"),
+    "file": re.compile(r"/(?:datasets/)?(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)"),
     "create": re.compile(r"/api/repos/create"),
     "card": re.compile(r"/api/validate-yaml"),
     "preupload": re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/preupload/(?P<revision>[^/]+)"),
@@ -111,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
         if match is None or match["repo"] not in self.hub.folders:
             return self.refuse(404, "RepoNotFound")
         commit = self.hub.commit(match["repo"])
-        if match["revision"] not in ("main", commit):
+        if match["revision"] not in (None, "main", commit):
             return self.refuse(404, "RevisionNotFound")
         files = self.hub.files(match["repo"])
         if route == "info":

@@ -2,19 +2,26 @@
 
 import dataclasses
 import functools
+import hashlib
 import io
 import json
 import os
 import pickle
+import subprocess
+import sys
 import tarfile
+import textwrap
 import zipfile
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 from cct_viz.dataset import chunks, sources
 from cct_viz.dataset.sources import digest_listing, list_chunks
+
+pytest_plugins = ["fake_hub"]
 
 
 def picture(seed: int) -> bytes:
@@ -50,6 +57,24 @@ def test_a_folder_is_its_files_by_name(folder):
     assert [item.name for item in items] == ["Thumbs.db", "a cat/1.png", "a cat/2.png", "b.png"]
     assert [item.label for item in items] == ["photos", "a cat", "a cat", "photos"]  # the model knows which are classes
     assert items[3].data == PICTURES[0]
+
+
+def test_a_data_set_on_the_hub_is_read_through_its_address(folder, fake_hub):
+    """In a process of its own, because the client reads where the Hub is when it is imported."""
+    fake_hub.serve(folder, "owner/photos")
+    fake_hub.may_be_told_who = True  # private data sets need it
+    code = """
+        import hashlib
+        from cct_viz.dataset.sources import list_chunks
+        for chunk in list_chunks("hf://datasets/owner/photos/*/*.png"):
+            for item in chunk.read():
+                print(item.name, item.label, hashlib.sha256(item.data).hexdigest(), sep=";")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    digests = [hashlib.sha256(data).hexdigest() for data in PICTURES[1:3]]
+    assert done.stdout.splitlines() == [f"a cat/{n}.png;a cat;{digest}" for n, digest in enumerate(digests, 1)]
 
 
 def test_a_pattern_and_an_address_mean_the_same(folder):
