@@ -60,7 +60,7 @@ REPEAT = """async (rounds) => {
   return times;
 }"""
 SCORES = REPEAT.replace("WAY", "session.answers([null], {}, pixels)")
-TRACE = REPEAT.replace("WAY", "session.traceOf({ pixels })")
+TRACE = REPEAT.replace("WAY", "session.traceOf(pixels, new Set())")
 # A still of the camera with all that the page draws of it; the next one when this one is on the screen.
 FRAMES = """async (rounds) => {
   const session = cctExplorer.session, canvas = document.createElement("canvas"), times = [];

@@ -3,9 +3,12 @@
 import io
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 from playwright.sync_api import expect
 from visitor import STATIONS, TOOLS, page_with
@@ -308,3 +311,16 @@ def test_the_numbers_to_take_away_sum_to_the_score(view):
     numbers = json.loads(download.value.path().read_text(encoding="utf-8"))
     total = np.asarray(numbers["contributions"]).sum(axis=0) + np.asarray(numbers["bias"])
     assert np.allclose(total, numbers["logits"], atol=1e-4)  # sums of 64 float32 numbers
+
+
+def test_what_the_benchmark_does_in_the_page_is_possible(view):
+    code = "import json, page_model as p; print(json.dumps([p.SCORES, p.TRACE, p.FRAMES, p.CURVE]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "benchmarks", capture_output=True, text=True, check=True
+    )
+    *timed, curve = json.loads(done.stdout)
+    page = view().page
+    for script in timed:
+        (milliseconds,) = page.evaluate(script, 1)
+        assert milliseconds > 0
+    assert page.evaluate(curve) > 0

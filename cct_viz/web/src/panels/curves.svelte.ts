@@ -6,10 +6,12 @@ import { createAnswers } from "../derive/answers.ts";
 import { masksAlong, percentile, randomOrders, rank, spreadSteps, srg, type Curve } from "../derive/faithfulness.ts";
 import { probabilitiesOf } from "../model/make_trace.ts";
 import type { Trace } from "../model/trace.ts";
+import { isQuick } from "./quick.ts";
 
 export const ORDERS = 20;
 export const BAND = 0.9; // the share of random orders that the grey band holds
 const POINTS = 16;
+const FEWER_POINTS = 8; // of a model that is not quick; as in the score tables
 const SEED = 0;
 const CURVES: readonly Curve[] = ["deletion", "insertion"];
 
@@ -43,7 +45,7 @@ export class CurveBench {
   constructor(trace: Trace) {
     const n = trace.config.numTokens;
     this.#trace = trace;
-    this.steps = spreadSteps(n, POINTS);
+    this.steps = spreadSteps(n, isQuick(trace.config) ? POINTS : FEWER_POINTS);
     this.#random = randomOrders(n, ORDERS, SEED).map((order) => both((which) => masksAlong(order, this.steps, which)));
   }
 
