@@ -17,6 +17,7 @@ import cct_viz
 from cct_viz.architecture.presets import DEFAULT
 from cct_viz.inference.load import load
 from cct_viz.methods import METHODS, explain, takes
+from cct_viz.reports import fonts
 from cct_viz.reports.bundle import write_bundle
 from cct_viz.reports.figures import colourise, figure
 from cct_viz.reports.findings_pdf import write_pdf
@@ -85,19 +86,22 @@ def cat_font(tmp_path):
     builder.setupOS2()
     builder.setupPost()
     builder.save(tmp_path / "cat.ttf")
-    known = font_manager.fontManager.ttflist[:]
+    fonts_before = font_manager.fontManager.ttflist[:]
     font_manager.fontManager.addfont(tmp_path / "cat.ttf")
+    fonts._families_for.cache_clear()
     yield
-    font_manager.fontManager.ttflist[:] = known
+    font_manager.fontManager.ttflist[:] = fonts_before
+    fonts._families_for.cache_clear()
 
 
 def test_a_letter_that_the_own_font_lacks_comes_from_an_installed_one(cat_font, tmp_path):
     drawing = Drawing(figsize=(2, 1))
-    both, plain = drawing.text(0.1, 0.5, "猫 cat"), drawing.text(0.1, 0.1, "cat")
+    both, plain = drawing.text(0.1, 0.5, "猫 cat", family="monospace"), drawing.text(0.1, 0.1, "cat")
     pdf = saved(drawing, "pdf")  # a letter that no font has is a warning, which fails the test
+    assert saved(drawing, "pdf") == pdf
     assert b"ACatSans" in pdf
-    assert b"DejaVuSans" in pdf
-    assert (both.get_fontfamily()[-1], plain.get_fontfamily()) == ("A Cat Sans", ["sans-serif"])
+    assert b"DejaVuSansMono" in pdf
+    assert (both.get_fontfamily(), plain.get_fontfamily()) == (["monospace", "A Cat Sans"], ["sans-serif"])
     write_pdf("猫", [Section("cat", ("猫",))], tmp_path / "report.pdf")
     assert b"ACatSans" in (tmp_path / "report.pdf").read_bytes()
 

@@ -212,20 +212,43 @@ def test_the_patches_of_the_thing_are_marked_and_what_they_add_is_summed(learn, 
     best = int(np.argmax(trace["logits"]))
     label = trace["labels"][best]
     own, without, alone = (f"{100 * share(np.asarray(one)):.1f} %" for one in (trace["logits"], *covered))
-    values = np.reshape(trace["values"], (64, 10))
-    values = (values - values.mean(axis=1, keepdims=True))[:, best]
-    part = f"{100 * values[sorted(marked)].sum() / values.sum():.0f} %"
+    values = np.reshape(trace["values"], (64, 10))[:, best]
+    part = f"{100 * values[sorted(marked)].sum() / values.sum():.1f} %"
     said = learner.card.locator("[role=status]")
-    expect(said).to_contain_text(f"covered, 6 % of the picture, {label} goes from {own} to {without}")
+    expect(said).to_contain_text(f"(6.3 % of the picture), the probability of {label} goes from {own} to {without}")
     expect(said).to_contain_text(f"of the marked patches are {part} of the sum")
-    expect(said.get_by_text(f"without it: {without}")).to_be_visible()
-    expect(said.get_by_text(f"only it: {alone}")).to_be_visible()
+    expect(said.get_by_text(f"without the object: {without}")).to_be_visible()
+    expect(said.get_by_text(f"the object alone: {alone}")).to_be_visible()
     expect(photo).to_have_count(0)  # the marks are final
     learner.press(learner.card.locator(".next"))
     learner.press(learner.card.get_by_role("button", name="Back", exact=True))
     expect(learner.card).to_contain_text("4 of 64 patches marked")
     assert learner.visitor.overflow() <= 0
     assert learner.visitor.violations() == []
+
+
+def test_an_answer_that_comes_late_is_of_no_other_step(learn):
+    learner = learn("course=trust&step=2")
+    learner.visitor.ask(
+        """session.running().then((runner) => {
+          session.running = async () => ({ answers: async (...given) => {
+            await new Promise((resolve) => (window.release = resolve));
+            return runner.answers(...given);
+          } });
+        })"""
+    )
+    learner.choose_patch(learner.card.get_by_role("application"), 0)
+    learner.press(learner.card.locator(".option").first)
+    expect(learner.card).to_contain_text("Computing")
+    learner.press(learner.card.get_by_role("button", name="Back", exact=True))
+    learner.expect_step(1, 6)
+    learner.page.evaluate("release()")
+    learner.press(learner.card.locator(".dots button").nth(2))
+    learner.expect_step(2, 6)
+    expect(learner.card).to_contain_text("Mark patches on the photo first.")
+    for index in (1, 2):
+        learner.press(learner.card.locator(".dots button").nth(index))
+        expect(learner.card.locator("[role=status]")).to_be_empty()
 
 
 def test_tour_goes_on_with_another_picture_and_remembers(learn):

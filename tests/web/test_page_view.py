@@ -318,9 +318,9 @@ def test_what_the_benchmark_does_in_the_page_is_possible(view):
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT / "benchmarks", capture_output=True, text=True, check=True
     )
-    *timed, curve = json.loads(done.stdout)
+    *timing_scripts, curve = json.loads(done.stdout)
     page = view().page
-    for script in timed:
+    for script in timing_scripts:
         (milliseconds,) = page.evaluate(script, 1)
         assert milliseconds > 0
     assert page.evaluate(curve) > 0

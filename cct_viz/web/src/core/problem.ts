@@ -24,3 +24,6 @@ export class Problem extends Error {
 }
 
 export const problem = (key: ProblemKey, values: ProblemValues = {}): Problem => new Problem(key, values);
+
+/** Whether a job was ended because something newer came. */
+export const isAbort = (error: unknown): boolean => error instanceof DOMException && error.name === "AbortError";

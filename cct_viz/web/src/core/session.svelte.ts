@@ -5,6 +5,7 @@ import { verdictOf, type Verdict } from "./answer.ts";
 import { type Change, Edits, isSamePass, UNCHANGED } from "./edits.svelte.ts";
 import { galleryOf, type ModelEntry, type PictureEntry } from "./entries.ts";
 import { argmax } from "./maths.ts";
+import { isAbort } from "./problem.ts";
 import { DEFAULTS, fromHash, isEntry, Selection, toHash, type Choices } from "./state.svelte.ts";
 import { maskWithout } from "../derive/faithfulness.ts";
 import { poolWith, withPool } from "../derive/laboratory.ts";
@@ -44,7 +45,6 @@ export interface Hub {
   readonly retry: (() => void) | null;
 }
 
-const isAbort = (error: unknown): boolean => error instanceof DOMException && error.name === "AbortError";
 const prepare = async (picture: PictureEntry, config: Config): Promise<Picture> =>
   picture.prepared ? picture.prepared() : preparePicture(await picture.source(), config);
 

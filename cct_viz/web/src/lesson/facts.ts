@@ -24,6 +24,8 @@ export interface Subject {
   readonly truth: number | null;
   readonly verdict: Verdict;
   readonly others: readonly Other[];
+  /** Whether the page can run the model on other pictures. */
+  readonly canAsk: boolean;
 }
 
 export interface Facts extends Subject {

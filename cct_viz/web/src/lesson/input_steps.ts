@@ -73,8 +73,8 @@ export function tokens({ trace, n }: Facts): Step {
   const [height, width] = trace.config.imageSize,
     stage = trace.stages[trace.stages.length - 1],
     { channels, width: columns, height: rows } = trace.featureMaps[trace.featureMaps.length - 1],
-    tokensThere = tokensAt(trace, height >> 1, width >> 1),
-    seers = tokensThere.length,
+    centreTokens = tokensAt(trace, height >> 1, width >> 1),
+    seers = centreTokens.length,
     [high, wide] = stage.windowSize,
     gap = wide - stage.stride[1];
   const other = seers === n ? Math.ceil(n / 2) : seers === 1 ? Math.min(4, n) : seers;
@@ -93,15 +93,15 @@ export function tokens({ trace, n }: Facts): Step {
     ),
     reveal: t(gap > 0 ? "lesson.tokens.overlap" : "lesson.tokens.apart", {
       count: seers,
-      across: new Set(tokensThere.map((token) => token % columns)).size,
-      down: new Set(tokensThere.map((token) => Math.floor(token / columns))).size,
+      across: new Set(centreTokens.map((token) => token % columns)).size,
+      down: new Set(centreTokens.map((token) => Math.floor(token / columns))).size,
       size: sizeWords(wide, high),
       stride: stage.stride[1],
     }),
     takeaway: t("lesson.tokens.takeaway"),
     stages: ["pixels", "convolution"],
     place: "tokens",
-    light: tokensThere[tokensThere.length >> 1],
+    light: centreTokens[centreTokens.length >> 1],
   });
 }
 

@@ -7,7 +7,7 @@ import type { Spot } from "../hero/stages.ts";
 import { makeSteps, PLANS } from "./courses.ts";
 import type { Other } from "./facts.ts";
 import { indexOf, isRevealed, scoreOf, withTry, type Answer, type Record as Answers, type Score } from "./score.ts";
-import type { Marking, Step } from "./step.ts";
+import type { Judged, Marking, Step } from "./step.ts";
 import { pictureName } from "../i18n/names.ts";
 
 export class Lesson {
@@ -25,7 +25,13 @@ export class Lesson {
     const { untouched: trace, truth } = this.#session;
     if (!this.isOpen || !trace) return [];
     const verdict = verdictOf(trace.probabilities, truth, trace.labels);
-    return makeSteps(this.course, { trace, truth, verdict, others: this.#others });
+    return makeSteps(this.course, {
+      trace,
+      truth,
+      verdict,
+      others: this.#others,
+      canAsk: this.#session.model !== null,
+    });
   });
   readonly #others: readonly Other[] = $derived.by(() => {
     const { pictures, marks, shownPicture } = this.#session;
@@ -50,6 +56,7 @@ export class Lesson {
     const answer = this.answers[this.step?.name ?? ""];
     return answer?.subject === this.subject ? answer : undefined;
   });
+  readonly judged: Judged | null = $derived.by(() => this.step && this.judge(this.step));
   /** Whether the shown step was answered on another picture. */
   readonly isElsewhere: boolean = $derived.by(() => !this.answer && this.answers[this.step?.name ?? ""] !== undefined);
   readonly isRevealed: boolean = $derived.by(
@@ -96,10 +103,18 @@ export class Lesson {
   take(given: number, marking: Marking): void {
     const { step } = this;
     if (!step?.question) return;
-    const judged = step.question.check(given, marking),
-      answer = withTry(this.answers[step.name], given, judged, this.subject, marking);
+    const { right } = step.question.check(given, marking),
+      answer = withTry(this.answers[step.name], { given, right, marking, subject: this.subject });
     this.#records = { ...this.#records, [this.course]: { ...this.answers, [step.name]: answer } };
     this.light();
+  }
+
+  /** What the last try at a step is worth, on this picture. */
+  judge({ name, question }: Step): Judged | null {
+    const answer = this.answers[name];
+    return question && answer?.subject === this.subject
+      ? question.check(answer.given[answer.given.length - 1], answer.marking)
+      : null;
   }
 
   /** Light what the shown step is about, once its answer is there. */

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { COURSES } from "../core/state.svelte.ts";
 import { argmax, descending, softmax, sum } from "../core/maths.ts";
 import { readLens } from "../derive/depth.ts";
+import { meanColour } from "../derive/painting.ts";
 import { madeTrace } from "../hero/made_trace.ts";
 import { percent, signed } from "../i18n/numbers.ts";
 import { makeTrace } from "../model/make_trace.ts";
@@ -33,18 +34,20 @@ const subjectOf = (trace: Trace, given: Partial<Subject> = {}): Subject => ({
   truth: null,
   verdict: "other",
   others: [],
+  canAsk: true,
   ...given,
 });
 
-/** What is said where the answer has these probabilities when marked patches are covered, and when all others are. */
-function judgeCovers(question: Question | null, trace: Trace, marked: Set<number>, shares: number[]): Judged {
+/** What is said to each option where the answer has these probabilities with marked patches, or all others, covered. */
+function judgeCovers(steps: readonly Step[], trace: Trace, marked: Set<number>, shares: number[]): Judged[] {
   const { numClasses } = trace.config,
-    best = argmax(trace.probabilities);
+    best = argmax(trace.probabilities),
+    question = steps.find(({ name }) => name === "object")?.question;
   const answers = shares.map((share) =>
     Float32Array.from({ length: numClasses }, (_, c) => Math.log(c === best ? share : (1 - share) / (numClasses - 1))),
   );
   if (!question) throw new Error("no question");
-  return question.check(0, { marked, answers });
+  return [0, 1, 2].map((given) => question.check(given, { marked, answers }));
 }
 
 /** Everything that could be answered. */
@@ -211,49 +214,34 @@ describe("the bundled model's own picture", () => {
 
   it("the marked patches are covered, then all others, and what the model answers is told", () => {
     const marked = new Set([0, 9]),
-      { question } = stepOf("object"),
-      { right, best: rightOption, reveal, pictures } = judgeCovers(question, trace, marked, [0.3, 0.9]);
-    expect([right, rightOption]).toEqual([true, 0]);
-    const values = facts.contribution ?? new Float64Array(),
+      [{ reveal }] = judgeCovers(steps, trace, marked, [0.3, 0.9]),
+      values = facts.contribution ?? new Float64Array(),
       share = sum([...marked].map((token) => values[token])) / sum(values);
     const from = percent(trace.probabilities[best]);
-    expect(reveal).toContain(`covered, ${percent(2 / 64, 0)} of the picture, dog goes from ${from} to ${percent(0.3)}`);
-    expect(reveal).toContain(`With all others covered it has ${percent(0.9)}.`);
-    expect(reveal).toContain(`are ${percent(share, 0)} of the sum`);
-    expect(reveal).toContain("So here the model uses the thing.");
-    const size = trace.config.imageSize[1],
-      isOwn = (pixels: Uint8Array, y: number, x: number) =>
-        [0, 1, 2].every((c) => pixels[3 * (y * size + x) + c] === trace.pixels[3 * (y * size + x) + c]);
-    const [without, alone] = (pictures ?? []).map(({ pixels }) => pixels);
-    for (let y = 0; y < size; y++) {
-      for (let x = 0; x < size; x++) {
-        const token = 8 * Math.floor(y / 4) + Math.floor(x / 4);
-        expect(isOwn(marked.has(token) ? alone : without, y, x)).toBe(true);
-      }
-    }
-    const colours = (pixels: Uint8Array, tokens: (token: number) => boolean) =>
-      new Set(
-        Array.from({ length: size * size }, (_, i) => i)
-          .filter((i) => tokens(8 * Math.floor(Math.floor(i / size) / 4) + Math.floor((i % size) / 4)))
-          .map((i) => pixels.slice(3 * i, 3 * i + 3).join()),
-      );
-    expect(colours(without, (token) => marked.has(token)).size).toBe(1);
-    expect(colours(alone, (token) => !marked.has(token)).size).toBe(1);
+    expect(reveal).toContain(`(${percent(2 / 64)} of the picture)`);
+    expect(reveal).toContain(
+      `of dog goes from ${from} to ${percent(0.3)}. With all other patches covered, it is ${percent(0.9)}.`,
+    );
+    expect(reveal).toContain(`marked patches are ${percent(share)} of the sum`);
   });
 
   it.each([
-    [0.36, 0.5, 0, "the model uses the thing"],
-    [0.36, 0.1, 0, "it needs both"],
-    [0.5, 0.5, 1, "the model uses the thing"],
-    [0.5, 0.3, 1, "it needs both"],
-    [0.71, 0.3, 2, "it answers from what is around"],
-    [0.9, 0.7, 2, "either is enough"],
+    [0.36, 0.5, 0, "the model uses the object"],
+    [0.36, 0.1, 0, "the model needs both"],
+    [0.5, 0.3, 1, "the model uses the surroundings"],
+    [0.5, 0.5, 1, "either one is enough"],
+    [0.67, 0.3, 2, "the model uses the surroundings"],
+    [0.9, 0.7, 2, "either one is enough"],
   ])("%d without the marked patches and %d with nothing else is answer %d: %s", (without, alone, right, verdict) => {
-    const { question } = stepOf("object"); // 73.4 % with them
-    const judged = judgeCovers(question, trace, new Set([3]), [without, alone]);
-    expect(judged.best).toBe(right);
-    expect(judged.reveal).toContain(`So here ${verdict}`);
-    expect(judged.words).toMatch(right ? /less than that/ : /It goes from/);
+    const judged = judgeCovers(steps, trace, new Set([3]), [without, alone]); // 73.4 % with all of them
+    expect(judged.map((one) => one.right)).toEqual([0, 1, 2].map((given) => given === right));
+    expect(judged.map(({ words }) => words.match(/less|more|goes from/)?.[0])).toEqual(
+      [0, 1, 2].map((given) => (given === right ? "goes from" : given < right ? "less" : "more")),
+    );
+    for (const { best: option, reveal } of judged) {
+      expect(option).toBe(right);
+      expect(reveal).toContain(`So here ${verdict}`);
+    }
   });
 
   it("the part that writes most is named, and all parts sum to the score", () => {
@@ -284,6 +272,30 @@ describe("the bundled model's own picture", () => {
     expect(example?.ofMap.includes("airplane")).toBe(trace.contributions !== null);
     expect(of({})?.example).toBeNull();
   });
+});
+
+it("covers patches of every size so that each pixel is hidden once", () => {
+  const made = madeTrace({ rows: 12, columns: 24 }),
+    pixels = Uint8Array.from({ length: 26 * 35 * 3 }, (_, i) => 255 * (Math.floor(i / 3) % 2)),
+    trace = { ...made, pixels, config: { ...made.config, imageSize: [26, 35] as const } },
+    steps = makeSteps("trust", subjectOf(trace)),
+    marked = new Set([0, 30, 31, 55, 287]);
+  const [without, alone] = (judgeCovers(steps, trace, marked, [0.5, 0.5])[0].pictures ?? []).map(
+      ({ pixels }) => pixels,
+    ),
+    grey = meanColour(trace.pixels);
+  let hidden = 0;
+  for (let i = 0; i < 26 * 35; i++) {
+    const isHidden = [without, alone].map((made) => grey.every((level, c) => made[3 * i + c] === level));
+    expect(isHidden[0], `pixel ${i}`).toBe(!isHidden[1]);
+    hidden += Number(isHidden[0]);
+  }
+  expect(hidden).toBeGreaterThan(0);
+});
+
+it("asks nothing of a model that the page cannot run", () => {
+  const steps = makeSteps("trust", subjectOf(madeTrace({ pool: "mean" }), { canAsk: false }));
+  expect(steps.map(({ name }) => name)).not.toContain("object");
 });
 
 it("offers the largest, and only what is clearly smaller", () => {

@@ -1,24 +1,23 @@
-// A step on what the model uses, the thing or what is around it. The person says where the thing is.
+// A step on what the model uses, the object or its surroundings. The person says where the object is.
 
-import { sum } from "../core/maths.ts";
+import { argmax, sum } from "../core/maths.ts";
 import { coverBoxes } from "../derive/ablation.ts";
 import { t } from "../i18n/index.ts";
 import { percent } from "../i18n/numbers.ts";
 import { probabilitiesOf } from "../model/make_trace.ts";
 import type { Trace } from "../model/trace.ts";
 import { tokensWhere, type Facts } from "./facts.ts";
-import { frameOf } from "./frames.ts";
 import { makeStep, type Judged, type Marking, type Step } from "./step.ts";
 
 const LOSSES = ["half", "some", "none"] as const;
-/** Smaller changes of a probability are hardly any. */
-const LITTLE = 0.05;
-const lossOf = (from: number, to: number): number => (to < from / 2 ? 0 : to < from - LITTLE ? 1 : 2);
-/** A class of which most training photos show somebody who holds it. */
+const lossOf = (from: number, to: number): number => (to <= from / 2 ? 0 : to < 0.9 * from ? 1 : 2);
+/** Somebody holds it in about two thirds of the photos that the model for photos was trained with. */
 const HELD = "tench";
 
-export function object(facts: Facts): Step {
-  const { trace, n, a, A } = facts;
+/** Null where the model cannot be asked about other pictures, or has one token. */
+export function object(facts: Facts): Step | null {
+  const { trace, n, a, A, canAsk } = facts;
+  if (!canAsk || n === 1) return null;
   return makeStep({
     name: "object",
     title: t("lesson.object.title"),
@@ -26,11 +25,11 @@ export function object(facts: Facts): Step {
     question: {
       text: t("lesson.object.question", { label: A }),
       right: null,
-      answer: t("lesson.object.depends"),
+      answer: null,
       control: {
         kind: "choice",
         options: LOSSES.map((loss, id) => ({ id, text: t(`lesson.object.${loss}`) })),
-        pictures: (marked) => [marked, tokensWhere(n, (token) => !marked.has(token))].map((all) => cover(trace, all)),
+        pictures: (marked) => covers(trace, marked),
       },
       check: (given, marking) => judge(facts, given, marking),
     },
@@ -41,54 +40,62 @@ export function object(facts: Facts): Step {
   });
 }
 
-/** (H, W, 3) with the patches of some tokens in the picture's mean colour. */
-function cover(trace: Trace, tokens: Iterable<number>): Uint8Array {
-  const boxes = [...tokens].flatMap((token) => {
-    const { x, y, width, height } = frameOf(trace, token, false);
-    return [y, x, y + height, x + width].map(Math.round);
+/** (H, W, 3) each: the marked patches in the picture's mean colour, then all others. */
+const covers = (trace: Trace, marked: ReadonlySet<number>): Uint8Array[] =>
+  [true, false].map((hides) =>
+    cover(
+      trace,
+      tokensWhere(trace.config.numTokens, (token) => marked.has(token) === hides),
+    ),
+  );
+
+function cover({ pixels, config: { imageSize }, grid: { rows, columns } }: Trace, tokens: number[]): Uint8Array {
+  const [height, width] = imageSize,
+    edge = (index: number, length: number, count: number) => Math.round((index * length) / count);
+  const boxes = tokens.flatMap((token) => {
+    const row = Math.floor(token / columns),
+      column = token % columns;
+    return [
+      edge(row, height, rows),
+      edge(column, width, columns),
+      edge(row + 1, height, rows),
+      edge(column + 1, width, columns),
+    ];
   });
-  return coverBoxes(trace.pixels, trace.config.imageSize, boxes, "mean");
+  return coverBoxes(pixels, imageSize, boxes, "mean");
 }
 
 /** What the model answers without the marked patches, and with nothing else. */
-function judge({ trace, n, a, A, contribution }: Facts, given: number, { marked, answers }: Marking): Judged {
-  const [without, alone] = answers.map((logits) => probabilitiesOf(trace.config.output, logits)[a]),
+function judge(facts: Facts, given: number, { marked, answers }: Marking): Judged {
+  const { trace, n, a, A, contribution } = facts,
+    probabilities = answers.map((logits) => probabilitiesOf(trace.config.output, logits)),
+    [without, alone] = probabilities.map((all) => all[a]),
     from = trace.probabilities[a],
-    best = lossOf(from, without),
-    isEnough = lossOf(from, alone) !== 0;
+    best = lossOf(from, without);
+  /** Whether what is left suffices: the same answer, with half of its probability or more. */
+  const [surroundings, object] = probabilities.map((all) => argmax(all) === a && all[a] >= from / 2);
   const values = {
     label: A,
-    area: percent(marked.size / n, 0),
+    area: percent(marked.size / n),
     from: percent(from),
     without: percent(without),
     alone: percent(alone),
   };
-  const said = [
+  const sentences = [
     t("lesson.object.reveal", values),
-    t(`lesson.object.${best === 2 ? (isEnough ? "either" : "around") : isEnough ? "thing" : "both"}`),
+    t(`lesson.object.${object ? (surroundings ? "either" : "object") : surroundings ? "surroundings" : "both"}`),
   ];
-  const total = contribution ? sum(contribution) : 0;
-  if (contribution && total > 0) {
-    const share = sum([...marked].map((token) => contribution[token])) / total;
-    said.push(t("lesson.object.share", { share: percent(share, 0) }));
-  }
+  const share = contribution && sum([...marked].map((token) => contribution[token])) / sum(contribution);
+  if (share !== null && share >= 0 && share <= 1) sentences.push(t("lesson.object.share", { share: percent(share) }));
+  const [withoutIt, onlyIt] = covers(trace, marked);
   return {
     right: given === best,
     best,
-    words: t(
-      given === best ? "lesson.object.right" : given < best ? "lesson.object.less" : "lesson.object.more",
-      values,
-    ),
-    reveal: said.join(" "),
+    words: given === best ? sentences[0] : t(given < best ? "lesson.object.less" : "lesson.object.more"),
+    reveal: sentences.join(" "),
     pictures: [
-      { pixels: cover(trace, marked), words: t("lesson.object.without", values) },
-      {
-        pixels: cover(
-          trace,
-          tokensWhere(n, (token) => !marked.has(token)),
-        ),
-        words: t("lesson.object.alone", values),
-      },
+      { pixels: withoutIt, words: t("lesson.object.without", values) },
+      { pixels: onlyIt, words: t("lesson.object.alone", values) },
     ],
   };
 }

@@ -1,15 +1,27 @@
 import { expect, it } from "vitest";
 import { isRevealed, indexOf, scoreOf, withTry } from "./score.ts";
-import { makeStep, type Step } from "./step.ts";
+import { makeStep, type Step, UNMARKED } from "./step.ts";
 
-const WRONG = { right: false, words: "no." },
-  RIGHT = { right: true, words: "yes." };
+const attempt = (given: number, right: boolean, subject = "cat", marking = UNMARKED) => ({
+  given,
+  right,
+  subject,
+  marking,
+});
 const step = (name: string, asked = true): Step =>
   makeStep({
     name,
     title: name,
     text: [],
-    question: asked ? { text: "?", control: { kind: "token" }, check: () => RIGHT, answer: "!", right: null } : null,
+    question: asked
+      ? {
+          text: "?",
+          control: { kind: "token" },
+          check: () => ({ right: true, words: "yes." }),
+          answer: "!",
+          right: null,
+        }
+      : null,
     reveal: "",
     takeaway: name,
     stages: [],
@@ -17,41 +29,38 @@ const step = (name: string, asked = true): Step =>
   });
 
 it("counts tries until one is right, and then no more", () => {
-  const once = withTry(undefined, 4, WRONG, "cat");
-  expect(once).toEqual({ given: [4], right: false, words: "no.", subject: "cat", marked: new Set() });
-  const twice = withTry(once, 5, RIGHT, "cat");
+  const once = withTry(undefined, attempt(4, false));
+  expect(once).toEqual({ given: [4], right: false, subject: "cat", marking: UNMARKED });
+  const twice = withTry(once, attempt(5, true));
   expect([twice.given, twice.right]).toEqual([[4, 5], true]);
-  expect(withTry(twice, 6, WRONG, "cat")).toBe(twice);
+  expect(withTry(twice, attempt(6, false))).toBe(twice);
 });
 
-it("keeps the marks, and what followed from them", () => {
-  const judged = { ...WRONG, best: 2, reveal: "two." };
-  expect(withTry(undefined, 1, judged, "cat", { marked: new Set([7]), answers: [] })).toMatchObject({
-    ...judged,
-    marked: new Set([7]),
-  });
+it("keeps what the last try was about", () => {
+  const marking = { marked: new Set([7]), answers: [Float32Array.of(1)] };
+  expect(withTry(withTry(undefined, attempt(1, false)), attempt(2, false, "cat", marking)).marking).toBe(marking);
 });
 
 it("starts afresh on another picture", () => {
-  const right = withTry(undefined, 4, RIGHT, "cat");
-  const fresh = { given: [5], right: false, words: "no.", subject: "ship", marked: new Set() };
-  expect(withTry(right, 5, WRONG, "ship")).toEqual(fresh);
+  const right = withTry(undefined, attempt(4, true));
+  const fresh = { given: [5], right: false, subject: "ship", marking: UNMARKED };
+  expect(withTry(right, attempt(5, false, "ship"))).toEqual(fresh);
 });
 
 it("shows the right answer once it is given or the tries are used up", () => {
-  const wrong = withTry(undefined, 1, WRONG, "cat");
+  const wrong = withTry(undefined, attempt(1, false, "cat"));
   expect(isRevealed(undefined, 1)).toBe(false);
   expect([isRevealed(wrong, 1), isRevealed(wrong, 2)]).toEqual([true, false]);
-  expect(isRevealed(withTry(undefined, 1, RIGHT, "cat"), 2)).toBe(true);
+  expect(isRevealed(withTry(undefined, attempt(1, true, "cat")), 2)).toBe(true);
 });
 
 it("counts only what was asked", () => {
   const steps = [step("a"), step("b"), step("c"), step("d", false)];
-  const second = withTry(withTry(undefined, 1, WRONG, "x"), 2, RIGHT, "x");
+  const second = withTry(withTry(undefined, attempt(1, false, "x")), attempt(2, true, "x"));
   const record = {
-    a: withTry(undefined, 1, RIGHT, "x"),
+    a: withTry(undefined, attempt(1, true, "x")),
     b: second,
-    c: withTry(undefined, 1, WRONG, "x"),
+    c: withTry(undefined, attempt(1, false, "x")),
     gone: second,
   };
   expect(scoreOf(steps, record)).toEqual({ asked: 3, answered: 3, right: 2, firstTry: 1 });

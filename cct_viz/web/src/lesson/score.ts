@@ -1,12 +1,14 @@
 // Answers as they are recorded and counted.
 
-import { type Judged, type Step, UNMARKED } from "./step.ts";
+import type { Marking, Step } from "./step.ts";
 
-/** What was answered to one step, on one picture under one model, and how the last try was judged. */
-export interface Answer extends Judged {
+/** What was answered to one step, on one picture under one model. */
+export interface Answer {
   /** Each try, in order. */
   readonly given: readonly number[];
-  readonly marked: ReadonlySet<number>;
+  readonly right: boolean;
+  /** What the last try was about. */
+  readonly marking: Marking;
   /** Names picture and model. */
   readonly subject: string;
 }
@@ -17,14 +19,11 @@ export type Record = Readonly<{ [name: string]: Answer | undefined }>;
 /** The answer with one more try; a right one is final, and another picture starts with no tries. */
 export function withTry(
   before: Answer | undefined,
-  given: number,
-  judged: Judged,
-  subject: string,
-  { marked } = UNMARKED,
+  { given, ...latest }: Omit<Answer, "given"> & { readonly given: number },
 ): Answer {
-  const same = before?.subject === subject ? before : undefined;
+  const same = before?.subject === latest.subject ? before : undefined;
   if (same?.right) return same;
-  return { ...judged, given: [...(same?.given ?? []), given], marked, subject };
+  return { ...latest, given: [...(same?.given ?? []), given] };
 }
 
 /** Whether the right answer is shown: it was given, or the tries are used up. */

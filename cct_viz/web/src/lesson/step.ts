@@ -17,7 +17,7 @@ export type Control = Choice | { readonly kind: "token" } | Slider;
 export interface Choice {
   readonly kind: "choice";
   readonly options: readonly Option[];
-  /** Tokens are marked on the photo first: (H, W, 3), the pictures made of them that the model has to answer. */
+  /** If set, tokens are marked first, and the model answers the pictures (H, W, 3) that this makes of them. */
   readonly pictures?: (marked: ReadonlySet<number>) => readonly Uint8Array[];
 }
 
@@ -72,9 +72,9 @@ export interface Question {
   readonly text: string;
   readonly control: Control;
   readonly check: (given: number, marking: Marking) => Judged;
-  /** A right answer, said when the tries are used up. */
-  readonly answer: string;
-  /** The id of the right option; null where the answer is no option. */
+  /** A right answer, said when the tries are used up; null where what is revealed says it. */
+  readonly answer: string | null;
+  /** The id of the right option; null where the answer is no option, or follows from what was marked. */
   readonly right: number | null;
 }
 

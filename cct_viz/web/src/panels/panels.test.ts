@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { madeTrace } from "../hero/made_trace.ts";
 import { readCase } from "../testing/vectors.ts";
 import { allMaps, FROM_WEIGHTS, furtherMaps, METHODS } from "./all_maps.ts";
 import { betaAt, betaPlace, BETA_END } from "./beta.ts";
 import { changeOf, nameOf } from "./class_words.ts";
 import { rowShare } from "./confusion.ts";
+import { CurveBench } from "./curves.svelte.ts";
 import { fileName } from "./files.ts";
 import { capital } from "./titles.ts";
 
@@ -71,4 +73,9 @@ it("maps that only a server knows are shown for the class that they explain", ()
   expect(allMaps(trace, { ...options, model: null }).map(({ method }) => method)).toEqual(
     METHODS.filter((method) => !FROM_WEIGHTS.includes(method)),
   );
+});
+
+it("draws curves of a quick model in more points than of a deep one", () => {
+  const steps = (layers: number) => new CurveBench(madeTrace({ rows: 16, columns: 16, layers })).steps.length;
+  expect([steps(2), steps(3)]).toEqual([17, 9]);
 });

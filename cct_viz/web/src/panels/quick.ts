@@ -4,5 +4,5 @@ import type { ModelShape } from "../model/trace.ts";
 
 const QUICK = 512; // tokens times layers
 
-/** Whether the model answers so quickly that hundreds of passes need not be asked for, nor saved. */
+/** Whether hundreds of passes are quick: they start without a button, and curves get all their points. */
 export const isQuick = ({ numTokens, numLayers }: ModelShape): boolean => numTokens * numLayers <= QUICK;

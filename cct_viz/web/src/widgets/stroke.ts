@@ -12,7 +12,7 @@ export class Stroke {
   /** The cell where it begins, as a list; empty beside the grid. The pointer stays with the element until it is let go. */
   begin(event: PointerEvent, grid: GridSize): number[] {
     const cell = cellUnder(event, grid);
-    if (cell === null) return [];
+    if (cell === null || event.button !== 0 || !event.isPrimary) return [];
     event.preventDefault();
     (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
     this.#last = cell;
@@ -22,10 +22,10 @@ export class Stroke {
   /** The cells that it reaches now, without gaps. */
   move(event: PointerEvent, grid: GridSize): number[] {
     const cell = cellUnder(event, grid);
-    if (this.#last === null || !event.buttons || cell === null || cell === this.#last) return [];
-    const reached = between(this.#last, cell, grid.columns);
+    if (this.#last === null || !event.isPrimary || !event.buttons || cell === null || cell === this.#last) return [];
+    const cells = between(this.#last, cell, grid.columns);
     this.#last = cell;
-    return reached;
+    return cells;
   }
 
   end(): void {
