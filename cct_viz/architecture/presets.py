@@ -331,7 +331,7 @@ PRESETS: dict[str, Preset] = {
         WEIGHTS / "cct_imagenette",
         {
             "config.json": "f6bb84204b3d6001b0659456c08a8fd3bbb302fc7cad51f154baed05912136bc",
-            "model.safetensors": "d1d719556d96970b88197fd8a423134f0f21c7dba7d6ca2bb2c51d92173a428a",
+            "model.safetensors": "889d6ba1cd13f12ebdfec445c6d68395fdce903289b152fb10d2f83f29cd93c0",
         },
     ),
     **_comparison_models(),
