@@ -136,13 +136,15 @@ def train(out, recipe, **options):
     model = module.train(config, training, validation, recipe, folder / out, **options)
     return {{name: np.asarray(v) for name, v in named_weights(model).items()}}
 
-def apart(a, b):
-    return max(float(np.abs(a[name] - b[name]).max()) for name in a)
+def apart(a, b, share=1.0):
+    gaps = np.concatenate([np.abs(a[name] - b[name]).ravel() for name in a])
+    return float(np.quantile(gaps, share))
 
 plain = Recipe(epochs=1, batch_size=len(training.x), warmup_epochs=0.0, learning_rate=1e-2)
 augment, module.augment = module.augment, lambda batch, rng: batch
 augmentation_on_device.augment, drawn = lambda images, key: images, augmentation_on_device.augment
-said["one step"] = apart(train("there", plain), train("here", plain, on_device=True))
+there, here = train("there", plain), train("here", plain, on_device=True)
+said["one step"] = [apart(there, here, 0.99), apart(there, here)]
 histories = [json.loads((folder / out / "history.json").read_text())[0] for out in ("there", "here")]
 said["logs"] = [sorted(entry) for entry in histories]
 said["losses"] = [entry["loss"] for entry in histories]
@@ -166,7 +168,10 @@ except module.DataError as error:
     done = run_apart(script, KERAS_BACKEND="jax", XLA_FLAGS=QUICKLY)
     assert done.returncode == 0, done.stderr
     said = json.loads((tmp_path / "said.json").read_text())
-    assert said["one step"] < 1e-4  # a hundredth of a step of Adam, which divides rounded gradients by their size
+    # Adam divides a gradient by its own size. Where that is all rounding, as in one weight of a thousand, so is the step.
+    nearly_all, each = said["one step"]
+    assert nearly_all < 1e-5  # a thousandth of a step
+    assert each < 1e-3
     assert said["logs"][0] == said["logs"][1]
     np.testing.assert_allclose(*said["losses"], rtol=1e-5)
     assert said["resumed"] == 0
