@@ -168,7 +168,7 @@ except module.DataError as error:
     done = run_apart(script, KERAS_BACKEND="jax", XLA_FLAGS=QUICKLY)
     assert done.returncode == 0, done.stderr
     said = json.loads((tmp_path / "said.json").read_text())
-    # Adam divides a gradient by its own size. Where that is all rounding, as in one weight of a thousand, so is the step.
+    # Adam divides a gradient by its size. Where that is all rounding, as in one of a thousand weights, so is the step.
     nearly_all, each = said["one step"]
     assert nearly_all < 1e-5  # a thousandth of a step
     assert each < 1e-3
