@@ -206,19 +206,19 @@ def test_the_patches_of_the_thing_are_marked_and_what_they_add_is_summed(learn, 
           { values: [...session.trace.contributions], logits: [...session.trace.logits], labels: session.trace.labels },
           covered,
         ])""",
-        [sorted(marked), sorted(set(range(64)) - marked)],
+        [sorted(marked), sorted(set(range(64)) - marked), list(range(64))],
     )
     share = lambda logits: np.exp(logits)[best] / np.exp(logits).sum()  # noqa: E731
     best = int(np.argmax(trace["logits"]))
     label = trace["labels"][best]
-    own, without, alone = (f"{100 * share(np.asarray(one)):.1f} %" for one in (trace["logits"], *covered))
+    own, without, alone, blank = (f"{100 * share(np.asarray(one)):.1f} %" for one in (trace["logits"], *covered))
     values = np.reshape(trace["values"], (64, 10))[:, best]
     part = f"{100 * values[sorted(marked)].sum() / values.sum():.1f} %"
     said = learner.card.locator("[role=status]")
     expect(said).to_contain_text(f"(6.3 % of the picture), the probability of {label} goes from {own} to {without}")
-    expect(said).to_contain_text(f"of the marked patches are {part} of the sum")
-    expect(said.get_by_text(f"without the object: {without}")).to_be_visible()
-    expect(said.get_by_text(f"the object alone: {alone}")).to_be_visible()
+    expect(said).to_contain_text(f"of the marked patches are {part} of all contributions to {label}")
+    for words in (f"yours covered: {without}", f"only yours: {alone}", f"all covered: {blank}"):
+        expect(said.get_by_text(words)).to_be_visible()
     expect(photo).to_have_count(0)  # the marks are final
     learner.press(learner.card.locator(".next"))
     learner.press(learner.card.get_by_role("button", name="Back", exact=True))

@@ -81,7 +81,7 @@ describe.each(Object.entries(TRACES))("%s", (_name, make) => {
 
   it.each(COURSES)("%s: each question has right and wrong answers, and says what each is worth", (course) => {
     const steps = makeSteps(course, subjectOf(trace));
-    const marking = { marked: new Set([0]), answers: [trace.logits, trace.logits] };
+    const marking = { marked: new Set([0]), answers: [trace.logits, trace.logits, trace.logits] };
     expect(steps.length).toBeGreaterThanOrEqual(3);
     for (const step of steps) {
       for (const text of textsOf(step)) expect(text, step.name).not.toMatch(/undefined|NaN|null|\{|Infinity/);
@@ -214,7 +214,7 @@ describe("the bundled model's own picture", () => {
 
   it("the marked patches are covered, then all others, and what the model answers is told", () => {
     const marked = new Set([0, 9]),
-      [{ reveal }] = judgeCovers(steps, trace, marked, [0.3, 0.9]),
+      [{ reveal }] = judgeCovers(steps, trace, marked, [0.3, 0.9, 0.1]),
       values = facts.contribution ?? new Float64Array(),
       share = sum([...marked].map((token) => values[token])) / sum(values);
     const from = percent(trace.probabilities[best]);
@@ -222,25 +222,28 @@ describe("the bundled model's own picture", () => {
     expect(reveal).toContain(
       `of dog goes from ${from} to ${percent(0.3)}. With all other patches covered, it is ${percent(0.9)}.`,
     );
-    expect(reveal).toContain(`marked patches are ${percent(share)} of the sum`);
+    expect(reveal).toContain(`marked patches are ${percent(share)} of all contributions to dog`);
   });
 
   it.each([
-    [0.36, 0.5, 0, "the model uses the object"],
-    [0.36, 0.1, 0, "the model needs both"],
-    [0.5, 0.3, 1, "the model uses the surroundings"],
-    [0.5, 0.5, 1, "either one is enough"],
-    [0.67, 0.3, 2, "the model uses the surroundings"],
-    [0.9, 0.7, 2, "either one is enough"],
-  ])("%d without the marked patches and %d with nothing else is answer %d: %s", (without, alone, right, verdict) => {
-    const judged = judgeCovers(steps, trace, new Set([3]), [without, alone]); // 73.4 % with all of them
+    [0.36, 0.5, 0.1, 0, "So here the model uses what you marked"],
+    [0.36, 0.1, 0.1, 0, "So here the model needs both"],
+    [0.5, 0.3, 0.1, 1, "So here the model uses the rest"],
+    [0.5, 0.5, 0.1, 1, "So here either part alone keeps"],
+    [0.5, 0.5, 0.3, 1, "So here the model needs both"],
+    [0.67, 0.3, 0.1, 2, "So here the model uses the rest"],
+    [0.9, 0.7, 0.1, 2, "So here either part alone keeps"],
+    [0.9, 0.7, 0.4, 2, "But with everything covered it is still 40.0"],
+  ])("%d without the marked patches, %d with nothing else and %d for one colour is answer %d: %s", (...row) => {
+    const [without, alone, blank, right, verdict] = row,
+      judged = judgeCovers(steps, trace, new Set([3]), [without, alone, blank]); // 73.4 % with all of them
     expect(judged.map((one) => one.right)).toEqual([0, 1, 2].map((given) => given === right));
     expect(judged.map(({ words }) => words.match(/less|more|goes from/)?.[0])).toEqual(
       [0, 1, 2].map((given) => (given === right ? "goes from" : given < right ? "less" : "more")),
     );
     for (const { best: option, reveal } of judged) {
       expect(option).toBe(right);
-      expect(reveal).toContain(`So here ${verdict}`);
+      expect(reveal).toContain(verdict);
     }
   });
 
@@ -280,7 +283,7 @@ it("covers patches of every size so that each pixel is hidden once", () => {
     trace = { ...made, pixels, config: { ...made.config, imageSize: [26, 35] as const } },
     steps = makeSteps("trust", subjectOf(trace)),
     marked = new Set([0, 30, 31, 55, 287]);
-  const [without, alone] = (judgeCovers(steps, trace, marked, [0.5, 0.5])[0].pictures ?? []).map(
+  const [without, alone, blank] = (judgeCovers(steps, trace, marked, [0.5, 0.5, 0.1])[0].pictures ?? []).map(
       ({ pixels }) => pixels,
     ),
     grey = meanColour(trace.pixels);
@@ -291,6 +294,7 @@ it("covers patches of every size so that each pixel is hidden once", () => {
     hidden += Number(isHidden[0]);
   }
   expect(hidden).toBeGreaterThan(0);
+  expect(new Set(blank)).toEqual(new Set(grey));
 });
 
 it("asks nothing of a model that the page cannot run", () => {

@@ -1,6 +1,6 @@
 // A step on what the model uses, the object or its surroundings. The person says where the object is.
 
-import { argmax, sum } from "../core/maths.ts";
+import { sum } from "../core/maths.ts";
 import { coverBoxes } from "../derive/ablation.ts";
 import { t } from "../i18n/index.ts";
 import { percent } from "../i18n/numbers.ts";
@@ -40,14 +40,11 @@ export function object(facts: Facts): Step | null {
   });
 }
 
-/** (H, W, 3) each: the marked patches in the picture's mean colour, then all others. */
-const covers = (trace: Trace, marked: ReadonlySet<number>): Uint8Array[] =>
-  [true, false].map((hides) =>
-    cover(
-      trace,
-      tokensWhere(trace.config.numTokens, (token) => marked.has(token) === hides),
-    ),
-  );
+/** (H, W, 3) each, in the picture's mean colour: the marked patches, all others, and all patches. */
+function covers(trace: Trace, marked: ReadonlySet<number>): Uint8Array[] {
+  const hidden = [(token: number) => marked.has(token), (token: number) => !marked.has(token), () => true];
+  return hidden.map((isHidden) => cover(trace, tokensWhere(trace.config.numTokens, isHidden)));
+}
 
 function cover({ pixels, config: { imageSize }, grid: { rows, columns } }: Trace, tokens: number[]): Uint8Array {
   const [height, width] = imageSize,
@@ -65,37 +62,44 @@ function cover({ pixels, config: { imageSize }, grid: { rows, columns } }: Trace
   return coverBoxes(pixels, imageSize, boxes, "mean");
 }
 
-/** What the model answers without the marked patches, and with nothing else. */
+/** What the model answers without the marked patches, with nothing else, and to one colour. */
 function judge(facts: Facts, given: number, { marked, answers }: Marking): Judged {
   const { trace, n, a, A, contribution } = facts,
-    probabilities = answers.map((logits) => probabilitiesOf(trace.config.output, logits)),
-    [without, alone] = probabilities.map((all) => all[a]),
+    [without, alone, blank] = answers.map((logits) => probabilitiesOf(trace.config.output, logits)[a]),
     from = trace.probabilities[a],
     best = lossOf(from, without);
-  /** Whether what is left suffices: the same answer, with half of its probability or more. */
-  const [surroundings, object] = probabilities.map((all) => argmax(all) === a && all[a] >= from / 2);
   const values = {
     label: A,
     area: percent(marked.size / n),
     from: percent(from),
     without: percent(without),
     alone: percent(alone),
+    blank: percent(blank),
   };
   const sentences = [
     t("lesson.object.reveal", values),
-    t(`lesson.object.${object ? (surroundings ? "either" : "object") : surroundings ? "surroundings" : "both"}`),
+    t(`lesson.object.${verdictOf(from, without, alone, blank)}`, values),
   ];
   const share = contribution && sum([...marked].map((token) => contribution[token])) / sum(contribution);
-  if (share !== null && share >= 0 && share <= 1) sentences.push(t("lesson.object.share", { share: percent(share) }));
-  const [withoutIt, onlyIt] = covers(trace, marked);
+  if (share !== null && share >= 0 && share <= 1)
+    sentences.push(t("lesson.object.share", { label: A, share: percent(share) }));
+  const pictures = covers(trace, marked);
   return {
     right: given === best,
     best,
     words: given === best ? sentences[0] : t(given < best ? "lesson.object.less" : "lesson.object.more"),
     reveal: sentences.join(" "),
-    pictures: [
-      { pixels: withoutIt, words: t("lesson.object.without", values) },
-      { pixels: onlyIt, words: t("lesson.object.alone", values) },
-    ],
+    pictures: (["without", "alone", "blank"] as const).map((left, i) => ({
+      pixels: pictures[i],
+      words: t(`lesson.object.left.${left}`, values),
+    })),
   };
+}
+
+/** What keeps half or more of what the picture gives beyond one colour. */
+function verdictOf(from: number, without: number, alone: number, blank: number) {
+  if (blank >= from / 2) return "little";
+  const isEnough = (probability: number): boolean => probability - blank >= (from - blank) / 2;
+  if (isEnough(alone)) return isEnough(without) ? "either" : "object";
+  return isEnough(without) ? "surroundings" : "both";
 }
